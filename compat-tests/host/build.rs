@@ -1,0 +1,86 @@
+//! Compiles the chosen Lua into the host, whole, and has the host export it as a plain `lua` does.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// Where the headers and the static library of the compiled Lua lie.
+struct Built {
+    include: PathBuf,
+    lib: PathBuf,
+    name: String,
+}
+
+const FEATURES: [&str; 6] = ["LUA51", "LUA52", "LUA53", "LUA54", "LUA55", "LUAJIT"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=DSS_HOST_APICHECK");
+    let chosen: Vec<_> =
+        FEATURES.into_iter().filter(|name| env::var_os(format!("CARGO_FEATURE_{name}")).is_some()).collect();
+    let [lua] = chosen[..] else {
+        println!(
+            "cargo::error=choose exactly one Lua (`--no-default-features --features lua51`), not {chosen:?}"
+        );
+        return;
+    };
+
+    let built = build(lua, env::var_os("DSS_HOST_APICHECK").is_some());
+    println!("cargo::rustc-env=DSS_HOST_LUA={}", lua.to_lowercase());
+    println!("cargo::rustc-env=DSS_HOST_INCLUDE={}", built.include.display());
+    println!("cargo::rustc-link-search=native={}", built.lib.display());
+    // Whole: modules call functions of Lua's API that the host itself never calls.
+    println!("cargo::rustc-link-lib=static:+whole-archive={}", built.name);
+    export();
+}
+
+#[cfg(any(feature = "lua51", feature = "lua52", feature = "lua53", feature = "lua54", feature = "lua55"))]
+fn build(lua: &str, apicheck: bool) -> Built {
+    let version = match lua {
+        "LUA51" => lua_src::Lua51,
+        "LUA52" => lua_src::Lua52,
+        "LUA53" => lua_src::Lua53,
+        "LUA54" => lua_src::Lua54,
+        "LUA55" => lua_src::Lua55,
+        _ => unreachable!("LuaJIT comes from elsewhere, and is never chosen together with one of these"),
+    };
+    // Tests measure time and memory, and look for races: the Lua is optimised in the debug profile too.
+    let built = lua_src::Build::new().opt_level("2").debug(apicheck).build(version);
+    Built { include: built.include_dir().into(), lib: built.lib_dir().into(), name: built.libs()[0].clone() }
+}
+
+/// LuaJIT's own makefile optimises, whatever the profile.
+#[cfg(all(
+    feature = "luajit",
+    not(any(feature = "lua51", feature = "lua52", feature = "lua53", feature = "lua54", feature = "lua55"))
+))]
+fn build(_: &str, apicheck: bool) -> Built {
+    let built = luajit_src::Build::new().debug(apicheck).build();
+    Built { include: built.include_dir().into(), lib: built.lib_dir().into(), name: built.libs()[0].clone() }
+}
+
+#[cfg(not(any(
+    feature = "lua51",
+    feature = "lua52",
+    feature = "lua53",
+    feature = "lua54",
+    feature = "lua55",
+    feature = "luajit"
+)))]
+fn build(_: &str, _: bool) -> Built {
+    unreachable!("refused before, for want of a Lua")
+}
+
+/// Lets modules that are loaded at run time find Lua in the executable.
+fn export() {
+    let os = env::var("CARGO_CFG_TARGET_OS").expect("cargo sets the target's OS");
+    match os.as_str() {
+        "windows" => {}
+        "macos" | "ios" => println!("cargo::rustc-link-arg-bins=-Wl,-export_dynamic"),
+        _ => {
+            // Lua alone, none of Rust's own symbols: what modules see is what a plain `lua` shows them.
+            let list = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("exports");
+            fs::write(&list, "{ lua*; };\n").expect("the build's own directory can be written to");
+            println!("cargo::rustc-link-arg-bins=-Wl,--dynamic-list={}", list.display());
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Time, processes and limits.
+
+use crate::lua::{self, State};
+use crate::object::{self, Reply, reply};
+use crate::value::Value;
+use std::ffi::{CStr, c_int};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[
+    (c"sleep", sleep),
+    (c"now", now),
+    (c"pid", pid),
+    (c"kill", kill),
+    (c"setrlimit", setrlimit),
+    (c"rss", rss),
+];
+
+/// A time in seconds from Lua; infinite, or too long to count, is `None`.
+pub(crate) fn seconds(value: f64) -> Result<Option<Duration>, String> {
+    if value.is_nan() || value < 0.0 {
+        return Err(format!("{value} is not a time in seconds"));
+    }
+    Ok(Duration::try_from_secs_f64(value).ok())
+}
+
+/// `host.sleep(seconds)`.
+unsafe extern "C-unwind" fn sleep(l: *mut State) -> c_int {
+    // SAFETY: the frame owns nothing.
+    unsafe {
+        let value = lua::checknumber(l, 1);
+        reply(l, move || {
+            let time = seconds(value)?.ok_or("a sleep has to end")?;
+            std::thread::sleep(time);
+            Ok(Vec::new())
+        })
+    }
+}
+
+/// `host.now() -> seconds`: a clock that never goes back; all states of the process share its beginning.
+unsafe extern "C-unwind" fn now(l: *mut State) -> c_int {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = START.get_or_init(Instant::now);
+    // SAFETY: the frame owns nothing.
+    unsafe { lua::pushnumber(l, start.elapsed().as_secs_f64()) }
+    1
+}
+
+/// `host.pid() -> number`.
+unsafe extern "C-unwind" fn pid(l: *mut State) -> c_int {
+    // SAFETY: the frame owns nothing.
+    unsafe { reply(l, || Ok(vec![Value::count(std::process::id().into())])) }
+}
+
+/// `host.kill(pid, signal) -> true`, or `nil, message`: sends a signal by its number.
+unsafe extern "C-unwind" fn kill(l: *mut State) -> c_int {
+    // SAFETY: the frame owns nothing.
+    unsafe {
+        let pid = lua::checkinteger(l, 1);
+        let signal = lua::checkinteger(l, 2);
+        reply(l, move || send_signal(pid, signal))
+    }
+}
+
+/// `host.setrlimit(name, soft) -> number`: sets the soft limit of "as" (bytes of address space) or "nofile" (open
+/// files), and returns what it was; `math.huge` stands for none in both directions.
+unsafe extern "C-unwind" fn setrlimit(l: *mut State) -> c_int {
+    // SAFETY: the frame owns nothing; the name lies on the stack.
+    unsafe {
+        let name = object::string(l, 1);
+        let soft = lua::checknumber(l, 2);
+        reply(l, move || set_limit(name, soft))
+    }
+}
+
+/// `host.rss() -> number`: the bytes of memory that the process has resident, nil where that can't be told.
+unsafe extern "C-unwind" fn rss(l: *mut State) -> c_int {
+    // SAFETY: the frame owns nothing.
+    unsafe { reply(l, || Ok(vec![resident().map_or(Value::Nil, Value::count)])) }
+}
+
+#[cfg(unix)]
+fn send_signal(pid: lua::Integer, signal: lua::Integer) -> Reply {
+    let pid = libc::pid_t::try_from(pid).map_err(|_| format!("{pid} is not a process"))?;
+    let signal = c_int::try_from(signal).map_err(|_| format!("{signal} is not a signal"))?;
+    // SAFETY: it takes numbers, and refuses what it doesn't know.
+    Ok(match unsafe { libc::kill(pid, signal) } {
+        0 => vec![true.into()],
+        _ => vec![Value::Nil, std::io::Error::last_os_error().to_string().into()],
+    })
+}
+
+#[cfg(unix)]
+fn set_limit(name: &[u8], soft: f64) -> Reply {
+    let resource = match name {
+        b"as" => libc::RLIMIT_AS,
+        b"nofile" => libc::RLIMIT_NOFILE,
+        _ => return Err(format!("there is no limit named {:?}", String::from_utf8_lossy(name))),
+    };
+    if soft.is_nan() || soft < 0.0 {
+        return Err(format!("{soft} is not a limit"));
+    }
+    let failed = |_| std::io::Error::last_os_error().to_string();
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit lives through the call.
+    check(unsafe { libc::getrlimit(resource, &mut limit) }).map_err(failed)?;
+    let old = limit.rlim_cur;
+    limit.rlim_cur = if soft.is_infinite() { libc::RLIM_INFINITY } else { soft as libc::rlim_t };
+    // SAFETY: as above.
+    check(unsafe { libc::setrlimit(resource, &limit) }).map_err(failed)?;
+    Ok(vec![if old == libc::RLIM_INFINITY { Value::Number(f64::INFINITY) } else { Value::count(old) }])
+}
+
+#[cfg(unix)]
+fn check(status: c_int) -> Result<(), c_int> {
+    if status == 0 { Ok(()) } else { Err(status) }
+}
+
+#[cfg(not(unix))]
+fn send_signal(_: lua::Integer, _: lua::Integer) -> Reply {
+    Err("there are no signals on this OS".into())
+}
+
+#[cfg(not(unix))]
+fn set_limit(_: &[u8], _: f64) -> Reply {
+    Err("there are no such limits on this OS".into())
+}
+
+#[cfg(target_os = "linux")]
+fn resident() -> Option<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = pages.split(' ').nth(1)?.parse().ok()?;
+    // SAFETY: it takes a number.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Some(pages * u64::try_from(size).ok()?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn resident() -> Option<u64> {
+    None
+}
+
+/// Gives SIGPIPE back the effect that it has in a plain `lua`: Rust ignores it, and what a module does wrong there
+/// would go unseen.
+pub(crate) fn restore_signals() {
+    #[cfg(unix)]
+    // SAFETY: it runs before any other thread does, and installs no handler.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}

@@ -1,0 +1,20 @@
+//! The rendezvous: the record through which a background library and a loaded DSS find each other.
+//!
+//! DSS publishes the address of one [`Rendezvous`] as a light userdata under [`RENDEZVOUS_KEY`], in the table that
+//! lies in the Lua registry under [`REGISTRY_KEY`] (the same table in which 1.0's interface is found). A library
+//! reads it in this order, and stops with a sentence at the first thing that does not fit:
+//!
+//! 1. [`Rendezvous::magic`], then [`Rendezvous::size`]: is this a rendezvous, and does it have the fields I read?
+//! 2. [`Rendezvous::request`]: is there a revision with my number, of a version that my semver requirement accepts?
+//! 3. `abi_stable`'s header, then the layout of both sides' types: done by the revision's own crate.
+//!
+//! Nothing in here is a Rust type with an unstable layout: all is `repr(C)`, integers and pointers. Records carry
+//! their own size and grow at their end alone, so each side can tell what the other one has.
+//!
+//! All pointers in a [`Rendezvous`] are owned by DSS and valid until the process ends: its image stays mapped.
+
+mod record;
+mod request;
+
+pub use record::{Offer, Refused, Rendezvous, RevisionStatus, Text, MAGIC, REGISTRY_KEY, RENDEZVOUS_KEY};
+pub use request::{Answer, AnswerBuffer, Request, RequestFn, BUILT_TO_UNWIND, GRANTED, REFUSED};

@@ -1,0 +1,203 @@
+//! The record itself, and how it is read without trusting it.
+
+use std::fmt;
+use std::mem::{align_of, size_of};
+use std::os::raw::c_void;
+
+use crate::request::RequestFn;
+
+/// The registry key of the table in which everything of DSS is published; 1.0's name for it.
+pub const REGISTRY_KEY: &str = "DSS.DarkSideSync";
+
+/// The key in that table under which the address of the [`Rendezvous`] lies, as a light userdata.
+pub const RENDEZVOUS_KEY: &str = "DSS Rendezvous";
+
+/// The first eight bytes of every [`Rendezvous`].
+pub const MAGIC: [u8; 8] = *b"DSS\0RDV1";
+
+/// A borrowed text in UTF-8: a pointer and a length in bytes, not terminated.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Text {
+    /// The first byte; may be dangling where `length` is 0.
+    pub bytes: *const u8,
+    /// The length in bytes.
+    pub length: usize,
+}
+
+impl Text {
+    /// Borrows a text that lives as long as the process.
+    #[must_use]
+    pub const fn of(text: &'static str) -> Self {
+        Text { bytes: text.as_ptr(), length: text.len() }
+    }
+
+    /// Borrows `text` for the length of a call; whoever receives it copies what it keeps.
+    #[must_use]
+    pub const fn borrowed(text: &str) -> Self {
+        Text { bytes: text.as_ptr(), length: text.len() }
+    }
+
+    /// The text as a `String`; what is not UTF-8 is replaced.
+    ///
+    /// # Safety
+    /// `bytes` must point to `length` readable bytes, or `length` must be 0.
+    #[must_use]
+    pub unsafe fn read(self) -> String {
+        if self.bytes.is_null() || self.length == 0 {
+            return String::new();
+        }
+        // SAFETY: as this function's caller promises.
+        let bytes = unsafe { std::slice::from_raw_parts(self.bytes, self.length) };
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+}
+
+// SAFETY: a `Text` is plain data; reading it is the unsafe act, and its caller answers for it.
+unsafe impl Send for Text {}
+// SAFETY: as above.
+unsafe impl Sync for Text {}
+
+/// How long a revision will be offered.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevisionStatus {
+    /// It is here to stay.
+    Supported = 1,
+    /// It works, and a later release may drop it.
+    Deprecated = 2,
+}
+
+/// One revision that a DSS offers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Offer {
+    /// The revision's number: 1 for v1. 1.0's C interface, found by its own key, is listed as 0.
+    pub revision: u32,
+    /// A [`RevisionStatus`] as its number; an unknown one counts as supported.
+    pub status: u32,
+    /// The revision's name, `c1v0` or `v1`.
+    pub name: Text,
+    /// The version of that revision's interface, as semver.
+    pub version: Text,
+}
+
+/// What DSS publishes, one for the process. Plain C layout; grows at its end alone.
+#[repr(C)]
+pub struct Rendezvous {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// The size of this record in bytes, as its publisher has it.
+    pub size: u32,
+    /// The size of one [`Offer`] in bytes, as its publisher has it: the stride of `offers`.
+    pub offer_size: u32,
+    /// The product's version, as semver.
+    pub dss_version: Text,
+    /// The Lua that this DSS was built for, as `_VERSION` or `LuaJIT` says it.
+    pub lua: Text,
+    /// The revisions offered, ascending by number.
+    pub offers: *const Offer,
+    /// How many of them.
+    pub offer_count: usize,
+    /// Asks for a revision. [any-thread]
+    pub request: RequestFn,
+}
+
+// SAFETY: published once, never written again, and all that it points to lives as long as the process.
+unsafe impl Send for Rendezvous {}
+// SAFETY: as above.
+unsafe impl Sync for Rendezvous {}
+
+/// Why an address is not a rendezvous that this crate can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The address is NULL or misaligned: DSS was not required in this Lua state, or it is a 1.x that has no
+    /// rendezvous.
+    Missing,
+    /// The first eight bytes are not [`MAGIC`].
+    Magic([u8; 8]),
+    /// The record is shorter than the fields that this crate reads.
+    Short {
+        /// The size that the record gives of itself, in bytes.
+        found: u32,
+        /// The least that is needed, in bytes.
+        wanted: u32,
+    },
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Missing => f.write_str(
+                "this Lua state has no DSS rendezvous: call `require \"darksidesync\"` first, with DSS 2.0.0 or later",
+            ),
+            Refused::Magic(found) => write!(
+                f,
+                "the DSS rendezvous has the wrong magic: wanted {:?}, found {:?}; \
+                 something else lies under the registry's key, or this DSS is too new for the library: rebuild the library",
+                String::from_utf8_lossy(&MAGIC),
+                String::from_utf8_lossy(found),
+            ),
+            Refused::Short { found, wanted } => write!(
+                f,
+                "the DSS rendezvous is too short: this library reads {} bytes, the loaded DSS has {}; \
+                 upgrade DSS to 2.0.0 or later",
+                wanted, found
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Rendezvous {
+    /// Reads the record at `address`, looking at no more of it than what was checked before.
+    ///
+    /// # Errors
+    /// [`Refused`] says what does not fit.
+    ///
+    /// # Safety
+    /// `address` is NULL, or points to at least 12 readable bytes; where these are a magic and a size, to that many
+    /// bytes, alive as long as the process.
+    pub unsafe fn read(address: *const c_void) -> Result<&'static Rendezvous, Refused> {
+        if address.is_null() || address as usize % align_of::<Rendezvous>() != 0 {
+            return Err(Refused::Missing);
+        }
+        // SAFETY: the caller promises 12 bytes.
+        let magic = unsafe { address.cast::<[u8; 8]>().read() };
+        if magic != MAGIC {
+            return Err(Refused::Magic(magic));
+        }
+        // SAFETY: still inside the 12 bytes.
+        let size = unsafe { address.cast::<u32>().add(2) };
+        // SAFETY: as above, and `address` is aligned for more than a `u32`.
+        let size = unsafe { size.read() };
+        let wanted = size_of::<Rendezvous>() as u32;
+        if size < wanted {
+            return Err(Refused::Short { found: size, wanted });
+        }
+        // SAFETY: the size that the record gives covers the whole struct, as the caller promises.
+        Ok(unsafe { &*address.cast::<Rendezvous>() })
+    }
+
+    /// The revisions offered.
+    pub fn offers(&self) -> impl Iterator<Item = Offer> + '_ {
+        let stride = (self.offer_size as usize).max(size_of::<Offer>());
+        (0..self.offer_count).map(move |index| {
+            // SAFETY: `offers` has `offer_count` records, `offer_size` bytes apart, the first fields of each an `Offer`.
+            let at = unsafe { self.offers.cast::<u8>().add(index * stride) };
+            // SAFETY: as above; a later publisher may have records of another alignment.
+            unsafe { at.cast::<Offer>().read_unaligned() }
+        })
+    }
+}
+
+// The layout is frozen: 64-bit figures, every field at the place that 2.0.0 published.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(size_of::<Text>() == 16);
+    assert!(size_of::<Offer>() == 40);
+    assert!(size_of::<Rendezvous>() == 72);
+    assert!(align_of::<Rendezvous>() == 8);
+};

@@ -1,0 +1,218 @@
+//! Attaching: from the rendezvous to a service that both sides have checked.
+
+use std::fmt;
+use std::os::raw::c_void;
+use std::sync::Mutex;
+
+use abi_stable::abi_stability::abi_checking::{check_layout_compatibility_with_globals, CheckingGlobals};
+use abi_stable::library::AbiHeader;
+use abi_stable::std_types::{RSome, RStr};
+use abi_stable::type_layout::TypeLayout;
+use abi_stable::StableAbi;
+use dss_abi::{AnswerBuffer, Rendezvous, Request, Text, BUILT_TO_UNWIND, GRANTED};
+
+use crate::contract::{ClosingFn, FinishFn, RawLua, RawRegistration, ServiceObject};
+use crate::delivery::drop_quietly;
+use crate::error::RegisterError;
+use crate::library::{Library, LibraryId};
+use crate::REVISION;
+
+/// Which versions of the revision this crate can be served by, as a semver requirement.
+const WANTS: &str = "^1.0.0";
+
+/// The loaded DSS, checked by both sides. Any thread may keep it.
+#[derive(Clone, Copy)]
+pub struct Dss {
+    service: &'static ServiceObject,
+}
+
+impl fmt::Debug for Dss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dss")
+    }
+}
+
+/// Why a library could not attach: a sentence that names both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachError {
+    sentence: String,
+    details: Option<String>,
+}
+
+impl AttachError {
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+        AttachError { sentence: sentence.into(), details: None }
+    }
+
+    /// What the layout check found, many lines of it, for a log.
+    #[must_use]
+    pub fn details(&self) -> Option<&str> {
+        self.details.as_deref()
+    }
+}
+
+impl fmt::Display for AttachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for AttachError {}
+
+/// The roots whose layout this library has checked: addresses of services, each alive as long as the process.
+static CHECKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+impl Dss {
+    /// Attaches to the DSS that published `rendezvous`: the light userdata in the Lua registry, in the table
+    /// `DSS.DarkSideSync` under [`dss_abi::RENDEZVOUS_KEY`]. [any-thread]
+    ///
+    /// # Errors
+    /// [`AttachError`] says in one sentence what the library wants, what this DSS offers, and which to upgrade.
+    ///
+    /// # Safety
+    /// `rendezvous` is NULL, or what lies there.
+    pub unsafe fn attach(rendezvous: *const c_void, library: &'static LibraryId) -> Result<Dss, AttachError> {
+        // SAFETY: as the caller promises.
+        let rendezvous = unsafe { Rendezvous::read(rendezvous) }
+            .map_err(|refused| AttachError::new(format!("{}: {}", library.name(), refused)))?;
+        let request = Request {
+            size: std::mem::size_of::<Request>() as u32,
+            revision: REVISION,
+            flags: BUILT_TO_UNWIND,
+            reserved: 0,
+            library: Text::of(library.name()),
+            wants: Text::of(WANTS),
+            header: (&AbiHeader::VALUE as *const AbiHeader).cast(),
+            layout: (<ServiceObject as StableAbi>::LAYOUT as *const TypeLayout).cast(),
+        };
+        let mut buffer = AnswerBuffer::new();
+        // SAFETY: both records state their sizes and live through the call.
+        let status = unsafe { (rendezvous.request)(&request, buffer.answer()) };
+        if status != GRANTED {
+            return Err(AttachError::new(buffer.sentence()));
+        }
+        let answer = buffer.get();
+        // SAFETY: a granted answer names the three, alive as long as the process; what the last two are is checked
+        // before they are used: first the header, a plain C record, then the layout.
+        unsafe { check(answer.header, answer.layout, answer.root, library) }?;
+        // SAFETY: both layouts agree.
+        let service = unsafe { &*answer.root.cast::<ServiceObject>() };
+        Ok(Dss { service })
+    }
+
+    /// Registers the library in the state of `lua`, the raw `lua_State`. [lua-thread]
+    ///
+    /// `closing` is called, on the Lua thread, when that state closes, after all that the library had queued was
+    /// cancelled. The library is unregistered after it in any case.
+    ///
+    /// # Errors
+    /// [`RegisterError`]; where the library is registered already, with that registration.
+    ///
+    /// # Safety
+    /// `lua` is a live state of the Lua that this process's DSS was built for, and runs on this thread.
+    pub unsafe fn register<T>(
+        &self,
+        lua: *mut T,
+        id: &'static LibraryId,
+        closing: impl FnMut() + Send + 'static,
+    ) -> Result<Library, RegisterError> {
+        let closing: Box<Box<dyn FnMut() + Send>> = Box::new(Box::new(closing));
+        let registration = RawRegistration {
+            libid: id.address(),
+            name: RStr::from_str(id.name()),
+            closing: RSome(ClosingFn(call_closing)),
+            release: RSome(FinishFn(release_closing)),
+            context: Box::into_raw(closing).cast(),
+        };
+        // SAFETY: as the caller promises.
+        let lua = unsafe { RawLua::new(lua.cast()) };
+        let registered = self.service.register(lua, registration).into_result()?;
+        let library = Library { service: self.service, handle: registered.handle };
+        if registered.already {
+            return Err(RegisterError::Already(library));
+        }
+        Ok(library)
+    }
+
+    /// The library as it is registered in the state of `lua`. [lua-thread]
+    ///
+    /// # Errors
+    /// [`RegisterError::Unknown`] where it is not.
+    ///
+    /// # Safety
+    /// As [`Self::register`].
+    pub unsafe fn find<T>(&self, lua: *mut T, id: &'static LibraryId) -> Result<Library, RegisterError> {
+        // SAFETY: as the caller promises.
+        let lua = unsafe { RawLua::new(lua.cast()) };
+        let handle = self.service.handle(lua, id.address()).into_result()?;
+        Ok(Library { service: self.service, handle })
+    }
+}
+
+unsafe extern "C" fn call_closing(context: *mut c_void, _handle: usize) {
+    // SAFETY: `context` is the box made in `register`, and DSS makes one call with it at a time.
+    let closing = unsafe { &mut *context.cast::<Box<dyn FnMut() + Send>>() };
+    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(closing)) {
+        drop_quietly(panic);
+    }
+}
+
+unsafe extern "C" fn release_closing(context: *mut c_void) {
+    // SAFETY: the last call with that box.
+    drop_quietly(unsafe { Box::from_raw(context.cast::<Box<dyn FnMut() + Send>>()) });
+}
+
+/// Checks the header and the layout of DSS's root, once for each root.
+///
+/// # Safety
+/// The three come from a granted answer.
+unsafe fn check(
+    header: *const c_void,
+    layout: *const c_void,
+    root: *const c_void,
+    library: &LibraryId,
+) -> Result<(), AttachError> {
+    // A thread that panicked while it held this list left it whole.
+    let mut checked = CHECKED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if checked.contains(&(root as usize)) {
+        return Ok(());
+    }
+    // SAFETY: a plain C record whose layout `abi_stable` never changes.
+    let header = unsafe { &*header.cast::<AbiHeader>() };
+    if !header.is_valid() {
+        return Err(AttachError::new(format!(
+            "{}: this library is built with abi_stable {}.{}, the loaded DSS with {}.{}: build the library anew with the \
+             dss-abi-v1 that this DSS names",
+            library.name(),
+            AbiHeader::VALUE.abi_major,
+            AbiHeader::VALUE.abi_minor,
+            header.abi_major,
+            header.abi_minor
+        )));
+    }
+    // SAFETY: the header says that both sides mean the same by a `TypeLayout`.
+    let theirs = unsafe { &*layout.cast::<TypeLayout>() };
+    check_layouts(<ServiceObject as StableAbi>::LAYOUT, theirs).map_err(|details| AttachError {
+        sentence: format!(
+            "{}: the types of revision v1 differ between this library (dss-abi-v1 {}) and the loaded DSS: build the \
+             library anew with a released dss-abi-v1",
+            library.name(),
+            env!("CARGO_PKG_VERSION")
+        ),
+        details: Some(details),
+    })?;
+    checked.push(root as usize);
+    Ok(())
+}
+
+/// Whether `found` can stand where `wanted` is expected; a dump of the differences where not.
+///
+/// The check runs on globals of its own: `abi_stable`'s shared ones remember earlier checks, and let their order decide.
+///
+/// # Errors
+/// The dump, many lines.
+#[doc(hidden)]
+pub fn check_layouts(wanted: &'static TypeLayout, found: &'static TypeLayout) -> Result<(), String> {
+    check_layout_compatibility_with_globals(wanted, found, &CheckingGlobals::new())
+        .map_err(|errors| errors.to_string())
+}

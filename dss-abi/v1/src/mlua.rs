@@ -1,0 +1,256 @@
+//! The same on `mlua`'s values: closures that get a [`mlua::Lua`] and return values, with errors and panics taken care of.
+//!
+//! Needs the feature `mlua`, and in the library's own manifest `mlua` with the feature `module` and the Lua it is built
+//! for. A whole library:
+//!
+//! ```ignore
+//! use dss_abi_v1::{mlua::attach, LibraryId};
+//! use mlua::prelude::*;
+//!
+//! static HELLO: LibraryId = LibraryId::new("hello");
+//!
+//! #[mlua::lua_module]
+//! fn hello(lua: &Lua) -> LuaResult<LuaFunction> {
+//!     let library = attach(lua, &HELLO)?.register_in(lua, &HELLO, || {})?;
+//!     lua.create_function(move |lua, callback: LuaFunction| {
+//!         let callback = lua.create_registry_value(callback)?;
+//!         std::thread::spawn(move || {
+//!             library.deliver_lua(move |lua| {
+//!                 Ok((lua.registry_value::<LuaFunction>(&callback)?, "hello from a thread"))
+//!             })
+//!         });
+//!         Ok(())
+//!     })
+//! }
+//! ```
+
+use std::ffi::c_void;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use mlua::ffi;
+use mlua::prelude::*;
+
+use crate::attach::{AttachError, Dss};
+use crate::delivery::{panicked, Delivery, LuaState, Refused};
+use crate::error::{Announced, Failure, RegisterError};
+use crate::library::{Library, LibraryId};
+use crate::request::{Answer, Request};
+
+/// The registry key of the function that runs closures: its address, one for each image, for `mlua` is in each.
+static RUNNER: u8 = 0;
+
+/// Attaches to the DSS that is loaded in this Lua state; requires `darksidesync` where it is not yet. [lua-thread]
+///
+/// # Errors
+/// Why DSS could not be loaded, or an [`AttachError`], as a Lua error.
+pub fn attach(lua: &Lua, library: &'static LibraryId) -> LuaResult<Dss> {
+    let mut table: LuaValue = lua.named_registry_value(dss_abi::REGISTRY_KEY)?;
+    if table.is_nil() {
+        lua.globals().get::<LuaFunction>("require")?.call::<()>("darksidesync")?;
+        table = lua.named_registry_value(dss_abi::REGISTRY_KEY)?;
+    }
+    let address = match table {
+        LuaValue::Table(table) => table.raw_get::<LuaValue>(dss_abi::RENDEZVOUS_KEY)?,
+        _ => LuaValue::Nil,
+    };
+    let address = match address {
+        LuaValue::LightUserData(address) => address.0 as *const c_void,
+        _ => std::ptr::null(),
+    };
+    // SAFETY: it is what lies there, or NULL.
+    let attached = unsafe { Dss::attach(address, library) };
+    attached.map_err(LuaError::external)
+}
+
+impl Dss {
+    /// As [`Dss::register`], in the state of `lua`. Where the library is registered there already, gives that
+    /// registration, and drops `closing`. [lua-thread]
+    ///
+    /// # Errors
+    /// A [`RegisterError`] as a Lua error.
+    pub fn register_in(
+        &self,
+        lua: &Lua,
+        id: &'static LibraryId,
+        closing: impl FnMut() + Send + 'static,
+    ) -> LuaResult<Library> {
+        let runner = lua.create_function(|lua, (task, arguments): (LuaLightUserData, LuaMultiValue)| {
+            // SAFETY: `run` calls with the address of a task in its own frame.
+            let task = unsafe { &mut *task.0.cast::<Task<'_>>() };
+            Ok(task.run(lua, arguments))
+        })?;
+        let keep = |state| {
+            // SAFETY: `exec_raw` calls protected, with the runner on the stack.
+            unsafe { ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, runner_key()) };
+        };
+        // SAFETY: the closure holds nothing that wants to be dropped.
+        unsafe { lua.exec_raw::<()>(runner, keep) }?;
+        let mut registered = None;
+        let register = |state| {
+            // SAFETY: `exec_raw` calls with the state's own pointer; nothing in there raises.
+            registered = Some(unsafe { self.register::<ffi::lua_State>(state, id, closing) });
+        };
+        // SAFETY: as above.
+        unsafe { lua.exec_raw::<()>((), register) }?;
+        match registered {
+            Some(Ok(library) | Err(RegisterError::Already(library))) => Ok(library),
+            Some(Err(error)) => Err(LuaError::external(error)),
+            None => Err(LuaError::external(AttachError::new("Lua did not run the registration"))),
+        }
+    }
+}
+
+impl Library {
+    /// Hands over a closure, and returns at once; Lua runs it when it has time, and calls the function that it returns
+    /// first with the other values. A closure that returns no values ends the delivery. [any-thread]
+    ///
+    /// # Errors
+    /// [`Refused`] gives the closure back.
+    pub fn deliver_lua<F, R>(&self, decode: F) -> Result<Announced, Refused<F>>
+    where
+        F: FnOnce(&Lua) -> LuaResult<R> + Send + 'static,
+        R: IntoLuaMulti,
+    {
+        self.deliver(Decode(Some(decode))).map_err(|refused| Refused {
+            reason: refused.reason,
+            delivery: refused.delivery.0.expect("a delivery that was refused was not run"),
+        })
+    }
+
+    /// Hands over a closure as [`Self::deliver_lua`] does, and waits for Lua's answer: the function that is called gets a
+    /// reply function as its first argument, and `reply` gets what Lua calls that with. [any-thread] [blocks]
+    ///
+    /// # Errors
+    /// [`Refused`] gives both closures back; on the Lua thread always.
+    pub fn request_lua<F, R, G, A, T>(&self, decode: F, reply: G) -> Result<Answer<T>, Refused<(F, G)>>
+    where
+        F: FnOnce(&Lua) -> LuaResult<R> + Send,
+        R: IntoLuaMulti,
+        G: FnOnce(&Lua, A) -> LuaResult<T> + Send,
+        A: FromLuaMulti,
+        T: Send,
+    {
+        let ask = Ask { decode: Some(decode), reply: Some(reply), types: std::marker::PhantomData };
+        self.deliver_and_wait(ask).map_err(|refused| {
+            let Ask { decode, reply, .. } = refused.delivery;
+            let untouched = "a request that was refused was not run";
+            Refused { reason: refused.reason, delivery: (decode.expect(untouched), reply.expect(untouched)) }
+        })
+    }
+}
+
+struct Decode<F>(Option<F>);
+
+impl<F, R> Delivery for Decode<F>
+where
+    F: FnOnce(&Lua) -> LuaResult<R> + Send + 'static,
+    R: IntoLuaMulti,
+{
+    fn decode(&mut self, lua: LuaState) -> Result<usize, Failure> {
+        let decode = self.0.take().ok_or("a delivery is decoded once")?;
+        run(lua, 0, |lua, _| decode(lua)?.into_lua_multi(lua))
+    }
+}
+
+struct Ask<F, G, A> {
+    decode: Option<F>,
+    reply: Option<G>,
+    types: std::marker::PhantomData<fn(A)>,
+}
+
+impl<F, R, G, A, T> Request for Ask<F, G, A>
+where
+    F: FnOnce(&Lua) -> LuaResult<R> + Send,
+    R: IntoLuaMulti,
+    G: FnOnce(&Lua, A) -> LuaResult<T> + Send,
+    A: FromLuaMulti,
+    T: Send,
+{
+    type Answer = T;
+
+    fn decode(&mut self, lua: LuaState) -> Result<usize, Failure> {
+        let decode = self.decode.take().ok_or("a request is decoded once")?;
+        run(lua, 0, |lua, _| decode(lua)?.into_lua_multi(lua))
+    }
+
+    fn reply(&mut self, lua: LuaState) -> Result<(T, usize), Failure> {
+        let reply = self.reply.take().ok_or("a request is answered once")?;
+        // SAFETY: DSS calls with a live state.
+        let arguments = unsafe { ffi::lua_gettop(lua.as_ptr()) };
+        let mut answer = None;
+        run(lua, arguments, |lua, given| {
+            answer = Some(reply(lua, A::from_lua_multi(given, lua)?)?);
+            Ok(LuaMultiValue::new())
+        })?;
+        answer.map(|answer| (answer, 0)).ok_or_else(|| "Lua did not run the reply".into())
+    }
+}
+
+type Work<'a> = &'a mut dyn FnMut(&Lua, LuaMultiValue) -> LuaResult<LuaMultiValue>;
+
+/// What `run` hands to the runner through Lua.
+struct Task<'a> {
+    work: Work<'a>,
+    failure: Option<Failure>,
+}
+
+impl Task<'_> {
+    fn run(&mut self, lua: &Lua, arguments: LuaMultiValue) -> LuaMultiValue {
+        let failure = match catch_unwind(AssertUnwindSafe(|| (self.work)(lua, arguments))) {
+            Ok(Ok(values)) => return values,
+            Ok(Err(error)) => Failure::from(error),
+            Err(panic) => panicked(panic),
+        };
+        self.failure = Some(failure);
+        LuaMultiValue::new()
+    }
+}
+
+fn runner_key() -> *const c_void {
+    (&RUNNER as *const u8).cast()
+}
+
+/// Runs `work` through Lua, with the top `count` values as its arguments, which it pops; leaves its results on the stack,
+/// and returns how many.
+fn run(
+    lua: LuaState,
+    count: i32,
+    work: impl FnOnce(&Lua, LuaMultiValue) -> LuaResult<LuaMultiValue>,
+) -> Result<usize, Failure> {
+    let mut work = Some(work);
+    let mut once = |lua: &Lua, given: LuaMultiValue| match work.take() {
+        Some(work) => work(lua, given),
+        None => Err(LuaError::runtime("a delivery runs once")),
+    };
+    let mut task = Task { work: &mut once, failure: None };
+    // SAFETY: DSS calls with a live state that has `count` values on top.
+    let results = unsafe { call_runner(lua.as_ptr(), count, &mut task) };
+    match (task.failure, results) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(results)) => Ok(results),
+        (None, None) => Err("Lua could not run the library's closure: it is out of memory".into()),
+    }
+}
+
+/// Calls the runner on the raw stack, so that its results stay there. Raises nothing; none where the call failed.
+///
+/// # Safety
+/// `lua` is live and has `count` values on top.
+unsafe fn call_runner(lua: *mut ffi::lua_State, count: i32, task: &mut Task<'_>) -> Option<usize> {
+    let task: *mut Task<'_> = task;
+    // SAFETY: a live state, here and below.
+    let base = unsafe { ffi::lua_gettop(lua) } - count;
+    // SAFETY: the registry and its key are there since the library registered; a raw access raises nothing.
+    unsafe { ffi::lua_rawgetp(lua, ffi::LUA_REGISTRYINDEX, runner_key()) };
+    // SAFETY: `count` values lie above that place.
+    unsafe { ffi::lua_insert(lua, base + 1) };
+    // SAFETY: DSS leaves room for 20 values, and a library's replies are called with room for 2 more.
+    unsafe { ffi::lua_pushlightuserdata(lua, task.cast()) };
+    // SAFETY: as above.
+    unsafe { ffi::lua_insert(lua, base + 2) };
+    // SAFETY: the function and its arguments are on top.
+    let status = unsafe { ffi::lua_pcall(lua, count + 1, ffi::LUA_MULTRET, 0) };
+    // SAFETY: as above.
+    let results = unsafe { ffi::lua_gettop(lua) } - base;
+    (status == ffi::LUA_OK).then_some(results as usize)
+}

@@ -1,0 +1,203 @@
+//! The adapter of 1.0's C interface. 1.0's numbers exist here alone.
+
+use std::ffi::{c_int, c_void};
+
+use dss_abi::RevisionStatus;
+use dss_abi_c1v0 as c;
+
+use super::Adapter;
+use crate::delivery::{Announced, DeliverError, Failure, Parcel};
+use crate::dispatcher::RegisterError;
+use crate::handle::Handle;
+use crate::image;
+use crate::library::Registration;
+use crate::rendezvous::Revision;
+use crate::states::{self, StateRef};
+
+/// What `revisions()` shows of it. Libraries find it by 1.0's own key.
+pub static REVISION: Revision =
+    Revision { number: 0, name: "c1v0", version: "1.0.0", status: RevisionStatus::Supported, grant: None };
+
+/// The struct that 1.0's key points to.
+pub static API: c::dss_api_1v0_t = c::dss_api_1v0_t {
+    version: c"DSS API 1v0".as_ptr(),
+    reg: Some(reg),
+    getutilid: Some(getutilid),
+    deliver: Some(deliver),
+    unreg: Some(unreg),
+};
+
+// The library's functions, as they must be called: a Lua error may come out of them, and LuaJIT's are exceptions.
+type Decode = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int;
+type Return = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, *mut c_void, c_int) -> c_int;
+type Cancel = unsafe extern "C-unwind" fn(*mut c_void);
+
+struct C1v0;
+
+static ADAPTER: C1v0 = C1v0;
+
+fn utilid(handle: Handle) -> *mut c_void {
+    handle.to_raw() as *mut c_void
+}
+
+/// Writes `code` where the library wants to know it.
+///
+/// # Safety
+/// `err` is NULL or writable.
+unsafe fn say(err: *mut c_int, code: c_int) {
+    if !err.is_null() {
+        // SAFETY: as the caller promises.
+        unsafe { err.write(code) };
+    }
+}
+
+/// The state of `lua`, or 1.0's code for why there is none.
+///
+/// # Safety
+/// `lua` is NULL or a live state that runs on this thread.
+unsafe fn state(lua: *mut c::lua_State) -> Result<StateRef, c_int> {
+    // SAFETY: as the caller promises.
+    let state = unsafe { states::find(lua.cast()) }.ok_or(c::DSS_ERR_NO_GLOBALS)?;
+    state.get().map(|_| state).ok_or(c::DSS_ERR_NOT_STARTED)
+}
+
+unsafe extern "C" fn reg(
+    lua: *mut c::lua_State,
+    libid: *mut c_void,
+    cancel: c::DSS_cancel_1v0_t,
+    err: *mut c_int,
+) -> *mut c_void {
+    let Some(cancel) = cancel else {
+        // SAFETY: 1.0's contract.
+        unsafe { say(err, c::DSS_ERR_NO_CANCEL_PROVIDED) };
+        return std::ptr::null_mut();
+    };
+    // SAFETY: 1.0's contract: called on the Lua thread with its state.
+    let (handle, code) = match unsafe { state(lua) } {
+        Ok(state) => register(state, libid as usize, cancel as usize),
+        Err(code) => (None, code),
+    };
+    // SAFETY: 1.0's contract.
+    unsafe { say(err, code) };
+    handle.map_or(std::ptr::null_mut(), utilid)
+}
+
+fn register(state: StateRef, libid: usize, cancel: usize) -> (Option<Handle>, c_int) {
+    image::pin(cancel);
+    let registration = Registration { libid, name: None, adapter: &ADAPTER, context: cancel };
+    match state.dispatcher.register(registration) {
+        Ok(handle) => (Some(handle), c::DSS_SUCCESS),
+        Err(RegisterError::AlreadyRegistered(handle)) => (Some(handle), c::DSS_ERR_ALREADY_REGISTERED),
+        Err(RegisterError::Stopping) => (None, c::DSS_ERR_NOT_STARTED),
+        Err(RegisterError::Full) => (None, c::DSS_ERR_OUT_OF_MEMORY),
+    }
+}
+
+unsafe extern "C" fn getutilid(lua: *mut c::lua_State, libid: *mut c_void, err: *mut c_int) -> *mut c_void {
+    // SAFETY: 1.0's contract: called on the Lua thread with its state.
+    let found = unsafe { state(lua) }
+        .and_then(|state| state.dispatcher.find(libid as usize).ok_or(c::DSS_ERR_UNKNOWN_LIB));
+    // SAFETY: 1.0's contract.
+    unsafe { say(err, found.err().unwrap_or(c::DSS_SUCCESS)) };
+    found.map_or(std::ptr::null_mut(), utilid)
+}
+
+unsafe extern "C" fn deliver(
+    utilid: *mut c_void,
+    decode: c::DSS_decoder_1v0_t,
+    ret: c::DSS_return_1v0_t,
+    data: *mut c_void,
+) -> c_int {
+    let handle = Handle::from_raw(utilid as usize);
+    let Some(dispatcher) = states::dispatcher_of(handle) else { return c::DSS_ERR_INVALID_UTILID };
+    let Some(decode) = decode else { return c::DSS_ERR_NO_DECODE_PROVIDED };
+    let parcel = Parcel {
+        decode: decode as usize,
+        reply: ret.map_or(0, |ret| ret as usize),
+        finish: 0,
+        data: data as usize,
+    };
+    let announced = match ret {
+        None => dispatcher.deliver(handle, parcel),
+        // 1.0 has no word for how a delivery ended; its calls of decode and return have told.
+        Some(_) => dispatcher.deliver_and_wait(handle, parcel).map(|(_, announced)| announced),
+    };
+    match announced {
+        Ok(Announced::Yes) => c::DSS_SUCCESS,
+        Ok(Announced::Failed) => c::DSS_ERR_UDP_SEND_FAILED,
+        Err(DeliverError::InvalidHandle) => c::DSS_ERR_INVALID_UTILID,
+        Err(DeliverError::Stopping) => c::DSS_ERR_NOT_STARTED,
+        Err(DeliverError::OutOfMemory) => c::DSS_ERR_OUT_OF_MEMORY,
+        Err(DeliverError::WouldDeadlock) => c::DSS_ERR_WOULD_DEADLOCK,
+    }
+}
+
+unsafe extern "C" fn unreg(utilid: *mut c_void) -> c_int {
+    let handle = Handle::from_raw(utilid as usize);
+    match states::dispatcher_of(handle).map(|dispatcher| dispatcher.unregister(handle)) {
+        Some(Ok(())) => c::DSS_SUCCESS,
+        _ => c::DSS_ERR_INVALID_UTILID,
+    }
+}
+
+impl C1v0 {
+    fn decode_of(parcel: &Parcel) -> Decode {
+        // SAFETY: `deliver` put the library's decode function there, and the two types differ in unwinding alone.
+        unsafe { std::mem::transmute::<usize, Decode>(parcel.decode) }
+    }
+
+    fn return_of(parcel: &Parcel) -> Return {
+        // SAFETY: called for deliveries that a thread waits for, where `deliver` put the library's return function.
+        unsafe { std::mem::transmute::<usize, Return>(parcel.reply) }
+    }
+}
+
+impl Adapter for C1v0 {
+    fn revision(&self) -> &'static str {
+        REVISION.name
+    }
+
+    #[inline]
+    unsafe fn decode(&self, lua: *mut c_void, handle: Handle, parcel: &Parcel, _: &mut Failure) -> c_int {
+        // SAFETY: 1.0's contract, with what the library itself gave.
+        let count = unsafe { Self::decode_of(parcel)(lua, parcel.data as *mut c_void, utilid(handle)) };
+        count.max(0)
+    }
+
+    unsafe fn reply(
+        &self,
+        lua: *mut c_void,
+        handle: Handle,
+        parcel: &Parcel,
+        garbage: bool,
+        _: &mut Failure,
+    ) -> c_int {
+        let data = parcel.data as *mut c_void;
+        // SAFETY: 1.0's contract, with what the library itself gave.
+        let count = unsafe { Self::return_of(parcel)(lua, data, utilid(handle), c_int::from(garbage)) };
+        count.max(0)
+    }
+
+    unsafe fn cancel_queued(&self, handle: Handle, parcel: &Parcel) {
+        let data = parcel.data as *mut c_void;
+        // SAFETY: 1.0's contract: a NULL state says that the delivery is cancelled.
+        unsafe { Self::decode_of(parcel)(std::ptr::null_mut(), data, utilid(handle)) };
+    }
+
+    unsafe fn cancel_waiting(&self, handle: Handle, parcel: &Parcel) {
+        let data = parcel.data as *mut c_void;
+        // SAFETY: 1.0's contract: a NULL state says that the delivery is cancelled.
+        unsafe { Self::return_of(parcel)(std::ptr::null_mut(), data, utilid(handle), 0) };
+    }
+
+    unsafe fn finish(&self, _: &Parcel) {}
+
+    unsafe fn cancel_library(&self, handle: Handle, context: usize) {
+        // SAFETY: `reg` put the library's cancel function there.
+        let cancel = unsafe { std::mem::transmute::<usize, Cancel>(context) };
+        // SAFETY: 1.0's contract.
+        unsafe { cancel(utilid(handle)) };
+    }
+
+    unsafe fn release_library(&self, _: usize) {}
+}

@@ -1,0 +1,81 @@
+//! The adapters: the translation of one revision each onto the dispatcher. They decide nothing and hold no queue.
+
+use std::ffi::{c_int, c_void};
+
+use crate::delivery::{Failure, Parcel};
+use crate::handle::Handle;
+
+#[cfg(not(loom))]
+pub mod c1v0;
+#[cfg(not(loom))]
+pub mod v1;
+
+/// What [`Adapter::decode`] and [`Adapter::reply`] return where they failed and wrote why.
+pub const FAILED: c_int = c_int::MIN;
+
+/// How the core calls the libraries of one revision.
+///
+/// # Safety rules, for all methods
+/// A parcel is one that a library of this revision handed over and that was taken; each of its ends is told once.
+/// No lock is held. Methods with a `lua` are called on the Lua thread, inside a protected call, with nothing droppable
+/// between that call and the method: the library may raise a Lua error through it. The others may run on any thread.
+pub trait Adapter: Sync {
+    /// The revision's name.
+    fn revision(&self) -> &'static str;
+
+    /// Decodes, on an empty stack; returns the number of results, 0 or less where the delivery is over, or
+    /// [`FAILED`] with the reason in `failure`.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn decode(
+        &self,
+        lua: *mut c_void,
+        handle: Handle,
+        parcel: &Parcel,
+        failure: &mut Failure,
+    ) -> c_int;
+
+    /// Hands the arguments on the stack to the library; returns the number of results, or [`FAILED`].
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn reply(
+        &self,
+        lua: *mut c_void,
+        handle: Handle,
+        parcel: &Parcel,
+        garbage: bool,
+        failure: &mut Failure,
+    ) -> c_int;
+
+    /// Cancels what was queued.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn cancel_queued(&self, handle: Handle, parcel: &Parcel);
+
+    /// Cancels what was decoded and waits for its reply.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn cancel_waiting(&self, handle: Handle, parcel: &Parcel);
+
+    /// Says that DSS is done with a parcel that no thread waits for. Called only where `parcel.finish` is not 0.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn finish(&self, parcel: &Parcel);
+
+    /// Tells the library that its state closes.
+    ///
+    /// # Safety
+    /// See the trait; `context` is the registration's.
+    unsafe fn cancel_library(&self, handle: Handle, context: usize);
+
+    /// Lets go of the registration's context.
+    ///
+    /// # Safety
+    /// See the trait; `context` is the registration's, and this is the last call with it.
+    unsafe fn release_library(&self, context: usize);
+}

@@ -1,0 +1,329 @@
+//! The adapter of revision v1.
+
+use std::ffi::{c_int, c_void};
+use std::sync::{Arc, OnceLock};
+
+use abi_stable::StableAbi;
+use abi_stable::library::AbiHeader;
+use abi_stable::sabi_trait::TD_Opaque;
+use abi_stable::std_types::{RBox, RErr, ROk, RResult};
+use abi_stable::type_layout::TypeLayout;
+use dss_abi::{Request, RevisionStatus};
+use dss_abi_v1::contract::{
+    Accepted, ClosingFn, Code, DecodeFn, ENDED_CANCELLED, ENDED_COLLECTED, ENDED_DECODED, ENDED_FAILED,
+    ENDED_REPLIED, FinishFn, RawDelivery, RawLua, RawRegistration, Registered, ReplyFn, Report, Service,
+    ServiceObject,
+};
+use parking_lot::Mutex;
+
+use super::Adapter;
+use crate::delivery::{Announced, DeliverError, Failure, Outcome, Parcel};
+use crate::dispatcher::{Dispatcher, RegisterError};
+use crate::handle::Handle;
+use crate::image;
+use crate::library::Registration;
+use crate::rendezvous::{Grant, Revision};
+use crate::states::{self, StateRef};
+
+/// What `revisions()` shows of it, and how the rendezvous grants it.
+pub static REVISION: Revision = Revision {
+    number: dss_abi_v1::REVISION,
+    name: "v1",
+    version: dss_abi_v1::VERSION,
+    status: RevisionStatus::Supported,
+    grant: Some(grant),
+};
+
+// As the boundary must call them: a Lua error may come out of a decode of C code, and LuaJIT's are exceptions.
+type Decode = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, usize, Report) -> c_int;
+type Reply = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, usize, bool, Report) -> c_int;
+
+static HEADER: AbiHeader = AbiHeader::VALUE;
+
+struct V1;
+
+static ADAPTER: V1 = V1;
+
+/// The library layouts that were checked already: addresses that stay valid, for the images do.
+static CHECKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+fn grant(request: &Request, library: &str) -> Result<Grant, String> {
+    static ROOT: OnceLock<ServiceObject> = OnceLock::new();
+    check(request, library)?;
+    let root = ROOT.get_or_init(|| ServiceObject::from_ptr(RBox::new(V1), TD_Opaque));
+    Ok(Grant {
+        header: std::ptr::from_ref(&HEADER).addr(),
+        layout: std::ptr::from_ref::<TypeLayout>(<ServiceObject as StableAbi>::LAYOUT).addr(),
+        root: std::ptr::from_ref(root).addr(),
+    })
+}
+
+/// Checks the library's side of the types; the library checks ours.
+fn check(request: &Request, library: &str) -> Result<(), String> {
+    if request.header.is_null() || request.layout.is_null() {
+        return Err(format!(
+            "{library} asks for v1 without the layout of its types: build it with a released dss-abi-v1"
+        ));
+    }
+    if CHECKED.lock().contains(&request.layout.addr()) {
+        return Ok(());
+    }
+    // SAFETY: the contract of `Request`: the header lives as long as the process; it is a plain C record.
+    let header = unsafe { &*request.header.cast::<AbiHeader>() };
+    if !header.is_valid() {
+        return Err(format!(
+            "{library} is built with abi_stable {}.{}, and this DSS {} with {}.{}: build the library with the dss-abi-v1 \
+             of this DSS",
+            header.abi_major,
+            header.abi_minor,
+            crate::VERSION,
+            AbiHeader::VALUE.abi_major,
+            AbiHeader::VALUE.abi_minor,
+        ));
+    }
+    // SAFETY: the header says that both sides mean the same by a `TypeLayout`; it lives as long as the process.
+    let layout = unsafe { &*request.layout.cast::<TypeLayout>() };
+    dss_abi_v1::check_layouts(<ServiceObject as StableAbi>::LAYOUT, layout).map_err(|details| {
+        if std::env::var_os("DSS_LOG").is_some() {
+            eprintln!("darksidesync: layout check of {library}:\n{details}");
+        }
+        format!(
+            "{library}: its types of revision v1 are not those of this DSS {}: build the library with a released \
+             dss-abi-v1 (set DSS_LOG for the details)",
+            crate::VERSION
+        )
+    })?;
+    CHECKED.lock().push(request.layout.addr());
+    Ok(())
+}
+
+fn code(error: DeliverError) -> Code {
+    match error {
+        DeliverError::InvalidHandle => Code::INVALID_HANDLE,
+        DeliverError::Stopping => Code::STOPPING,
+        DeliverError::OutOfMemory => Code::OUT_OF_MEMORY,
+        DeliverError::WouldDeadlock => Code::WOULD_DEADLOCK,
+    }
+}
+
+fn ended(outcome: Outcome) -> u32 {
+    match outcome {
+        Outcome::Decoded => ENDED_DECODED,
+        Outcome::Replied => ENDED_REPLIED,
+        Outcome::Collected => ENDED_COLLECTED,
+        Outcome::Cancelled => ENDED_CANCELLED,
+        Outcome::Failed => ENDED_FAILED,
+    }
+}
+
+/// What a registration's context points to.
+struct Context {
+    closing: Option<ClosingFn>,
+    release: Option<FinishFn>,
+    context: usize,
+}
+
+fn dispatcher(handle: usize) -> Result<(&'static Dispatcher, Handle), Code> {
+    let handle = Handle::from_raw(handle);
+    states::dispatcher_of(handle).map(|dispatcher| (dispatcher, handle)).ok_or(Code::INVALID_HANDLE)
+}
+
+fn state(lua: RawLua) -> Result<StateRef, Code> {
+    // SAFETY: what a `RawLua` says.
+    let state = unsafe { states::find(lua.as_ptr()) }.ok_or(Code::NOT_REQUIRED)?;
+    state.get().map(|_| state).ok_or(Code::STOPPING)
+}
+
+fn register(lua: RawLua, given: RawRegistration<'_>) -> Result<Registered, Code> {
+    let context = Context {
+        closing: given.closing.into_option(),
+        release: given.release.into_option(),
+        context: given.context.addr(),
+    };
+    let state = match state(lua) {
+        Ok(state) => state,
+        Err(code) => {
+            release(context);
+            return Err(code);
+        }
+    };
+    image::pin(given.libid);
+    let name = (!given.name.is_empty()).then(|| Arc::from(given.name.as_str()));
+    let context = Box::into_raw(Box::new(context)).expose_provenance();
+    match state.dispatcher.register(Registration { libid: given.libid, name, adapter: &ADAPTER, context }) {
+        Ok(handle) => Ok(Registered { handle: handle.to_raw(), already: false }),
+        Err(RegisterError::AlreadyRegistered(handle)) => {
+            Ok(Registered { handle: handle.to_raw(), already: true })
+        }
+        Err(RegisterError::Stopping) => Err(Code::STOPPING),
+        Err(RegisterError::Full) => Err(Code::OUT_OF_MEMORY),
+    }
+}
+
+fn release(context: Context) {
+    if let Some(FinishFn(release)) = context.release {
+        // SAFETY: the contract of `RawRegistration`: once, as the last call with that context.
+        unsafe { release(context.context as *mut c_void) };
+    }
+}
+
+fn deliver(handle: usize, delivery: RawDelivery) -> Result<Accepted, Code> {
+    let (dispatcher, handle) = dispatcher(handle)?;
+    let finish = delivery.finish.into_option().ok_or(Code::MISSING_FUNCTION)?;
+    let parcel = Parcel {
+        decode: delivery.decode.0 as usize,
+        reply: 0,
+        finish: finish.0 as usize,
+        data: delivery.data.addr(),
+    };
+    let announced = dispatcher.deliver(handle, parcel).map_err(code)?;
+    Ok(Accepted { announced: announced == Announced::Yes, ended: 0 })
+}
+
+fn deliver_and_wait(handle: usize, delivery: RawDelivery) -> Result<Accepted, Code> {
+    let (dispatcher, handle) = dispatcher(handle)?;
+    let reply = delivery.reply.into_option().ok_or(Code::MISSING_FUNCTION)?;
+    let parcel = Parcel {
+        decode: delivery.decode.0 as usize,
+        reply: reply.0 as usize,
+        finish: 0,
+        data: delivery.data.addr(),
+    };
+    let (outcome, announced) = dispatcher.deliver_and_wait(handle, parcel).map_err(code)?;
+    Ok(Accepted { announced: announced == Announced::Yes, ended: ended(outcome) })
+}
+
+/// Runs DSS's own code for a trait method: a panic in one would end the process.
+fn answer<T>(run: impl FnOnce() -> Result<T, Code>) -> RResult<T, Code> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+        Ok(Ok(value)) => ROk(value),
+        Ok(Err(code)) => RErr(code),
+        Err(_) => RErr(Code(u32::MAX)),
+    }
+}
+
+impl Service for V1 {
+    fn register(&self, lua: RawLua, registration: RawRegistration<'_>) -> RResult<Registered, Code> {
+        answer(|| register(lua, registration))
+    }
+
+    fn handle(&self, lua: RawLua, libid: usize) -> RResult<usize, Code> {
+        answer(|| {
+            let handle = state(lua)?.dispatcher.find(libid).ok_or(Code::UNKNOWN_LIBRARY)?;
+            Ok(handle.to_raw())
+        })
+    }
+
+    fn deliver(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code> {
+        answer(|| deliver(handle, delivery))
+    }
+
+    fn deliver_and_wait(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code> {
+        answer(|| deliver_and_wait(handle, delivery))
+    }
+
+    fn unregister(&self, handle: usize) -> RResult<(), Code> {
+        answer(|| {
+            let (dispatcher, handle) = dispatcher(handle)?;
+            dispatcher.unregister(handle).map_err(|_| Code::INVALID_HANDLE)
+        })
+    }
+}
+
+/// A report that writes into `failure`.
+fn report(failure: &mut Failure) -> Report {
+    unsafe extern "C" fn write(context: *mut c_void, bytes: *const u8, length: usize) {
+        // SAFETY: the contract of `Report`: UTF-8 that may be read for the length of the call.
+        let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
+        // SAFETY: `context` is the `Failure` below, alive for the call that the report was given to.
+        let failure = unsafe { &mut *context.cast::<Failure>() };
+        failure.set(&String::from_utf8_lossy(bytes));
+    }
+    Report { context: std::ptr::from_mut(failure).cast(), write }
+}
+
+/// A report for calls whose failure nobody can be told of.
+fn no_report() -> Report {
+    unsafe extern "C" fn write(_: *mut c_void, _: *const u8, _: usize) {}
+    Report { context: std::ptr::null_mut(), write }
+}
+
+impl V1 {
+    fn decode_of(parcel: &Parcel) -> Decode {
+        const _: () = assert!(size_of::<DecodeFn>() == size_of::<usize>());
+        // SAFETY: `deliver` put the library's decode function there; the types differ in unwinding alone.
+        unsafe { std::mem::transmute::<usize, Decode>(parcel.decode) }
+    }
+
+    fn reply_of(parcel: &Parcel) -> Reply {
+        const _: () = assert!(size_of::<ReplyFn>() == size_of::<usize>());
+        // SAFETY: called where a thread waits; `deliver_and_wait` put the library's reply function there.
+        unsafe { std::mem::transmute::<usize, Reply>(parcel.reply) }
+    }
+}
+
+impl Adapter for V1 {
+    fn revision(&self) -> &'static str {
+        REVISION.name
+    }
+
+    unsafe fn decode(
+        &self,
+        lua: *mut c_void,
+        handle: Handle,
+        parcel: &Parcel,
+        failure: &mut Failure,
+    ) -> c_int {
+        let data = parcel.data as *mut c_void;
+        // SAFETY: the contract of `DecodeFn`, with what the library itself gave.
+        unsafe { Self::decode_of(parcel)(lua, data, handle.to_raw(), report(failure)) }
+    }
+
+    unsafe fn reply(
+        &self,
+        lua: *mut c_void,
+        handle: Handle,
+        parcel: &Parcel,
+        garbage: bool,
+        failure: &mut Failure,
+    ) -> c_int {
+        let data = parcel.data as *mut c_void;
+        // SAFETY: the contract of `ReplyFn`, with what the library itself gave.
+        unsafe { Self::reply_of(parcel)(lua, data, handle.to_raw(), garbage, report(failure)) }
+    }
+
+    unsafe fn cancel_queued(&self, handle: Handle, parcel: &Parcel) {
+        let data = parcel.data as *mut c_void;
+        // SAFETY: the contract of `DecodeFn`: a NULL state says that the delivery is cancelled.
+        unsafe { Self::decode_of(parcel)(std::ptr::null_mut(), data, handle.to_raw(), no_report()) };
+    }
+
+    unsafe fn cancel_waiting(&self, handle: Handle, parcel: &Parcel) {
+        let data = parcel.data as *mut c_void;
+        // SAFETY: the contract of `ReplyFn`: a NULL state says that the delivery is cancelled.
+        unsafe { Self::reply_of(parcel)(std::ptr::null_mut(), data, handle.to_raw(), false, no_report()) };
+    }
+
+    unsafe fn finish(&self, parcel: &Parcel) {
+        // SAFETY: `deliver` put the library's finish function there.
+        let finish = unsafe { std::mem::transmute::<usize, FinishFn>(parcel.finish) };
+        // SAFETY: the contract of `FinishFn`: once, as the last call with that data.
+        unsafe { (finish.0)(parcel.data as *mut c_void) };
+    }
+
+    unsafe fn cancel_library(&self, handle: Handle, context: usize) {
+        let context: *const Context = std::ptr::with_exposed_provenance(context);
+        // SAFETY: `register` made it, and it is released after this call.
+        let context = unsafe { &*context };
+        if let Some(ClosingFn(closing)) = context.closing {
+            // SAFETY: the contract of `ClosingFn`.
+            unsafe { closing(context.context as *mut c_void, handle.to_raw()) };
+        }
+    }
+
+    unsafe fn release_library(&self, context: usize) {
+        let context: *mut Context = std::ptr::with_exposed_provenance_mut(context);
+        // SAFETY: `register` made it, and this is the last call with it.
+        release(*unsafe { Box::from_raw(context) });
+    }
+}

@@ -1,0 +1,99 @@
+//! The way in: `deliver`, on any thread.
+
+use super::{Dispatcher, Phase};
+use crate::delivery::{Announced, DeliverError, Item, Outcome, Parcel, Waiter, wait_pair};
+use crate::handle::Handle;
+use crate::notifier::Due;
+use crate::sync::{Ordering, thread_token};
+
+impl Dispatcher {
+    /// Hands over one item and returns at once. [any-thread]
+    ///
+    /// # Errors
+    /// Nothing was taken, and nothing of the parcel was touched.
+    pub fn deliver(&self, handle: Handle, parcel: Parcel) -> Result<Announced, DeliverError> {
+        self.push(handle, parcel, None)
+    }
+
+    /// Hands over one item and sleeps until it has ended. [any-thread] [blocks]
+    ///
+    /// # Errors
+    /// As [`Self::deliver`]; and [`DeliverError::WouldDeadlock`] on the Lua thread, which is the one that would have to
+    /// end it. The Lua thread is the one that last entered this module through Lua in that state.
+    pub fn deliver_and_wait(
+        &self,
+        handle: Handle,
+        parcel: Parcel,
+    ) -> Result<(Outcome, Announced), DeliverError> {
+        if self.lua_thread.load(Ordering::Relaxed) == thread_token() {
+            return Err(self.refuse(handle, DeliverError::WouldDeadlock));
+        }
+        let (waiter, waiting) = wait_pair();
+        let announced = self.push(handle, parcel, Some(waiter))?;
+        Ok((waiting.wait(), announced))
+    }
+
+    /// Counts a refusal for `handle`, where that names a library, and says which error its caller gets.
+    fn refuse(&self, handle: Handle, error: DeliverError) -> DeliverError {
+        let mut intake = self.intake.lock();
+        match intake.doors.get_mut(handle.slot as usize) {
+            Some(door) if door.generation == handle.generation && door.open => {
+                door.refused += 1;
+                error
+            }
+            _ => DeliverError::InvalidHandle,
+        }
+    }
+
+    #[inline]
+    fn push(
+        &self,
+        handle: Handle,
+        parcel: Parcel,
+        waiter: Option<Waiter>,
+    ) -> Result<Announced, DeliverError> {
+        let mut guard = self.intake.lock();
+        let intake = &mut *guard;
+        let Some(door) =
+            intake.doors.get_mut(handle.slot as usize).filter(|door| door.generation == handle.generation)
+        else {
+            return Err(DeliverError::InvalidHandle);
+        };
+        if intake.phase != Phase::Open {
+            door.refused += 1;
+            return Err(DeliverError::Stopping);
+        }
+        if !door.open {
+            return Err(DeliverError::InvalidHandle);
+        }
+        if intake.items.push(Item { parcel, slot: handle.slot, waiter }).is_err() {
+            door.refused += 1;
+            return Err(DeliverError::OutOfMemory);
+        }
+        let behind = intake.items.len();
+        self.behind.store(behind, Ordering::Relaxed);
+        let due = intake.credit.claim(behind);
+        let wake = std::mem::take(&mut intake.sleeping);
+        drop(guard);
+        if wake {
+            // The Lua thread set `sleeping` under the lock and gave that up by falling asleep: it hears this.
+            self.arrived.notify_one();
+        }
+        Ok(match due {
+            Some(due) => self.send(due),
+            None => Announced::Yes,
+        })
+    }
+
+    /// Sends a notification that is due, with no lock held.
+    #[cold]
+    pub(super) fn send(&self, due: Due) -> Announced {
+        match due.notifier.notify(due.queued) {
+            Ok(()) => Announced::Yes,
+            Err(_) => {
+                self.intake.lock().credit.failed(&due);
+                Announced::Failed
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The dispatcher: the core of one Lua state.
+//!
+//! A dispatcher is never freed: it lives in the process-wide table (`states`) and serves one state after another.
+//! That is what makes a stale handle harmless without a lock that states would share: whatever number a library comes
+//! with, it names memory that is there, and the generation says whether it means what it meant.
+//!
+//! | phase    | deliver, register   | Lua's functions | leaves to                                                  |
+//! |----------|---------------------|-----------------|------------------------------------------------------------|
+//! | Closed   | invalid             | refused         | Open, by `open`                                            |
+//! | Open     | taken               | served          | Stopping, by `close`                                       |
+//! | Stopping | refused as stopping | refused         | Closed, when every library was told and is unregistered    |
+
+mod close;
+mod deliver;
+mod register;
+mod reply;
+mod take;
+mod wake;
+
+use crate::delivery::{Item, Parcel, Waiter};
+use crate::handle::Handle;
+use crate::library::Library;
+use crate::notifier::Credit;
+use crate::queue::Queue;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread_token};
+
+pub use register::{RegisterError, UnregisterError};
+pub use reply::{ReplyEnd, Replying, Ticket};
+pub use take::{DecodeEnd, Decoded, Taken};
+pub use wake::Waited;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Closed,
+    Open,
+    Stopping,
+}
+
+/// What producers need of a library.
+struct Door {
+    generation: u32,
+    open: bool,
+    refused: u64,
+}
+
+/// Where producers meet.
+struct Intake {
+    phase: Phase,
+    doors: Vec<Door>,
+    items: Queue<Item>,
+    credit: Credit,
+    /// The Lua thread sleeps in `wait`.
+    sleeping: bool,
+    registered: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Decoding,
+    Waiting,
+    Replying,
+}
+
+/// A delivery that a thread waits for and that left the queue.
+struct Pending {
+    slot: u32,
+    parcel: Parcel,
+    waiter: Waiter,
+    stage: Stage,
+}
+
+/// A place for a [`Pending`]; its generation goes up each time it is emptied.
+#[derive(Default)]
+struct Place {
+    generation: u64,
+    pending: Option<Pending>,
+}
+
+/// What the Lua thread works at, and who unregisters reaches into.
+struct Desk {
+    phase: Phase,
+    items: Queue<Item>,
+    libraries: Vec<Library>,
+    places: Vec<Place>,
+    vacant: Vec<u32>,
+    sequence: u64,
+    /// Threads that sleep until calls into a library have ended.
+    awaiting: usize,
+    /// Whether a notifier is set: a poll without one need not look at the credit.
+    notifying: bool,
+}
+
+/// The core of one Lua state.
+pub struct Dispatcher {
+    index: u32,
+    /// Whether the table gave it to a state; see `states`.
+    claimed: AtomicBool,
+    /// The state that is being served: even while none is, odd while one is open, never the same odd number twice.
+    epoch: AtomicU64,
+    /// The token of the thread that last entered through Lua.
+    lua_thread: AtomicU64,
+    /// How many items lie at the intake, to be read without its lock.
+    behind: AtomicUsize,
+    desk: Mutex<Desk>,
+    intake: Mutex<Intake>,
+    /// Something came for the sleeping Lua thread. With `intake`.
+    arrived: Condvar,
+    /// A call into a library ended. With `desk`.
+    left: Condvar,
+}
+
+impl Dispatcher {
+    /// A dispatcher that serves no state yet, at `index` of the table.
+    #[must_use]
+    pub fn new(index: u32) -> Self {
+        Dispatcher {
+            index,
+            claimed: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            lua_thread: AtomicU64::new(0),
+            behind: AtomicUsize::new(0),
+            desk: Mutex::new(Desk {
+                phase: Phase::Closed,
+                items: Queue::new(),
+                libraries: Vec::new(),
+                places: Vec::new(),
+                vacant: Vec::new(),
+                sequence: 0,
+                awaiting: 0,
+                notifying: false,
+            }),
+            intake: Mutex::new(Intake {
+                phase: Phase::Closed,
+                doors: Vec::new(),
+                items: Queue::new(),
+                credit: Credit::default(),
+                sleeping: false,
+                registered: 0,
+            }),
+            arrived: Condvar::new(),
+            left: Condvar::new(),
+        }
+    }
+
+    /// Takes this dispatcher for a new state; false where it is another's.
+    pub fn claim(&self) -> bool {
+        self.claimed.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Begins to serve a state; returns its epoch. Only after [`Self::claim`]. [lua-thread]
+    pub fn open(&self) -> u64 {
+        let mut desk = self.desk.lock();
+        let mut intake = self.intake.lock();
+        desk.phase = Phase::Open;
+        intake.phase = Phase::Open;
+        let epoch = self.epoch.load(Ordering::Relaxed) | 1;
+        self.epoch.store(epoch, Ordering::Release);
+        self.enter_lua();
+        epoch
+    }
+
+    /// Whether the state of `epoch` is still served here. [any-thread]
+    #[inline]
+    #[must_use]
+    pub fn serves(&self, epoch: u64) -> bool {
+        self.epoch.load(Ordering::Acquire) == epoch
+    }
+
+    /// Notes that the running thread is the Lua thread. Called wherever Lua enters. [lua-thread]
+    #[inline]
+    pub fn enter_lua(&self) -> u64 {
+        let me = thread_token();
+        self.lua_thread.store(me, Ordering::Relaxed);
+        me
+    }
+
+    /// Items in the queue. [any-thread]
+    #[must_use]
+    pub fn queue_size(&self) -> usize {
+        let desk = self.desk.lock();
+        desk.items.len() + self.behind.load(Ordering::Relaxed)
+    }
+
+    /// Libraries that are registered. [any-thread]
+    #[must_use]
+    pub fn registered(&self) -> usize {
+        self.intake.lock().registered
+    }
+
+    fn handle(&self, slot: u32, generation: u32) -> Handle {
+        Handle { dispatcher: self.index, slot, generation }
+    }
+
+    /// Ends a call that `me` recorded in `slot`, wakes who waits for that, and lets go of the library if this call was
+    /// the last to hold it.
+    fn leave(&self, mut desk: MutexGuard<'_, Desk>, slot: u32, me: u64) {
+        let library = &mut desk.libraries[slot as usize];
+        library.leave(me);
+        let freed = library.free_if_left();
+        if desk.awaiting > 0 {
+            // Who waits looks at `calls` under the desk lock before it sleeps, so it saw this call end or hears this.
+            self.left.notify_all();
+        }
+        if freed.is_some() {
+            self.retire_if_done(&mut desk);
+        }
+        drop(desk);
+        if let Some(registration) = freed {
+            crate::boundary::release(registration);
+        }
+    }
+}
+
+impl Desk {
+    /// The record that `handle` names, if its generation is the present one.
+    fn library(&mut self, handle: Handle) -> Option<&mut Library> {
+        self.libraries.get_mut(handle.slot as usize).filter(|library| library.generation == handle.generation)
+    }
+
+    /// Puts a delivery that a thread waits for on the desk.
+    fn place(&mut self, pending: Pending) -> Ticket {
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            (self.places.len() - 1) as u32
+        });
+        let place = &mut self.places[index as usize];
+        place.pending = Some(pending);
+        Ticket { index, generation: place.generation }
+    }
+
+    /// The delivery that `ticket` names, if it has not ended.
+    fn pending(&mut self, ticket: Ticket) -> Option<&mut Pending> {
+        self.places
+            .get_mut(ticket.index as usize)
+            .filter(|place| place.generation == ticket.generation)?
+            .pending
+            .as_mut()
+    }
+
+    /// Takes the delivery that `ticket` names off the desk.
+    fn remove(&mut self, ticket: Ticket) -> Option<Pending> {
+        self.pending(ticket)?;
+        Some(self.vacate(ticket.index))
+    }
+
+    fn vacate(&mut self, index: u32) -> Pending {
+        let place = &mut self.places[index as usize];
+        place.generation += 1;
+        self.vacant.push(index);
+        place.pending.take().expect("who vacates a place has seen what is on it")
+    }
+
+    /// Takes all deliveries off the desk that `wanted` picks.
+    fn remove_where(&mut self, wanted: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        (0..self.places.len() as u32)
+            .filter(|index| self.places[*index as usize].pending.as_ref().is_some_and(&wanted))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|index| self.vacate(index))
+            .collect()
+    }
+}

@@ -1,0 +1,225 @@
+//! Registering, finding and unregistering libraries.
+
+use super::{Desk, Dispatcher, Door, Intake, Pending, Phase, Stage};
+use crate::boundary;
+use crate::delivery::{Item, Outcome};
+use crate::handle::{Handle, MAX_SLOTS};
+use crate::library::{Library, LibraryInfo, Phase as LibraryPhase, Registration};
+use crate::sync::{MutexGuard, thread_token};
+
+/// Why a library was not registered. Its registration was let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegisterError {
+    /// It is registered already, under this handle.
+    AlreadyRegistered(Handle),
+    /// The state is closing or closed.
+    Stopping,
+    /// More libraries than a state can tell apart.
+    Full,
+}
+
+/// Why a library was not unregistered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnregisterError {
+    /// The handle names no registered library.
+    InvalidHandle,
+}
+
+/// All that a library still had when it was made to leave.
+pub(super) struct Estate {
+    waiting: Vec<Pending>,
+    queued: Vec<Item>,
+}
+
+impl Dispatcher {
+    /// Registers a library. [lua-thread]
+    ///
+    /// # Errors
+    /// [`RegisterError`]; nothing changed.
+    pub fn register(&self, registration: Registration) -> Result<Handle, RegisterError> {
+        self.enter_lua();
+        let mut desk = self.desk.lock();
+        let refusal = match desk.phase {
+            Phase::Open => desk
+                .find(registration.libid)
+                .map(|(slot, generation)| RegisterError::AlreadyRegistered(self.handle(slot, generation))),
+            Phase::Stopping | Phase::Closed => Some(RegisterError::Stopping),
+        };
+        let refusal = refusal.or_else(|| {
+            let full = desk.libraries.len() >= MAX_SLOTS as usize;
+            (full && !desk.libraries.iter().any(Library::is_free)).then_some(RegisterError::Full)
+        });
+        if let Some(error) = refusal {
+            drop(desk);
+            boundary::release(registration);
+            return Err(error);
+        }
+        let mut intake = self.intake.lock();
+        let slot = desk.libraries.iter().position(Library::is_free).unwrap_or_else(|| {
+            desk.libraries.push(Library::new());
+            intake.doors.push(Door { generation: 0, open: false, refused: 0 });
+            desk.libraries.len() - 1
+        });
+        desk.sequence += 1;
+        let sequence = desk.sequence;
+        let library = &mut desk.libraries[slot];
+        library.occupy(registration, sequence);
+        intake.doors[slot] = Door { generation: library.generation, open: true, refused: 0 };
+        intake.registered += 1;
+        Ok(self.handle(slot as u32, library.generation))
+    }
+
+    /// The handle of the library with that `libid`. [lua-thread]
+    #[must_use]
+    pub fn find(&self, libid: usize) -> Option<Handle> {
+        self.enter_lua();
+        self.desk.lock().find(libid).map(|(slot, generation)| self.handle(slot, generation))
+    }
+
+    /// Unregisters a library: nothing more is taken from it, all it has is cancelled, on this thread, and when this
+    /// returns none of its code runs or will be called for this state, except calls that this thread itself stands in.
+    /// [any-thread] [blocks] while another thread is in its code
+    ///
+    /// # Errors
+    /// [`UnregisterError::InvalidHandle`], also where another thread is at it already.
+    pub fn unregister(&self, handle: Handle) -> Result<(), UnregisterError> {
+        let me = thread_token();
+        let desk = self.desk.lock();
+        let estate = self.begin_leaving(desk, handle, me).ok_or(UnregisterError::InvalidHandle)?;
+        self.end_leaving(handle, estate, me, true);
+        Ok(())
+    }
+
+    /// Closes the door of `handle`'s library and takes what it has, all in one step. None where the handle is invalid.
+    pub(super) fn begin_leaving(
+        &self,
+        mut desk: MutexGuard<'_, Desk>,
+        handle: Handle,
+        me: u64,
+    ) -> Option<Estate> {
+        let library = desk.library(handle)?;
+        if library.phase != LibraryPhase::Registered {
+            return None;
+        }
+        library.phase = LibraryPhase::Leaving;
+        // Held until all is cancelled: the slot cannot be freed meanwhile.
+        library.calls.push(me);
+        let mut intake = self.intake.lock();
+        intake.doors[handle.slot as usize].open = false;
+        intake.registered -= 1;
+        let estate = self.take_estate(&mut desk, &mut intake, handle.slot);
+        let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
+        drop(intake);
+        drop(desk);
+        if wake {
+            // `run` sleeps for a library that is registered, and there is none now.
+            self.arrived.notify_one();
+        }
+        Some(estate)
+    }
+
+    /// Cancels an estate, and frees the library's slot once no call is left in it.
+    pub(super) fn end_leaving(&self, handle: Handle, estate: Estate, me: u64, wait: bool) {
+        self.cancel_estate(handle, estate);
+        let mut desk = self.desk.lock();
+        if wait {
+            desk.awaiting += 1;
+            while desk.libraries[handle.slot as usize].runs_elsewhere(me) {
+                // Calls end under the desk lock with a notify while anybody awaits, and `awaiting` says so by now.
+                desk = self.left.wait(desk);
+            }
+            desk.awaiting -= 1;
+        }
+        desk.libraries[handle.slot as usize].phase = LibraryPhase::Left;
+        self.leave(desk, handle.slot, me);
+    }
+
+    /// Takes all that a library has queued or waiting. What is decoding or replying is left to that call to end.
+    pub(super) fn take_estate(&self, desk: &mut Desk, intake: &mut Intake, slot: u32) -> Estate {
+        let waiting = desk.remove_where(|pending| pending.slot == slot && pending.stage == Stage::Waiting);
+        let mut queued = Vec::new();
+        desk.items.remove_where(&mut queued, |item| item.slot == slot);
+        intake.items.remove_where(&mut queued, |item| item.slot == slot);
+        self.behind.store(intake.items.len(), crate::sync::Ordering::Relaxed);
+        desk.libraries[slot as usize].counts.cancelled += (waiting.len() + queued.len()) as u64;
+        Estate { waiting, queued }
+    }
+
+    /// Cancels what was taken, with no lock held; each waiting thread is released after the call for its delivery.
+    pub(super) fn cancel_estate(&self, handle: Handle, estate: Estate) {
+        if estate.waiting.is_empty() && estate.queued.is_empty() {
+            return;
+        }
+        let adapter = self.desk.lock().libraries[handle.slot as usize].adapter();
+        for pending in estate.waiting {
+            boundary::cancel_waiting(adapter, handle, &pending.parcel);
+            pending.waiter.release(Outcome::Cancelled);
+        }
+        for item in estate.queued {
+            boundary::cancel_queued(adapter, handle, &item.parcel, item.waiter.is_some());
+            if let Some(waiter) = item.waiter {
+                waiter.release(Outcome::Cancelled);
+            }
+        }
+    }
+
+    /// What `libraries()` shows, in the order of registration. [any-thread]
+    #[must_use]
+    pub fn libraries(&self) -> Vec<LibraryInfo> {
+        let mut desk = self.desk.lock();
+        let desk = &mut *desk;
+        let intake = self.intake.lock();
+        for library in &mut desk.libraries {
+            library.queued = 0;
+        }
+        let mut waiting = vec![0; desk.libraries.len()];
+        for item in desk.items.iter().chain(intake.items.iter()) {
+            desk.libraries[item.slot as usize].queued += 1;
+            waiting[item.slot as usize] += usize::from(item.waiter.is_some());
+        }
+        for pending in desk.places.iter().filter_map(|place| place.pending.as_ref()) {
+            waiting[pending.slot as usize] += 1;
+        }
+        let mut registered: Vec<_> = desk
+            .libraries
+            .iter()
+            .enumerate()
+            .filter(|(_, library)| library.phase == LibraryPhase::Registered)
+            .collect();
+        registered.sort_by_key(|(_, library)| library.sequence);
+        registered
+            .into_iter()
+            .map(|(slot, library)| LibraryInfo {
+                name: library.registration.as_ref().and_then(|it| it.name.clone()),
+                revision: library.adapter().revision(),
+                queued: library.queued,
+                waiting: waiting[slot],
+                delivered: library.counts.delivered,
+                replied: library.counts.replied,
+                cancelled: library.counts.cancelled,
+                refused: intake.doors[slot].refused,
+            })
+            .collect()
+    }
+}
+
+impl Desk {
+    fn find(&self, libid: usize) -> Option<(u32, u32)> {
+        let found = |library: &Library| {
+            library.phase == LibraryPhase::Registered
+                && library.registration.as_ref().is_some_and(|registration| registration.libid == libid)
+        };
+        let slot = self.libraries.iter().position(found)?;
+        Some((slot as u32, self.libraries[slot].generation))
+    }
+
+    /// The library that was registered last, if one still is.
+    pub(super) fn last_registered(&self) -> Option<(u32, u32)> {
+        self.libraries
+            .iter()
+            .enumerate()
+            .filter(|(_, library)| library.phase == LibraryPhase::Registered)
+            .max_by_key(|(_, library)| library.sequence)
+            .map(|(slot, library)| (slot as u32, library.generation))
+    }
+}

@@ -1,0 +1,70 @@
+//! The reply: what Lua answers to a delivery that a thread waits for.
+
+use super::{Dispatcher, Stage};
+use crate::adapter::Adapter;
+use crate::delivery::{Outcome, Parcel};
+use crate::handle::Handle;
+
+/// The name of a delivery that waits for its reply, as Lua's userdata holds it. Checked by generation, like a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub(super) index: u32,
+    pub(super) generation: u64,
+}
+
+/// A reply that began and must be given to [`Dispatcher::replied`]. Plain data, as `Taken`.
+#[derive(Clone, Copy)]
+pub struct Replying {
+    /// Whose it is.
+    pub handle: Handle,
+    /// What it carries.
+    pub parcel: Parcel,
+    /// How to reply to it.
+    pub adapter: &'static dyn Adapter,
+    ticket: Ticket,
+    me: u64,
+}
+
+/// How a reply ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyEnd {
+    /// The library took it.
+    Replied,
+    /// Nobody replied; the library was told so.
+    Collected,
+    /// The library raised a Lua error, or failed in its own way.
+    Failed,
+}
+
+impl Dispatcher {
+    /// Begins the reply to what `ticket` names; none where it has ended already. [lua-thread]
+    pub fn begin_reply(&self, ticket: Ticket) -> Option<Replying> {
+        let me = self.enter_lua();
+        let mut desk = self.desk.lock();
+        let pending = desk.pending(ticket).filter(|pending| pending.stage == Stage::Waiting)?;
+        pending.stage = Stage::Replying;
+        let (slot, parcel) = (pending.slot, pending.parcel);
+        let library = &mut desk.libraries[slot as usize];
+        library.calls.push(me);
+        let (adapter, generation) = (library.adapter(), library.generation);
+        Some(Replying { handle: self.handle(slot, generation), parcel, adapter, ticket, me })
+    }
+
+    /// Says how the reply ended, and releases the waiting thread. [lua-thread]
+    pub fn replied(&self, replying: &Replying, end: ReplyEnd) {
+        let mut desk = self.desk.lock();
+        let slot = replying.handle.slot;
+        let pending = desk.remove(replying.ticket);
+        if end == ReplyEnd::Replied {
+            desk.libraries[slot as usize].counts.replied += 1;
+        }
+        self.leave(desk, slot, replying.me);
+        if let Some(pending) = pending {
+            pending.waiter.release(match end {
+                ReplyEnd::Replied => Outcome::Replied,
+                ReplyEnd::Collected => Outcome::Collected,
+                ReplyEnd::Failed => Outcome::Failed,
+            });
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The way out: `take` on the Lua thread, and what follows the decode.
+
+use super::{Desk, Dispatcher, Pending, Phase, Stage, Ticket};
+use crate::adapter::Adapter;
+use crate::boundary;
+use crate::delivery::{Outcome, Parcel};
+use crate::handle::Handle;
+use crate::library::Phase as LibraryPhase;
+use crate::sync::{MutexGuard, Ordering};
+
+/// A delivery that was taken off the queue and must be decoded now. Plain data: a Lua error may skip the frame it lies
+/// in, and the dispatcher still has all that must not be lost.
+#[derive(Clone, Copy)]
+pub struct Taken {
+    /// Whose it is.
+    pub handle: Handle,
+    /// What it carries.
+    pub parcel: Parcel,
+    /// How to decode it.
+    pub adapter: &'static dyn Adapter,
+    /// The place of the waiting thread, where there is one.
+    pub ticket: Option<Ticket>,
+    me: u64,
+}
+
+/// How a decode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeEnd {
+    /// It returned 0 or less: the delivery is over.
+    Over,
+    /// It returned values.
+    Values,
+    /// It raised a Lua error, or failed in its own way.
+    Failed,
+}
+
+/// What stands after a decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Whether a thread waits for Lua's reply.
+    pub reply: bool,
+    /// Items that remain queued.
+    pub remaining: usize,
+}
+
+impl Dispatcher {
+    /// Takes the oldest item for a `poll`: spends the notification, and sends the next if items remain. [lua-thread]
+    ///
+    /// Each item taken must be given to [`Self::decoded`].
+    #[inline]
+    pub fn take_one(&self) -> Option<Taken> {
+        let me = self.enter_lua();
+        let mut desk = self.desk.lock();
+        if !desk.notifying {
+            return self.take_from(&mut desk, me);
+        }
+        self.intake.lock().credit.spend();
+        let taken = self.take_from(&mut desk, me);
+        let mut intake = self.intake.lock();
+        let queued = desk.items.len() + intake.items.len();
+        let due = intake.credit.claim(queued);
+        drop(intake);
+        drop(desk);
+        if let Some(due) = due {
+            self.send(due);
+        }
+        taken
+    }
+
+    /// Begins a `dispatch`: spends the notification. [lua-thread]
+    pub fn begin_dispatch(&self) {
+        self.enter_lua();
+        let desk = self.desk.lock();
+        if desk.notifying {
+            self.intake.lock().credit.spend();
+        }
+    }
+
+    /// Takes the oldest item within a `dispatch`, without a look at the notification. [lua-thread]
+    #[inline]
+    pub fn take_next(&self) -> Option<Taken> {
+        let me = self.enter_lua();
+        let mut desk = self.desk.lock();
+        self.take_from(&mut desk, me)
+    }
+
+    /// Ends a `dispatch`: sends a notification if items remain that none announces. Returns how many remain.
+    /// [lua-thread]
+    pub fn end_dispatch(&self) -> usize {
+        let desk = self.desk.lock();
+        let mut intake = self.intake.lock();
+        let queued = desk.items.len() + intake.items.len();
+        let due = intake.credit.claim(queued);
+        drop(intake);
+        drop(desk);
+        if let Some(due) = due {
+            self.send(due);
+        }
+        queued
+    }
+
+    #[inline]
+    fn take_from(&self, desk: &mut MutexGuard<'_, Desk>, me: u64) -> Option<Taken> {
+        let desk: &mut Desk = desk;
+        if desk.items.len() == 0 {
+            // A deliver that returned before this call is seen here; one that did not may come with the next.
+            if self.behind.load(Ordering::Relaxed) == 0 {
+                return None;
+            }
+            let mut intake = self.intake.lock();
+            desk.items.refill(&mut intake.items);
+            self.behind.store(0, Ordering::Relaxed);
+        }
+        let item = desk.items.pop()?;
+        let library = &mut desk.libraries[item.slot as usize];
+        library.calls.push(me);
+        let handle = self.handle(item.slot, library.generation);
+        let adapter = library.adapter();
+        let ticket = item.waiter.map(|waiter| {
+            desk.place(Pending { slot: item.slot, parcel: item.parcel, waiter, stage: Stage::Decoding })
+        });
+        Some(Taken { handle, parcel: item.parcel, adapter, ticket, me })
+    }
+
+    /// Says how the decode of `taken` ended. [lua-thread]
+    #[inline]
+    pub fn decoded(&self, taken: &Taken, end: DecodeEnd) -> Decoded {
+        if taken.ticket.is_none() {
+            boundary::finish(taken.adapter, &taken.parcel);
+        }
+        let mut desk = self.desk.lock();
+        let remaining = desk.items.len() + self.behind.load(Ordering::Relaxed);
+        let slot = taken.handle.slot;
+        let library = &mut desk.libraries[slot as usize];
+        if end != DecodeEnd::Failed {
+            library.counts.delivered += 1;
+        }
+        let Some(ticket) = taken.ticket else {
+            self.leave(desk, slot, taken.me);
+            return Decoded { reply: false, remaining };
+        };
+        let registered = library.phase == LibraryPhase::Registered;
+        let outcome = match end {
+            DecodeEnd::Values if registered && desk.phase == Phase::Open => {
+                if let Some(pending) = desk.pending(ticket) {
+                    pending.stage = Stage::Waiting;
+                }
+                self.leave(desk, slot, taken.me);
+                return Decoded { reply: true, remaining };
+            }
+            DecodeEnd::Values => Outcome::Cancelled,
+            DecodeEnd::Over => Outcome::Decoded,
+            DecodeEnd::Failed => Outcome::Failed,
+        };
+        // Gone only where the state was closed inside this very decode, and the thread was released by that.
+        let pending = desk.remove(ticket);
+        if outcome == Outcome::Cancelled {
+            desk.libraries[slot as usize].counts.cancelled += 1;
+            drop(desk);
+            boundary::cancel_waiting(taken.adapter, taken.handle, &taken.parcel);
+            desk = self.desk.lock();
+        }
+        self.leave(desk, slot, taken.me);
+        if let Some(pending) = pending {
+            pending.waiter.release(outcome);
+        }
+        Decoded { reply: false, remaining }
+    }
+}

@@ -1,0 +1,62 @@
+//! Images: a library that registered stays mapped until the process ends, however Lua unloads its modules.
+//!
+//! Lua 5.1 and LuaJIT unload a C module when its state closes, in whatever order they collect things; a thread or a
+//! cancel of that library would then run in memory that is gone.
+
+/// Pins the image that holds `address`. Where the system has no way to, or the address is in the program itself, which is
+/// never unmapped, nothing happens. [any-thread]
+pub fn pin(address: usize) {
+    if address != 0 {
+        system::pin(address);
+    }
+}
+
+#[cfg(all(unix, not(target_env = "musl")))]
+mod system {
+    use std::ffi::c_void;
+
+    pub(super) fn pin(address: usize) {
+        let mut info = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
+        // SAFETY: any address may be asked about; `info` is written where the answer is not 0.
+        let known = unsafe { libc::dladdr(address as *const c_void, info.as_mut_ptr()) };
+        if known == 0 {
+            return;
+        }
+        // SAFETY: `dladdr` said that it wrote it.
+        let info = unsafe { info.assume_init() };
+        // SAFETY: the name is the loader's, of an image that is mapped as we stand in a call from it; NOLOAD runs none
+        // of its code.
+        let image = unsafe {
+            libc::dlopen(info.dli_fname, libc::RTLD_NOLOAD | libc::RTLD_NODELETE | libc::RTLD_LAZY)
+        };
+        if !image.is_null() {
+            // SAFETY: gives back the count that `dlopen` took; NODELETE stays.
+            unsafe { libc::dlclose(image) };
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::ffi::c_void;
+
+    const FROM_ADDRESS: u32 = 4;
+    const PIN: u32 = 1;
+
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetModuleHandleExW(flags: u32, address: *const c_void, module: *mut *mut c_void) -> i32;
+    }
+
+    pub(super) fn pin(address: usize) {
+        let mut module = std::ptr::null_mut();
+        // SAFETY: any address may be asked about; `module` is written to and not used.
+        unsafe { GetModuleHandleExW(FROM_ADDRESS | PIN, address as *const c_void, &mut module) };
+    }
+}
+
+/// musl's `dlclose` unmaps nothing; elsewhere there is no way.
+#[cfg(not(any(all(unix, not(target_env = "musl")), windows)))]
+mod system {
+    pub(super) fn pin(_address: usize) {}
+}

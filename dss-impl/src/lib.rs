@@ -1,0 +1,38 @@
+//! The core of DarkSideSync: one [`Dispatcher`] per Lua state, and an adapter per revision that maps the libraries
+//! compiled against it onto that one dispatcher.
+//!
+//! Arrows point one way: `adapter/* → dispatcher → {library, delivery, queue, notifier} → sync`. The core names no
+//! revision and knows nothing of which Lua it serves; `dss-lua` gives it a Lua.
+//!
+//! One delivery passes these rooms:
+//!
+//! ```text
+//! any thread      deliver ─► intake (queue, credit) ── notifier ─► a sleeping Lua wakes
+//! Lua thread      take ─► desk ─► decode (foreign) ─► callback ─► reply (foreign) ─► the waiting thread goes on
+//! ```
+//!
+//! There are two locks a state, *desk* before *intake* where both are held: producers meet at the intake alone, and the
+//! Lua thread takes all that lies there in one exchange. No lock is held while foreign code runs.
+
+pub mod adapter;
+mod boundary;
+pub mod delivery;
+pub mod dispatcher;
+pub mod handle;
+#[cfg(not(loom))]
+pub mod image;
+pub mod library;
+pub mod notifier;
+mod queue;
+#[cfg(not(loom))]
+pub mod rendezvous;
+#[cfg(not(loom))]
+pub mod states;
+mod sync;
+
+pub use delivery::{Announced, DeliverError, Outcome, Parcel};
+pub use dispatcher::Dispatcher;
+pub use handle::Handle;
+
+/// The product's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

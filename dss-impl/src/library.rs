@@ -1,0 +1,135 @@
+//! A registered library: its record at the desk, and the states it can be in.
+//!
+//! | phase      | meaning                                              | leaves to                              |
+//! |------------|------------------------------------------------------|----------------------------------------|
+//! | Free       | nobody's                                             | Registered, by `register`              |
+//! | Registered | items are taken                                      | Leaving, by `unregister` or `close`    |
+//! | Leaving    | nothing is taken any more; its items are cancelled   | Left                                   |
+//! | Left       | all cancelled; calls that began before still run     | Free, by the last of these calls       |
+//!
+//! All phases change under the desk lock. Each call into a library's code is recorded in `calls` by the thread that
+//! makes it; a slot with calls in it is never freed, and so never reused under a running call.
+
+use std::sync::Arc;
+
+use crate::adapter::Adapter;
+use crate::handle::{FIRST_GENERATION, LAST_GENERATION};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Free,
+    Registered,
+    Leaving,
+    Left,
+}
+
+/// What a library counts, for `libraries()`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) delivered: u64,
+    pub(crate) replied: u64,
+    pub(crate) cancelled: u64,
+}
+
+/// Who registers: what an adapter gives to `register`.
+pub struct Registration {
+    /// An address that is the library's own, the same in all states.
+    pub libid: usize,
+    /// The library's name, where it gave one.
+    pub name: Option<Arc<str>>,
+    /// The adapter of the revision it was compiled against.
+    pub adapter: &'static dyn Adapter,
+    /// The adapter's own word, 1.0's cancel function for one.
+    pub context: usize,
+}
+
+/// The record of a library.
+pub(crate) struct Library {
+    pub(crate) generation: u32,
+    pub(crate) phase: Phase,
+    pub(crate) registration: Option<Registration>,
+    /// The order of registration within the dispatcher's life.
+    pub(crate) sequence: u64,
+    /// The tokens of the threads that are in this library's code, innermost last.
+    pub(crate) calls: Vec<u64>,
+    pub(crate) queued: usize,
+    pub(crate) counts: Counts,
+}
+
+impl Library {
+    pub(crate) fn new() -> Self {
+        Library {
+            generation: FIRST_GENERATION,
+            phase: Phase::Free,
+            registration: None,
+            sequence: 0,
+            calls: Vec::new(),
+            queued: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Whether this slot can take a library.
+    pub(crate) fn is_free(&self) -> bool {
+        self.phase == Phase::Free && self.generation < LAST_GENERATION
+    }
+
+    pub(crate) fn occupy(&mut self, registration: Registration, sequence: u64) {
+        self.phase = Phase::Registered;
+        self.registration = Some(registration);
+        self.sequence = sequence;
+        self.queued = 0;
+        self.counts = Counts::default();
+    }
+
+    /// Frees the slot if nothing holds it any more; returns what is left of the library, to be let go of outside of
+    /// the lock.
+    pub(crate) fn free_if_left(&mut self) -> Option<Registration> {
+        if self.phase != Phase::Left || !self.calls.is_empty() {
+            return None;
+        }
+        self.phase = Phase::Free;
+        self.generation += 1;
+        self.registration.take()
+    }
+
+    pub(crate) fn adapter(&self) -> &'static dyn Adapter {
+        self.registration.as_ref().expect("a slot that is not free has its registration").adapter
+    }
+
+    pub(crate) fn context(&self) -> usize {
+        self.registration.as_ref().expect("a slot that is not free has its registration").context
+    }
+
+    /// Whether a thread other than `me` is in this library's code.
+    pub(crate) fn runs_elsewhere(&self, me: u64) -> bool {
+        self.calls.iter().any(|caller| *caller != me)
+    }
+
+    /// Records the end of a call by `me`.
+    pub(crate) fn leave(&mut self, me: u64) {
+        let at = self.calls.iter().rposition(|caller| *caller == me);
+        self.calls.remove(at.expect("every call that leaves was recorded when it began"));
+    }
+}
+
+/// What `libraries()` shows of one library.
+#[derive(Clone, Debug)]
+pub struct LibraryInfo {
+    /// The name, where the library gave one.
+    pub name: Option<Arc<str>>,
+    /// The revision it was compiled against.
+    pub revision: &'static str,
+    /// Items in the queue.
+    pub queued: usize,
+    /// Threads that wait for a delivery to end, queued ones included.
+    pub waiting: usize,
+    /// Deliveries whose decode ran to its end.
+    pub delivered: u64,
+    /// Replies that the library got.
+    pub replied: u64,
+    /// Deliveries that were cancelled.
+    pub cancelled: u64,
+    /// Deliveries that were refused.
+    pub refused: u64,
+}

@@ -1,0 +1,116 @@
+//! The table of dispatchers of this process, and how a Lua state finds its own.
+//!
+//! Dispatchers live in chunks that double in size, are made when first needed, and are never freed. A look-up is two
+//! loads and takes no lock; claiming one is a compare-and-swap. So states share no lock, and a handle, whatever its
+//! bits, names memory that is there or nothing.
+
+use std::ffi::c_void;
+use std::sync::OnceLock;
+
+use crate::dispatcher::Dispatcher;
+use crate::handle::{Handle, MAX_DISPATCHERS};
+
+/// Dispatchers in the first chunk; chunk k has `FIRST << k`.
+const FIRST: u32 = 8;
+const CHUNKS: usize = 17;
+
+static TABLE: [OnceLock<Box<[Dispatcher]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
+
+/// The chunk of `index`, and the place in it.
+fn place(index: u32) -> (usize, usize) {
+    let chunk = (index / FIRST + 1).ilog2();
+    (chunk as usize, (index - FIRST * ((1 << chunk) - 1)) as usize)
+}
+
+/// The dispatcher at `index`, if there has been one.
+fn at(index: u32) -> Option<&'static Dispatcher> {
+    let (chunk, place) = place(index);
+    TABLE.get(chunk)?.get()?.get(place)
+}
+
+/// The dispatcher that `handle` names, whether or not the handle is still valid. [any-thread]
+#[inline]
+#[must_use]
+pub fn dispatcher_of(handle: Handle) -> Option<&'static Dispatcher> {
+    at(handle.dispatcher)
+}
+
+/// One Lua state, as its userdata in Lua holds it: plain data, valid for ever, served or not.
+#[derive(Clone, Copy)]
+pub struct StateRef {
+    /// Who serves it.
+    pub dispatcher: &'static Dispatcher,
+    /// Which of the states it serves in its life.
+    pub epoch: u64,
+}
+
+impl StateRef {
+    /// The dispatcher, if it still serves this state. [any-thread]
+    #[inline]
+    #[must_use]
+    pub fn get(self) -> Option<&'static Dispatcher> {
+        self.dispatcher.serves(self.epoch).then_some(self.dispatcher)
+    }
+
+    /// Ends the service. [lua-thread]
+    pub fn close(self) {
+        self.dispatcher.close(self.epoch);
+    }
+}
+
+/// Begins to serve a new Lua state; none where this process has more of them than can be told apart. [lua-thread]
+#[must_use]
+pub fn open() -> Option<StateRef> {
+    for index in 0..MAX_DISPATCHERS {
+        let (chunk, place) = place(index);
+        let chunk = TABLE.get(chunk)?.get_or_init(|| {
+            let first = index - place as u32;
+            (first..first + (FIRST << chunk)).map(Dispatcher::new).collect()
+        });
+        let dispatcher = &chunk[place];
+        if dispatcher.claim() {
+            let epoch = dispatcher.open();
+            return Some(StateRef { dispatcher, epoch });
+        }
+    }
+    None
+}
+
+/// What the core must be able to ask of Lua; given once by the module.
+#[derive(Clone, Copy)]
+pub struct LuaSide {
+    /// The Lua that the module is built for, as its `_VERSION` says it, or `LuaJIT`.
+    pub name: &'static str,
+    /// The state record that `require` left in a Lua state, if it did. [lua-thread] Raises nothing.
+    ///
+    /// # Safety
+    /// The pointer is a live `lua_State` of that Lua that runs on this thread.
+    pub find: unsafe fn(*mut c_void) -> Option<StateRef>,
+}
+
+static LUA: OnceLock<LuaSide> = OnceLock::new();
+
+/// Says how to reach Lua. The first call counts.
+pub fn set_lua(side: LuaSide) {
+    LUA.get_or_init(|| side);
+}
+
+/// The name of the Lua that the module is built for.
+#[must_use]
+pub fn lua_name() -> &'static str {
+    LUA.get().map_or("Lua", |side| side.name)
+}
+
+/// The state record of a `lua_State`; none where DSS was not required in it, or where `lua` is NULL. [lua-thread]
+///
+/// # Safety
+/// As [`LuaSide::find`], or NULL.
+#[must_use]
+pub unsafe fn find(lua: *mut c_void) -> Option<StateRef> {
+    if lua.is_null() {
+        return None;
+    }
+    let side = LUA.get()?;
+    // SAFETY: as the caller promises.
+    unsafe { (side.find)(lua) }
+}

@@ -1,0 +1,43 @@
+//! Errors of callbacks: who is told, and the default.
+
+use std::ffi::c_int;
+use std::io::Write;
+
+use mlua::ffi;
+
+use crate::raw::Stack;
+
+/// What every function of the module raises once DSS has stopped in its state.
+pub(crate) const STOPPED: &str =
+    "DSS has stopped in this Lua state, which is closing: nothing more can be polled or set";
+
+/// The registry key of the function given to `seterrorhandler`.
+pub(crate) static HANDLER: u8 = 1;
+
+/// The message handler of every callback that DSS runs: the error goes to the user's handler, at the place where it was
+/// raised, or to stderr with a traceback.
+pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    stack.push_own(&HANDLER);
+    if stack.type_at(-1) == ffi::LUA_TFUNCTION {
+        stack.push_value(1);
+        stack.call(1, 0);
+        return 1;
+    }
+    stack.set_top(1);
+    stack.push_text_of(1);
+    stack.push_traceback(2, 1);
+    print(stack, b"darksidesync: ");
+    stack.set_top(1);
+    1
+}
+
+/// Writes the string on top to stderr, and what is not one as such.
+pub(crate) fn print(stack: Stack, before: &[u8]) {
+    let text = stack.bytes_at(-1).unwrap_or(b"(an error object that is not a string)");
+    let mut stderr = std::io::stderr().lock();
+    // Nobody is left to tell of an error here.
+    let _ =
+        stderr.write_all(before).and_then(|()| stderr.write_all(text)).and_then(|()| stderr.write_all(b"\n"));
+}

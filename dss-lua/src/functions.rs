@@ -1,0 +1,191 @@
+//! The module's table.
+//!
+//! The functions written with `mlua` return nil and a sentence where they fail, and a few lines of Lua around them raise
+//! it, as a string and with the caller's place: what Lua programs expect of an error.
+
+use std::sync::Arc;
+
+use dss_abi::RevisionStatus;
+use dss_impl::notifier::{Notifier, UdpNotifier};
+use dss_impl::rendezvous::REVISIONS;
+use dss_impl::states::StateRef;
+use mlua::prelude::*;
+
+use crate::dispatch;
+use crate::errors::{self, HANDLER};
+use crate::guard::{self, Guard};
+use crate::poll;
+use crate::raw::{CFunction, Stack, protect};
+use crate::reply;
+use crate::sleep;
+
+/// A function's results, or a sentence for Lua.
+type Answer<T> = Result<T, String>;
+
+/// Raises what the function in `...` says instead of a result.
+const RAISING: &str = "local call = ...
+return function(...)
+    local result, sentence = call(...)
+    if result == nil and sentence then error(sentence, 2) end
+    return result
+end";
+
+/// Builds the table for the state that is served.
+pub(crate) fn build(lua: &Lua, state: StateRef) -> LuaResult<LuaTable> {
+    let module = lua.create_table()?;
+    hot(lua, &module)?;
+    let raising: LuaFunction = lua.load(RAISING).set_name("=darksidesync").into_function()?;
+    let set = |name: &str, function: LuaFunction| -> LuaResult<()> {
+        module.set(name, raising.call::<LuaFunction>(function)?)
+    };
+    let port = Arc::new(std::sync::atomic::AtomicU16::new(0));
+    set("queuesize", plain(lua, state, |_, dispatcher, _| Ok(dispatcher.dispatcher.queue_size()))?)?;
+    set("getport", {
+        let port = Arc::clone(&port);
+        plain(lua, state, move |_, _, _| Ok(port.load(std::sync::atomic::Ordering::Relaxed)))?
+    })?;
+    set("setport", plain(lua, state, move |_, state, given| set_port(state, &port, &given))?)?;
+    set("seterrorhandler", plain(lua, state, |lua, _, given| set_error_handler(lua, given))?)?;
+    set("stop", plain(lua, state, |lua, _, _| stop(lua))?)?;
+    set("libraries", plain(lua, state, |lua, state, _| libraries(lua, state))?)?;
+    set("revisions", plain(lua, state, |lua, _, _| revisions(lua))?)?;
+    Ok(module)
+}
+
+/// The functions on the hot path, on Lua's C API.
+fn hot(lua: &Lua, module: &LuaTable) -> LuaResult<()> {
+    let table: LuaTable = protect(lua, (), |stack| {
+        reply::prepare(stack);
+        stack.new_table(0);
+        let table = stack.top();
+        let add = |name, function: CFunction, upvalues: fn(Stack)| {
+            guard::push_guard(stack);
+            let before = stack.top();
+            upvalues(stack);
+            stack.push_function(function, stack.top() - before + 1);
+            stack.set_field(table, name);
+        };
+        add(c"poll", poll::poll, |stack| stack.push_function(poll::protected, 0));
+        add(c"dispatch", dispatch::dispatch, dispatch::push_upvalues);
+        add(c"wait", sleep::wait, sleep::push_upvalues);
+        add(c"run", sleep::run, sleep::push_upvalues);
+    })?;
+    table.pairs::<LuaString, LuaFunction>().try_for_each(|pair| {
+        let (name, function) = pair?;
+        module.set(name, function)
+    })
+}
+
+/// A function of one argument that answers while DSS serves the state.
+fn plain<T: IntoLua>(
+    lua: &Lua,
+    state: StateRef,
+    answer: impl Fn(&Lua, StateRef, LuaValue) -> Answer<T> + Send + 'static,
+) -> LuaResult<LuaFunction> {
+    lua.create_function(move |lua, given: LuaValue| {
+        let answer = match state.get() {
+            Some(_) => answer(lua, state, given),
+            None => Err(errors::STOPPED.to_owned()),
+        };
+        match answer {
+            Ok(value) => Ok((value.into_lua(lua)?, None)),
+            Err(sentence) => Ok((LuaValue::Nil, Some(sentence))),
+        }
+    })
+}
+
+/// The integer that a Lua value is, a float with an integral value included. A text is none, whatever it reads like.
+fn integer(value: &LuaValue) -> Option<i64> {
+    match value {
+        LuaValue::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => Some(*number as i64),
+        other => other.as_i64(),
+    }
+}
+
+fn set_port(state: StateRef, current: &std::sync::atomic::AtomicU16, given: &LuaValue) -> Answer<LuaInteger> {
+    let port = integer(given).and_then(|port| u16::try_from(port).ok()).ok_or_else(|| {
+        let found = match given {
+            LuaValue::Integer(_) | LuaValue::Number(_) => given.to_string().unwrap_or_default(),
+            other => format!("a {}", other.type_name()),
+        };
+        format!(
+            "bad argument #1 to 'setport': wanted a UDP port, an integer from 1 to 65535, or 0 for no notification; \
+             found {found}"
+        )
+    })?;
+    let notifier: Option<Arc<dyn Notifier>> = match port {
+        0 => None,
+        port => Some(Arc::new(UdpNotifier::new(port).map_err(|error| {
+            format!(
+                "no socket could be opened for notifications to port {port} ({error}): close some descriptors, or raise \
+                 their limit; the port is unchanged"
+            )
+        })?)),
+    };
+    current.store(port, std::sync::atomic::Ordering::Relaxed);
+    state.dispatcher.set_notifier(notifier);
+    Ok(1)
+}
+
+fn set_error_handler(lua: &Lua, given: LuaValue) -> Answer<bool> {
+    if !matches!(given, LuaValue::Nil | LuaValue::Function(_)) {
+        return Err(format!(
+            "bad argument #1 to 'seterrorhandler': wanted a function, or nil for the default; found a {}",
+            given.type_name()
+        ));
+    }
+    protect::<()>(lua, given, |stack| stack.set_own(&HANDLER))
+        .map(|()| true)
+        .map_err(|error| error.to_string())
+}
+
+fn stop(lua: &Lua) -> Answer<bool> {
+    let stop = |stack: Stack| {
+        guard::push_guard(stack);
+        let guard: *const Guard = stack.pointer_at(-1);
+        // SAFETY: the registry keeps the guard, and DSS serves the state.
+        unsafe { &*guard }.stop.set(true);
+        stack.pop(1);
+    };
+    protect::<()>(lua, (), stop).map(|()| true).map_err(|error| error.to_string())
+}
+
+fn libraries(lua: &Lua, state: StateRef) -> Answer<LuaTable> {
+    let build = || -> LuaResult<LuaTable> {
+        let list = lua.create_table()?;
+        for library in state.dispatcher.libraries() {
+            let entry = lua.create_table()?;
+            entry.set("name", library.name.as_deref())?;
+            entry.set("revision", library.revision)?;
+            entry.set("queued", library.queued)?;
+            entry.set("waiting", library.waiting)?;
+            entry.set("delivered", library.delivered)?;
+            entry.set("replied", library.replied)?;
+            entry.set("cancelled", library.cancelled)?;
+            entry.set("refused", library.refused)?;
+            list.push(entry)?;
+        }
+        Ok(list)
+    };
+    build().map_err(|error| error.to_string())
+}
+
+fn revisions(lua: &Lua) -> Answer<LuaTable> {
+    let build = || -> LuaResult<LuaTable> {
+        let list = lua.create_table()?;
+        for revision in REVISIONS {
+            let entry = lua.create_table()?;
+            entry.set("revision", revision.number)?;
+            entry.set("name", revision.name)?;
+            entry.set("version", revision.version)?;
+            let status = match revision.status {
+                RevisionStatus::Supported => "supported",
+                RevisionStatus::Deprecated => "deprecated",
+            };
+            entry.set("status", status)?;
+            list.push(entry)?;
+        }
+        Ok(list)
+    };
+    build().map_err(|error| error.to_string())
+}

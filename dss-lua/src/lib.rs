@@ -1,0 +1,57 @@
+//! The module that Lua requires.
+//!
+//! `poll`, `dispatch`, `wait` and `run` are on the hot path and written on Lua's C API ([`raw`] wraps it); all else is
+//! written with `mlua`. What of it runs inside a call that Lua made, on which thread, and what may raise:
+//!
+//! * Functions of type [`raw::CFunction`] may raise Lua errors, which skip their frames: nothing in these frames has a
+//!   destructor. Whatever may raise while an item is in hand runs inside a protected call.
+//! * Rust functions that hold locks or values call no Lua.
+
+#[cfg(not(any(
+    feature = "lua51",
+    feature = "lua52",
+    feature = "lua53",
+    feature = "lua54",
+    feature = "lua55",
+    feature = "luajit"
+)))]
+compile_error!(
+    "choose the Lua to build for: --no-default-features --features lua51 (lua52, lua53, lua54, lua55, luajit)"
+);
+
+mod dispatch;
+mod errors;
+mod functions;
+mod guard;
+mod hosted;
+mod poll;
+mod raw;
+mod reply;
+mod sleep;
+
+use mlua::prelude::*;
+
+use raw::Stack;
+
+/// What `require "darksidesync"` calls.
+///
+/// # Safety
+/// Called by Lua, with a live state.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn luaopen_darksidesync(lua: *mut mlua::ffi::lua_State) -> std::ffi::c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    if let Some(failure) = hosted::mismatch(stack) {
+        return stack.raise(failure.as_bytes());
+    }
+    // SAFETY: a state of the Lua that this module is built for.
+    unsafe { luaopen_darksidesync_module(lua) }
+}
+
+#[mlua::lua_module(name = "darksidesync_module")]
+fn module(lua: &Lua) -> LuaResult<LuaTable> {
+    let state = guard::require(lua)?;
+    let module = functions::build(lua, state)?;
+    module.set("_VERSION", format!("DarkSideSync {}", dss_impl::VERSION))?;
+    Ok(module)
+}

@@ -1,0 +1,112 @@
+//! `poll()`: 1.0's own.
+
+use std::ffi::c_int;
+
+use dss_impl::adapter::FAILED;
+use dss_impl::delivery::Failure;
+use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken};
+use mlua::ffi;
+
+use crate::guard;
+use crate::raw::Stack;
+use crate::reply;
+
+/// A delivery in hand. Lies in the frame of `poll` or `dispatch`, below the protected call that works on it.
+pub(crate) struct Call {
+    pub(crate) dispatcher: &'static Dispatcher,
+    pub(crate) taken: Taken,
+    /// The dispatcher was told how the decode ended.
+    pub(crate) ended: bool,
+    pub(crate) failure: Failure,
+}
+
+impl Call {
+    #[inline]
+    pub(crate) fn new(dispatcher: &'static Dispatcher, taken: Taken) -> Self {
+        Call { dispatcher, taken, ended: false, failure: Failure::default() }
+    }
+
+    /// Decodes on an empty stack. Leaves the results on top; returns how many, and what stands after it. *Raises* what
+    /// decode raises, for [`Self::close`] to account for.
+    #[inline]
+    pub(crate) fn decode(&mut self, stack: Stack) -> (c_int, Decoded) {
+        let Taken { handle, parcel, adapter, .. } = self.taken;
+        // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
+        let count = unsafe { adapter.decode(stack.pointer(), handle, &parcel, &mut self.failure) };
+        if count == FAILED {
+            stack.set_top(0);
+            stack.push_bytes(self.failure.as_bytes());
+            stack.raise_top();
+        }
+        let count = count.clamp(0, stack.top());
+        self.ended = true;
+        let end = if count > 0 { DecodeEnd::Values } else { DecodeEnd::Over };
+        let decoded = self.dispatcher.decoded(&self.taken, end);
+        (count, decoded)
+    }
+
+    /// After the protected call: where it left before decode had ended, the delivery failed.
+    #[inline]
+    pub(crate) fn close(&mut self) {
+        if !self.ended {
+            self.dispatcher.decoded(&self.taken, DecodeEnd::Failed);
+        }
+    }
+}
+
+/// `poll()` → -1; or count; or count, function, table.
+pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let dispatcher = match guard::served(stack) {
+        Ok(guard) => guard.state.dispatcher,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    stack.set_top(0);
+    let Some(taken) = dispatcher.take_one() else {
+        stack.push_minus_one();
+        return 1;
+    };
+    let mut call = Call::new(dispatcher, taken);
+    stack.push_value(Stack::upvalue(2));
+    stack.push_pointer(&raw mut call);
+    let ended = stack.protected_call(1, ffi::LUA_MULTRET, 0);
+    call.close();
+    if !ended {
+        return stack.raise_top();
+    }
+    stack.top()
+}
+
+/// The protected part of `poll`: decodes, and packs the results.
+pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let call: *mut Call = stack.pointer_at(1);
+    // SAFETY: `poll` gives the address of its own frame, which stands below this one.
+    let call = unsafe { &mut *call };
+    stack.set_top(0);
+    let (count, decoded) = call.decode(stack);
+    if count == 0 || (call.taken.ticket.is_some() && !decoded.reply) {
+        stack.push_integer(decoded.remaining);
+        return 1;
+    }
+    // [function, values...] → [function, table]
+    let function = stack.top() - count + 1;
+    let replies = c_int::from(decoded.reply);
+    if !stack.reserve(4) {
+        return 0;
+    }
+    stack.new_table(count - 1 + replies);
+    stack.insert(function + 1);
+    for at in (1..count).rev() {
+        stack.raw_set_at(function + 1, at + replies);
+    }
+    if let Some(ticket) = call.taken.ticket {
+        reply::push(stack, call.dispatcher, ticket);
+        stack.raw_set_at(function + 1, 1);
+    }
+    stack.push_integer(decoded.remaining);
+    stack.insert(function);
+    3
+}

@@ -1,0 +1,272 @@
+//! Lua's C API as this module uses it: one method a function, on a borrowed stack.
+//!
+//! The one promise is [`Stack::new`]'s: a live `lua_State` that runs on this thread, in a call that Lua made, with room
+//! for 20 more values (what Lua gives each C function). The methods keep to indices that their callers have checked or
+//! pushed. Methods marked *raises* may leave by a Lua error: their callers have nothing in their frames that wants
+//! to be dropped.
+
+use std::ffi::{CStr, c_int, c_void};
+
+use mlua::ffi;
+use mlua::prelude::*;
+
+/// A function that Lua can call.
+pub(crate) type CFunction = ffi::lua_CFunction;
+
+/// Runs `work` on the raw stack, protected, with `arguments` pushed; gives what it leaves there.
+///
+/// `work` may raise: it holds nothing that wants to be dropped.
+pub(crate) fn protect<R: FromLuaMulti>(
+    lua: &Lua,
+    arguments: impl IntoLuaMulti,
+    work: impl FnOnce(Stack),
+) -> LuaResult<R> {
+    let work = |pointer| {
+        // SAFETY: `exec_raw` calls with the state's own pointer, in a protected call.
+        work(unsafe { Stack::new(pointer) });
+    };
+    // SAFETY: as this function says of `work`.
+    unsafe { lua.exec_raw(arguments, work) }
+}
+
+/// A borrowed Lua stack.
+#[derive(Clone, Copy)]
+pub(crate) struct Stack(*mut ffi::lua_State);
+
+impl Stack {
+    /// Borrows a state's stack.
+    ///
+    /// # Safety
+    /// See the head of this file.
+    #[inline]
+    pub(crate) unsafe fn new(lua: *mut ffi::lua_State) -> Self {
+        Stack(lua)
+    }
+
+    #[inline]
+    pub(crate) fn pointer(self) -> *mut c_void {
+        self.0.cast()
+    }
+
+    #[inline]
+    pub(crate) fn top(self) -> c_int {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_gettop(self.0) }
+    }
+
+    #[inline]
+    pub(crate) fn set_top(self, index: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_settop(self.0, index) };
+    }
+
+    #[inline]
+    pub(crate) fn pop(self, count: c_int) {
+        self.set_top(-count - 1);
+    }
+
+    #[inline]
+    pub(crate) fn push_value(self, index: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_pushvalue(self.0, index) };
+    }
+
+    #[inline]
+    pub(crate) fn insert(self, index: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_insert(self.0, index) };
+    }
+
+    pub(crate) fn remove(self, index: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_remove(self.0, index) };
+    }
+
+    #[inline]
+    pub(crate) fn push_integer(self, value: usize) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_pushinteger(self.0, value as ffi::lua_Integer) };
+    }
+
+    #[inline]
+    pub(crate) fn push_minus_one(self) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_pushinteger(self.0, -1) };
+    }
+
+    #[inline]
+    pub(crate) fn push_boolean(self, value: bool) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_pushboolean(self.0, c_int::from(value)) };
+    }
+
+    #[inline]
+    pub(crate) fn push_nil(self) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_pushnil(self.0) };
+    }
+
+    #[inline]
+    pub(crate) fn push_pointer<T>(self, pointer: *mut T) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_pushlightuserdata(self.0, pointer.cast()) };
+    }
+
+    #[inline]
+    pub(crate) fn pointer_at<T>(self, index: c_int) -> *mut T {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_touserdata(self.0, index) }.cast()
+    }
+
+    /// *Raises* for want of memory.
+    pub(crate) fn push_bytes(self, bytes: &[u8]) {
+        // SAFETY: see `new`; Lua copies the bytes.
+        unsafe { ffi::lua_pushlstring(self.0, bytes.as_ptr().cast(), bytes.len()) };
+    }
+
+    /// The string at `index`; none where there is no string or number. Borrowed from Lua while it lies there.
+    pub(crate) fn bytes_at(&self, index: c_int) -> Option<&[u8]> {
+        let mut length = 0;
+        // SAFETY: see `new`.
+        let bytes = unsafe { ffi::lua_tolstring(self.0, index, &mut length) };
+        if bytes.is_null() {
+            return None;
+        }
+        // SAFETY: Lua says that so many bytes are there.
+        Some(unsafe { std::slice::from_raw_parts(bytes.cast(), length) })
+    }
+
+    /// The number at `index`.
+    pub(crate) fn number_at(self, index: c_int) -> f64 {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_tonumber(self.0, index) }
+    }
+
+    /// The type at `index`, as a `LUA_T` number; below 0 where there is nothing.
+    pub(crate) fn type_at(self, index: c_int) -> c_int {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_type(self.0, index) }
+    }
+
+    /// *Raises* for want of memory.
+    #[inline]
+    pub(crate) fn new_table(self, array: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_createtable(self.0, array, 0) };
+    }
+
+    /// *Raises* for want of memory, where the table must grow.
+    #[inline]
+    pub(crate) fn raw_set_at(self, table: c_int, at: c_int) {
+        // SAFETY: see `new`; the caller made the table.
+        unsafe { ffi::lua_rawseti(self.0, table, at.into()) };
+    }
+
+    /// A new userdata with a copy of `value` in it, which has no destructor. *Raises* for want of memory.
+    #[inline]
+    pub(crate) fn new_userdata<T>(self, value: T) -> *mut T {
+        const { assert!(align_of::<T>() <= 8, "Lua aligns its userdata to 8 bytes at least") };
+        const { assert!(!std::mem::needs_drop::<T>(), "Lua would not drop it") };
+        // SAFETY: see `new`.
+        let memory: *mut T = unsafe { ffi::lua_newuserdata(self.0, size_of::<T>()) }.cast();
+        // SAFETY: Lua gave that many bytes, aligned as asserted above.
+        unsafe { memory.write(value) };
+        memory
+    }
+
+    /// Pops a table and makes it the metatable of the value at `index`.
+    #[inline]
+    pub(crate) fn set_metatable(self, index: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_setmetatable(self.0, index) };
+    }
+
+    /// Sets `t[name]` to what it pops. *Raises* for want of memory.
+    pub(crate) fn set_field(self, table: c_int, name: &CStr) {
+        // SAFETY: see `new`; the caller made the table, without metamethods.
+        unsafe { ffi::lua_setfield(self.0, table, name.as_ptr()) };
+    }
+
+    /// Pushes `registry[key]`, where the key is an address of this module's.
+    #[inline]
+    pub(crate) fn push_own(self, key: &'static u8) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_rawgetp(self.0, ffi::LUA_REGISTRYINDEX, std::ptr::from_ref(key).cast()) };
+    }
+
+    /// Sets `registry[key]` to what it pops. *Raises* for want of memory.
+    pub(crate) fn set_own(self, key: &'static u8) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_rawsetp(self.0, ffi::LUA_REGISTRYINDEX, std::ptr::from_ref(key).cast()) };
+    }
+
+    /// Pushes a function with `count` upvalues, which it pops. *Raises* for want of memory.
+    pub(crate) fn push_function(self, function: CFunction, count: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_pushcclosure(self.0, function, count) };
+    }
+
+    /// The index of an upvalue of the running function.
+    #[inline]
+    pub(crate) fn upvalue(index: c_int) -> c_int {
+        ffi::lua_upvalueindex(index)
+    }
+
+    /// Calls protected; returns whether it ended without an error, which lies on the stack otherwise.
+    #[inline]
+    pub(crate) fn protected_call(self, arguments: c_int, results: c_int, handler: c_int) -> bool {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_pcall(self.0, arguments, results, handler) == ffi::LUA_OK }
+    }
+
+    /// Calls. *Raises* what the function raises.
+    #[inline]
+    pub(crate) fn call(self, arguments: c_int, results: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_call(self.0, arguments, results) };
+    }
+
+    /// Makes room for `count` more values; false where there is none.
+    #[inline]
+    pub(crate) fn reserve(self, count: c_int) -> bool {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_checkstack(self.0, count) != 0 }
+    }
+
+    /// Pushes what `tostring` gives for the value at `index`. *Raises* what its metamethod raises.
+    pub(crate) fn push_text_of(self, index: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::luaL_tolstring(self.0, index, std::ptr::null_mut()) };
+    }
+
+    /// Pushes the string at `index` with a traceback under it. *Raises* for want of memory.
+    pub(crate) fn push_traceback(self, message: c_int, level: c_int) {
+        let mut length = 0;
+        // SAFETY: see `new`.
+        let text = unsafe { ffi::lua_tolstring(self.0, message, &mut length) };
+        // SAFETY: see `new`; the message stays where it is.
+        unsafe { ffi::luaL_traceback(self.0, self.0, text, level) };
+    }
+
+    /// Pushes a compiled chunk; false, with a message pushed, where it does not compile.
+    pub(crate) fn load(self, chunk: &CStr) -> bool {
+        // SAFETY: see `new`.
+        unsafe { ffi::luaL_loadstring(self.0, chunk.as_ptr()) == ffi::LUA_OK }
+    }
+
+    /// *Raises* the value on top.
+    pub(crate) fn raise_top(self) -> c_int {
+        // SAFETY: see `new`; its callers have nothing in their frames that wants to be dropped.
+        unsafe { ffi::lua_error(self.0) }
+    }
+
+    /// *Raises* `sentence`, with the place of the Lua code that called.
+    pub(crate) fn raise(self, sentence: &[u8]) -> c_int {
+        // SAFETY: see `new`.
+        unsafe { ffi::luaL_where(self.0, 1) };
+        self.push_bytes(sentence);
+        // SAFETY: see `new`; two strings are on top.
+        unsafe { ffi::lua_concat(self.0, 2) };
+        self.raise_top()
+    }
+}

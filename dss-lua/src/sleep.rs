@@ -1,0 +1,117 @@
+//! `wait([seconds])` and `run([seconds])`: a Lua thread that has nothing else to sleep in.
+
+use std::ffi::c_int;
+use std::time::{Duration, Instant};
+
+use dss_impl::dispatcher::Waited;
+use mlua::ffi;
+
+use crate::dispatch;
+use crate::guard;
+use crate::raw::Stack;
+
+/// How long a sleep lasts before Lua is let in: that is when its debug hooks run, by which a Lua interpreter breaks off
+/// on Ctrl-C.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Items that `run` handles before it looks at the clock and at `stop`.
+const ROUND: usize = 256;
+
+/// The upvalue with the empty Lua function that lets hooks run.
+const BREATHER: c_int = 5;
+
+/// Until when to sleep; none for ever.
+fn deadline(stack: Stack, sentence: &'static str) -> Result<Option<Instant>, &'static str> {
+    match stack.type_at(1) {
+        ffi::LUA_TNONE | ffi::LUA_TNIL => Ok(None),
+        ffi::LUA_TNUMBER if stack.number_at(1) >= 0.0 => {
+            let duration = Duration::try_from_secs_f64(stack.number_at(1)).ok();
+            // What no clock reaches is for ever.
+            Ok(duration.and_then(|duration| Instant::now().checked_add(duration)))
+        }
+        _ => Err(sentence),
+    }
+}
+
+/// The next slice until `deadline`; none where that is over.
+fn slice(deadline: Option<Instant>) -> Option<Duration> {
+    let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
+    (!left.is_zero()).then(|| left.min(SLICE))
+}
+
+/// Lets hooks run. *Raises* what they raise.
+fn breathe(stack: Stack) {
+    stack.push_value(Stack::upvalue(BREATHER));
+    stack.call(0, 0);
+}
+
+/// `wait([seconds])` → whether something is queued.
+pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let dispatcher = match guard::served(stack) {
+        Ok(guard) => guard.state.dispatcher,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    let deadline = match deadline(
+        stack,
+        "bad argument #1 to 'wait': wanted how many seconds to wait at most, a number of 0 or more, or nothing for no limit",
+    ) {
+        Ok(deadline) => deadline,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    let mut queued = dispatcher.wait(Duration::ZERO) == Waited::Queued;
+    while !queued {
+        let Some(slice) = slice(deadline) else { break };
+        queued = dispatcher.wait(slice) == Waited::Queued;
+        breathe(stack);
+    }
+    stack.push_boolean(queued);
+    1
+}
+
+/// `run([seconds])` → handled. Waits and dispatches until nothing is registered, `stop()` was called, or the time is
+/// over.
+pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let guard = match guard::served(stack) {
+        Ok(guard) => guard,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    let deadline = match deadline(
+        stack,
+        "bad argument #1 to 'run': wanted how many seconds to run at most, a number of 0 or more, or nothing for no limit",
+    ) {
+        Ok(deadline) => deadline,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    guard.stop.set(false);
+    let state = guard.state;
+    let dispatcher = state.dispatcher;
+    let mut handled = 0;
+    while !guard.stop.get() && state.get().is_some() {
+        let now = dispatch::run(stack, dispatcher, ROUND, || !guard.stop.get() && state.get().is_some());
+        dispatcher.end_dispatch();
+        handled += now;
+        breathe(stack);
+        if dispatcher.registered() == 0 {
+            break;
+        }
+        let Some(slice) = slice(deadline) else { break };
+        if now < ROUND && !guard.stop.get() {
+            dispatcher.wait(slice);
+        }
+    }
+    stack.set_top(0);
+    stack.push_integer(handled);
+    1
+}
+
+/// Pushes the upvalues that both functions want after the guard. Raises.
+pub(crate) fn push_upvalues(stack: Stack) {
+    dispatch::push_upvalues(stack);
+    if !stack.load(c"return") {
+        stack.raise_top();
+    }
+}
