@@ -1,9 +1,12 @@
 //! The module's table.
 //!
-//! The functions written with `mlua` return nil and a sentence where they fail, and a few lines of Lua around them raise
-//! it, as a string and with the caller's place: what Lua programs expect of an error.
+//! The functions written with `mlua` return nil and a sentence where they fail, and [`answer`] around them raises it, as
+//! a string and with the caller's place: what Lua programs expect of an error. It also sees to it that none of them is
+//! entered once DSS has stopped: a finalizer may call them when `mlua`'s own state is gone.
 
+use std::ffi::c_int;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use dss_abi::RevisionStatus;
 use dss_impl::notifier::{Notifier, UdpNotifier};
@@ -12,7 +15,7 @@ use dss_impl::states::StateRef;
 use mlua::prelude::*;
 
 use crate::dispatch;
-use crate::errors::{self, HANDLER};
+use crate::errors::HANDLER;
 use crate::guard::{self, Guard};
 use crate::poll;
 use crate::raw::{CFunction, Stack, protect};
@@ -22,27 +25,23 @@ use crate::sleep;
 /// A function's results, or a sentence for Lua.
 type Answer<T> = Result<T, String>;
 
-/// Raises what the function in `...` says instead of a result.
-const RAISING: &str = "local call = ...
-return function(...)
-    local result, sentence = call(...)
-    if result == nil and sentence then error(sentence, 2) end
-    return result
-end";
-
 /// Builds the table for the state that is served.
 pub(crate) fn build(lua: &Lua, state: StateRef) -> LuaResult<LuaTable> {
     let module = lua.create_table()?;
     hot(lua, &module)?;
-    let raising: LuaFunction = lua.load(RAISING).set_name("=darksidesync").into_function()?;
     let set = |name: &str, function: LuaFunction| -> LuaResult<()> {
-        module.set(name, raising.call::<LuaFunction>(function)?)
+        let around = |stack: Stack| {
+            guard::push_guard(stack);
+            stack.insert(1);
+            stack.push_function(answer, 2);
+        };
+        module.set(name, protect::<LuaFunction>(lua, function, around)?)
     };
-    let port = Arc::new(std::sync::atomic::AtomicU16::new(0));
+    let port = Arc::new(AtomicU16::new(0));
     set("queuesize", plain(lua, state, |_, dispatcher, _| Ok(dispatcher.dispatcher.queue_size()))?)?;
     set("getport", {
         let port = Arc::clone(&port);
-        plain(lua, state, move |_, _, _| Ok(port.load(std::sync::atomic::Ordering::Relaxed)))?
+        plain(lua, state, move |_, _, _| Ok(port.load(Ordering::Relaxed)))?
     })?;
     set("setport", plain(lua, state, move |_, state, given| set_port(state, &port, &given))?)?;
     set("seterrorhandler", plain(lua, state, |lua, _, given| set_error_handler(lua, given))?)?;
@@ -76,21 +75,33 @@ fn hot(lua: &Lua, module: &LuaTable) -> LuaResult<()> {
     })
 }
 
+/// Calls the function in its second upvalue while DSS serves the state, and raises what that says in place of a result.
+unsafe extern "C-unwind" fn answer(lua: *mut mlua::ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    if let Err(sentence) = guard::served(stack) {
+        return stack.raise(sentence.as_bytes());
+    }
+    stack.set_top(1);
+    stack.push_value(Stack::upvalue(2));
+    stack.insert(1);
+    stack.call(1, 2);
+    if let Some(sentence) = stack.bytes_at(2) {
+        return stack.raise(sentence);
+    }
+    stack.set_top(1);
+    1
+}
+
 /// A function of one argument that answers while DSS serves the state.
 fn plain<T: IntoLua>(
     lua: &Lua,
     state: StateRef,
     answer: impl Fn(&Lua, StateRef, LuaValue) -> Answer<T> + Send + 'static,
 ) -> LuaResult<LuaFunction> {
-    lua.create_function(move |lua, given: LuaValue| {
-        let answer = match state.get() {
-            Some(_) => answer(lua, state, given),
-            None => Err(errors::STOPPED.to_owned()),
-        };
-        match answer {
-            Ok(value) => Ok((value.into_lua(lua)?, None)),
-            Err(sentence) => Ok((LuaValue::Nil, Some(sentence))),
-        }
+    lua.create_function(move |lua, given: LuaValue| match answer(lua, state, given) {
+        Ok(value) => Ok((value.into_lua(lua)?, None)),
+        Err(sentence) => Ok((LuaValue::Nil, Some(sentence))),
     })
 }
 
@@ -102,7 +113,7 @@ fn integer(value: &LuaValue) -> Option<i64> {
     }
 }
 
-fn set_port(state: StateRef, current: &std::sync::atomic::AtomicU16, given: &LuaValue) -> Answer<LuaInteger> {
+fn set_port(state: StateRef, current: &AtomicU16, given: &LuaValue) -> Answer<LuaInteger> {
     let port = integer(given).and_then(|port| u16::try_from(port).ok()).ok_or_else(|| {
         let found = match given {
             LuaValue::Integer(_) | LuaValue::Number(_) => given.to_string().unwrap_or_default(),
@@ -122,7 +133,7 @@ fn set_port(state: StateRef, current: &std::sync::atomic::AtomicU16, given: &Lua
             )
         })?)),
     };
-    current.store(port, std::sync::atomic::Ordering::Relaxed);
+    current.store(port, Ordering::Relaxed);
     state.dispatcher.set_notifier(notifier);
     Ok(1)
 }

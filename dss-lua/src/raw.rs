@@ -125,7 +125,7 @@ impl Stack {
     }
 
     /// The string at `index`; none where there is no string or number. Borrowed from Lua while it lies there.
-    pub(crate) fn bytes_at(&self, index: c_int) -> Option<&[u8]> {
+    pub(crate) fn bytes_at<'a>(self, index: c_int) -> Option<&'a [u8]> {
         let mut length = 0;
         // SAFETY: see `new`.
         let bytes = unsafe { ffi::lua_tolstring(self.0, index, &mut length) };

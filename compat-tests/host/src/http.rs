@@ -118,7 +118,8 @@ fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> 
     loop {
         let size = line(stream)?;
         let digits = size.split(';').next().unwrap_or_default().trim();
-        let length = u64::from_str_radix(digits, 16).map_err(|_| invalid(format!("not a chunk: {size:?}")))?;
+        let length =
+            u64::from_str_radix(digits, 16).map_err(|_| invalid(format!("not a chunk: {size:?}")))?;
         if length == 0 {
             while !line(stream)?.is_empty() {}
             return Ok(());

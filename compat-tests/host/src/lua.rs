@@ -289,13 +289,7 @@ unsafe extern "C-unwind" {
         context: Context,
         continuation: Continuation,
     ) -> c_int;
-    fn lua_callk(
-        l: *mut State,
-        args: c_int,
-        results: c_int,
-        context: Context,
-        continuation: Continuation,
-    );
+    fn lua_callk(l: *mut State, args: c_int, results: c_int, context: Context, continuation: Continuation);
     fn lua_tonumberx(l: *mut State, index: c_int, is_number: *mut c_int) -> Number;
     fn lua_getglobal(l: *mut State, name: *const c_char);
     fn lua_setglobal(l: *mut State, name: *const c_char);

@@ -35,7 +35,8 @@ use value::Value;
 
 /// The name of this Lua.
 const LUA: &str = env!("DSS_HOST_LUA");
-const USAGE: &str = "usage: lua-host [--cpath P] [--path P] (script.lua | -e CODE) [args...], or lua-host --include";
+const USAGE: &str =
+    "usage: lua-host [--cpath P] [--path P] (script.lua | -e CODE) [args...], or lua-host --include";
 
 fn main() -> ExitCode {
     os::restore_signals();

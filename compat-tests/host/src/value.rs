@@ -83,7 +83,10 @@ impl Value {
             .map(|index| {
                 // SAFETY: the index is within the range that the caller vouches for.
                 unsafe { Self::read(l, index) }.map_err(|kind| {
-                    format!("{what} {} is a {kind}, which can't be copied to another state", index - first + 1)
+                    format!(
+                        "{what} {} is a {kind}, which can't be copied to another state",
+                        index - first + 1
+                    )
                 })
             })
             .collect()

@@ -93,10 +93,29 @@ impl Dss {
         // SAFETY: as above.
         unsafe { lua.exec_raw::<()>((), register) }?;
         match registered {
-            Some(Ok(library) | Err(RegisterError::Already(library))) => Ok(library),
+            Some(Ok(library)) => {
+                // Lua finalizes the younger first: this goes before `mlua`'s own state in this image does, and with it
+                // goes the library, so that no decode finds that state gone.
+                lua.set_named_registry_value(
+                    &format!("dss-abi-v1 {:#x}", id.address()),
+                    lua.create_any_userdata(Leaver(library))?,
+                )?;
+                Ok(library)
+            }
+            Some(Err(RegisterError::Already(library))) => Ok(library),
             Some(Err(error)) => Err(LuaError::external(error)),
             None => Err(LuaError::external(AttachError::new("Lua did not run the registration"))),
         }
+    }
+}
+
+/// Unregisters a library when its Lua state goes.
+struct Leaver(Library);
+
+impl Drop for Leaver {
+    fn drop(&mut self) {
+        // It may have been unregistered long since.
+        let _ = self.0.unregister();
     }
 }
 

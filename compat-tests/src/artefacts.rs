@@ -1,0 +1,180 @@
+//! What is built for one Lua, in a folder of its own.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::c::{self, Module};
+use crate::luas::{ALL, Lua};
+
+/// A folder with all that one Lua needs: `lua-host`, `darksidesync.so` and the libraries, `dss.lua`.
+#[derive(Clone, Debug)]
+pub struct Artefacts {
+    /// Which Lua they are for.
+    pub lua: Lua,
+    /// The folder.
+    pub folder: PathBuf,
+}
+
+/// The Rust packages that are built for each Lua: the package, what cargo calls the file, what Lua calls it.
+const PACKAGES: [(&str, &str, &str); 2] = [
+    ("dss-lua", "libdarksidesync", "darksidesync"),
+    //("dss-lib-luaexit", "libluaexit", "luaexit"),
+    //("dss-lib-fswatch", "libfswatch", "fswatch"),
+    //("dss-lib-httpd", "libhttpd", "httpd"),
+    ("dss-probe-v1", "libprobe_v1", "probe_v1"),
+];
+
+/// The top of the workspace.
+///
+/// # Panics
+/// Not at all: this crate lies one below it.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in a workspace")
+}
+
+/// The folder into which everything in here is built, inside cargo's own target folder.
+#[must_use]
+pub fn target() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    workspace().join(target).join("compat")
+}
+
+/// Cargo, as the one that runs this, on a target folder that its lock is not held for.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace()).env("CARGO_TARGET_DIR", target().join("cargo"));
+    // What the outer cargo set for its own run is not for the inner one.
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command
+}
+
+/// Runs `command`; its output is shown where it fails.
+///
+/// # Panics
+/// It cannot be run, or fails.
+pub fn succeed(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?} failed: {}\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+impl Artefacts {
+    /// Builds everything for `lua`, once in this process; cargo knows what is fresh.
+    ///
+    /// # Panics
+    /// A build fails.
+    #[must_use]
+    pub fn of(lua: Lua) -> &'static Artefacts {
+        static BUILT: [OnceLock<Artefacts>; ALL.len()] = [const { OnceLock::new() }; ALL.len()];
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let index = ALL.iter().position(|known| *known == lua).expect("one of the six");
+        BUILT[index].get_or_init(|| {
+            let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+            Self::build(lua, "compat")
+        })
+    }
+
+    /// Builds everything for `lua` with cargo's profile `profile`.
+    ///
+    /// # Panics
+    /// A build fails.
+    #[must_use]
+    pub fn build(lua: Lua, profile: &str) -> Artefacts {
+        let folder = target().join(profile).join(lua.0);
+        fs::create_dir_all(&folder).expect("the target folder can be written to");
+        let mut command = cargo();
+        command.args([
+            "build",
+            "--quiet",
+            "--profile",
+            profile,
+            "--no-default-features",
+            "--features",
+            lua.0,
+        ]);
+        command.args(["--package", "dss-test-host"]);
+        for (package, ..) in PACKAGES {
+            command.args(["--package", package]);
+        }
+        succeed(&mut command);
+        let built = target().join("cargo").join(profile);
+        let artefacts = Artefacts { lua, folder };
+        artefacts.take(&built.join("lua-host"), "lua-host");
+        for (_, file, name) in PACKAGES {
+            artefacts.take(&built.join(format!("{file}.{}", extension())), &format!("{name}.so"));
+        }
+        artefacts.take(&workspace().join("dss-lua/lua/dss.lua"), "dss.lua");
+        artefacts.compile_c();
+        artefacts
+    }
+
+    fn compile_c(&self) {
+        let include = succeed(Command::new(self.host()).arg("--include"));
+        let abi = workspace().join("dss-abi/c1v0");
+        let includes = [PathBuf::from(include.trim()), abi.join("include"), abi.join("helper")];
+        let tests = workspace().join("compat-tests");
+        let compile = |name: &str, sources: &[PathBuf], flags: &[&str]| {
+            let output = self.folder.join(format!("{name}.so"));
+            c::compile(&Module { sources, includes: &includes, flags, output: &output });
+        };
+        compile(
+            "timer",
+            &[tests.join("libraries/timer/timer.c"), abi.join("helper/darksidesync_aux.c")],
+            &["-std=c99", "-D_POSIX_C_SOURCE=200809L"],
+        );
+        for name in ["probe", "probe2", "probe3"] {
+            let define = format!("-DPROBE_NAME={name}");
+            compile(name, &[tests.join("fixtures/probe/probe.c")], &[&define]);
+        }
+        compile("floor", &[tests.join("fixtures/floor/floor.c")], &[]);
+    }
+
+    /// Copies a file into the folder, in one step for who looks on.
+    fn take(&self, from: &Path, name: &str) {
+        let partial = self.folder.join(format!("{name}.{}.part", std::process::id()));
+        fs::copy(from, &partial).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        fs::rename(&partial, self.folder.join(name)).expect("the folder was just written to");
+    }
+
+    /// The host's executable.
+    #[must_use]
+    pub fn host(&self) -> PathBuf {
+        self.folder.join("lua-host")
+    }
+
+    /// The host, ready to run a script with this folder's modules, and with those in `further` folders.
+    #[must_use]
+    pub fn command(&self, further: &[PathBuf]) -> Command {
+        let templates = |endings: &[&str]| {
+            let folders = std::iter::once(&self.folder).chain(further);
+            let each = |folder: &PathBuf| {
+                endings.iter().map(|ending| folder.join(ending).display().to_string()).collect::<Vec<_>>()
+            };
+            folders.flat_map(each).collect::<Vec<_>>().join(";")
+        };
+        let mut command = Command::new(self.host());
+        command.arg("--cpath").arg(templates(&["?.so"]));
+        command.arg("--path").arg(templates(&["?.lua", "?/init.lua"]));
+        for variable in ["LUA_PATH", "LUA_CPATH", "LUA_INIT"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+}
+
+/// How this system's shared libraries end.
+fn extension() -> &'static str {
+    if cfg!(target_os = "macos") { "dylib" } else { "so" }
+}

@@ -1,0 +1,10 @@
+//! Builds and runs what the tests, the demo and the benchmark look at: the module, the libraries and a host for each Lua,
+//! each made by the commands that a user would type.
+
+pub mod artefacts;
+pub mod c;
+pub mod luas;
+pub mod run;
+
+pub use artefacts::Artefacts;
+pub use luas::Lua;

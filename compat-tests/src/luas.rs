@@ -1,0 +1,40 @@
+//! The six Luas.
+
+use std::fmt;
+
+/// A Lua that DSS is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lua(pub &'static str);
+
+/// All of them, by the name of their cargo feature.
+pub const ALL: [Lua; 6] =
+    [Lua("lua51"), Lua("lua52"), Lua("lua53"), Lua("lua54"), Lua("lua55"), Lua("luajit")];
+
+impl Lua {
+    /// The version in which Lua's own folders are named: LuaJIT uses those of 5.1.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        match self.0 {
+            "lua52" => "5.2",
+            "lua53" => "5.3",
+            "lua54" => "5.4",
+            "lua55" => "5.5",
+            _ => "5.1",
+        }
+    }
+
+    /// What this Lua says of itself.
+    #[must_use]
+    pub fn title(self) -> String {
+        match self.0 {
+            "luajit" => "LuaJIT".to_owned(),
+            _ => format!("Lua {}", self.folder()),
+        }
+    }
+}
+
+impl fmt::Display for Lua {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}

@@ -1,0 +1,71 @@
+//! Running a host with a limit on its time.
+
+use std::io::Read;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How a run ended.
+pub struct Ended {
+    /// None where the time limit ended it.
+    pub status: Option<ExitStatus>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Whether it ended by itself, with exit code 0.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// All that a person needs to see of a failure.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let how =
+            self.status.map_or("it did not end within its limit".to_owned(), |status| status.to_string());
+        format!("{how}\n--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs `command`, and ends it after `limit`.
+///
+/// # Panics
+/// It cannot be run.
+pub fn limited(command: &mut Command, limit: Duration) -> Ended {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stdout = child.stdout.take().map(collect).expect("piped above");
+    let stderr = child.stderr.take().map(collect).expect("piped above");
+    let deadline = Instant::now() + limit;
+    let status = loop {
+        match child.try_wait().expect("a child of ours") {
+            Some(status) => break Some(status),
+            None if Instant::now() >= deadline => {
+                // It may have ended just now: then there is nothing to kill.
+                let _ = child.kill();
+                let _ = child.wait();
+                break None;
+            }
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let text = |reader: thread::JoinHandle<String>| reader.join().expect("it reads to the end");
+    Ended { status, stdout: text(stdout), stderr: text(stderr) }
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read before an error is worth showing.
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

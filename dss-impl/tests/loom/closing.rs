@@ -1,0 +1,107 @@
+//! Promise 9: closing ends, whatever other threads do meanwhile, and leaves the dispatcher to the next state.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use dss_impl::delivery::DeliverError;
+use loom::thread;
+
+use crate::fake::{House, house, model, parcel, register, waited};
+use crate::waiting::{assert_told, waiting_thread};
+
+#[test]
+fn close_and_deliver() {
+    model(3, || {
+        let House { dispatcher, fake, handle, epoch } = house();
+        let producer = {
+            let dispatcher = dispatcher.clone();
+            thread::spawn(move || [0, 1].map(|data| dispatcher.deliver(handle, parcel(data))))
+        };
+        dispatcher.close(epoch);
+        let results = producer.join().unwrap();
+        for (data, result) in results.into_iter().enumerate() {
+            fake.assert_ended(data, result.is_ok());
+            if let Err(error) = result {
+                assert!(matches!(error, DeliverError::Stopping | DeliverError::InvalidHandle));
+            }
+        }
+        assert_eq!(fake.told.load(SeqCst), 1);
+        assert_eq!(fake.released.load(SeqCst), 1);
+        assert!(!dispatcher.serves(epoch));
+        assert!(dispatcher.claim(), "free for the next state");
+    });
+}
+
+#[test]
+fn close_and_unregister() {
+    model(3, || {
+        let House { dispatcher, fake, handle, epoch } = house();
+        dispatcher.deliver(handle, parcel(0)).unwrap();
+        let leaver = {
+            let dispatcher = dispatcher.clone();
+            thread::spawn(move || dispatcher.unregister(handle).is_ok())
+        };
+        dispatcher.close(epoch);
+        // The next state may be served here as soon as the thread that leaves is through, not before.
+        let reused = dispatcher.claim();
+        if reused {
+            assert_eq!(fake.inside.load(SeqCst), 0);
+            assert!(dispatcher.open() > epoch);
+            let next = register(&dispatcher, Box::leak(Box::default()), 1);
+            assert_ne!(next, handle);
+        }
+        let left = leaver.join().unwrap();
+        fake.assert_ended(0, true);
+        assert_eq!(fake.released.load(SeqCst), 1);
+        assert!(left || fake.told.load(SeqCst) == 1, "told, or it left by itself");
+        assert_eq!(dispatcher.claim(), !reused);
+    });
+}
+
+#[test]
+fn close_and_deliver_and_wait_and_unregister() {
+    model(2, || {
+        let house = house();
+        let waiting = waiting_thread(&house);
+        let leaver = {
+            let (dispatcher, handle) = (house.dispatcher.clone(), house.handle);
+            thread::spawn(move || dispatcher.unregister(handle).is_ok())
+        };
+        house.dispatcher.close(house.epoch);
+        let answer = waiting.join().unwrap();
+        leaver.join().unwrap();
+        assert_told(house.fake, answer);
+        assert_eq!(house.fake.released.load(SeqCst), 1);
+        assert!(house.dispatcher.claim(), "free for the next state");
+    });
+}
+
+#[test]
+fn a_reply_too_late_does_not_claim_the_next_state() {
+    model(2, || {
+        let house = house();
+        let waiting = waiting_thread(&house);
+        let ticket = house.dispatcher.take_one().and_then(|taken| {
+            house.fake.decode(&house.dispatcher, &taken, dss_impl::dispatcher::DecodeEnd::Values);
+            taken.ticket
+        });
+        house.dispatcher.close(house.epoch);
+        assert_told(house.fake, waiting.join().unwrap());
+        let other = {
+            let dispatcher = house.dispatcher.clone();
+            thread::spawn(move || {
+                assert!(dispatcher.claim());
+                let epoch = dispatcher.open();
+                let handle = register(&dispatcher, Box::leak(Box::default()), 1);
+                let refused = dispatcher.deliver_and_wait(handle, waited(1));
+                assert_eq!(refused, Err(DeliverError::WouldDeadlock));
+                dispatcher.close(epoch);
+            })
+        };
+        // The old state's collector comes late.
+        if let Some(ticket) = ticket {
+            assert!(house.dispatcher.begin_reply(ticket).is_none());
+        }
+        house.dispatcher.close(house.epoch);
+        other.join().unwrap();
+    });
+}

@@ -1,0 +1,160 @@
+//! A library made up for the models, which counts what happens to it, and what every model begins with.
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use dss_impl::adapter::Adapter;
+use dss_impl::delivery::{Failure, Parcel};
+use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken};
+use dss_impl::handle::Handle;
+use dss_impl::library::Registration;
+use loom::sync::Arc;
+
+/// A limit that a model, which has no clock, never reaches.
+pub(crate) const FOREVER: Duration = Duration::MAX;
+
+/// What happened to one parcel. Its index is the parcel's data. The counters are not modelled: the threads of a model
+/// take turns.
+#[derive(Default)]
+pub(crate) struct Fate {
+    pub(crate) decoded: AtomicUsize,
+    pub(crate) cancelled: AtomicUsize,
+    pub(crate) cancelled_waiting: AtomicUsize,
+    pub(crate) finished: AtomicUsize,
+    /// Its owner has it back: nobody may touch it.
+    pub(crate) gone: AtomicBool,
+}
+
+#[derive(Default)]
+pub(crate) struct Fake {
+    pub(crate) fates: [Fate; 3],
+    pub(crate) told: AtomicUsize,
+    pub(crate) released: AtomicUsize,
+    /// Calls into the library's code that run now.
+    pub(crate) inside: AtomicUsize,
+    /// It has been unregistered: none of its code may be called.
+    pub(crate) left: AtomicBool,
+}
+
+impl Fake {
+    fn call(&self, what: impl FnOnce()) {
+        assert!(!self.left.load(SeqCst), "called after it was unregistered");
+        self.inside.fetch_add(1, SeqCst);
+        what();
+        // A place where the model may change threads.
+        loom::thread::yield_now();
+        assert!(!self.left.load(SeqCst), "unregistered while a call runs");
+        self.inside.fetch_sub(1, SeqCst);
+    }
+
+    fn touch(&self, parcel: &Parcel, count: impl FnOnce(&Fate) -> &AtomicUsize) {
+        let fate = &self.fates[parcel.data];
+        self.call(|| {
+            assert!(!fate.gone.load(SeqCst), "touched after it was given back");
+            count(fate).fetch_add(1, SeqCst);
+        });
+        assert!(!fate.gone.load(SeqCst), "given back while a call with it runs");
+    }
+
+    /// What the Lua thread does with a delivery: decodes it, and says how that ended.
+    pub(crate) fn decode(&self, dispatcher: &Dispatcher, taken: &Taken, end: DecodeEnd) -> Decoded {
+        self.touch(&taken.parcel, |fate| &fate.decoded);
+        dispatcher.decoded(taken, end)
+    }
+
+    /// One `poll`; says whether something was there.
+    pub(crate) fn poll(&self, dispatcher: &Dispatcher) -> bool {
+        let Some(taken) = dispatcher.take_one() else { return false };
+        self.decode(dispatcher, &taken, DecodeEnd::Over);
+        true
+    }
+
+    /// An item that no thread waited for and that was accepted ended once; one that was refused was not touched.
+    pub(crate) fn assert_ended(&self, data: usize, accepted: bool) {
+        let fate = &self.fates[data];
+        let ends = fate.decoded.load(SeqCst) + fate.cancelled.load(SeqCst);
+        assert_eq!(ends, usize::from(accepted), "decoded or cancelled");
+        assert_eq!(fate.finished.load(SeqCst), usize::from(accepted), "finished");
+        assert_eq!(fate.cancelled_waiting.load(SeqCst), 0, "cancelled as one that waits");
+    }
+}
+
+impl Adapter for Fake {
+    fn revision(&self) -> &'static str {
+        "fake"
+    }
+
+    unsafe fn decode(&self, _: *mut c_void, _: Handle, _: &Parcel, _: &mut Failure) -> c_int {
+        unreachable!("the core does not decode")
+    }
+
+    unsafe fn reply(&self, _: *mut c_void, _: Handle, _: &Parcel, _: bool, _: &mut Failure) -> c_int {
+        unreachable!("the core does not reply")
+    }
+
+    unsafe fn cancel_queued(&self, _: Handle, parcel: &Parcel) {
+        self.touch(parcel, |fate| &fate.cancelled);
+    }
+
+    unsafe fn cancel_waiting(&self, _: Handle, parcel: &Parcel) {
+        self.touch(parcel, |fate| &fate.cancelled_waiting);
+    }
+
+    unsafe fn finish(&self, parcel: &Parcel) {
+        self.touch(parcel, |fate| &fate.finished);
+    }
+
+    unsafe fn cancel_library(&self, _: Handle, _: usize) {
+        self.call(|| {
+            self.told.fetch_add(1, SeqCst);
+        });
+    }
+
+    unsafe fn release_library(&self, _: usize) {
+        self.call(|| {
+            self.released.fetch_add(1, SeqCst);
+        });
+    }
+}
+
+/// A state with one library in it; the running thread is its Lua thread.
+pub(crate) struct House {
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) fake: &'static Fake,
+    pub(crate) handle: Handle,
+    pub(crate) epoch: u64,
+}
+
+pub(crate) fn house() -> House {
+    let dispatcher = Arc::new(Dispatcher::new(0));
+    assert!(dispatcher.claim());
+    let epoch = dispatcher.open();
+    let fake: &'static Fake = Box::leak(Box::default());
+    let handle = register(&dispatcher, fake, 1);
+    House { dispatcher, fake, handle, epoch }
+}
+
+pub(crate) fn register(dispatcher: &Dispatcher, fake: &'static Fake, libid: usize) -> Handle {
+    dispatcher
+        .register(Registration { libid, name: None, adapter: fake, context: 0 })
+        .expect("a state that is open, and not full")
+}
+
+/// The parcel of `data` that no thread waits for.
+pub(crate) fn parcel(data: usize) -> Parcel {
+    Parcel { decode: 1, reply: 0, finish: 1, data }
+}
+
+/// The parcel of `data` that a thread waits for.
+pub(crate) fn waited(data: usize) -> Parcel {
+    Parcel { decode: 1, reply: 1, finish: 0, data }
+}
+
+/// Checks `run` in every interleaving with up to `preemptions` thread switches that no lock or sleep asked for.
+pub(crate) fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 10_000;
+    builder.check(run);
+}

@@ -1,0 +1,92 @@
+--- DarkSideSync on LuaSocket: a socket that wakes, and a handler that polls.
+--
+-- Any loop that can wait for a UDP socket to become readable can run this; with copas:
+--
+--     local copas, dss = require "copas", require "dss"
+--     local socket = dss.getsocket()
+--     copas.addthread(function()
+--         local wrapped, handler = copas.wrap(socket), dss.gethandler()
+--         while true do handler(wrapped) end
+--     end)
+--     copas.loop()
+
+local darksidesync = require "darksidesync"
+
+local dss = { _VERSION = darksidesync._VERSION }
+
+local HOST = "127.0.0.1"
+local FIRST_PORT, LAST_PORT = 50000, 50200
+-- A notification is a count in decimal text: this is more than enough.
+local DATAGRAM = 64
+
+local unpack = table.unpack or unpack
+local socket, port
+
+local function printerror(err)
+    io.stderr:write(debug.traceback("dss: " .. tostring(err), 2), "\n")
+end
+
+local errorhandler = printerror
+
+--- The socket that a notification makes readable, and its port. Made once; `setport` is called for it.
+-- @return the socket and the port; nil and a message where LuaSocket is missing or no port is free
+function dss.getsocket()
+    if socket then return socket, port end
+    local found, luasocket = pcall(require, "socket")
+    if not found then
+        return nil, "dss.getsocket needs LuaSocket, and `require 'socket'` failed: " .. tostring(luasocket)
+    end
+    local candidate, message = luasocket.udp()
+    if not candidate then return nil, "no UDP socket could be opened: " .. tostring(message) end
+    for number = FIRST_PORT, LAST_PORT do
+        local bound
+        bound, message = candidate:setsockname(HOST, number)
+        if bound then
+            local set, refused = pcall(darksidesync.setport, number)
+            if not set then
+                candidate:close()
+                return nil, tostring(refused)
+            end
+            socket, port = candidate, number
+            return socket, port
+        end
+    end
+    candidate:close()
+    return nil, ("no port from %d to %d is free on %s: %s"):format(FIRST_PORT, LAST_PORT, HOST, tostring(message))
+end
+
+-- The highest index in use: a delivery may hold nils, at which `#` could stop.
+local function highest(args)
+    local last = 0
+    for index in pairs(args) do
+        if index > last then last = index end
+    end
+    return last
+end
+
+--- A function of one socket: reads one notification, polls once, and runs the callback protected.
+-- It takes the socket as it is, or as `copas.wrap` gives it.
+function dss.gethandler()
+    return function(readable)
+        readable:receive(DATAGRAM)
+        local _, callback, args = darksidesync.poll()
+        if callback then
+            -- Called through, so that the error handler that is set now is the one that is used.
+            xpcall(function() return callback(unpack(args, 1, highest(args))) end, function(err) return errorhandler(err) end)
+        end
+    end
+end
+
+--- How many items are queued.
+dss.queuesize = darksidesync.queuesize
+
+--- Sets the function that is told of a callback's error, as a message handler.
+-- @param handler a function; nil restores the default, which prints the error and a traceback to stderr
+function dss.seterrorhandler(handler)
+    if handler ~= nil and type(handler) ~= "function" then
+        error("bad argument #1 to 'seterrorhandler': wanted a function, or nil for the default; found a " .. type(handler), 2)
+    end
+    errorhandler = handler or printerror
+end
+
+return dss
