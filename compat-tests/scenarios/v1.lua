@@ -135,3 +135,22 @@ scenario("unregistering from a thread while others deliver", function()
         eq(v1.live(), 0)
     end
 end)
+
+scenario("closing is told once, and not after unregister", function()
+    require "darksidesync"
+    local v1 = require "probe_v1"
+    for round = 1, 4 do
+        local state = host.newstate()
+        inside(state, [[
+            require "darksidesync"
+            v1 = require "probe_v1"
+            v1.register()
+            v1.deliver(function() end, 1)
+        ]])
+        if round == 4 then inside(state, "v1.unregister()") end
+        state:close()
+        -- In the second round it panics, which ends there.
+        eq(v1.closings(), math.min(round, 3))
+        eq(v1.live(), 0)
+    end
+end)

@@ -19,11 +19,11 @@ pub struct Artefacts {
 }
 
 /// The Rust packages that are built for each Lua: the package, what cargo calls the file, what Lua calls it.
-const PACKAGES: [(&str, &str, &str); 2] = [
+const PACKAGES: [(&str, &str, &str); 5] = [
     ("dss-lua", "libdarksidesync", "darksidesync"),
-    //("dss-lib-luaexit", "libluaexit", "luaexit"),
-    //("dss-lib-fswatch", "libfswatch", "fswatch"),
-    //("dss-lib-httpd", "libhttpd", "httpd"),
+    ("dss-lib-luaexit", "libluaexit", "luaexit"),
+    ("dss-lib-fswatch", "libfswatch", "fswatch"),
+    ("dss-lib-httpd", "libhttpd", "httpd"),
     ("dss-probe-v1", "libprobe_v1", "probe_v1"),
 ];
 

@@ -13,6 +13,8 @@
 //!
 //! All pointers in a [`Rendezvous`] are owned by DSS and valid until the process ends: its image stays mapped.
 
+#![deny(unsafe_op_in_unsafe_fn)] // older compilers do not read it from the workspace
+
 mod record;
 mod request;
 

@@ -70,31 +70,34 @@ pub enum DeliverError {
 /// Why a decode or a reply failed, in up to 1,000 bytes of UTF-8. Without a destructor: it lies in frames that a Lua
 /// error may skip.
 pub struct Failure {
-    bytes: [MaybeUninit<u8>; 1000],
+    bytes: MaybeUninit<[u8; 1000]>,
     length: usize,
 }
 
 impl Default for Failure {
+    #[inline]
     fn default() -> Self {
-        Failure { bytes: [MaybeUninit::uninit(); 1000], length: 0 }
+        Failure { bytes: MaybeUninit::uninit(), length: 0 }
     }
 }
 
 impl Failure {
     /// Keeps `sentence`, as much of it as fits, cut between two characters.
     pub fn set(&mut self, sentence: &str) {
-        let length = sentence.floor_char_boundary(self.bytes.len());
-        for (to, from) in self.bytes.iter_mut().zip(&sentence.as_bytes()[..length]) {
-            to.write(*from);
-        }
+        let bytes = self.bytes.write([0; 1000]);
+        let length = sentence.floor_char_boundary(bytes.len());
+        bytes[..length].copy_from_slice(&sentence.as_bytes()[..length]);
         self.length = length;
     }
 
     /// The sentence.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: `set` wrote the first `length` bytes.
-        unsafe { self.bytes[..self.length].assume_init_ref() }
+        if self.length == 0 {
+            return &[];
+        }
+        // SAFETY: `set` wrote all of it before it set a length.
+        unsafe { &self.bytes.assume_init_ref()[..self.length] }
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Library {
     pub(crate) sequence: u64,
     /// The tokens of the threads that are in this library's code, innermost last.
     pub(crate) calls: Vec<u64>,
+    /// Its cancel function runs.
+    pub(crate) closing: bool,
     pub(crate) queued: usize,
     pub(crate) counts: Counts,
 }
@@ -64,6 +66,7 @@ impl Library {
             registration: None,
             sequence: 0,
             calls: Vec::new(),
+            closing: false,
             queued: 0,
             counts: Counts::default(),
         }
@@ -101,9 +104,10 @@ impl Library {
         self.registration.as_ref().expect("a slot that is not free has its registration").context
     }
 
-    /// Whether a thread other than `me` is in this library's code.
-    pub(crate) fn runs_elsewhere(&self, me: u64) -> bool {
-        self.calls.iter().any(|caller| *caller != me)
+    /// Whether an unregister by `me` must wait: a thread other than `me` is in this library's code. Not while that is
+    /// the Lua thread in the cancel function: a library joins its threads there, and one may unregister as it ends.
+    pub(crate) fn holds_back(&self, me: u64) -> bool {
+        !self.closing && self.calls.iter().any(|caller| *caller != me)
     }
 
     /// Records the end of a call by `me`.

@@ -1,8 +1,9 @@
 //! `dispatch([max])`: takes items and runs their callbacks itself. No table is made an item.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 
-use dss_impl::dispatcher::Dispatcher;
+use dss_impl::states::StateRef;
 use mlua::ffi;
 
 use crate::errors;
@@ -23,7 +24,7 @@ pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_i
         Ok(max) => max,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    let handled = run(stack, state.dispatcher, max, || state.get().is_some());
+    let handled = run(stack, state, max, None);
     let remaining = state.dispatcher.end_dispatch();
     stack.set_top(0);
     stack.push_integer(handled);
@@ -49,62 +50,78 @@ fn limit(stack: Stack) -> Result<usize, &'static str> {
     )
 }
 
-/// Handles up to `max` items, while `go_on` says so; returns how many. The running function's upvalues 2 to 4 are
-/// [`protected`], [`errors::handle`] and [`reply::protected`].
-pub(crate) fn run(
-    stack: Stack,
-    dispatcher: &'static Dispatcher,
+/// A dispatch that is under way. Lies in the frame of `run`, below the protected call that works on it.
+struct Batch<'a> {
+    state: StateRef,
     max: usize,
-    go_on: impl Fn() -> bool,
-) -> usize {
-    dispatcher.begin_dispatch();
-    stack.set_top(0);
-    stack.push_value(Stack::upvalue(3));
-    let mut handled = 0;
-    while handled < max && go_on() {
-        let Some(taken) = dispatcher.take_next() else { break };
-        let mut call = Call::new(dispatcher, taken);
-        stack.push_value(Stack::upvalue(2));
-        stack.push_pointer(&raw mut call);
-        let ended = stack.protected_call(1, 0, 1);
-        call.close();
-        if !ended {
-            failed(stack, &call);
-        }
-        handled += 1;
-    }
-    handled
+    stop: Option<&'a Cell<bool>>,
+    handled: usize,
+    /// The item in hand, from its being taken until its callback has returned.
+    call: Option<Call>,
 }
 
-/// After an error in decode or callback, which the handler has been told of.
+impl Batch<'_> {
+    fn goes_on(&self) -> bool {
+        self.handled < self.max && self.state.get().is_some() && !self.stop.is_some_and(Cell::get)
+    }
+}
+
+/// Handles up to `max` items, while the state is served and `stop` is not set; returns how many. The running function's
+/// upvalues 2 to 4 are [`protected`], [`errors::handle`] and [`reply::protected`].
+pub(crate) fn run(stack: Stack, state: StateRef, max: usize, stop: Option<&Cell<bool>>) -> usize {
+    state.dispatcher.begin_dispatch();
+    stack.set_top(0);
+    stack.push_value(Stack::upvalue(3));
+    let mut batch = Batch { state, max, stop, handled: 0, call: None };
+    // One protected call for as many items as raise no error.
+    loop {
+        stack.push_value(Stack::upvalue(2));
+        stack.push_pointer(&raw mut batch);
+        if stack.protected_call(1, 0, 1) {
+            return batch.handled;
+        }
+        failed(stack, &mut batch);
+    }
+}
+
+/// After an error in a decode or a callback, which the handler has been told of.
 #[cold]
-fn failed(stack: Stack, call: &Call) {
+fn failed(stack: Stack, batch: &mut Batch<'_>) {
     stack.set_top(1);
+    let Some(mut call) = batch.call.take() else { return };
+    call.close();
     if let Some(ticket) = call.taken.ticket {
         reply::abandon(stack, Stack::upvalue(4), call.dispatcher, ticket);
     }
+    batch.handled += 1;
 }
 
-/// The protected part: decodes, and calls.
+/// The protected part: takes, decodes and calls, one item after the other.
 pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
-    let call: *mut Call = stack.pointer_at(1);
+    let batch: *mut Batch<'_> = stack.pointer_at(1);
     // SAFETY: `run` gives the address of its own frame, which stands below this one.
-    let call = unsafe { &mut *call };
-    stack.set_top(0);
-    let (count, decoded) = call.decode(stack);
-    if count == 0 || (call.taken.ticket.is_some() && !decoded.reply) {
-        return 0;
+    let batch = unsafe { &mut *batch };
+    let dispatcher = batch.state.dispatcher;
+    while batch.goes_on() {
+        let Some(taken) = dispatcher.take_next() else { break };
+        let call = batch.call.insert(Call::new(dispatcher, taken));
+        stack.set_top(0);
+        let (count, decoded) = call.decode(stack);
+        if count > 0 && (call.taken.ticket.is_none() || decoded.reply) {
+            let mut arguments = count - 1;
+            if let Some(ticket) = call.taken.ticket {
+                let function = stack.top() - arguments;
+                reply::push(stack, dispatcher, ticket);
+                stack.insert(function + 1);
+                arguments += 1;
+            }
+            stack.call(arguments, 0);
+        }
+        batch.call = None;
+        batch.handled += 1;
     }
-    let mut arguments = count - 1;
-    if let Some(ticket) = call.taken.ticket {
-        let function = stack.top() - arguments;
-        reply::push(stack, call.dispatcher, ticket);
-        stack.insert(function + 1);
-        arguments += 1;
-    }
-    stack.call(arguments, 0);
     0
 }
 

@@ -91,22 +91,23 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
         stack.push_integer(decoded.remaining);
         return 1;
     }
-    // [function, values...] → [function, table]
     let function = stack.top() - count + 1;
     let replies = c_int::from(decoded.reply);
-    if !stack.reserve(4) {
+    if !stack.reserve(5) {
         return 0;
     }
     stack.new_table(count - 1 + replies);
-    stack.insert(function + 1);
-    for at in (1..count).rev() {
-        stack.raw_set_at(function + 1, at + replies);
-    }
+    let table = stack.top();
     if let Some(ticket) = call.taken.ticket {
         reply::push(stack, call.dispatcher, ticket);
-        stack.raw_set_at(function + 1, 1);
+        stack.raw_set_at(table, 1);
+    }
+    for at in 1..count {
+        stack.push_value(function + at);
+        stack.raw_set_at(table, at + replies);
     }
     stack.push_integer(decoded.remaining);
-    stack.insert(function);
+    stack.push_value(function);
+    stack.push_value(table);
     3
 }

@@ -91,7 +91,7 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     let dispatcher = state.dispatcher;
     let mut handled = 0;
     while !guard.stop.get() && state.get().is_some() {
-        let now = dispatch::run(stack, dispatcher, ROUND, || !guard.stop.get() && state.get().is_some());
+        let now = dispatch::run(stack, state, ROUND, Some(&guard.stop));
         dispatcher.end_dispatch();
         handled += now;
         breathe(stack);

@@ -4,6 +4,7 @@
 //! table under [`DSS_REGISTRY_NAME`] holds, under [`DSS_API_1V0_KEY`], a light userdata that points to a
 //! [`dss_api_1v0_t`], alive as long as the process.
 
+#![deny(unsafe_op_in_unsafe_fn)] // older compilers do not read it from the workspace
 #![allow(non_camel_case_types, non_snake_case)] // the names are those of the C header
 
 use std::mem::size_of;

@@ -52,6 +52,8 @@
 //! # Publishing
 //! A library must be built to unwind, which is the default; with `panic = "abort"` this crate does not compile.
 
+#![deny(unsafe_op_in_unsafe_fn)] // older compilers do not read it from the workspace
+
 #[cfg(panic = "abort")]
 compile_error!(
     "a DarkSideSync library must be built with panic = \"unwind\": a panic in it has to become an error of that \
@@ -59,7 +61,8 @@ compile_error!(
 );
 
 mod attach;
-#[allow(non_local_definitions)] // what `sabi_trait` expands to
+#[allow(unknown_lints, non_local_definitions)]
+// what `sabi_trait` expands to, and what older compilers know of it
 pub mod contract;
 mod delivery;
 mod error;

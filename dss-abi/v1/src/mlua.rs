@@ -26,12 +26,13 @@
 
 use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mlua::ffi;
 use mlua::prelude::*;
 
 use crate::attach::{AttachError, Dss};
-use crate::delivery::{panicked, Delivery, LuaState, Refused};
+use crate::delivery::{drop_quietly, panicked, Delivery, LuaState, Refused};
 use crate::error::{Announced, Failure, RegisterError};
 use crate::library::{Library, LibraryId};
 use crate::request::{Answer, Request};
@@ -64,7 +65,8 @@ pub fn attach(lua: &Lua, library: &'static LibraryId) -> LuaResult<Dss> {
 
 impl Dss {
     /// As [`Dss::register`], in the state of `lua`. Where the library is registered there already, gives that
-    /// registration, and drops `closing`. [lua-thread]
+    /// registration, and drops `closing`. When the state closes, the library is unregistered before `closing` is called:
+    /// what it had queued is cancelled, and threads of its that wait for Lua are free to be joined. [lua-thread]
     ///
     /// # Errors
     /// A [`RegisterError`] as a Lua error.
@@ -85,20 +87,22 @@ impl Dss {
         };
         // SAFETY: the closure holds nothing that wants to be dropped.
         unsafe { lua.exec_raw::<()>(runner, keep) }?;
+        let closing = Closing::new(closing);
+        let told = closing.clone();
         let mut registered = None;
         let register = |state| {
             // SAFETY: `exec_raw` calls with the state's own pointer; nothing in there raises.
-            registered = Some(unsafe { self.register::<ffi::lua_State>(state, id, closing) });
+            registered = Some(unsafe { self.register::<ffi::lua_State>(state, id, move || closing.tell()) });
         };
         // SAFETY: as above.
         unsafe { lua.exec_raw::<()>((), register) }?;
         match registered {
             Some(Ok(library)) => {
                 // Lua finalizes the younger first: this goes before `mlua`'s own state in this image does, and with it
-                // goes the library, so that no decode finds that state gone.
+                // goes the library, so that no decode finds that state gone. DSS's own finalizer comes later still.
                 lua.set_named_registry_value(
                     &format!("dss-abi-v1 {:#x}", id.address()),
-                    lua.create_any_userdata(Leaver(library))?,
+                    lua.create_any_userdata(Leaver(library, told))?,
                 )?;
                 Ok(library)
             }
@@ -109,13 +113,35 @@ impl Dss {
     }
 }
 
+/// What to call when the state closes: by DSS, or by the [`Leaver`], whoever comes first.
+#[derive(Clone)]
+struct Closing(Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>);
+
+impl Closing {
+    fn new(closing: impl FnMut() + Send + 'static) -> Self {
+        Closing(Arc::new(Mutex::new(Some(Box::new(closing)))))
+    }
+
+    fn tell(&self) {
+        // Taken out first: no lock is held while it runs.
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut closing) = taken {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(move || closing())) {
+                drop_quietly(panic);
+            }
+        }
+    }
+}
+
 /// Unregisters a library when its Lua state goes.
-struct Leaver(Library);
+struct Leaver(Library, Closing);
 
 impl Drop for Leaver {
     fn drop(&mut self) {
-        // It may have been unregistered long since.
-        let _ = self.0.unregister();
+        // Refused where it was unregistered before, and then there is nobody to tell.
+        if self.0.unregister().is_ok() {
+            self.1.tell();
+        }
     }
 }
 

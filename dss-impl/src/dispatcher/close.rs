@@ -2,7 +2,6 @@
 
 use super::{Desk, Dispatcher, Phase};
 use crate::boundary;
-use crate::delivery::Outcome;
 use crate::library::Phase as LibraryPhase;
 use crate::sync::{Ordering, thread_token};
 
@@ -11,17 +10,18 @@ impl Dispatcher {
     /// cancelled (so that its threads come free before it is asked to join them), is told by its cancel function, and is
     /// unregistered by force where it did not do so in there. Does nothing where that state is closed. [lua-thread]
     pub fn close(&self, epoch: u64) {
-        let me = self.enter_lua();
-        let notifier = {
+        let (me, notifier) = {
             let mut desk = self.desk.lock();
             if !self.serves(epoch) || desk.phase != Phase::Open {
                 return;
             }
+            // Not before: a close that comes too late comes to a dispatcher that may serve another state.
+            let me = self.enter_lua();
             let mut intake = self.intake.lock();
             desk.phase = Phase::Stopping;
             intake.phase = Phase::Stopping;
             desk.notifying = false;
-            intake.credit.change(None)
+            (me, intake.credit.change(None))
         };
         drop(notifier);
         self.empty_all(me);
@@ -34,18 +34,14 @@ impl Dispatcher {
             }
         }
         let mut desk = self.desk.lock();
-        // What is left stands in a decode or a reply that the close itself came from: its thread goes free.
-        let rest = desk.remove_where(|_| true);
+        // What may be left stands in a decode or a reply that the close itself came from. That call still has what its
+        // waiting thread owns, so it is that call's end that releases the thread.
         desk.phase = Phase::Closed;
         let mut intake = self.intake.lock();
         intake.phase = Phase::Closed;
         self.epoch.store(epoch + 1, Ordering::Release);
         drop(intake);
         self.retire_if_done(&mut desk);
-        drop(desk);
-        for pending in rest {
-            pending.waiter.release(Outcome::Cancelled);
-        }
     }
 
     /// Cancels all that any library has left, the queue of the last registered first.
@@ -82,10 +78,13 @@ impl Dispatcher {
         let (slot, generation) = desk.last_registered()?;
         let library = &mut desk.libraries[slot as usize];
         library.calls.push(me);
+        library.closing = true;
         let (adapter, context) = (library.adapter(), library.context());
         drop(desk);
         boundary::cancel_library(adapter, self.handle(slot, generation), context);
-        self.leave(self.desk.lock(), slot, me);
+        let mut desk = self.desk.lock();
+        desk.libraries[slot as usize].closing = false;
+        self.leave(desk, slot, me);
         Some((slot, generation))
     }
 

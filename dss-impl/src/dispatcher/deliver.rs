@@ -59,12 +59,13 @@ impl Dispatcher {
         else {
             return Err(DeliverError::InvalidHandle);
         };
+        // First: when a state has closed, all doors have.
+        if !door.open {
+            return Err(DeliverError::InvalidHandle);
+        }
         if intake.phase != Phase::Open {
             door.refused += 1;
             return Err(DeliverError::Stopping);
-        }
-        if !door.open {
-            return Err(DeliverError::InvalidHandle);
         }
         if intake.items.push(Item { parcel, slot: handle.slot, waiter }).is_err() {
             door.refused += 1;

@@ -77,7 +77,8 @@ impl Dispatcher {
     }
 
     /// Unregisters a library: nothing more is taken from it, all it has is cancelled, on this thread, and when this
-    /// returns none of its code runs or will be called for this state, except calls that this thread itself stands in.
+    /// returns none of its code runs or will be called for this state, except calls that this thread itself stands in,
+    /// and its own cancel function while the state closes: that may be waiting for this very thread.
     /// [any-thread] [blocks] while another thread is in its code
     ///
     /// # Errors
@@ -124,7 +125,7 @@ impl Dispatcher {
         let mut desk = self.desk.lock();
         if wait {
             desk.awaiting += 1;
-            while desk.libraries[handle.slot as usize].runs_elsewhere(me) {
+            while desk.libraries[handle.slot as usize].holds_back(me) {
                 // Calls end under the desk lock with a notify while anybody awaits, and `awaiting` says so by now.
                 desk = self.left.wait(desk);
             }

@@ -39,9 +39,10 @@ pub enum ReplyEnd {
 impl Dispatcher {
     /// Begins the reply to what `ticket` names; none where it has ended already. [lua-thread]
     pub fn begin_reply(&self, ticket: Ticket) -> Option<Replying> {
-        let me = self.enter_lua();
         let mut desk = self.desk.lock();
         let pending = desk.pending(ticket).filter(|pending| pending.stage == Stage::Waiting)?;
+        // Not before: a reply that Lua collects after its state closed comes to a dispatcher that may serve another.
+        let me = self.enter_lua();
         pending.stage = Stage::Replying;
         let (slot, parcel) = (pending.slot, pending.parcel);
         let library = &mut desk.libraries[slot as usize];

@@ -152,7 +152,6 @@ impl Dispatcher {
             DecodeEnd::Over => Outcome::Decoded,
             DecodeEnd::Failed => Outcome::Failed,
         };
-        // Gone only where the state was closed inside this very decode, and the thread was released by that.
         let pending = desk.remove(ticket);
         if outcome == Outcome::Cancelled {
             desk.libraries[slot as usize].counts.cancelled += 1;

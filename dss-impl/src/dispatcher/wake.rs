@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Dispatcher;
+use super::{Dispatcher, Phase};
 use crate::notifier::Notifier;
 
 /// Why a sleep ended.
@@ -16,10 +16,14 @@ pub enum Waited {
 }
 
 impl Dispatcher {
-    /// Changes the notifier; starts with a notification if items wait. [lua-thread]
+    /// Changes the notifier; starts with a notification if items wait. Does nothing in a state that closes, where a new
+    /// one would be left to the next state that is served here. [lua-thread]
     pub fn set_notifier(&self, notifier: Option<Arc<dyn Notifier>>) {
         self.enter_lua();
         let mut desk = self.desk.lock();
+        if desk.phase != Phase::Open {
+            return;
+        }
         let mut intake = self.intake.lock();
         desk.notifying = notifier.is_some();
         let old = intake.credit.change(notifier);
@@ -37,13 +41,25 @@ impl Dispatcher {
     /// Sleeps until something is queued, or `limit` is over, or the last library unregistered. Returns at once where
     /// something is. [lua-thread] [blocks]
     pub fn wait(&self, limit: Duration) -> Waited {
+        self.sleep(limit, false)
+    }
+
+    /// As [`Self::wait`], and returns at once where no library is registered: who looks at that before the call misses
+    /// an unregister in between. [lua-thread] [blocks]
+    pub fn wait_registered(&self, limit: Duration) -> Waited {
+        self.sleep(limit, true)
+    }
+
+    fn sleep(&self, limit: Duration, for_a_library: bool) -> Waited {
         self.enter_lua();
         if self.desk.lock().items.len() > 0 {
             return Waited::Queued;
         }
         let mut intake = self.intake.lock();
-        if intake.items.len() == 0 && !limit.is_zero() {
-            // Set and given up in one step: a deliver comes before it, and was seen, or after it, and wakes this.
+        let in_vain = for_a_library && intake.registered == 0;
+        if intake.items.len() == 0 && !in_vain && !limit.is_zero() {
+            // Set and given up in one step: a deliver comes before it, and was seen, or after it, and wakes this. So
+            // does the last unregister.
             intake.sleeping = true;
             intake = self.arrived.wait_for(intake, limit);
             intake.sleeping = false;

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering::SeqCst;
 use dss_impl::delivery::DeliverError;
 use loom::thread;
 
-use crate::fake::{House, house, model, parcel, register, waited};
+use crate::fake::{House, house, parcel, register, three, two, waited};
 use crate::waiting::{assert_told, waiting_thread};
 
 #[test]
 fn close_and_deliver() {
-    model(3, || {
+    three(|| {
         let House { dispatcher, fake, handle, epoch } = house();
         let producer = {
             let dispatcher = dispatcher.clone();
@@ -33,7 +33,7 @@ fn close_and_deliver() {
 
 #[test]
 fn close_and_unregister() {
-    model(3, || {
+    two(|| {
         let House { dispatcher, fake, handle, epoch } = house();
         dispatcher.deliver(handle, parcel(0)).unwrap();
         let leaver = {
@@ -44,7 +44,6 @@ fn close_and_unregister() {
         // The next state may be served here as soon as the thread that leaves is through, not before.
         let reused = dispatcher.claim();
         if reused {
-            assert_eq!(fake.inside.load(SeqCst), 0);
             assert!(dispatcher.open() > epoch);
             let next = register(&dispatcher, Box::leak(Box::default()), 1);
             assert_ne!(next, handle);
@@ -59,7 +58,7 @@ fn close_and_unregister() {
 
 #[test]
 fn close_and_deliver_and_wait_and_unregister() {
-    model(2, || {
+    three(|| {
         let house = house();
         let waiting = waiting_thread(&house);
         let leaver = {
@@ -77,7 +76,7 @@ fn close_and_deliver_and_wait_and_unregister() {
 
 #[test]
 fn a_reply_too_late_does_not_claim_the_next_state() {
-    model(2, || {
+    three(|| {
         let house = house();
         let waiting = waiting_thread(&house);
         let ticket = house.dispatcher.take_one().and_then(|taken| {
@@ -103,5 +102,28 @@ fn a_reply_too_late_does_not_claim_the_next_state() {
         }
         house.dispatcher.close(house.epoch);
         other.join().unwrap();
+    });
+}
+
+/// A library whose cancel function joins the thread that unregisters it: neither may wait for the other.
+#[test]
+fn a_cancel_function_may_join_the_thread_that_unregisters() {
+    two(|| {
+        let House { dispatcher, fake, handle, epoch } = house();
+        dispatcher.deliver(handle, parcel(0)).unwrap();
+        fake.join_when_told();
+        let leaver = {
+            let dispatcher = dispatcher.clone();
+            thread::spawn(move || {
+                let left = dispatcher.unregister(handle).is_ok();
+                fake.joinable();
+                left
+            })
+        };
+        dispatcher.close(epoch);
+        leaver.join().unwrap();
+        fake.assert_ended(0, true);
+        assert_eq!(fake.released.load(SeqCst), 1);
+        assert!(dispatcher.claim(), "free for the next state");
     });
 }

@@ -11,7 +11,7 @@ use dss_impl::notifier::Notifier;
 use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
-use crate::fake::{Fake, House, house, model, parcel};
+use crate::fake::{Fake, House, house, parcel, three, two};
 
 /// A socket that holds notifications, and a reader that sleeps until one is there.
 struct Socket {
@@ -97,7 +97,7 @@ fn assert_all_handled(house: &House, items: usize) {
 
 #[test]
 fn a_handler_that_polls_once_a_notification_misses_nothing() {
-    model(3, || {
+    three(|| {
         let house = house();
         let socket = Socket::new(0);
         house.dispatcher.set_notifier(Some(socket.clone()));
@@ -112,7 +112,7 @@ fn a_handler_that_polls_once_a_notification_misses_nothing() {
 
 #[test]
 fn a_burst_of_one_thread_is_polled() {
-    model(3, || {
+    two(|| {
         let house = house();
         let socket = Socket::new(0);
         house.dispatcher.set_notifier(Some(socket.clone()));
@@ -126,7 +126,7 @@ fn a_burst_of_one_thread_is_polled() {
 #[test]
 fn a_handler_that_dispatches_misses_nothing() {
     for max in [1, usize::MAX] {
-        model(3, move || {
+        three(move || {
             let house = house();
             let socket = Socket::new(0);
             house.dispatcher.set_notifier(Some(socket.clone()));
@@ -142,7 +142,7 @@ fn a_handler_that_dispatches_misses_nothing() {
 
 #[test]
 fn a_change_of_notifier_announces_what_waits() {
-    model(3, || {
+    three(|| {
         let house = house();
         let (old, new) = (Socket::new(0), Socket::new(0));
         house.dispatcher.set_notifier(Some(old));
@@ -158,7 +158,7 @@ fn a_change_of_notifier_announces_what_waits() {
 
 #[test]
 fn the_deliver_after_a_send_that_failed_announces() {
-    model(3, || {
+    three(|| {
         let house = house();
         let socket = Socket::new(1);
         house.dispatcher.set_notifier(Some(socket.clone()));
@@ -177,7 +177,7 @@ fn the_deliver_after_a_send_that_failed_announces() {
 
 #[test]
 fn a_send_may_fail_while_lua_polls_without_being_told() {
-    model(3, || {
+    two(|| {
         let house = house();
         let socket = Socket::new(1);
         house.dispatcher.set_notifier(Some(socket.clone()));
@@ -192,7 +192,7 @@ fn a_send_may_fail_while_lua_polls_without_being_told() {
 
 #[test]
 fn the_credit_survives_a_library_that_leaves_with_what_was_announced() {
-    model(3, || {
+    three(|| {
         let house = house();
         let socket = Socket::new(0);
         house.dispatcher.set_notifier(Some(socket.clone()));

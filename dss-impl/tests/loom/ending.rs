@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;
 
-use crate::fake::{House, house, model, parcel};
+use crate::fake::{House, house, parcel, three, two};
 
 #[test]
 fn each_item_ends_once_where_take_and_unregister_race() {
-    model(3, || {
+    three(|| {
         let House { dispatcher, fake, handle, .. } = house();
         let producer = {
             let dispatcher = dispatcher.clone();
@@ -37,7 +37,7 @@ fn each_item_ends_once_where_take_and_unregister_race() {
 
 #[test]
 fn one_of_two_that_unregister_does_it() {
-    model(3, || {
+    two(|| {
         let House { dispatcher, fake, handle, .. } = house();
         dispatcher.deliver(handle, parcel(0)).unwrap();
         let other = {
@@ -54,7 +54,7 @@ fn one_of_two_that_unregister_does_it() {
 
 #[test]
 fn items_of_one_thread_stay_in_order() {
-    model(3, || {
+    two(|| {
         let House { dispatcher, fake, handle, .. } = house();
         let producer = {
             let dispatcher = dispatcher.clone();

@@ -35,6 +35,14 @@ pub(crate) struct Fake {
     pub(crate) inside: AtomicUsize,
     /// It has been unregistered: none of its code may be called.
     pub(crate) left: AtomicBool,
+    /// Where its cancel function sleeps until another thread of its is done.
+    joins: std::sync::OnceLock<Join>,
+}
+
+/// The end of a thread, for another to wait for; made before the thread is.
+struct Join {
+    done: loom::sync::Mutex<bool>,
+    ended: loom::sync::Condvar,
 }
 
 impl Fake {
@@ -46,6 +54,19 @@ impl Fake {
         loom::thread::yield_now();
         assert!(!self.left.load(SeqCst), "unregistered while a call runs");
         self.inside.fetch_sub(1, SeqCst);
+    }
+
+    /// Makes the cancel function sleep until [`Self::joinable`].
+    pub(crate) fn join_when_told(&self) {
+        let join = Join { done: loom::sync::Mutex::new(false), ended: loom::sync::Condvar::new() };
+        assert!(self.joins.set(join).is_ok(), "once");
+    }
+
+    /// The thread that the cancel function joins has ended.
+    pub(crate) fn joinable(&self) {
+        let join = self.joins.get().expect("set before the thread began");
+        *join.done.lock().unwrap() = true;
+        join.ended.notify_one();
     }
 
     fn touch(&self, parcel: &Parcel, count: impl FnOnce(&Fate) -> &AtomicUsize) {
@@ -108,6 +129,12 @@ impl Adapter for Fake {
     unsafe fn cancel_library(&self, _: Handle, _: usize) {
         self.call(|| {
             self.told.fetch_add(1, SeqCst);
+            if let Some(join) = self.joins.get() {
+                let mut done = join.done.lock().unwrap();
+                while !*done {
+                    done = join.ended.wait(done).unwrap();
+                }
+            }
         });
     }
 
@@ -151,10 +178,19 @@ pub(crate) fn waited(data: usize) -> Parcel {
     Parcel { decode: 1, reply: 1, finish: 0, data }
 }
 
-/// Checks `run` in every interleaving with up to `preemptions` thread switches that no lock or sleep asked for.
-pub(crate) fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
+/// Checks `run`, of three threads, in every interleaving with up to four switches that no lock or sleep asked for.
+pub(crate) fn three(run: impl Fn() + Send + Sync + 'static) {
+    check(Some(4), run);
+}
+
+/// Checks `run`, of two threads, in every interleaving.
+pub(crate) fn two(run: impl Fn() + Send + Sync + 'static) {
+    check(None, run);
+}
+
+fn check(preemptions: Option<usize>, run: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
+    builder.preemption_bound = preemptions;
     builder.max_branches = 10_000;
     builder.check(run);
 }

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering::SeqCst;
 use dss_impl::dispatcher::DecodeEnd;
 use loom::thread;
 
-use crate::fake::{House, house, model, parcel};
+use crate::fake::{House, house, parcel, two};
 
 #[test]
 fn no_call_runs_after_unregister_returned() {
-    model(3, || {
+    two(|| {
         let House { dispatcher, fake, handle, .. } = house();
         dispatcher.deliver(handle, parcel(0)).unwrap();
         let leaver = {
@@ -29,7 +29,7 @@ fn no_call_runs_after_unregister_returned() {
 
 #[test]
 fn a_decode_may_unregister_its_own_library() {
-    model(3, || {
+    two(|| {
         let House { dispatcher, fake, handle, .. } = house();
         dispatcher.deliver(handle, parcel(0)).unwrap();
         dispatcher.deliver(handle, parcel(1)).unwrap();
@@ -60,7 +60,7 @@ fn a_decode_may_unregister_its_own_library() {
 
 #[test]
 fn a_slot_is_not_reused_under_a_call() {
-    model(3, || {
+    two(|| {
         let House { dispatcher, fake, handle, .. } = house();
         dispatcher.deliver(handle, parcel(0)).unwrap();
         let leaver = {

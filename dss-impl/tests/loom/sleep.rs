@@ -3,11 +3,11 @@
 use dss_impl::dispatcher::Waited;
 use loom::thread;
 
-use crate::fake::{FOREVER, House, house, model, parcel};
+use crate::fake::{FOREVER, House, house, parcel, three, two};
 
 #[test]
 fn a_deliver_wakes() {
-    model(3, || {
+    three(|| {
         let House { dispatcher, fake, handle, .. } = house();
         let producers = [0, 1].map(|data| {
             let dispatcher = dispatcher.clone();
@@ -25,14 +25,14 @@ fn a_deliver_wakes() {
 
 #[test]
 fn the_last_unregister_wakes() {
-    model(3, || {
+    two(|| {
         let House { dispatcher, handle, .. } = house();
         let leaver = {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || dispatcher.unregister(handle).unwrap())
         };
         while dispatcher.registered() > 0 {
-            dispatcher.wait(FOREVER);
+            dispatcher.wait_registered(FOREVER);
         }
         leaver.join().unwrap();
     });
@@ -40,7 +40,7 @@ fn the_last_unregister_wakes() {
 
 #[test]
 fn a_deliver_that_is_cancelled_again_does_not_spoil_the_next_sleep() {
-    model(3, || {
+    two(|| {
         let House { dispatcher, handle, .. } = house();
         let leaver = {
             let dispatcher = dispatcher.clone();
@@ -51,7 +51,7 @@ fn a_deliver_that_is_cancelled_again_does_not_spoil_the_next_sleep() {
         };
         while dispatcher.registered() > 0 {
             // Left in the queue: what the sleeper was woken for may be gone before it looks.
-            if dispatcher.wait(FOREVER) == Waited::Queued {
+            if dispatcher.wait_registered(FOREVER) == Waited::Queued {
                 thread::yield_now();
             }
         }

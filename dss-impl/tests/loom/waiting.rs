@@ -7,7 +7,7 @@ use dss_impl::dispatcher::{DecodeEnd, Dispatcher, ReplyEnd, Waited};
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
 
-use crate::fake::{FOREVER, Fake, House, house, model, waited};
+use crate::fake::{FOREVER, Fake, House, house, three, two, waited};
 
 type Answer = Result<Outcome, DeliverError>;
 
@@ -55,7 +55,7 @@ pub(crate) fn assert_told(fake: &Fake, answer: Answer) {
 #[test]
 fn a_reply_releases_the_waiting_thread() {
     for end in [ReplyEnd::Replied, ReplyEnd::Collected, ReplyEnd::Failed] {
-        model(3, move || {
+        two(move || {
             let house = house();
             let waiting = waiting_thread(&house);
             while house.dispatcher.wait(FOREVER) != Waited::Queued {}
@@ -70,7 +70,7 @@ fn a_reply_releases_the_waiting_thread() {
 #[test]
 fn a_decode_that_is_over_or_fails_releases_the_waiting_thread() {
     for (end, outcome) in [(DecodeEnd::Over, Outcome::Decoded), (DecodeEnd::Failed, Outcome::Failed)] {
-        model(3, move || {
+        two(move || {
             let house = house();
             let waiting = waiting_thread(&house);
             while house.dispatcher.wait(FOREVER) != Waited::Queued {}
@@ -83,7 +83,7 @@ fn a_decode_that_is_over_or_fails_releases_the_waiting_thread() {
 
 #[test]
 fn a_waiting_thread_is_released_where_reply_and_unregister_race() {
-    model(3, || {
+    three(|| {
         let house = house();
         let waiting = waiting_thread(&house);
         let leaver = {
@@ -106,7 +106,7 @@ fn a_waiting_thread_is_released_where_reply_and_unregister_race() {
 
 #[test]
 fn a_waiting_thread_is_released_by_close() {
-    model(3, || {
+    two(|| {
         let house = house();
         let waiting = waiting_thread(&house);
         let taken = house.dispatcher.take_one();
@@ -126,7 +126,7 @@ fn a_waiting_thread_is_released_by_close() {
 
 #[test]
 fn a_waiting_thread_is_released_by_a_close_inside_its_decode() {
-    model(3, || {
+    two(|| {
         let house = house();
         let waiting = waiting_thread(&house);
         let taken = house.dispatcher.take_one();
@@ -143,7 +143,7 @@ fn a_waiting_thread_is_released_by_a_close_inside_its_decode() {
 
 #[test]
 fn the_lua_thread_cannot_wait_for_itself() {
-    model(2, || {
+    two(|| {
         let house = house();
         let other = waiting_thread(&house);
         let refused = house.dispatcher.deliver_and_wait(house.handle, waited(1));

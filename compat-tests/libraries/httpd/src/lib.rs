@@ -28,7 +28,8 @@
 //! function; the error goes to DSS's error handler. A body of more than 1 MiB is refused with a 413.
 //!
 //! `server:port()` is the port. `server:close()` takes no more connections; what waits for Lua is still answered.
-//! `httpd.stop()` ends all servers of this Lua state, and so does closing it: what waits for Lua gets a 503.
+//! `httpd.stop()` ends all servers of this Lua state: what waits for Lua gets a 503. So does closing the state, but where
+//! Lua has a reply to give it drops that first, and the client gets the 500.
 
 mod message;
 mod server;
@@ -138,9 +139,8 @@ fn integer(options: &LuaTable, name: &str, default: i64, range: RangeInclusive<i
     let given: LuaValue = options.get(name).map_err(|error| error.to_string())?;
     let number = match given {
         LuaValue::Nil => Some(default),
-        LuaValue::Integer(number) => Some(number.into()),
         LuaValue::Number(number) if number.fract() == 0.0 => Some(number as i64),
-        _ => None,
+        given => given.as_i64(),
     };
     number.filter(|number| range.contains(number)).ok_or_else(|| {
         format!("httpd.serve: {name} has to be an integer from {} to {}", range.start(), range.end())

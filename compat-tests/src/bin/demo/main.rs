@@ -1,0 +1,292 @@
+//! The demo: one Lua 5.4 state, one DSS, and four libraries at once, of two revisions and two languages. See `USAGE`.
+//!
+//! This process is the outside world and the screen. The Lua half, `compat-tests/demo/demo.lua`, is a child process that
+//! says what its callbacks hear, a line each.
+
+mod http;
+mod outside;
+mod screen;
+mod script;
+mod tally;
+mod times;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use compat_tests::{Artefacts, Lua};
+
+use outside::{Done, Outside};
+use screen::{Screen, emit};
+use script::{Heard, Script};
+use tally::{News, Tally};
+
+const USAGE: &str = "\
+DarkSideSync's demo: one Lua 5.4 state, and four background libraries that call
+into it at once.
+
+    cargo demo               some seconds of timers, signals, files and HTTP
+                             requests, then a summary
+    cargo demo -- --serve    stays, for your own requests, until Ctrl-C
+    cargo demo -- --plain    lines in place of the live table, as they come
+                             where stdout is no terminal
+    cargo demo -- --help     this
+
+timer is written in C for the interface of DarkSideSync 1.0; luaexit (signals),
+fswatch (files) and httpd are written in Rust for revision v1. All are built
+first, which needs a C compiler and, the first time, some minutes.
+
+Exit code 0: every callback arrived that should have. 1: something did not, and
+it says what. 2: an unknown option. 130: it was ended early.
+";
+
+/// How long what was done may take to arrive in Lua, and the script to end.
+const LIMIT: Duration = Duration::from_secs(10);
+/// As many failures as are shown.
+const SHOWN: usize = 12;
+/// The exit code of a program that Ctrl-C ends.
+const INTERRUPTED: u8 = 130;
+
+/// What the main thread hears of.
+pub(crate) enum Event {
+    /// From Lua.
+    Heard(Heard),
+    /// From the outside world.
+    Done(Done),
+    /// Lua says no more.
+    ScriptEnded,
+}
+
+fn main() -> ExitCode {
+    let (mut serve, mut plain) = (false, false);
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--serve" => serve = true,
+            "--plain" => plain = true,
+            "--help" | "-h" => {
+                emit(USAGE);
+                return ExitCode::SUCCESS;
+            }
+            unknown => {
+                eprintln!("The demo has no option {unknown}: `cargo demo -- --help` says which it has.");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let mut screen = Screen::new(plain);
+    let Some(artefacts) = build(&screen) else {
+        eprintln!("The build failed; what the compiler said stands above.");
+        return ExitCode::FAILURE;
+    };
+    match run(&artefacts, serve, &mut screen) {
+        Ok(code) => code,
+        Err(error) => {
+            drop(screen);
+            eprintln!("The demo could not go on: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds what the demo shows; none where that fails.
+fn build(screen: &Screen) -> Option<Artefacts> {
+    emit(
+        "Building DarkSideSync, the four libraries and a host for Lua 5.4. The first time,\n\
+         this takes some minutes.\n",
+    );
+    let started = Instant::now();
+    let builder = thread::spawn(|| Artefacts::build(Lua("lua54"), "compat"));
+    while !builder.is_finished() {
+        thread::sleep(Duration::from_millis(50));
+        if started.elapsed() > Duration::from_secs(2) {
+            screen.passing(&format!("{} s", started.elapsed().as_secs()));
+        }
+    }
+    screen.passing("");
+    builder.join().ok()
+}
+
+/// A folder that goes when the demo does.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Folder> {
+        let folder = std::env::temp_dir().join(format!("dss-demo-{}", std::process::id()));
+        fs::create_dir(&folder)?;
+        // What the system calls it is what the watcher will call it.
+        Ok(Folder(folder.canonicalize()?))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is left to whoever cleans up the system's temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(artefacts: &Artefacts, serve: bool, screen: &mut Screen) -> io::Result<ExitCode> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    let folder = Folder::new()?;
+    let (sender, events) = mpsc::channel();
+    let script = Script::start(artefacts, if serve { "serve" } else { "tour" }, &folder.0, sender.clone())?;
+    emit(&format!("{}, process {}\n\n", script.title, script.pid()));
+    if serve {
+        emit(&invitation(&script, &folder.0));
+    }
+    screen.start();
+    let mut show = Show { tally: Tally::default(), events, outside: None, parts: 0, ended: false };
+    if !serve {
+        show.outside = Some(Outside::start(&script, &folder.0, Arc::clone(&interrupted), sender));
+    }
+    let late = show.until_over(screen, &interrupted);
+    let early = interrupted.load(Ordering::Relaxed);
+    if !show.ended {
+        outside::send_signal(script.pid(), libc::SIGINT)?;
+    }
+    show.until_ended(screen);
+    if let Some(outside) = show.outside.take() {
+        outside.finish();
+    }
+    let uncertainty = script.clock.uncertainty;
+    let (status, said) = script.end(LIMIT)?;
+    show.rest();
+    screen.summary(&show.tally, uncertainty);
+
+    let mut failures = Vec::new();
+    match status {
+        Some(status) if status.success() => {}
+        Some(status) => failures.push(format!("The script ended with {status}.")),
+        None => failures.push(format!("The script did not end within {} seconds.", LIMIT.as_secs())),
+    }
+    if !said.is_empty() {
+        failures.push(format!("The script wrote to stderr:\n{said}"));
+    }
+    if late {
+        let limit = LIMIT.as_secs();
+        failures.push(format!("Not all had arrived {limit} seconds after the last of it was sent."));
+    }
+    failures.extend(show.tally.failures(!serve && !early));
+    Ok(verdict(&show.tally, &failures, serve, early))
+}
+
+/// Says how it went.
+fn verdict(tally: &Tally, failures: &[String], serve: bool, early: bool) -> ExitCode {
+    if !failures.is_empty() {
+        eprintln!();
+        failures.iter().take(SHOWN).for_each(|failure| eprintln!("{failure}"));
+        if failures.len() > SHOWN {
+            eprintln!("... and {} more of these.", failures.len() - SHOWN);
+        }
+        return ExitCode::FAILURE;
+    }
+    if serve {
+        emit("\nGood bye. All libraries were stopped, and nothing was left behind.\n");
+    } else if early {
+        emit("\nEnded early, and in order.\n");
+        return ExitCode::from(INTERRUPTED);
+    } else {
+        emit(&format!("\n{}", tally.story()));
+    }
+    ExitCode::SUCCESS
+}
+
+/// What one may do while it serves.
+fn invitation(script: &Script, folder: &Path) -> String {
+    let url = format!("http://127.0.0.1:{}", script.port);
+    format!(
+        "Serving on {url} until Ctrl-C. In another terminal:\n\n\
+        \x20   curl {url}/\n\
+        \x20   curl '{url}/fibonacci?n=50'\n\
+        \x20   curl -d '1 2 3' {url}/sum\n\
+        \x20   curl '{url}/later?n=7'   # a second later, by a timer\n\
+        \x20   curl {url}/libraries     # what DSS counts\n\
+        \x20   curl {url}/never         # until Ctrl-C here cancels it\n\
+        \x20   touch {}/file\n\
+        \x20   kill -TERM {}\n\n",
+        folder.display(),
+        script.pid()
+    )
+}
+
+/// The demo under way.
+struct Show {
+    tally: Tally,
+    events: Receiver<Event>,
+    outside: Option<Outside>,
+    /// Parts of the outside world that have done all they were to do.
+    parts: usize,
+    ended: bool,
+}
+
+impl Show {
+    /// Takes events until all is done and has arrived, it is interrupted, or the script has ended. Returns whether
+    /// something has not arrived in time.
+    fn until_over(&mut self, screen: &mut Screen, interrupted: &AtomicBool) -> bool {
+        let mut done_at = None;
+        while !self.ended && !interrupted.load(Ordering::Relaxed) {
+            self.one(screen);
+            if self.parts < outside::PARTS {
+                continue;
+            }
+            if self.tally.all_arrived() {
+                break;
+            }
+            if done_at.get_or_insert_with(Instant::now).elapsed() > LIMIT {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes events until the script has ended, or should have.
+    fn until_ended(&mut self, screen: &mut Screen) {
+        let asked = Instant::now();
+        while !self.ended && asked.elapsed() < LIMIT {
+            self.one(screen);
+        }
+    }
+
+    /// Takes what is left: the client of the last request hears of its end when the script has ended.
+    fn rest(&mut self) {
+        while let Ok(event) = self.events.recv_timeout(Duration::from_secs(1)) {
+            self.take(event);
+        }
+    }
+
+    /// Takes one event, if one comes soon.
+    fn one(&mut self, screen: &mut Screen) {
+        match self.events.recv_timeout(Duration::from_millis(50)) {
+            Ok(event) => self.take(event),
+            Err(RecvTimeoutError::Timeout) => {}
+            // The thread that reads from the script is gone.
+            Err(RecvTimeoutError::Disconnected) => self.ended = true,
+        }
+        screen.draw(&self.tally);
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Heard(heard) => {
+                let news = self.tally.heard(heard);
+                match (news, &self.outside) {
+                    (Some(News::Signal), Some(outside)) => outside.signal_heard(),
+                    (Some(News::Read(number)), Some(outside)) => outside.remove(number),
+                    _ => {}
+                }
+            }
+            Event::Done(Done::Part) => self.parts += 1,
+            Event::Done(done) => self.tally.done(done),
+            Event::ScriptEnded => self.ended = true,
+        }
+    }
+}

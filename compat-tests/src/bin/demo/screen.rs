@@ -1,0 +1,198 @@
+//! What the user sees: a live table on a terminal, lines elsewhere, and the summary.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::tally::{LIBRARIES, Row, Tally};
+
+const TABLE: Duration = Duration::from_millis(100);
+const LINES: Duration = Duration::from_secs(1);
+
+/// What the times of each library are counted from.
+const SINCE: [&str; 4] = ["due time", "kill()", "write()", "request"];
+
+/// Where it is all written: stdout.
+pub(crate) struct Screen {
+    live: bool,
+    colours: bool,
+    started: Instant,
+    drawn: Option<Instant>,
+    /// Lines of the table that stand above the cursor.
+    height: usize,
+}
+
+impl Screen {
+    /// `plain` is the user's wish for lines.
+    pub(crate) fn new(plain: bool) -> Screen {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let terminal = io::stdout().is_terminal() && !dumb;
+        let coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Screen {
+            // The table has to fit, or its top is out of reach when it is drawn again.
+            live: terminal && !plain && size().is_some_and(|(_, height)| height > 8),
+            colours: terminal && coloured,
+            started: Instant::now(),
+            drawn: None,
+            height: 0,
+        }
+    }
+
+    /// Time runs from here.
+    pub(crate) fn start(&mut self) {
+        self.started = Instant::now();
+        if self.live {
+            emit("\x1b[?25l");
+        }
+    }
+
+    /// A line on a terminal that the next one replaces; nothing elsewhere.
+    pub(crate) fn passing(&self, text: &str) {
+        if self.live {
+            emit(&format!("\r\x1b[2K{text}"));
+        }
+    }
+
+    /// Draws what is known now, if it is time.
+    pub(crate) fn draw(&mut self, tally: &Tally) {
+        let pause = if self.live { TABLE } else { LINES };
+        if self.drawn.unwrap_or(self.started).elapsed() < pause {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        if self.live {
+            self.table(tally);
+        } else {
+            let each: Vec<_> = LIBRARIES
+                .iter()
+                .zip(&tally.rows)
+                .map(|(name, row)| format!("{name} {}", row.callbacks))
+                .collect();
+            let seconds = self.started.elapsed().as_secs();
+            emit(&format!("{seconds:>3} s: callbacks in Lua: {}\n", each.join(", ")));
+        }
+    }
+
+    fn table(&mut self, tally: &Tally) {
+        let head = ["library", "revision", "callbacks", "replies", "waiting", "p50", "p99", "last"];
+        let rows = LIBRARIES.iter().zip(&tally.rows).map(|(name, row)| {
+            let Row { callbacks, times, last, counts, .. } = row;
+            vec![
+                (*name).to_owned(),
+                counts.revision.clone(),
+                callbacks.to_string(),
+                counts.replied.to_string(),
+                counts.waiting.to_string(),
+                times.percentile(50),
+                times.percentile(99),
+                last.clone(),
+            ]
+        });
+        let mut lines = align(&head, rows);
+        let seconds = self.started.elapsed().as_secs_f64();
+        lines.push(format!("{seconds:.1} s, {} callbacks in one Lua state", tally.callbacks()));
+        let width = size().map_or(80, |(width, _)| width);
+        let mut text = String::new();
+        if self.height > 0 {
+            text.push_str(&format!("\x1b[{}A", self.height));
+        }
+        for (number, line) in lines.iter().enumerate() {
+            // A line that wraps would be two, and the table would climb.
+            let line: String = line.chars().take(width).collect();
+            text.push_str(&format!("\r\x1b[2K{}\n", self.bold(&line, number == 0)));
+        }
+        self.height = lines.len();
+        emit(&text);
+    }
+
+    /// Ends the live table, which stays, and shows the summary.
+    pub(crate) fn summary(&mut self, tally: &Tally, uncertainty: f64) {
+        self.finish(tally);
+        let head = ["library", "revision", "deliveries", "replies", "cancelled", "p50", "p99", "since"];
+        let rows = LIBRARIES.iter().zip(&tally.rows).zip(SINCE).map(|((name, row), since)| {
+            let Row { times, counts, .. } = row;
+            vec![
+                (*name).to_owned(),
+                counts.revision.clone(),
+                counts.delivered.to_string(),
+                counts.replied.to_string(),
+                // At that moment nothing is queued, and what waits for a reply will get none: it is cancelled.
+                (counts.queued + counts.waiting).to_string(),
+                times.percentile(50),
+                times.percentile(99),
+                since.to_owned(),
+            ]
+        });
+        let mut text = String::from("\n");
+        for (number, line) in align(&head, rows).iter().enumerate() {
+            text.push_str(&self.bold(line, number == 0));
+            text.push('\n');
+        }
+        text.push_str(&format!(
+            "\nRevision, deliveries and replies are DSS's own counts, from just before the\n\
+             libraries were stopped; cancelled is what still waited for a reply then. The\n\
+             times run to the callback in Lua, and begin outside of DSS: when a timer is\n\
+             due, at kill(), at the write() to a file, when a client sends its request. They\n\
+             hold the system's part and the library's own thread, too; `cargo bench` measures\n\
+             DSS alone. All but timer's take two processes' clocks, known to {:.0} µs.\n",
+            (uncertainty * 1e6).ceil()
+        ));
+        if tally.rows.iter().any(|row| row.times.is_empty()) {
+            text.push_str(
+                "Where it says -, nothing came from the demo itself, which alone notes when it sends.\n",
+            );
+        }
+        emit(&text);
+    }
+
+    /// Ends the live table, which stays as it is.
+    pub(crate) fn finish(&mut self, tally: &Tally) {
+        if self.live {
+            self.table(tally);
+            self.live = false;
+            emit("\x1b[?25h");
+        }
+    }
+
+    fn bold(&self, text: &str, really: bool) -> String {
+        if really && self.colours { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.live {
+            emit("\x1b[?25h");
+        }
+    }
+}
+
+/// Lines with their fields below each other; numbers and times to the right.
+fn align(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let head = head.iter().map(|title| (*title).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let fields = row.iter().zip(&widths).enumerate().map(|(column, (field, &width))| match column {
+            0 | 1 => format!("{field:<width$}"),
+            last if last == widths.len() - 1 => field.clone(),
+            _ => format!("{field:>width$}"),
+        });
+        fields.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Writes to stdout; where nobody reads it any more, the demo goes on to its end all the same.
+pub(crate) fn emit(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// The terminal's columns and lines.
+fn size() -> Option<(usize, usize)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: it fills the record, which lives through the call.
+    let status = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    (status == 0 && size.ws_col > 0).then_some((size.ws_col.into(), size.ws_row.into()))
+}

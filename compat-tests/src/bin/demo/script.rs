@@ -1,0 +1,231 @@
+//! The Lua half of the demo, as a child process: its start, its lines, its clock and its end.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use compat_tests::Artefacts;
+use compat_tests::artefacts::workspace;
+
+use crate::Event;
+
+/// How often the clocks are compared.
+const COMPARISONS: usize = 200;
+
+/// What Lua says, one value a line.
+pub(crate) enum Heard {
+    /// A timer's callback, so many seconds late.
+    Timer { kind: String, late: f64 },
+    /// A signal's callback. `at` is on Lua's clock, in this and in what follows.
+    Signal { at: f64, name: String },
+    /// A file's callback, with the beginning of what was read in it.
+    File { at: f64, kind: String, name: String, content: String },
+    /// The handler of a request; `sent` is what the client put into the request.
+    Request { at: f64, line: String, sent: Option<f64> },
+    /// What DSS counts for a library.
+    Library { last: bool, counts: Counts },
+    /// How many timers were set to fire once.
+    Armed(u64),
+    /// All were stopped; so many are still registered.
+    Stopped(u64),
+    /// A callback raised an error.
+    Error(String),
+}
+
+/// One entry of `darksidesync.libraries()`.
+#[derive(Clone, Default)]
+pub(crate) struct Counts {
+    pub(crate) name: String,
+    pub(crate) revision: String,
+    pub(crate) delivered: u64,
+    pub(crate) replied: u64,
+    pub(crate) queued: u64,
+    pub(crate) waiting: u64,
+}
+
+/// Lua's clock, read from here. Both are this machine's monotonic clock, with another beginning each.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock {
+    base: Instant,
+    ahead: f64,
+    /// By how many seconds a comparison of the two may be wrong.
+    pub(crate) uncertainty: f64,
+}
+
+impl Clock {
+    /// The time on Lua's clock.
+    pub(crate) fn now(&self) -> f64 {
+        self.base.elapsed().as_secs_f64() - self.ahead
+    }
+
+    /// Lua reads its clock between two readings of this one. All of these have to be true at once, so that the narrowest
+    /// bounds count, and no wake-up that took long does harm.
+    fn compare(ask: &mut ChildStdin, answers: &mut impl BufRead) -> io::Result<Clock> {
+        let base = Instant::now();
+        let (mut least, mut most) = (f64::NEG_INFINITY, f64::INFINITY);
+        for _ in 0..COMPARISONS {
+            let before = base.elapsed().as_secs_f64();
+            ask.write_all(b"clock\n")?;
+            let answer = line(answers)?;
+            let after = base.elapsed().as_secs_f64();
+            let there: f64 =
+                answer.strip_prefix("clock\t").and_then(|time| time.parse().ok()).ok_or_else(|| {
+                    io::Error::other(format!("the script says {answer:?} when asked for its clock"))
+                })?;
+            least = least.max(before - there);
+            most = most.min(after - there);
+        }
+        ask.write_all(b"go\n")?;
+        Ok(Clock { base, ahead: f64::midpoint(least, most), uncertainty: (most - least) / 2.0 })
+    }
+}
+
+/// The running script.
+pub(crate) struct Script {
+    child: Child,
+    stderr: JoinHandle<String>,
+    /// Its clock.
+    pub(crate) clock: Clock,
+    /// The port that its server listens on.
+    pub(crate) port: u16,
+    /// What the module calls itself, and which Lua it runs in.
+    pub(crate) title: String,
+}
+
+impl Script {
+    /// Starts it, and sends what it says to `events`.
+    ///
+    /// # Errors
+    /// It cannot be started, or ends before it is ready. What it wrote to stderr is part of the error.
+    pub(crate) fn start(
+        artefacts: &Artefacts,
+        mode: &str,
+        folder: &Path,
+        events: Sender<Event>,
+    ) -> io::Result<Script> {
+        let mut command = artefacts.command(&[]);
+        command.arg(workspace().join("compat-tests/demo/demo.lua")).arg(mode).arg(folder);
+        // A group of its own: Ctrl-C is for this process, which passes it on when it is time.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let mut stdin = child.stdin.take().expect("piped above");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped above"));
+        let mut errors = child.stderr.take().expect("piped above");
+        let stderr = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // What was read before an error is worth showing.
+            let _ = errors.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        match Self::greet(&mut stdin, &mut stdout, &events) {
+            Ok((clock, port, title)) => {
+                thread::spawn(move || listen(stdout, &events));
+                Ok(Script { child, stderr, clock, port, title })
+            }
+            Err(error) => {
+                // It may have ended by itself: then there is nothing to kill.
+                let _ = child.kill();
+                let _ = child.wait();
+                let said = stderr.join().unwrap_or_default();
+                Err(io::Error::other(format!("{error}\n{said}")))
+            }
+        }
+    }
+
+    fn greet(
+        stdin: &mut ChildStdin,
+        stdout: &mut BufReader<ChildStdout>,
+        events: &Sender<Event>,
+    ) -> io::Result<(Clock, u16, String)> {
+        let clock = Clock::compare(stdin, stdout)?;
+        loop {
+            let line = line(stdout)?;
+            let fields: Vec<&str> = line.split('\t').collect();
+            if let ["ready", port, version, lua] = fields[..] {
+                let port = port.parse().map_err(io::Error::other)?;
+                return Ok((clock, port, format!("{version} in {lua}")));
+            }
+            // A first timer may well be due by now.
+            let _ = events.send(parse(&line));
+        }
+    }
+
+    /// The process's number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the end of the process, and ends it where that takes longer than `limit`: then there is no status. The
+    /// text is what it wrote to stderr.
+    pub(crate) fn end(mut self, limit: Duration) -> io::Result<(Option<ExitStatus>, String)> {
+        let deadline = Instant::now() + limit;
+        let status = loop {
+            match self.child.try_wait()? {
+                Some(status) => break Some(status),
+                None if Instant::now() >= deadline => {
+                    self.child.kill()?;
+                    self.child.wait()?;
+                    break None;
+                }
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        Ok((status, self.stderr.join().unwrap_or_default()))
+    }
+}
+
+fn line(from: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    match from.read_line(&mut line)? {
+        0 => Err(io::Error::other("the script ended before it was ready")),
+        _ => Ok(line.trim_end_matches('\n').to_owned()),
+    }
+}
+
+fn listen(stdout: BufReader<ChildStdout>, events: &Sender<Event>) {
+    for line in stdout.lines().map_while(Result::ok) {
+        // Nobody hears it where the demo has given up already.
+        let _ = events.send(parse(&line));
+    }
+    let _ = events.send(Event::ScriptEnded);
+}
+
+fn parse(line: &str) -> Event {
+    Event::Heard(heard(line).unwrap_or_else(|| Heard::Error(format!("a line that says nothing: {line:?}"))))
+}
+
+fn heard(line: &str) -> Option<Heard> {
+    let fields: Vec<&str> = line.split('\t').collect();
+    Some(match fields[..] {
+        ["timer", kind, late] => Heard::Timer { kind: kind.to_owned(), late: late.parse().ok()? },
+        ["signal", at, name] => Heard::Signal { at: at.parse().ok()?, name: name.to_owned() },
+        ["file", at, kind, name, content] => Heard::File {
+            at: at.parse().ok()?,
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            content: content.to_owned(),
+        },
+        ["request", at, line, sent] => {
+            Heard::Request { at: at.parse().ok()?, line: line.to_owned(), sent: sent.parse().ok() }
+        }
+        ["library", moment, name, revision, delivered, replied, queued, waiting] => Heard::Library {
+            last: moment == "last",
+            counts: Counts {
+                name: name.to_owned(),
+                revision: revision.to_owned(),
+                delivered: delivered.parse().ok()?,
+                replied: replied.parse().ok()?,
+                queued: queued.parse().ok()?,
+                waiting: waiting.parse().ok()?,
+            },
+        },
+        ["armed", count] => Heard::Armed(count.parse().ok()?),
+        ["stopped", count] => Heard::Stopped(count.parse().ok()?),
+        ["error", message] => Heard::Error(message.to_owned()),
+        _ => return None,
+    })
+}

@@ -1,0 +1,161 @@
+//! `cargo demo`, as a user without a terminal runs it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use compat_tests::run::limited;
+use compat_tests::{Artefacts, Lua};
+
+/// The longest that a demo may run: on a machine that has much else to do.
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn demo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command.args(arguments);
+    command
+}
+
+/// One demo at a time, and all is built.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = Artefacts::of(Lua("lua54"));
+    turn
+}
+
+/// The fields of a library's line in the summary, which is the last that begins with its name.
+fn row<'a>(output: &'a str, library: &str) -> Vec<&'a str> {
+    let lines = output.lines().rev();
+    let row = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    row.into_iter()
+        .find(|fields| fields.first() == Some(&library))
+        .unwrap_or_else(|| panic!("no line of {library} in:\n{output}"))
+}
+
+/// The field in this column, as a number.
+fn number(row: &[&str], column: usize) -> u64 {
+    row[column].parse().unwrap_or_else(|_| panic!("column {column} of {row:?} is no number"))
+}
+
+const DELIVERIES: usize = 2;
+const REPLIES: usize = 3;
+const CANCELLED: usize = 4;
+
+#[test]
+fn shows_all_four_libraries_and_ends_well() {
+    let _turn = turn();
+    let ended = limited(&mut demo(&[]), LIMIT);
+    assert!(ended.succeeded(), "{}", ended.report());
+    let output = &ended.stdout;
+    for (library, revision) in [("timer", "c1v0"), ("luaexit", "v1"), ("fswatch", "v1"), ("httpd", "v1")] {
+        assert_eq!(row(output, library)[1], revision, "{output}");
+        assert!(number(&row(output, library), DELIVERIES) > 0, "{output}");
+    }
+    for library in ["luaexit", "fswatch"] {
+        assert_eq!(row(output, library)[REPLIES..=CANCELLED], ["0", "0"], "{output}");
+    }
+    assert_eq!(row(output, "timer")[REPLIES..=CANCELLED], ["10", "1"], "{output}");
+    let httpd = row(output, "httpd");
+    assert_eq!(httpd[CANCELLED], "1", "{output}");
+    assert_eq!(number(&httpd, DELIVERIES), number(&httpd, REPLIES) + 1, "{output}");
+    assert!(output.contains("Every callback arrived."), "{output}");
+    assert!(!output.contains('\x1b'), "escape sequences where there is no terminal:\n{output}");
+}
+
+/// A demo under way, with what it has said so far.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    output: String,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Running {
+        let child = demo(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("the demo can be run");
+        let stdout = BufReader::new(child.stdout.take().expect("piped above"));
+        Running { child, stdout, output: String::new() }
+    }
+
+    /// Reads to the line that begins so; returns what follows there, up to the next space.
+    fn after(&mut self, beginning: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.stdout.read_line(&mut line).expect("lines of text");
+            assert_ne!(read, 0, "it ended before it said {beginning:?}:\n{}", self.output);
+            self.output.push_str(&line);
+            if let Some(rest) = line.trim_start().strip_prefix(beginning) {
+                return rest.split_whitespace().next().unwrap_or_default().to_owned();
+            }
+        }
+    }
+
+    /// Sends it a signal, and waits for its end.
+    fn end(mut self, signal: libc::c_int) -> (Option<i32>, String) {
+        let pid = libc::pid_t::try_from(self.child.id()).expect("a process of ours");
+        // SAFETY: it takes numbers; the child was not waited for, so the number is still its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        self.stdout.read_to_string(&mut self.output).expect("text");
+        let status = self.child.wait().expect("a child of ours");
+        (status.code(), std::mem::take(&mut self.output))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Where the test failed it still runs; else there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn get(url: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("it serves there");
+    stream.set_read_timeout(Some(LIMIT)).expect("a time of more than nothing");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers with text");
+    answer
+}
+
+#[test]
+fn serves_until_ctrl_c() {
+    let _turn = turn();
+    let mut serving = Running::start(&["--serve"]);
+    let url = serving.after("Serving on ");
+    let fifty = get(&url, "/fibonacci?n=50");
+    assert!(fifty.starts_with("HTTP/1.1 200 ") && fifty.ends_with("\r\n\r\n12586269025\n"), "{fifty}");
+    let later = get(&url, "/later?n=7");
+    assert!(later.ends_with("\r\n\r\n13\n"), "{later}");
+    let missing = get(&url, "/missing");
+    assert!(missing.starts_with("HTTP/1.1 404 "), "{missing}");
+    let (code, output) = serving.end(libc::SIGINT);
+    assert_eq!(code, Some(0), "{output}");
+    let httpd = row(&output, "httpd");
+    assert_eq!(httpd[DELIVERIES..=CANCELLED], ["3", "3", "0"], "{output}");
+    assert!(output.contains("Good bye."), "{output}");
+}
+
+#[test]
+fn ended_early_it_ends_in_order() {
+    let _turn = turn();
+    let mut touring = Running::start(&["--plain"]);
+    touring.after("1 s: ");
+    let (code, output) = touring.end(libc::SIGTERM);
+    assert_eq!(code, Some(130), "{output}");
+    assert!(output.contains("Ended early, and in order."), "{output}");
+}
+
+#[test]
+fn says_what_its_options_are() {
+    let help = limited(&mut demo(&["--help"]), LIMIT);
+    assert!(help.succeeded(), "{}", help.report());
+    assert!(help.stdout.contains("--serve"), "{}", help.report());
+    let unknown = limited(&mut demo(&["--sevre"]), LIMIT);
+    assert_eq!(unknown.status.and_then(|status| status.code()), Some(2), "{}", unknown.report());
+    assert_eq!(unknown.stderr, "The demo has no option --sevre: `cargo demo -- --help` says which it has.\n");
+}

@@ -1,0 +1,151 @@
+//! Each example in the documents, run: every fenced block is a test of its own, and one of an unknown language fails.
+//!
+//! | block | is |
+//! |---|---|
+//! | `lua` | run in the Lua 5.4 host; must print what a line `<!-- prints: one \| two -->` above it says |
+//! | `c`, `rust` | compiled as the library whose `luaopen_` it has; some `lua` block of the document must require it |
+//! | `toml` | the manifest of the document's `rust` blocks |
+//! | `sh`, `console` | run line by line, with paths that lead into the target folder; see `readme/shell.rs` |
+//! | `text` | what the program of `readme/programs.rs` prints that a line `<!-- test: name -->` above it names |
+//!
+//! Links that stay in the tree must lead somewhere.
+//!
+//! A `lua` block may have such a name as well: that program then runs before it, in the same state.
+
+#[path = "readme/blocks.rs"]
+mod blocks;
+#[path = "readme/libraries.rs"]
+mod libraries;
+#[path = "readme/links.rs"]
+mod links;
+#[path = "readme/programs.rs"]
+mod programs;
+#[path = "readme/rockspec.rs"]
+mod rockspec;
+#[path = "readme/shell.rs"]
+mod shell;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use blocks::Block;
+use compat_tests::artefacts::{Artefacts, target, workspace};
+use compat_tests::luas::Lua;
+use compat_tests::run::limited;
+use libtest_mimic::{Arguments, Trial};
+
+/// The documents. One that is not there has no examples.
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "dss-abi/README.md",
+    "dss-abi/c1v0/README.md",
+    "dss-abi/v1/README.md",
+    "compat-tests/README.md",
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = vec![Trial::test("darksidesync-2.0.0-1.rockspec", || {
+        rockspec::check("darksidesync-2.0.0-1.rockspec");
+        Ok(())
+    })];
+    for document in DOCUMENTS {
+        trials.push(Trial::test(format!("{document} links"), move || {
+            links::check(document);
+            Ok(())
+        }));
+        let blocks: &'static [Block] = blocks::of(document).leak();
+        for block in blocks {
+            trials.push(Trial::test(block.name(), move || run(block, blocks)));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// The Lua that the examples run in.
+fn artefacts() -> &'static Artefacts {
+    Artefacts::of(Lua("lua54"))
+}
+
+/// A folder of that name for what the examples make, inside cargo's own target folder.
+fn folder(name: &str) -> PathBuf {
+    let folder = target().join("readme").join(name);
+    fs::create_dir_all(&folder).expect("the target folder can be written to");
+    folder
+}
+
+fn run(block: &Block, all: &[Block]) -> Result<(), libtest_mimic::Failed> {
+    match &*block.language {
+        "lua" => {
+            let prints =
+                block.prints.as_ref().ok_or("a Lua example needs a line `<!-- prints: ... -->` above it")?;
+            libraries::build_required(&block.text, all);
+            compare(prints, &execute(block, &block.text)?)
+        }
+        "text" if block.is_pasted => Ok(()),
+        "text" => {
+            let name = block
+                .test
+                .as_ref()
+                .ok_or("a text needs a line `<!-- test: ... -->` that says what prints it")?;
+            compare(&block.text, &execute(block, programs::called(name))?)
+        }
+        "c" | "rust" => {
+            let name = libraries::name(block);
+            let user =
+                all.iter().find(|other| other.language == "lua" && libraries::requires(&other.text, &name));
+            user.ok_or_else(|| format!("no Lua example of the document requires {name}"))?;
+            libraries::build(&name, all);
+            Ok(())
+        }
+        "toml" => {
+            let library = all.iter().find(|other| other.language == "rust");
+            let library = library.ok_or("a manifest belongs to a library: the document has none in Rust")?;
+            libraries::build(&libraries::name(library), all);
+            Ok(())
+        }
+        "sh" | "console" => {
+            shell::run(block, all);
+            Ok(())
+        }
+        other => Err(format!("a block of language `{other}` is not run by any test").into()),
+    }
+}
+
+/// Runs Lua code, after the program that the block names for a `lua` block; returns what it printed.
+fn execute(block: &Block, code: &str) -> Result<String, libtest_mimic::Failed> {
+    let before = match &block.test {
+        Some(name) if block.language == "lua" => programs::called(name),
+        _ => "",
+    };
+    let script = folder("scripts").join(block.name().replace(['/', ' ', ':'], "-") + ".lua");
+    fs::write(&script, format!("do {before} end\n{code}")).expect("the target folder can be written to");
+    let mut command = artefacts().command(&[folder("modules")]);
+    command.arg(script);
+    let ended = limited(&mut command, Duration::from_secs(60));
+    if !ended.succeeded() {
+        return Err(ended.report().into());
+    }
+    if !ended.stderr.is_empty() {
+        return Err(format!("it wrote to stderr:\n{}", ended.stderr).into());
+    }
+    Ok(ended.stdout)
+}
+
+/// Compares texts, in which a tab is as good as a space.
+fn compare(wanted: &str, found: &str) -> Result<(), libtest_mimic::Failed> {
+    let plain = |text: &str| text.trim().replace('\t', " ");
+    if plain(wanted) == plain(found) {
+        return Ok(());
+    }
+    Err(format!("it should print\n{wanted}\nand prints\n{found}").into())
+}
+
+/// The text of a file of the workspace.
+fn read(path: &str) -> String {
+    let path = workspace().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

@@ -1,0 +1,31 @@
+//! The links in the documents.
+
+use std::fs;
+
+use compat_tests::artefacts::workspace;
+
+/// Checks those of `document`, which may be missing, that lead into the tree.
+///
+/// # Panics
+/// One leads nowhere.
+pub(crate) fn check(document: &str) {
+    let path = workspace().join(document);
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+    for link in links.filter(|link| !link.contains("://")) {
+        let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+        let target = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+        assert!(target.exists(), "{document} links to {link}, which is not there");
+        if !heading.is_empty() {
+            let there = fs::read_to_string(&target).expect("headings are in texts");
+            assert!(headings(&there).any(|found| found == heading), "{document}: {link} is no heading");
+        }
+    }
+}
+
+/// The headings, as links name them.
+fn headings(text: &str) -> impl Iterator<Item = String> + '_ {
+    let titles =
+        text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    titles.map(|title| title.to_lowercase().replace(' ', "-"))
+}

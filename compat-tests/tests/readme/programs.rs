@@ -1,0 +1,86 @@
+//! The Lua programs that the documents name: what runs before an example, or prints a text.
+
+/// The program of that name.
+///
+/// # Panics
+/// There is none.
+pub(crate) fn called(name: &str) -> &'static str {
+    match name {
+        "visit" => VISIT,
+        "sigterm" => SIGTERM,
+        "copas" => COPAS,
+        "wrong-lua" => "_VERSION = 'Lua 5.3'  print((select(2, pcall(require, 'darksidesync'))))",
+        "too-new" => "require 'darksidesync'  print(require('probe_v1').request(7, '^7.0'))",
+        "other-layout" => "require 'darksidesync'  print(require('probe_v1').request(1, '^1.0', 'layout'))",
+        "nothing-there" => "print(require('probe_v1').nothing())",
+        other => panic!("there is no program called {other}"),
+    }
+}
+
+/// Visits the server that the example starts, prints what it says, and ends `run`.
+const VISIT: &str = r#"
+    local httpd, darksidesync, timer = require "httpd", require "darksidesync", require "timer"
+    local serve = httpd.serve
+    httpd.serve = function(options)
+        local server, message = serve(options)
+        local request = host.http(server:port(), "GET /moon", 30)
+        timer.every(0.01, function()
+            if request:done() then
+                print(request:wait())
+                darksidesync.stop()
+            end
+        end)
+        return server, message
+    end
+"#;
+
+/// Gets a SIGTERM a little later.
+const SIGTERM: &str = r#"
+    require("timer").after(0.05, function() host.kill(host.pid(), 15) end)
+"#;
+
+/// Stands in for LuaSocket and copas, with as much of both as the example uses: a UDP socket, and a loop of threads that
+/// yield while their socket is not readable. `compat-tests/scenarios/socket.lua` has the real ones.
+const COPAS: &str = r#"
+    local darksidesync = require "darksidesync"
+    local setport = darksidesync.setport
+    package.preload.socket = function()
+        return { udp = function()
+            local socket = host.udp()
+            -- The host's sockets are bound already: the notifications go there.
+            darksidesync.setport = function() return setport(socket:port()) end
+            return {
+                setsockname = function(_, address, port)
+                    assert(address == "127.0.0.1" and port >= 50000 and port <= 50200)
+                    return 1
+                end,
+                receive = function(_, size)
+                    assert(size == nil or size > 0)
+                    return socket:receive(0.005)
+                end,
+            }
+        end }
+    end
+    package.preload.copas = function()
+        local copas, threads = {}, {}
+        function copas.addthread(f) threads[#threads + 1] = coroutine.create(f) end
+        function copas.wrap(socket)
+            return { receive = function(_, size)
+                while true do
+                    local datagram = socket:receive(size)
+                    if datagram then return datagram end
+                    coroutine.yield()
+                end
+            end }
+        end
+        function copas.loop()
+            while threads[1] do
+                for index = #threads, 1, -1 do
+                    assert(coroutine.resume(threads[index]))
+                    if coroutine.status(threads[index]) == "dead" then table.remove(threads, index) end
+                end
+            end
+        end
+        return copas
+    end
+"#;

@@ -1,0 +1,81 @@
+//! The rockspec: it is Lua, its fields are what LuaRocks wants, and its command builds what Lua can load.
+
+use std::process::Command;
+
+use compat_tests::artefacts::{succeed, target, workspace};
+use compat_tests::luas::ALL;
+
+use crate::{artefacts, folder, read};
+
+/// Loads it as LuaRocks does, without any globals; checks it, and prints the command, and the feature that each Lua would
+/// ask for.
+const CHECK: &str = r#"
+    local path = ...
+    local spec = {}
+    assert(loadfile(path, "t", spec))()
+    local file = path:match "[^/]+$"
+    assert(file == spec.package .. "-" .. spec.version .. ".rockspec", "its name says something else")
+    assert(spec.rockspec_format == "3.0")
+    assert(spec.source.tag == "v" .. spec.version:match "^[^-]+")
+    assert(spec.source.url:match "^git%+https://")
+    assert(spec.description.summary and spec.description.license == "MIT")
+    assert(spec.dependencies[1]:match "^lua ")
+    assert(spec.build.type == "command")
+    assert(spec.build.install.lib.darksidesync == "darksidesync.so")
+    assert(spec.build.install.lua.dss == "dss-lua/lua/dss.lua")
+    assert(io.open(path:gsub("[^/]+$", "") .. spec.build.install.lua.dss)):close()
+    local command = spec.build.build_command
+    assert(spec.build.platforms.macosx.build_command == command:gsub("libdarksidesync%.so", "libdarksidesync.dylib"))
+    print(command)
+    local choose = command:match '"%$%(LUA%)" %-e "(.-)"`'
+    local function feature(globals)
+        local chosen
+        globals.io = { write = function(text) chosen = text end }
+        assert(load(choose, "=choose", "t", globals))()
+        return chosen
+    end
+    for minor = 1, 5 do print(feature { _VERSION = "Lua 5." .. minor }) end
+    print(feature { _VERSION = "Lua 5.1", jit = {} })
+"#;
+
+/// Checks the file of that name at the top of the workspace.
+///
+/// # Panics
+/// Something is wrong with it.
+pub(crate) fn check(name: &str) {
+    let path = workspace().join(name);
+    let manifest = read("Cargo.toml");
+    let version =
+        manifest.split("version = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a version");
+    assert!(name.contains(&format!("-{version}-")), "it is not the rockspec of {version}");
+    let host = artefacts().host();
+    let output = succeed(Command::new(&host).arg("-e").arg(CHECK).arg(&path));
+    let mut lines = output.lines();
+    let build = lines.next().expect("the command is printed first");
+    let features = read("dss-lua/Cargo.toml");
+    assert_eq!(lines.clone().collect::<Vec<_>>(), ALL.map(|lua| lua.0), "the features that the Luas ask for");
+    for feature in lines {
+        assert!(features.contains(&format!("\n{feature} = [")), "dss-lua has no feature {feature}");
+    }
+    assert!(build.contains("--package dss-lua ") && features.contains("name = \"dss-lua\""));
+    // What LuaRocks runs, except that it builds and copies elsewhere.
+    let built = target().join("cargo");
+    let output = folder("rock").join("darksidesync.so");
+    let ending = if cfg!(target_os = "macos") { "dylib" } else { "so" };
+    let build = build
+        .replace("libdarksidesync.so", &format!("libdarksidesync.{ending}"))
+        .replace("$(LUA)", &host.display().to_string())
+        .replace("--target-dir target", &format!("--target-dir {}", built.display()))
+        .replace(" target/", &format!(" {}/", built.display()))
+        .replace(&format!("{ending} darksidesync.so"), &format!("{ending} {}", output.display()));
+    let mut command = Command::new("sh");
+    command.arg("-ec").arg(&build).current_dir(workspace());
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        command.env_remove(variable);
+    }
+    succeed(&mut command);
+    let folder = folder("rock");
+    let mut command = Command::new(&host);
+    command.arg("--cpath").arg(folder.join("?.so")).arg("-e").arg("print(require('darksidesync')._VERSION)");
+    assert_eq!(succeed(&mut command).trim(), format!("DarkSideSync {version}"));
+}

@@ -1,0 +1,187 @@
+//! The command lines of the documents.
+//!
+//! Each is run in the workspace, with paths that lead out of it, or into `target`, led into a folder of the test's own.
+//! What would run the tests in the tests, or wants what the machine need not have, is recognised instead, and what it
+//! names must exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use compat_tests::artefacts::{cargo, succeed, target, workspace};
+
+use crate::blocks::Block;
+use crate::{artefacts, folder, libraries, read};
+
+/// Runs the lines of `block`.
+pub(crate) fn run(block: &Block, all: &[Block]) {
+    let own = format!("shell/{}", block.name().replace(['/', ' ', ':'], "-"));
+    // What an earlier run left would hide what this one does not make.
+    let _ = fs::remove_dir_all(folder(&own));
+    let folder = folder(&own);
+    for line in block.text.replace("\\\n", " ").lines() {
+        let line = line.strip_prefix("$ ").unwrap_or(line).split(" # ").next().unwrap_or("").trim();
+        if !line.is_empty() && !line.starts_with('#') {
+            execute(line, &folder, &own, all);
+        }
+    }
+    check(&folder);
+}
+
+fn execute(line: &str, folder: &Path, own: &str, all: &[Block]) {
+    let words: Vec<&str> = without_assignments(line).split_whitespace().collect();
+    match *words {
+        ["cargo", "test" | "bench" | "clippy" | "fmt" | "doc" | "demo" | "miri", ..] => {
+            recognise(&words[1..])
+        }
+        ["luarocks", "make", rockspec] => {
+            assert!(workspace().join(rockspec).exists(), "there is no {rockspec}")
+        }
+        ["git", "tag", ..] => {}
+        ["git", "clone", url] => {
+            let known = read("Cargo.toml");
+            assert!(known.contains(url.trim_end_matches(".git")), "the repository is not {url}");
+        }
+        ["cargo", "build", ..] => shell(line, folder, workspace()),
+        ["cargo", "package", ..] => {
+            shell(&format!("{line} --allow-dirty --offline --no-verify"), folder, workspace());
+        }
+        ["mkdir" | "cp" | "sudo" | "(cd", ..] => shell(line, folder, workspace()),
+        ["cc" | "gcc", ..] => {
+            for block in all.iter().filter(|block| block.language == "c") {
+                libraries::c_sources(&libraries::name(block), block, own);
+            }
+            shell(line, folder, folder);
+        }
+        _ => panic!("no test knows how to run `{line}`"),
+    }
+}
+
+/// The command behind assignments like `NAME=value` and `NAME="some words"`.
+fn without_assignments(line: &str) -> &str {
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    match line.split_once('=') {
+        Some((name, value)) if is_name(name) => {
+            let end = match value.strip_prefix('"') {
+                Some(quoted) => quoted.split_once("\" ").map(|(_, rest)| rest),
+                None => value.split_once(' ').map(|(_, rest)| rest),
+            };
+            without_assignments(end.expect("a command follows the assignment").trim_start())
+        }
+        _ => line,
+    }
+}
+
+/// Runs `line` with paths that lead into `folder`.
+fn shell(line: &str, folder: &Path, inside: &Path) {
+    let built = target().join("cargo");
+    let led = [
+        ("sudo ", String::new()),
+        ("/usr/local/", format!("{}/prefix/", folder.display())),
+        ("compat-tests/releases/", format!("{}/releases/", folder.display())),
+        (" target/", format!(" {}/", built.display())),
+        ("/usr/include/lua5.4", libraries::include().display().to_string()),
+    ];
+    // What the documents say of macOS.
+    let mac = [("libdarksidesync.so", "libdarksidesync.dylib"), ("cc ", "cc -undefined dynamic_lookup ")]
+        .map(|(from, to)| (from, to.to_owned()));
+    let mac = if cfg!(target_os = "macos") { &mac[..] } else { &[] };
+    let line = led.iter().chain(mac).fold(line.to_owned(), |line, (from, to)| line.replace(from, to));
+    // What a system has.
+    for path in line.split_whitespace().filter(|word| word.contains("/prefix/")) {
+        let parent = Path::new(path).parent().expect("it lies below the prefix");
+        fs::create_dir_all(parent).expect("the target folder can be written to");
+    }
+    let mut command = Command::new("sh");
+    command.arg("-ec").arg(&line).current_dir(inside);
+    // As the inner cargo's builds are run.
+    for (name, value) in cargo().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    succeed(&mut command);
+}
+
+/// What a block of commands made must be of use.
+fn check(folder: &Path) {
+    let require = |cpath: &Path, path: &Path, name: &str| {
+        let mut command = Command::new(artefacts().host());
+        command.arg("--cpath").arg(cpath.join("?.so")).arg("--path").arg(path.join("?.lua"));
+        succeed(command.arg("-e").arg(format!("require '{name}'")));
+    };
+    let installed = folder.join("prefix");
+    if installed.exists() {
+        let (lib, share) = (installed.join("lib/lua/5.4"), installed.join("share/lua/5.4"));
+        require(&lib, &share, "darksidesync");
+        require(&lib, &share, "dss");
+    }
+    for path in
+        entries(folder).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "so"))
+    {
+        let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
+        let mut command = artefacts().command(&[folder.to_owned()]);
+        succeed(command.arg("-e").arg(format!("require '{name}'")));
+    }
+    let releases = folder.join("releases");
+    for release in entries(&releases) {
+        let sums = fs::read_to_string(release.join("SHA256SUMS")).expect("a release has its checksums");
+        let names: Vec<_> =
+            sums.lines().filter_map(|line| line.split_once("  ")).map(|(_, name)| name).collect();
+        assert!(names.iter().any(|name| name.starts_with("dss-abi-v1-")), "{names:?} has no dss-abi-v1");
+        assert_eq!(names.len() + 1, entries(&release).len(), "{names:?} are not all files of the release");
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.map(|entry| entry.expect("a readable folder").path()).collect()
+}
+
+/// Checks that what a cargo command names exists.
+fn recognise(words: &[&str]) {
+    if words[0] == "demo" {
+        let config = read(".cargo/config.toml");
+        assert!(
+            config.contains("demo = \"run ") && config.contains("--bin demo"),
+            "there is no alias `demo`"
+        );
+        assert!(read("compat-tests/Cargo.toml").contains("name = \"demo\""), "there is no binary `demo`");
+    }
+    let mut packages = members();
+    for pair in words.windows(2) {
+        match *pair {
+            ["-p" | "--package", name] => {
+                packages.retain(|(package, _)| package == name);
+                assert!(!packages.is_empty(), "there is no package {name}");
+            }
+            ["--test", name] => {
+                let file = format!("tests/{name}.rs");
+                assert!(packages.iter().any(|(_, folder)| folder.join(&file).exists()), "there is no {file}");
+            }
+            ["--bench", name] => {
+                let file = format!("benches/{name}.rs");
+                assert!(packages.iter().any(|(_, folder)| folder.join(&file).exists()), "there is no {file}");
+            }
+            _ => {}
+        }
+    }
+    if words[0] == "bench" {
+        assert!(packages.iter().any(|(_, folder)| folder.join("benches").exists()), "there is no benchmark");
+    }
+}
+
+/// The packages of the workspace, and their folders.
+fn members() -> Vec<(String, PathBuf)> {
+    let manifest = read("Cargo.toml");
+    let (_, list) = manifest.split_once("members = [").expect("the workspace has members");
+    let list = list.split(']').next().expect("split gives one");
+    let folders = list.split('"').skip(1).step_by(2);
+    let named = |folder: &str| {
+        let manifest = read(&format!("{folder}/Cargo.toml"));
+        let (_, name) = manifest.split_once("name = \"").expect("a package has a name");
+        (name.split('"').next().expect("split gives one").to_owned(), workspace().join(folder))
+    };
+    folders.map(named).collect()
+}

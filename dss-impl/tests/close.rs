@@ -1,0 +1,234 @@
+//! Promise 9: closing a state always ends, in order, with every thread released and nothing left for the next state.
+#![cfg(not(loom))]
+
+mod common;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use common::{Call, Library, house, open, parcel, poll, waiting_for_reply, waiting_thread};
+use dss_impl::delivery::{DeliverError, Outcome};
+use dss_impl::dispatcher::{DecodeEnd, RegisterError, ReplyEnd};
+use dss_impl::notifier::Notifier;
+
+struct Counter(AtomicUsize);
+
+impl Notifier for Counter {
+    fn notify(&self, _: usize) -> io::Result<()> {
+        self.0.fetch_add(1, SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn libraries_are_told_last_registered_first_after_their_items() {
+    let (dispatcher, epoch) = open();
+    let library = Library::new();
+    let first = library.register(dispatcher, 1).unwrap();
+    let second = library.register(dispatcher, 2).unwrap();
+    dispatcher.deliver(first, parcel(10)).unwrap();
+    dispatcher.deliver(second, parcel(20)).unwrap();
+    dispatcher.close(epoch);
+    assert_eq!(
+        library.calls(),
+        [
+            Call::CancelQueued(20),
+            Call::Finish(20),
+            Call::CancelQueued(10),
+            Call::Finish(10),
+            Call::Closing(2),
+            Call::Release(2),
+            Call::Closing(1),
+            Call::Release(1),
+        ]
+    );
+    assert!(!dispatcher.serves(epoch));
+    assert_eq!((dispatcher.registered(), dispatcher.queue_size()), (0, 0));
+}
+
+#[test]
+fn a_library_may_unregister_when_it_is_told_or_not() {
+    let (dispatcher, epoch, library, handle) = house();
+    let second = library.register(dispatcher, 2).unwrap();
+    library.on_call(move |call, told| {
+        if call == Call::Closing(2) {
+            assert_eq!(told, second);
+            dispatcher.unregister(second).unwrap();
+            // And another, that has not been told.
+            dispatcher.unregister(handle).unwrap();
+        }
+    });
+    dispatcher.close(epoch);
+    assert_eq!(library.calls(), [Call::Closing(2), Call::Release(1), Call::Release(2)]);
+    assert!(dispatcher.claim());
+}
+
+#[test]
+fn nothing_comes_in_while_the_state_closes() {
+    let (dispatcher, epoch, library, _) = house();
+    let called = Arc::new(AtomicBool::new(false));
+    library.on_call({
+        let called = Arc::clone(&called);
+        move |call, handle| {
+            if call != Call::Closing(1) || called.swap(true, SeqCst) {
+                return;
+            }
+            assert_eq!(dispatcher.deliver(handle, parcel(1)), Err(DeliverError::Stopping));
+            let waited = dispatcher.deliver_and_wait(handle, common::waited(1));
+            assert_eq!(waited, Err(DeliverError::WouldDeadlock));
+            let there = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, common::waited(1)));
+            assert_eq!(there.join().unwrap(), Err(DeliverError::Stopping));
+            assert_eq!(library.register(dispatcher, 2), Err(RegisterError::Stopping));
+            // And again, which does nothing.
+            dispatcher.close(epoch);
+        }
+    });
+    dispatcher.close(epoch);
+    assert!(called.load(SeqCst));
+    assert_eq!(library.calls(), [Call::Closing(1), Call::Release(2), Call::Release(1)]);
+}
+
+#[test]
+fn a_notifier_set_while_the_state_closes_is_not_the_next_ones() {
+    let (dispatcher, epoch, library, _) = house();
+    let counter = Arc::new(Counter(AtomicUsize::new(0)));
+    library.on_call({
+        let counter = Arc::clone(&counter);
+        move |call, _| {
+            if call == Call::Closing(1) {
+                dispatcher.set_notifier(Some(counter.clone()));
+            }
+        }
+    });
+    dispatcher.close(epoch);
+    assert!(dispatcher.claim());
+    dispatcher.open();
+    let handle = Library::new().register(dispatcher, 1).unwrap();
+    dispatcher.deliver(handle, parcel(1)).unwrap();
+    assert_eq!(counter.0.load(SeqCst), 0, "another state's port");
+}
+
+#[test]
+fn every_waiting_thread_is_released() {
+    let (dispatcher, epoch, library, handle) = house();
+    let (waiting, ticket) = waiting_for_reply(dispatcher, handle, 1);
+    let queued: Vec<_> = (2..10).map(|data| waiting_thread(dispatcher, handle, data)).collect();
+    library.on_call({
+        // A library that joins its threads when it is told.
+        let threads = std::sync::Mutex::new(Some((waiting, queued)));
+        move |call, _| {
+            if call == Call::Closing(1) {
+                let (waiting, queued) = threads.lock().unwrap().take().unwrap();
+                assert_eq!(waiting.join().unwrap(), Outcome::Cancelled);
+                for thread in queued {
+                    assert_eq!(thread.join().unwrap(), Outcome::Cancelled);
+                }
+            }
+        }
+    });
+    dispatcher.close(epoch);
+    assert!(dispatcher.begin_reply(ticket).is_none());
+    assert_eq!(library.calls().len(), 11);
+}
+
+#[test]
+fn a_library_may_join_a_thread_that_unregisters_it_when_it_is_told() {
+    let (dispatcher, epoch, library, handle) = house();
+    library.on_call(move |call, _| {
+        if call == Call::Closing(1) {
+            std::thread::spawn(move || dispatcher.unregister(handle).unwrap()).join().unwrap();
+        }
+    });
+    dispatcher.close(epoch);
+    assert_eq!(library.calls(), [Call::Closing(1), Call::Release(1)], "released after the call ended");
+    assert!(dispatcher.claim());
+}
+
+#[test]
+fn a_close_inside_a_decode_leaves_its_thread_waiting_until_the_decode_ends() {
+    let (dispatcher, epoch, library, handle) = house();
+    let thread = waiting_thread(dispatcher, handle, 1);
+    let taken = dispatcher.take_one().unwrap();
+    dispatcher.close(epoch);
+    assert_eq!(library.calls(), [Call::Closing(1)], "the library is held by the decode");
+    assert!(!dispatcher.claim(), "not free while a call of the old state runs");
+    assert!(!thread.is_finished());
+    let decoded = dispatcher.decoded(&taken, DecodeEnd::Values);
+    assert!(!decoded.reply);
+    assert_eq!(thread.join().unwrap(), Outcome::Cancelled);
+    assert_eq!(library.calls(), [Call::CancelWaiting(1), Call::Release(1)]);
+    assert!(dispatcher.claim());
+}
+
+#[test]
+fn a_close_inside_a_reply_leaves_its_end_to_the_reply() {
+    let (dispatcher, epoch, library, handle) = house();
+    let (thread, ticket) = waiting_for_reply(dispatcher, handle, 1);
+    let replying = dispatcher.begin_reply(ticket).unwrap();
+    dispatcher.close(epoch);
+    assert!(!thread.is_finished());
+    dispatcher.replied(&replying, ReplyEnd::Replied);
+    assert_eq!(thread.join().unwrap(), Outcome::Replied);
+    assert_eq!(library.calls(), [Call::Closing(1), Call::Release(1)]);
+    assert!(dispatcher.claim());
+}
+
+#[test]
+fn the_dispatcher_is_not_reused_before_the_last_thread_has_left() {
+    let (dispatcher, epoch, library, handle) = house();
+    dispatcher.deliver(handle, parcel(1)).unwrap();
+    let (entered, go_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    library.on_call({
+        let (entered, go_on) = (Arc::clone(&entered), Arc::clone(&go_on));
+        move |call, _| {
+            if call == Call::CancelQueued(1) {
+                entered.store(true, SeqCst);
+                while !go_on.load(SeqCst) {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    });
+    let leaver = std::thread::spawn(move || dispatcher.unregister(handle));
+    while !entered.load(SeqCst) {
+        std::thread::yield_now();
+    }
+    // It ends although another thread stands in the library's code.
+    dispatcher.close(epoch);
+    assert!(!dispatcher.serves(epoch));
+    assert!(!dispatcher.claim());
+    go_on.store(true, SeqCst);
+    leaver.join().unwrap().unwrap();
+    assert_eq!(library.calls(), [Call::CancelQueued(1), Call::Finish(1), Call::Release(1)]);
+    assert!(dispatcher.claim());
+}
+
+#[test]
+fn what_comes_too_late_does_not_touch_the_next_state() {
+    let (dispatcher, epoch, _, handle) = house();
+    let (thread, ticket) = waiting_for_reply(dispatcher, handle, 1);
+    dispatcher.close(epoch);
+    assert_eq!(thread.join().unwrap(), Outcome::Cancelled);
+    assert!(dispatcher.claim());
+    let (opened, late) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let next = dispatcher.open();
+            let fresh = Library::new().register(dispatcher, 1).unwrap();
+            dispatcher.deliver(fresh, parcel(2)).unwrap();
+            opened.wait();
+            late.wait();
+            assert!(dispatcher.on_lua_thread());
+            let refused = dispatcher.deliver_and_wait(fresh, common::waited(1));
+            assert_eq!(refused, Err(DeliverError::WouldDeadlock));
+            assert_eq!(poll(dispatcher), Some(2));
+            dispatcher.close(next);
+        });
+        opened.wait();
+        // The collector of the old state, on its own thread, in whatever order it takes things.
+        assert!(dispatcher.begin_reply(ticket).is_none());
+        dispatcher.close(epoch);
+        late.wait();
+    });
+}

@@ -1,0 +1,154 @@
+//! What items cost: nothing while the queue is warm, and up to 64 bytes each where they pile up.
+#![cfg(not(loom))]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use common::{Library, open, parcel};
+use dss_impl::delivery::{DeliverError, Parcel};
+use dss_impl::dispatcher::DecodeEnd;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+    /// This thread gets no memory.
+    static SHORT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Counts what the running thread allocates, so that tests run beside each other.
+struct Counting;
+
+fn count(calls: usize, bytes: isize) {
+    CALLS.set(CALLS.get() + calls);
+    BYTES.set(BYTES.get() + bytes);
+}
+
+// SAFETY: the system's allocator does it all.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if SHORT.get() {
+            return std::ptr::null_mut();
+        }
+        count(1, layout.size() as isize);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(0, -(layout.size() as isize));
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if SHORT.get() {
+            return std::ptr::null_mut();
+        }
+        count(1, size as isize - layout.size() as isize);
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A parcel that ends without a call, which a test could count.
+fn silent(data: usize) -> Parcel {
+    Parcel { finish: 0, ..parcel(data) }
+}
+
+#[test]
+fn a_warm_queue_allocates_nothing() {
+    let (dispatcher, _) = open();
+    let handle = Library::new().register(dispatcher, 1).unwrap();
+    let round = |burst: usize| {
+        for data in 0..burst {
+            dispatcher.deliver(handle, silent(data)).unwrap();
+        }
+        while let Some(taken) = dispatcher.take_one() {
+            dispatcher.decoded(&taken, DecodeEnd::Values);
+        }
+    };
+    for burst in [1, 100, 1000, 8000] {
+        // The spare segments move to and fro between intake and desk.
+        round(burst);
+        round(burst);
+        round(burst);
+        let before = CALLS.get();
+        for _ in 0..20 {
+            round(burst);
+        }
+        assert_eq!(CALLS.get() - before, 0, "allocations in bursts of {burst}");
+    }
+}
+
+#[test]
+fn one_at_a_time_allocates_nothing() {
+    let (dispatcher, _) = open();
+    let handle = Library::new().register(dispatcher, 1).unwrap();
+    let mut before = 0;
+    for data in 0..10_000 {
+        if data == 300 {
+            before = CALLS.get();
+        }
+        dispatcher.deliver(handle, silent(data)).unwrap();
+        let taken = dispatcher.take_one().unwrap();
+        dispatcher.decoded(&taken, DecodeEnd::Values);
+    }
+    assert_eq!(CALLS.get() - before, 0);
+}
+
+#[test]
+fn a_million_items_cost_up_to_64_bytes_each_and_are_given_back() {
+    const ITEMS: usize = 1_000_000;
+    let (dispatcher, epoch) = open();
+    let handle = Library::new().register(dispatcher, 1).unwrap();
+    let before = BYTES.get();
+    for data in 0..ITEMS {
+        dispatcher.deliver(handle, silent(data)).unwrap();
+    }
+    let each = (BYTES.get() - before) as f64 / ITEMS as f64;
+    assert!(each <= 64.0, "{each} bytes an item");
+    for _ in 0..ITEMS {
+        let taken = dispatcher.take_one().unwrap();
+        dispatcher.decoded(&taken, DecodeEnd::Values);
+    }
+    let kept = BYTES.get() - before;
+    assert!(kept <= 1 << 20, "{kept} bytes kept by an empty queue");
+    dispatcher.close(epoch);
+    let kept = BYTES.get() - before;
+    assert!(kept <= 4096, "{kept} bytes kept by a closed state");
+}
+
+#[test]
+fn without_memory_a_deliver_is_refused_and_nothing_is_lost() {
+    let (dispatcher, _) = open();
+    let library = Library::new();
+    let handle = library.register(dispatcher, 1).unwrap();
+    SHORT.set(true);
+    let mut taken = 0;
+    let mut refused = dispatcher.deliver(handle, parcel(0));
+    SHORT.set(false);
+    assert_eq!(refused, Err(DeliverError::OutOfMemory));
+    dispatcher.deliver(handle, parcel(0)).unwrap();
+    SHORT.set(true);
+    for data in 1..10_000 {
+        refused = dispatcher.deliver(handle, parcel(data));
+        if refused.is_err() {
+            taken = data;
+            break;
+        }
+    }
+    SHORT.set(false);
+    assert_eq!(refused, Err(DeliverError::OutOfMemory));
+    assert_eq!(library.calls(), [], "what was refused was not touched");
+    dispatcher.deliver(handle, parcel(taken)).unwrap();
+    assert_eq!(dispatcher.queue_size(), taken + 1);
+    for data in 0..=taken {
+        assert_eq!(common::poll(dispatcher), Some(data));
+    }
+    assert_eq!(dispatcher.libraries()[0].refused, 2);
+}
