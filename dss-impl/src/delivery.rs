@@ -77,7 +77,8 @@ pub struct Failure {
 impl Default for Failure {
     #[inline]
     fn default() -> Self {
-        Failure { bytes: MaybeUninit::uninit(), length: 0 }
+        // Behind a black box, for a constant would be copied whole, and this is made for each poll.
+        Failure { bytes: MaybeUninit::uninit(), length: std::hint::black_box(0) }
     }
 }
 

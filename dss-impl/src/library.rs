@@ -50,7 +50,8 @@ pub(crate) struct Library {
     pub(crate) registration: Option<Registration>,
     /// The order of registration within the dispatcher's life.
     pub(crate) sequence: u64,
-    /// The tokens of the threads that are in this library's code, innermost last.
+    /// The tokens of the threads that are in this library's code, innermost last; but for the one call that the
+    /// dispatcher's call word records.
     pub(crate) calls: Vec<u64>,
     /// Its cancel function runs.
     pub(crate) closing: bool,
@@ -104,10 +105,9 @@ impl Library {
         self.registration.as_ref().expect("a slot that is not free has its registration").context
     }
 
-    /// Whether an unregister by `me` must wait: a thread other than `me` is in this library's code. Not while that is
-    /// the Lua thread in the cancel function: a library joins its threads there, and one may unregister as it ends.
-    pub(crate) fn holds_back(&self, me: u64) -> bool {
-        !self.closing && self.calls.iter().any(|caller| *caller != me)
+    /// Whether a thread other than `me` is in this library's code, by this record.
+    pub(crate) fn runs_elsewhere(&self, me: u64) -> bool {
+        self.calls.iter().any(|caller| *caller != me)
     }
 
     /// Records the end of a call by `me`.

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 
 /// Items in one segment.
 const SEGMENT: usize = 128;
-/// Empty segments that are kept: 8,192 items' worth.
-const SPARE: usize = 64;
+/// Empty segments that are kept: 131,072 items' worth, 6 MiB. A burst up to that size allocates once and then never
+/// again; giving them back as they empty would also have the allocator tidy up in the middle of a poll.
+const SPARE: usize = 1024;
 
 /// A queue of `T`.
 pub(crate) struct Queue<T> {

@@ -117,7 +117,8 @@ fn a_million_items_cost_up_to_64_bytes_each_and_are_given_back() {
         dispatcher.decoded(&taken, DecodeEnd::Values);
     }
     let kept = BYTES.get() - before;
-    assert!(kept <= 1 << 20, "{kept} bytes kept by an empty queue");
+    // The segments that are spared for the next burst.
+    assert!(kept <= 7 << 20, "{kept} bytes kept by an empty queue");
     dispatcher.close(epoch);
     let kept = BYTES.get() - before;
     assert!(kept <= 4096, "{kept} bytes kept by a closed state");

@@ -125,9 +125,9 @@ fn a_handler_that_dispatches_empties_a_burst() {
 
 fn dispatch(dispatcher: &Dispatcher, max: usize) -> usize {
     let mut handled = 0;
-    dispatcher.begin_dispatch();
+    let dispatching = dispatcher.begin_dispatch();
     while handled < max {
-        let Some(taken) = dispatcher.take_next() else { break };
+        let Some(taken) = dispatcher.take_next(dispatching) else { break };
         dispatcher.decoded(&taken, DecodeEnd::Over);
         handled += 1;
     }

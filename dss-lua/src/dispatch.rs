@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::c_int;
 
+use dss_impl::dispatcher::{Dispatcher, Dispatching};
 use dss_impl::states::StateRef;
 use mlua::ffi;
 
@@ -25,7 +26,8 @@ pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_i
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     let handled = run(stack, state, max, None);
-    let remaining = state.dispatcher.end_dispatch();
+    // Where a callback closed the state, the dispatcher may serve another by now.
+    let remaining = state.get().map_or(0, Dispatcher::end_dispatch);
     stack.set_top(0);
     stack.push_integer(handled);
     stack.push_integer(remaining);
@@ -56,8 +58,8 @@ struct Batch<'a> {
     max: usize,
     stop: Option<&'a Cell<bool>>,
     handled: usize,
-    /// The item in hand, from its being taken until its callback has returned.
-    call: Option<Call>,
+    dispatching: Dispatching,
+    call: Call,
 }
 
 impl Batch<'_> {
@@ -69,10 +71,11 @@ impl Batch<'_> {
 /// Handles up to `max` items, while the state is served and `stop` is not set; returns how many. The running function's
 /// upvalues 2 to 4 are [`protected`], [`errors::handle`] and [`reply::protected`].
 pub(crate) fn run(stack: Stack, state: StateRef, max: usize, stop: Option<&Cell<bool>>) -> usize {
-    state.dispatcher.begin_dispatch();
+    let dispatching = state.dispatcher.begin_dispatch();
     stack.set_top(0);
     stack.push_value(Stack::upvalue(3));
-    let mut batch = Batch { state, max, stop, handled: 0, call: None };
+    let call = Call::new(state.dispatcher, None);
+    let mut batch = Batch { state, max, stop, handled: 0, dispatching, call };
     // One protected call for as many items as raise no error.
     loop {
         stack.push_value(Stack::upvalue(2));
@@ -80,20 +83,13 @@ pub(crate) fn run(stack: Stack, state: StateRef, max: usize, stop: Option<&Cell<
         if stack.protected_call(1, 0, 1) {
             return batch.handled;
         }
-        failed(stack, &mut batch);
+        // The handler has been told of the error.
+        stack.set_top(1);
+        if batch.call.taken.is_some() {
+            batch.call.fail(stack, Stack::upvalue(4));
+            batch.handled += 1;
+        }
     }
-}
-
-/// After an error in a decode or a callback, which the handler has been told of.
-#[cold]
-fn failed(stack: Stack, batch: &mut Batch<'_>) {
-    stack.set_top(1);
-    let Some(mut call) = batch.call.take() else { return };
-    call.close();
-    if let Some(ticket) = call.taken.ticket {
-        reply::abandon(stack, Stack::upvalue(4), call.dispatcher, ticket);
-    }
-    batch.handled += 1;
 }
 
 /// The protected part: takes, decodes and calls, one item after the other.
@@ -105,13 +101,13 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let batch = unsafe { &mut *batch };
     let dispatcher = batch.state.dispatcher;
     while batch.goes_on() {
-        let Some(taken) = dispatcher.take_next() else { break };
-        let call = batch.call.insert(Call::new(dispatcher, taken));
+        let Some(taken) = dispatcher.take_next(batch.dispatching) else { break };
+        batch.call.begin(taken);
         stack.set_top(0);
-        let (count, decoded) = call.decode(stack);
-        if count > 0 && (call.taken.ticket.is_none() || decoded.reply) {
+        let (count, decoded) = batch.call.decode(stack, &taken);
+        if count > 0 && (taken.ticket.is_none() || decoded.reply) {
             let mut arguments = count - 1;
-            if let Some(ticket) = call.taken.ticket {
+            if let Some(ticket) = taken.ticket {
                 let function = stack.top() - arguments;
                 reply::push(stack, dispatcher, ticket);
                 stack.insert(function + 1);
@@ -119,7 +115,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
             }
             stack.call(arguments, 0);
         }
-        batch.call = None;
+        batch.call.taken = None;
         batch.handled += 1;
     }
     0

@@ -64,7 +64,7 @@ fn hot(lua: &Lua, module: &LuaTable) -> LuaResult<()> {
             stack.push_function(function, stack.top() - before + 1);
             stack.set_field(table, name);
         };
-        add(c"poll", poll::poll, |stack| stack.push_function(poll::protected, 0));
+        add(c"poll", poll::poll, poll::push_upvalues);
         add(c"dispatch", dispatch::dispatch, dispatch::push_upvalues);
         add(c"wait", sleep::wait, sleep::push_upvalues);
         add(c"run", sleep::run, sleep::push_upvalues);

@@ -14,23 +14,30 @@ use crate::reply;
 /// A delivery in hand. Lies in the frame of `poll` or `dispatch`, below the protected call that works on it.
 pub(crate) struct Call {
     pub(crate) dispatcher: &'static Dispatcher,
-    pub(crate) taken: Taken,
+    /// From its being taken until all of it is done.
+    pub(crate) taken: Option<Taken>,
     /// The dispatcher was told how the decode ended.
-    pub(crate) ended: bool,
-    pub(crate) failure: Failure,
+    ended: bool,
+    failure: Failure,
 }
 
 impl Call {
     #[inline]
-    pub(crate) fn new(dispatcher: &'static Dispatcher, taken: Taken) -> Self {
+    pub(crate) fn new(dispatcher: &'static Dispatcher, taken: Option<Taken>) -> Self {
         Call { dispatcher, taken, ended: false, failure: Failure::default() }
+    }
+
+    #[inline]
+    pub(crate) fn begin(&mut self, taken: Taken) {
+        self.taken = Some(taken);
+        self.ended = false;
     }
 
     /// Decodes on an empty stack. Leaves the results on top; returns how many, and what stands after it. *Raises* what
     /// decode raises, for [`Self::close`] to account for.
     #[inline]
-    pub(crate) fn decode(&mut self, stack: Stack) -> (c_int, Decoded) {
-        let Taken { handle, parcel, adapter, .. } = self.taken;
+    pub(crate) fn decode(&mut self, stack: Stack, taken: &Taken) -> (c_int, Decoded) {
+        let Taken { handle, parcel, adapter, .. } = *taken;
         // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
         let count = unsafe { adapter.decode(stack.pointer(), handle, &parcel, &mut self.failure) };
         if count == FAILED {
@@ -41,15 +48,19 @@ impl Call {
         let count = count.clamp(0, stack.top());
         self.ended = true;
         let end = if count > 0 { DecodeEnd::Values } else { DecodeEnd::Over };
-        let decoded = self.dispatcher.decoded(&self.taken, end);
+        let decoded = self.dispatcher.decoded(taken, end);
         (count, decoded)
     }
 
-    /// After the protected call: where it left before decode had ended, the delivery failed.
-    #[inline]
-    pub(crate) fn close(&mut self) {
+    /// After the protected call left by an error: where decode had not ended, the delivery failed; where Lua's reply is
+    /// awaited, it ends as if Lua had dropped it, for nobody will call it. `reply` is the index of [`reply::protected`].
+    #[cold]
+    pub(crate) fn fail(&mut self, stack: Stack, reply: c_int) {
+        let Some(taken) = self.taken.take() else { return };
         if !self.ended {
-            self.dispatcher.decoded(&self.taken, DecodeEnd::Failed);
+            self.dispatcher.decoded(&taken, DecodeEnd::Failed);
+        } else if let Some(ticket) = taken.ticket {
+            reply::abandon(stack, reply, self.dispatcher, ticket);
         }
     }
 }
@@ -67,15 +78,14 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
         stack.push_minus_one();
         return 1;
     };
-    let mut call = Call::new(dispatcher, taken);
+    let mut call = Call::new(dispatcher, Some(taken));
     stack.push_value(Stack::upvalue(2));
     stack.push_pointer(&raw mut call);
-    let ended = stack.protected_call(1, ffi::LUA_MULTRET, 0);
-    call.close();
-    if !ended {
-        return stack.raise_top();
+    if stack.protected_call(1, ffi::LUA_MULTRET, 0) {
+        return stack.top();
     }
-    stack.top()
+    call.fail(stack, Stack::upvalue(3));
+    stack.raise_top()
 }
 
 /// The protected part of `poll`: decodes, and packs the results.
@@ -85,9 +95,10 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let call: *mut Call = stack.pointer_at(1);
     // SAFETY: `poll` gives the address of its own frame, which stands below this one.
     let call = unsafe { &mut *call };
+    let Some(taken) = call.taken else { return 0 };
     stack.set_top(0);
-    let (count, decoded) = call.decode(stack);
-    if count == 0 || (call.taken.ticket.is_some() && !decoded.reply) {
+    let (count, decoded) = call.decode(stack, &taken);
+    if count == 0 || (taken.ticket.is_some() && !decoded.reply) {
         stack.push_integer(decoded.remaining);
         return 1;
     }
@@ -98,7 +109,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     }
     stack.new_table(count - 1 + replies);
     let table = stack.top();
-    if let Some(ticket) = call.taken.ticket {
+    if let Some(ticket) = taken.ticket {
         reply::push(stack, call.dispatcher, ticket);
         stack.raw_set_at(table, 1);
     }
@@ -110,4 +121,10 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     stack.push_value(function);
     stack.push_value(table);
     3
+}
+
+/// Pushes the upvalues that [`poll`] wants after the guard. Raises.
+pub(crate) fn push_upvalues(stack: Stack) {
+    stack.push_function(protected, 0);
+    stack.push_function(reply::protected, 0);
 }

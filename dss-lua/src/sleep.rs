@@ -92,15 +92,19 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     let mut handled = 0;
     while !guard.stop.get() && state.get().is_some() {
         let now = dispatch::run(stack, state, ROUND, Some(&guard.stop));
-        dispatcher.end_dispatch();
         handled += now;
+        if state.get().is_none() {
+            // A callback closed the state: the dispatcher may serve another by now.
+            break;
+        }
+        dispatcher.end_dispatch();
         breathe(stack);
         if dispatcher.registered() == 0 {
             break;
         }
         let Some(slice) = slice(deadline) else { break };
         if now < ROUND && !guard.stop.get() {
-            dispatcher.wait(slice);
+            dispatcher.wait_registered(slice);
         }
     }
     stack.set_top(0);

@@ -92,6 +92,8 @@ pub(crate) fn c_sources(name: &str, block: &Block, folder_name: &str) -> PathBuf
 
 /// Builds a crate of the document's manifest and source, offline: all that it depends on is here already.
 fn build_crate(name: &str, block: &Block, manifest: &Block, output: &Path) {
+    // Its build brings in what the crate depends on.
+    let _ = artefacts();
     let folder = folder(&format!("crates/{name}"));
     assert!(manifest.text.contains(&format!("name = \"{name}\"\n")), "the manifest is not that of {name}");
     // Not yet released, or not this: the crate in the tree.

@@ -115,7 +115,9 @@ impl Dss {
 
 /// What to call when the state closes: by DSS, or by the [`Leaver`], whoever comes first.
 #[derive(Clone)]
-struct Closing(Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>);
+struct Closing(Arc<Mutex<Option<Told>>>);
+
+type Told = Box<dyn FnMut() + Send>;
 
 impl Closing {
     fn new(closing: impl FnMut() + Send + 'static) -> Self {
@@ -125,8 +127,8 @@ impl Closing {
     fn tell(&self) {
         // Taken out first: no lock is held while it runs.
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut closing) = taken {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(move || closing())) {
+        if let Some(closing) = taken {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(closing)) {
                 drop_quietly(panic);
             }
         }

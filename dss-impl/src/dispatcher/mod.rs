@@ -12,6 +12,7 @@
 
 mod close;
 mod deliver;
+mod inside;
 mod register;
 mod reply;
 mod take;
@@ -19,14 +20,14 @@ mod wake;
 
 use crate::delivery::{Item, Parcel, Waiter};
 use crate::handle::Handle;
-use crate::library::Library;
+use crate::library::{Library, Phase as LibraryPhase};
 use crate::notifier::Credit;
 use crate::queue::Queue;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread_token};
 
 pub use register::{RegisterError, UnregisterError};
 pub use reply::{ReplyEnd, Replying, Ticket};
-pub use take::{DecodeEnd, Decoded, Taken};
+pub use take::{DecodeEnd, Decoded, Dispatching, Taken};
 pub use wake::Waited;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +102,16 @@ pub struct Dispatcher {
     lua_thread: AtomicU64,
     /// How many items lie at the intake, to be read without its lock.
     behind: AtomicUsize,
+    /// How many items lie at the desk, likewise.
+    ahead: AtomicUsize,
+    /// The call word; see `inside`.
+    inside: AtomicU64,
     desk: Mutex<Desk>,
     intake: Mutex<Intake>,
     /// Something came for the sleeping Lua thread. With `intake`.
     arrived: Condvar,
     /// A call into a library ended. With `desk`.
-    left: Condvar,
+    ended: Condvar,
 }
 
 impl Dispatcher {
@@ -119,6 +124,8 @@ impl Dispatcher {
             epoch: AtomicU64::new(0),
             lua_thread: AtomicU64::new(0),
             behind: AtomicUsize::new(0),
+            ahead: AtomicUsize::new(0),
+            inside: AtomicU64::new(0),
             desk: Mutex::new(Desk {
                 phase: Phase::Closed,
                 items: Queue::new(),
@@ -138,7 +145,7 @@ impl Dispatcher {
                 registered: 0,
             }),
             arrived: Condvar::new(),
-            left: Condvar::new(),
+            ended: Condvar::new(),
         }
     }
 
@@ -177,8 +184,14 @@ impl Dispatcher {
     /// Items in the queue. [any-thread]
     #[must_use]
     pub fn queue_size(&self) -> usize {
-        let desk = self.desk.lock();
-        desk.items.len() + self.behind.load(Ordering::Relaxed)
+        let _desk = self.desk.lock();
+        self.remaining()
+    }
+
+    /// Items in the queue, where one that moves from the intake to the desk meanwhile may be missed.
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.ahead.load(Ordering::Relaxed) + self.behind.load(Ordering::Relaxed)
     }
 
     /// Libraries that are registered. [any-thread]
@@ -194,12 +207,18 @@ impl Dispatcher {
     /// Ends a call that `me` recorded in `slot`, wakes who waits for that, and lets go of the library if this call was
     /// the last to hold it.
     fn leave(&self, mut desk: MutexGuard<'_, Desk>, slot: u32, me: u64) {
+        desk.libraries[slot as usize].leave(me);
+        self.left(desk, slot);
+    }
+
+    /// After a call into the library in `slot` ended.
+    fn left(&self, mut desk: MutexGuard<'_, Desk>, slot: u32) {
         let library = &mut desk.libraries[slot as usize];
-        library.leave(me);
-        let freed = library.free_if_left();
+        let gone = library.phase == LibraryPhase::Left && !self.await_step_out(slot);
+        let freed = if gone { library.free_if_left() } else { None };
         if desk.awaiting > 0 {
             // Who waits looks at `calls` under the desk lock before it sleeps, so it saw this call end or hears this.
-            self.left.notify_all();
+            self.ended.notify_all();
         }
         if freed.is_some() {
             self.retire_if_done(&mut desk);

@@ -5,7 +5,7 @@ use crate::boundary;
 use crate::delivery::{Item, Outcome};
 use crate::handle::{Handle, MAX_SLOTS};
 use crate::library::{Library, LibraryInfo, Phase as LibraryPhase, Registration};
-use crate::sync::{MutexGuard, thread_token};
+use crate::sync::{MutexGuard, Ordering, thread_token};
 
 /// Why a library was not registered. Its registration was let go of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,9 +125,10 @@ impl Dispatcher {
         let mut desk = self.desk.lock();
         if wait {
             desk.awaiting += 1;
-            while desk.libraries[handle.slot as usize].holds_back(me) {
-                // Calls end under the desk lock with a notify while anybody awaits, and `awaiting` says so by now.
-                desk = self.left.wait(desk);
+            while desk.holds_back(self, handle.slot, me) {
+                // Calls end under the desk lock with a notify while anybody awaits, and `awaiting` says so by now; those
+                // in the call word do so for the bit that was just set.
+                desk = self.ended.wait(desk);
             }
             desk.awaiting -= 1;
         }
@@ -141,7 +142,8 @@ impl Dispatcher {
         let mut queued = Vec::new();
         desk.items.remove_where(&mut queued, |item| item.slot == slot);
         intake.items.remove_where(&mut queued, |item| item.slot == slot);
-        self.behind.store(intake.items.len(), crate::sync::Ordering::Relaxed);
+        self.ahead.store(desk.items.len(), Ordering::Relaxed);
+        self.behind.store(intake.items.len(), Ordering::Relaxed);
         desk.libraries[slot as usize].counts.cancelled += (waiting.len() + queued.len()) as u64;
         Estate { waiting, queued }
     }
@@ -205,6 +207,15 @@ impl Dispatcher {
 }
 
 impl Desk {
+    /// Whether an unregister by `me` must wait: a thread other than `me` is in this library's code. Not while that is
+    /// the Lua thread in the cancel function: a library joins its threads there, and one may unregister as it ends.
+    fn holds_back(&self, dispatcher: &Dispatcher, slot: u32, me: u64) -> bool {
+        let library = &self.libraries[slot as usize];
+        let decodes =
+            || dispatcher.lua_thread.load(Ordering::Relaxed) != me && dispatcher.await_step_out(slot);
+        !library.closing && (library.runs_elsewhere(me) || decodes())
+    }
+
     fn find(&self, libid: usize) -> Option<(u32, u32)> {
         let found = |library: &Library| {
             library.phase == LibraryPhase::Registered

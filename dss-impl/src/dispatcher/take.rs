@@ -21,6 +21,8 @@ pub struct Taken {
     /// The place of the waiting thread, where there is one.
     pub ticket: Option<Ticket>,
     me: u64,
+    /// The call word records it; see `inside`.
+    in_word: bool,
 }
 
 /// How a decode ended.
@@ -32,6 +34,12 @@ pub enum DecodeEnd {
     Values,
     /// It raised a Lua error, or failed in its own way.
     Failed,
+}
+
+/// A `dispatch` that is under way. Not to be taken to another thread.
+#[derive(Clone, Copy)]
+pub struct Dispatching {
+    me: u64,
 }
 
 /// What stands after a decode.
@@ -68,20 +76,20 @@ impl Dispatcher {
     }
 
     /// Begins a `dispatch`: spends the notification. [lua-thread]
-    pub fn begin_dispatch(&self) {
-        self.enter_lua();
+    pub fn begin_dispatch(&self) -> Dispatching {
+        let me = self.enter_lua();
         let desk = self.desk.lock();
         if desk.notifying {
             self.intake.lock().credit.spend();
         }
+        Dispatching { me }
     }
 
     /// Takes the oldest item within a `dispatch`, without a look at the notification. [lua-thread]
     #[inline]
-    pub fn take_next(&self) -> Option<Taken> {
-        let me = self.enter_lua();
+    pub fn take_next(&self, dispatching: Dispatching) -> Option<Taken> {
         let mut desk = self.desk.lock();
-        self.take_from(&mut desk, me)
+        self.take_from(&mut desk, dispatching.me)
     }
 
     /// Ends a `dispatch`: sends a notification if items remain that none announces. Returns how many remain.
@@ -112,14 +120,21 @@ impl Dispatcher {
             self.behind.store(0, Ordering::Relaxed);
         }
         let item = desk.items.pop()?;
+        self.ahead.store(desk.items.len(), Ordering::Relaxed);
         let library = &mut desk.libraries[item.slot as usize];
-        library.calls.push(me);
+        let in_word = item.waiter.is_none() && self.step_in(item.slot);
+        if in_word {
+            // Counted here, and taken back where it fails: its end takes no lock.
+            library.counts.delivered += 1;
+        } else {
+            library.calls.push(me);
+        }
         let handle = self.handle(item.slot, library.generation);
         let adapter = library.adapter();
         let ticket = item.waiter.map(|waiter| {
             desk.place(Pending { slot: item.slot, parcel: item.parcel, waiter, stage: Stage::Decoding })
         });
-        Some(Taken { handle, parcel: item.parcel, adapter, ticket, me })
+        Some(Taken { handle, parcel: item.parcel, adapter, ticket, me, in_word })
     }
 
     /// Says how the decode of `taken` ended. [lua-thread]
@@ -128,15 +143,36 @@ impl Dispatcher {
         if taken.ticket.is_none() {
             boundary::finish(taken.adapter, &taken.parcel);
         }
-        let mut desk = self.desk.lock();
-        let remaining = desk.items.len() + self.behind.load(Ordering::Relaxed);
-        let slot = taken.handle.slot;
-        let library = &mut desk.libraries[slot as usize];
-        if end != DecodeEnd::Failed {
-            library.counts.delivered += 1;
+        if taken.in_word {
+            if self.step_out() || end == DecodeEnd::Failed {
+                self.decoded_in_word(taken, end);
+            }
+            return Decoded { reply: false, remaining: self.remaining() };
         }
+        self.decoded_on_record(taken, end)
+    }
+
+    /// The rest of the end of a call that the call word recorded, where there is one.
+    #[cold]
+    fn decoded_in_word(&self, taken: &Taken, end: DecodeEnd) {
+        let slot = taken.handle.slot;
+        let mut desk = self.desk.lock();
+        // The word is free by now, and another thread that unregisters may have freed the slot.
+        if let Some(library) = desk.library(taken.handle) {
+            library.counts.delivered -= u64::from(end == DecodeEnd::Failed);
+            self.left(desk, slot);
+        }
+    }
+
+    fn decoded_on_record(&self, taken: &Taken, end: DecodeEnd) -> Decoded {
+        let mut guard = self.desk.lock();
+        let remaining = self.remaining();
+        let slot = taken.handle.slot;
+        let desk = &mut *guard;
+        let library = &mut desk.libraries[slot as usize];
+        library.counts.delivered += u64::from(end != DecodeEnd::Failed);
         let Some(ticket) = taken.ticket else {
-            self.leave(desk, slot, taken.me);
+            self.leave(guard, slot, taken.me);
             return Decoded { reply: false, remaining };
         };
         let registered = library.phase == LibraryPhase::Registered;
@@ -145,7 +181,7 @@ impl Dispatcher {
                 if let Some(pending) = desk.pending(ticket) {
                     pending.stage = Stage::Waiting;
                 }
-                self.leave(desk, slot, taken.me);
+                self.leave(guard, slot, taken.me);
                 return Decoded { reply: true, remaining };
             }
             DecodeEnd::Values => Outcome::Cancelled,
@@ -154,12 +190,12 @@ impl Dispatcher {
         };
         let pending = desk.remove(ticket);
         if outcome == Outcome::Cancelled {
-            desk.libraries[slot as usize].counts.cancelled += 1;
-            drop(desk);
+            guard.libraries[slot as usize].counts.cancelled += 1;
+            drop(guard);
             boundary::cancel_waiting(taken.adapter, taken.handle, &taken.parcel);
-            desk = self.desk.lock();
+            guard = self.desk.lock();
         }
-        self.leave(desk, slot, taken.me);
+        self.leave(guard, slot, taken.me);
         if let Some(pending) = pending {
             pending.waiter.release(outcome);
         }

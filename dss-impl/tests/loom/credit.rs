@@ -78,9 +78,9 @@ fn read_and_dispatch(dispatcher: &Dispatcher, fake: &Fake, socket: &Socket, item
     let mut handled = 0;
     while handled < items {
         socket.read();
-        dispatcher.begin_dispatch();
+        let dispatching = dispatcher.begin_dispatch();
         for _ in 0..max {
-            let Some(taken) = dispatcher.take_next() else { break };
+            let Some(taken) = dispatcher.take_next(dispatching) else { break };
             fake.decode(dispatcher, &taken, DecodeEnd::Over);
             handled += 1;
         }

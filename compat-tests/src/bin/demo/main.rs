@@ -97,8 +97,8 @@ fn main() -> ExitCode {
 /// Builds what the demo shows; none where that fails.
 fn build(screen: &Screen) -> Option<Artefacts> {
     emit(
-        "Building DarkSideSync, the four libraries and a host for Lua 5.4. The first time,\n\
-         this takes some minutes.\n",
+        "Building DarkSideSync, the four libraries and a host for Lua 5.4. The first\n\
+         time, this takes some minutes.\n",
     );
     let started = Instant::now();
     let builder = thread::spawn(|| Artefacts::build(Lua("lua54"), "compat"));
