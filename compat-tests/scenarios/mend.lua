@@ -216,7 +216,7 @@ scenario("9: a utilid of a closed state is refused, whoever has its place now", 
     ]])
     host.sleep(0.02)
     state:close()
-    all_ended(probe)
+    eventually(function() return probe.results().last_error ~= 0 end, "the error that ends the thread")
     local again = host.newstate()
     inside(again, [[ dss = require "darksidesync" require("probe2").register() ]])
     eq(again:dostring "return dss.queuesize()", 0)

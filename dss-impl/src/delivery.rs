@@ -86,7 +86,10 @@ impl Failure {
     /// Keeps `sentence`, as much of it as fits, cut between two characters.
     pub fn set(&mut self, sentence: &str) {
         let bytes = self.bytes.write([0; 1000]);
-        let length = sentence.floor_char_boundary(bytes.len());
+        let mut length = sentence.len().min(bytes.len());
+        while !sentence.is_char_boundary(length) {
+            length -= 1;
+        }
         bytes[..length].copy_from_slice(&sentence.as_bytes()[..length]);
         self.length = length;
     }

@@ -40,7 +40,7 @@ pub struct Grant {
 }
 
 /// The revisions this DSS offers, ascending by number. A new adapter adds its line here.
-pub static REVISIONS: [&Revision; 2] = [&adapter::c1v0::REVISION, &adapter::v1::REVISION];
+pub static REVISIONS: &[&Revision] = &[&adapter::c1v0::REVISION, &adapter::v1::REVISION];
 
 /// The record, made once for the process. [any-thread]
 #[must_use]

@@ -14,19 +14,26 @@
 //! static TICKER: LibraryId = LibraryId::new("ticker");
 //!
 //! extern "C" { // from the binding of your choice
-//!     fn lua_getglobal(lua: *mut c_void, name: *const u8) -> i32;
+//!     fn lua_rawgeti(lua: *mut c_void, index: i32, reference: i64) -> i32;
 //!     fn lua_pushinteger(lua: *mut c_void, value: i64);
 //! }
 //!
+//! const LUA_REGISTRYINDEX: i32 = -1_001_000;
+//!
 //! /// # Safety
-//! /// `rendezvous` is what lies in the registry, and `lua` the state that it was found in.
-//! unsafe fn start(rendezvous: *const c_void, lua: *mut c_void) -> Result<(), Box<dyn std::error::Error>> {
+//! /// `rendezvous` is what lies in the registry, and `lua` the state that it was found in; `callback` is what `luaL_ref`
+//! /// gave for a function.
+//! unsafe fn start(
+//!     rendezvous: *const c_void,
+//!     lua: *mut c_void,
+//!     callback: i64,
+//! ) -> Result<(), Box<dyn std::error::Error>> {
 //!     let dss = Dss::attach(rendezvous, &TICKER)?;
 //!     let library = dss.register(lua, &TICKER, || println!("the state closes"))?;
 //!     std::thread::spawn(move || {
 //!         for tick in 0.. {
 //!             let decode = move |lua: LuaState| unsafe {
-//!                 lua_getglobal(lua.as_ptr(), b"on_tick\0".as_ptr());
+//!                 lua_rawgeti(lua.as_ptr(), LUA_REGISTRYINDEX, callback);
 //!                 lua_pushinteger(lua.as_ptr(), tick);
 //!                 Ok(2) // the function, and one argument
 //!             };

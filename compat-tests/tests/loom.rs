@@ -1,0 +1,14 @@
+//! The models of `dss-impl`, checked by loom: they need a build of their own, in which every lock and atomic is loom's.
+
+use compat_tests::artefacts::{cargo, succeed, target};
+
+#[test]
+fn the_models_hold() {
+    let mut command = cargo();
+    command.args(["test", "--package", "dss-impl", "--release", "--test", "loom"]);
+    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom"));
+    let output = succeed(&mut command);
+    let passed = output.lines().find_map(|line| line.strip_prefix("test result: ok. ")).unwrap_or_default();
+    let passed: usize = passed.split(' ').next().unwrap_or_default().parse().unwrap_or_default();
+    assert!(passed >= 27, "{passed} models ran:\n{output}");
+}
