@@ -186,9 +186,40 @@ scenario("run ends by stop and by its time", function()
     for _, wrong in ipairs { -1, "1", {} } do raises("bad argument #1 to 'run'", dss.run, wrong) end
 end)
 
+scenario("an interruption breaks off dispatch, and loses nothing", function()
+    local dss, probe = require "darksidesync", require "probe"
+    probe.register()
+    local handled, told = 0, false
+    dss.seterrorhandler(function() told = true end)
+    for n = 1, 5 do
+        probe.deliver(function()
+            handled = handled + 1
+            if n == 2 then error("file:1: interrupted!", 0) end
+        end, n)
+    end
+    raises("interrupted!$", dss.dispatch)
+    eq(handled, 2)
+    eq(told, false)
+    eq(dss.dispatch(), 3)
+    eq(handled, 5)
+    -- And by a hook, between two items or in one.
+    for _ = 1, 1000 do probe.deliver(nothing, 1) end
+    debug.sethook(function()
+        debug.sethook()
+        error("interrupted!", 0)
+    end, "", 500)
+    local fine, message = pcall(dss.dispatch)
+    debug.sethook()
+    eq(fine, false)
+    eq(message, "interrupted!")
+    dss.dispatch()
+    eq(dss.queuesize(), 0)
+    eq(probe.live(), 0)
+end)
+
 scenario("Ctrl-C breaks off run and wait", { needs = "interpreter" }, function()
     local folder = os.getenv "DSS_TEST_FOLDER"
-    for _, call in ipairs { "run()", "wait()" } do
+    for _, call in ipairs { "run()", "wait()", "run() -- busy" } do
         local script = os.tmpname()
         local file = io.open(script, "w")
         file:write(([[
@@ -196,11 +227,15 @@ scenario("Ctrl-C breaks off run and wait", { needs = "interpreter" }, function()
             local dss, probe = require "darksidesync", require "probe"
             probe.register()
             io.stdout:write("ready\n") io.stdout:flush()
+            if %s then
+                local function again() probe.deliver(again, 1) end
+                again()
+            end
             dss.%s
-        ]]):format(folder, call))
+        ]]):format(folder, tostring(call:find "busy" ~= nil), call))
         file:close()
         -- A shell of its own, so that the signal goes to the interpreter alone.
-        local command = ("%s %s 2>&1 & pid=$!; sleep 0.5; kill -INT $pid; wait $pid; echo code $?"):format(
+        local command = ("timeout 60 %s %s 2>&1 & sleep 1; kill -INT $(pgrep -P $!); wait $!; echo code $?"):format(
             os.getenv "DSS_TEST_INTERPRETER", script)
         local pipe = io.popen("bash -c '" .. "set -m; " .. command .. "'")
         local output = pipe:read("*a")

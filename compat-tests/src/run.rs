@@ -1,7 +1,7 @@
 //! Running a host with a limit on its time.
 
 use std::io::Read;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ impl Ended {
 /// # Panics
 /// It cannot be run.
 pub fn limited(command: &mut Command, limit: Duration) -> Ended {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -49,8 +51,8 @@ pub fn limited(command: &mut Command, limit: Duration) -> Ended {
         match child.try_wait().expect("a child of ours") {
             Some(status) => break Some(status),
             None if Instant::now() >= deadline => {
-                // It may have ended just now: then there is nothing to kill.
-                let _ = child.kill();
+                kill_group(&child);
+                // It may have ended just now, and then this is all there is to do.
                 let _ = child.wait();
                 break None;
             }
@@ -60,6 +62,17 @@ pub fn limited(command: &mut Command, limit: Duration) -> Ended {
     let text = |reader: thread::JoinHandle<String>| reader.join().expect("it reads to the end");
     Ended { status, stdout: text(stdout), stderr: text(stderr) }
 }
+
+/// Ends a child and whatever it has started: what is left of these would hold its pipes open.
+#[cfg(unix)]
+fn kill_group(child: &Child) {
+    let group = i32::try_from(child.id()).expect("a process's number is an `i32`");
+    // SAFETY: the child leads a group of its own, and was not waited for: the number is still its.
+    unsafe { libc::kill(-group, libc::SIGKILL) };
+}
+
+#[cfg(not(unix))]
+fn kill_group(_: &Child) {}
 
 fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {

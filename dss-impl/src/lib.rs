@@ -15,6 +15,20 @@
 //! Lua thread takes all that lies there in one exchange. No lock is held while foreign code runs.
 
 pub mod adapter;
+#[cfg(not(loom))]
+mod barrier;
+#[cfg(any(not(loom), deep))]
+mod biased;
+#[cfg(all(loom, not(deep)))]
+#[path = "biased_model.rs"]
+mod biased;
+#[cfg(all(loom, not(deep)))]
+#[path = "biased.rs"]
+#[doc(hidden)]
+pub mod biased_protocol;
+#[cfg(all(loom, deep))]
+#[doc(hidden)]
+pub use biased as biased_protocol;
 mod boundary;
 pub mod delivery;
 pub mod dispatcher;

@@ -50,8 +50,7 @@ pub(crate) struct Library {
     pub(crate) registration: Option<Registration>,
     /// The order of registration within the dispatcher's life.
     pub(crate) sequence: u64,
-    /// The tokens of the threads that are in this library's code, innermost last; but for the one call that the
-    /// dispatcher's call word records.
+    /// The tokens of the threads that are in this library's code, innermost last.
     pub(crate) calls: Vec<u64>,
     /// Its cancel function runs.
     pub(crate) closing: bool,
@@ -105,13 +104,24 @@ impl Library {
         self.registration.as_ref().expect("a slot that is not free has its registration").context
     }
 
-    /// Whether a thread other than `me` is in this library's code, by this record.
-    pub(crate) fn runs_elsewhere(&self, me: u64) -> bool {
-        self.calls.iter().any(|caller| *caller != me)
+    /// Whether an unregister by `me` must wait: a thread other than `me` is in this library's code. Not while that is
+    /// the Lua thread in the cancel function: a library joins its threads there, and one may unregister as it ends.
+    pub(crate) fn holds_back(&self, me: u64) -> bool {
+        !self.closing && self.calls.iter().any(|caller| *caller != me)
     }
 
     /// Records the end of a call by `me`.
+    #[inline]
     pub(crate) fn leave(&mut self, me: u64) {
+        if self.calls.last() == Some(&me) {
+            self.calls.pop();
+        } else {
+            self.leave_from_below(me);
+        }
+    }
+
+    #[cold]
+    fn leave_from_below(&mut self, me: u64) {
         let at = self.calls.iter().rposition(|caller| *caller == me);
         self.calls.remove(at.expect("every call that leaves was recorded when it began"));
     }

@@ -6,8 +6,20 @@
 mod real {
     use std::time::Duration;
 
+    pub(crate) use crate::barrier;
     pub(crate) use parking_lot::{Mutex, MutexGuard};
+    pub(crate) use std::cell::UnsafeCell;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+    /// Lets some time pass in a loop that waits for nanoseconds: the processor's, and the system's where it lasts.
+    pub(crate) fn pause(spins: &mut u32) {
+        *spins += 1;
+        if *spins < 64 {
+            std::hint::spin_loop();
+        } else {
+            std::thread::yield_now();
+        }
+    }
 
     /// A condition variable; see [`parking_lot::Condvar`].
     #[derive(Default)]
@@ -65,6 +77,27 @@ mod modelled {
 
     pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::cell::UnsafeCell;
+
+    /// The barriers as a model has them: full fences on both sides.
+    pub(crate) mod barrier {
+        use loom::sync::atomic::{Ordering, fence};
+
+        pub(crate) fn prepare() {}
+
+        pub(crate) fn light() {
+            fence(Ordering::SeqCst);
+        }
+
+        pub(crate) fn heavy() {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Lets the other threads of the model go on.
+    pub(crate) fn pause(_: &mut u32) {
+        loom::thread::yield_now();
+    }
 
     /// `loom`'s mutex under `parking_lot`'s signature.
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);

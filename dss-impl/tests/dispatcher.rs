@@ -1,4 +1,5 @@
 //! The dispatcher: registering, taking, unregistering, and libraries that do things from inside their calls.
+#![allow(clippy::undocumented_unsafe_blocks)] // each test plays the Lua thread on one thread at a time: that is the promise asked for
 #![cfg(not(loom))]
 
 mod common;
@@ -51,12 +52,12 @@ fn a_poll_says_how_much_remains() {
         dispatcher.deliver(handle, parcel(data)).unwrap();
     }
     for (data, remaining) in [(0, 2), (1, 1), (2, 0)] {
-        let taken = dispatcher.take_one().unwrap();
+        let taken = unsafe { dispatcher.take_one() }.unwrap();
         assert_eq!((taken.handle, taken.parcel.data), (handle, data));
         let decoded = dispatcher.decoded(&taken, DecodeEnd::Values);
         assert_eq!((decoded.reply, decoded.remaining), (false, remaining));
     }
-    assert!(dispatcher.take_one().is_none());
+    assert!(unsafe { dispatcher.take_one() }.is_none());
     assert_eq!(library.calls(), [0, 1, 2].map(Call::Finish));
 }
 
@@ -64,7 +65,7 @@ fn a_poll_says_how_much_remains() {
 fn a_decode_that_failed_ends_its_item() {
     let (dispatcher, _, library, handle) = house();
     dispatcher.deliver(handle, parcel(1)).unwrap();
-    let taken = dispatcher.take_one().unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap();
     dispatcher.decoded(&taken, DecodeEnd::Failed);
     assert_eq!(library.calls(), [Call::Finish(1)]);
     assert_eq!(dispatcher.libraries()[0].delivered, 0);
@@ -189,7 +190,7 @@ fn nothing_is_taken_from_a_library_that_leaves() {
 fn unregister_waits_for_the_decode_and_cancels_what_it_made() {
     let (dispatcher, _, library, handle) = house();
     let thread = waiting_thread(dispatcher, handle, 1);
-    let taken = dispatcher.take_one().unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap();
     let returned = Arc::new(AtomicBool::new(false));
     let leaver = std::thread::spawn({
         let returned = Arc::clone(&returned);
@@ -213,7 +214,7 @@ fn unregister_waits_for_the_decode_and_cancels_what_it_made() {
 fn unregister_inside_the_own_decode_returns() {
     let (dispatcher, _, library, handle) = house();
     let thread = waiting_thread(dispatcher, handle, 1);
-    let taken = dispatcher.take_one().unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap();
     dispatcher.unregister(handle).unwrap();
     assert_eq!(library.calls(), [], "the library is held by the decode");
     // The slot is not another library's before the decode has ended.

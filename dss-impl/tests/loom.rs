@@ -3,11 +3,16 @@
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p dss-impl --release --test loom
 //! ```
+//!
+//! `--cfg deep` beside it puts the biased lock itself under the models of the core, which then take minutes.
+#![allow(clippy::undocumented_unsafe_blocks)] // each test plays the Lua thread on one thread at a time: that is the promise asked for
 #![cfg(loom)]
 
 #[path = "loom/fake.rs"]
 mod fake;
 
+#[path = "loom/biased.rs"]
+mod biased;
 #[path = "loom/closing.rs"]
 mod closing;
 #[path = "loom/credit.rs"]

@@ -1,4 +1,5 @@
 //! What items cost: nothing while the queue is warm, and up to 64 bytes each where they pile up.
+#![allow(clippy::undocumented_unsafe_blocks)] // each test plays the Lua thread on one thread at a time: that is the promise asked for
 #![cfg(not(loom))]
 
 mod common;
@@ -68,7 +69,7 @@ fn a_warm_queue_allocates_nothing() {
         for data in 0..burst {
             dispatcher.deliver(handle, silent(data)).unwrap();
         }
-        while let Some(taken) = dispatcher.take_one() {
+        while let Some(taken) = unsafe { dispatcher.take_one() } {
             dispatcher.decoded(&taken, DecodeEnd::Values);
         }
     };
@@ -95,7 +96,7 @@ fn one_at_a_time_allocates_nothing() {
             before = CALLS.get();
         }
         dispatcher.deliver(handle, silent(data)).unwrap();
-        let taken = dispatcher.take_one().unwrap();
+        let taken = unsafe { dispatcher.take_one() }.unwrap();
         dispatcher.decoded(&taken, DecodeEnd::Values);
     }
     assert_eq!(CALLS.get() - before, 0);
@@ -113,7 +114,7 @@ fn a_million_items_cost_up_to_64_bytes_each_and_are_given_back() {
     let each = (BYTES.get() - before) as f64 / ITEMS as f64;
     assert!(each <= 64.0, "{each} bytes an item");
     for _ in 0..ITEMS {
-        let taken = dispatcher.take_one().unwrap();
+        let taken = unsafe { dispatcher.take_one() }.unwrap();
         dispatcher.decoded(&taken, DecodeEnd::Values);
     }
     let kept = BYTES.get() - before;

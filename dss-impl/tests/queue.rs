@@ -1,4 +1,5 @@
 //! The queue, through the dispatcher that holds two of them: order, and what removing leaves behind.
+#![allow(clippy::undocumented_unsafe_blocks)] // each test plays the Lua thread on one thread at a time: that is the promise asked for
 #![cfg(not(loom))]
 
 mod common;

@@ -1,4 +1,5 @@
 //! Replies: each ticket is good for one.
+#![allow(clippy::undocumented_unsafe_blocks)] // each test plays the Lua thread on one thread at a time: that is the promise asked for
 #![cfg(not(loom))]
 
 mod common;

@@ -1,4 +1,5 @@
 //! The table of dispatchers: states find their own, and share nothing.
+#![allow(clippy::undocumented_unsafe_blocks)] // each test plays the Lua thread on one thread at a time: that is the promise asked for
 #![cfg(not(loom))]
 
 mod common;

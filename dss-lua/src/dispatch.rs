@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::c_int;
 
-use dss_impl::dispatcher::{Dispatcher, Dispatching};
+use dss_impl::dispatcher::Dispatching;
 use dss_impl::states::StateRef;
 use mlua::ffi;
 
@@ -25,9 +25,7 @@ pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_i
         Ok(max) => max,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    let handled = run(stack, state, max, None);
-    // Where a callback closed the state, the dispatcher may serve another by now.
-    let remaining = state.get().map_or(0, Dispatcher::end_dispatch);
+    let Some((handled, remaining)) = run(stack, state, max, None) else { return stack.raise_top() };
     stack.set_top(0);
     stack.push_integer(handled);
     stack.push_integer(remaining);
@@ -68,10 +66,17 @@ impl Batch<'_> {
     }
 }
 
-/// Handles up to `max` items, while the state is served and `stop` is not set; returns how many. The running function's
-/// upvalues 2 to 4 are [`protected`], [`errors::handle`] and [`reply::protected`].
-pub(crate) fn run(stack: Stack, state: StateRef, max: usize, stop: Option<&Cell<bool>>) -> usize {
-    let dispatching = state.dispatcher.begin_dispatch();
+/// Handles up to `max` items, while the state is served and `stop` is not set; returns how many, and how many remain. None,
+/// with an error on top, where a debug hook raised it: that is how an interpreter breaks off on Ctrl-C, and no item's
+/// affair. The running function's upvalues 2 to 4 are [`protected`], [`errors::handle`] and [`reply::protected`].
+pub(crate) fn run(
+    stack: Stack,
+    state: StateRef,
+    max: usize,
+    stop: Option<&Cell<bool>>,
+) -> Option<(usize, usize)> {
+    // SAFETY: Lua called, on its thread, and the state is served.
+    let dispatching = unsafe { state.dispatcher.begin_dispatch() };
     stack.set_top(0);
     stack.push_value(Stack::upvalue(3));
     let call = Call::new(state.dispatcher, None);
@@ -80,15 +85,19 @@ pub(crate) fn run(stack: Stack, state: StateRef, max: usize, stop: Option<&Cell<
     loop {
         stack.push_value(Stack::upvalue(2));
         stack.push_pointer(&raw mut batch);
-        if stack.protected_call(1, 0, 1) {
-            return batch.handled;
-        }
-        // The handler has been told of the error.
-        stack.set_top(1);
-        if batch.call.taken.is_some() {
+        let done = stack.protected_call(1, 0, 1);
+        let interrupted = !done && (batch.call.taken.is_none() || errors::is_interruption(stack));
+        if !done && batch.call.taken.is_some() {
+            // The handler has been told of the error.
             batch.call.fail(stack, Stack::upvalue(4));
             batch.handled += 1;
         }
+        if done || interrupted {
+            // Where a callback closed the state, the dispatcher may serve another by now.
+            let remaining = state.get().map_or(0, |dispatcher| dispatcher.end_dispatch(dispatching));
+            return done.then_some((batch.handled, remaining));
+        }
+        stack.set_top(1);
     }
 }
 

@@ -19,6 +19,9 @@ pub(crate) static HANDLER: u8 = 1;
 pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
+    if is_interruption(stack) {
+        return 1;
+    }
     stack.push_own(&HANDLER);
     if stack.type_at(-1) == ffi::LUA_TFUNCTION {
         stack.push_value(1);
@@ -31,6 +34,13 @@ pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int
     print(stack, b"darksidesync: ");
     stack.set_top(1);
     1
+}
+
+/// Whether the value on top is what the interpreters of all Luas raise on Ctrl-C, from a debug hook and so in the middle of
+/// whatever runs: not an error of the callback that it hit, but the end of the program's patience.
+pub(crate) fn is_interruption(stack: Stack) -> bool {
+    stack.type_at(-1) == ffi::LUA_TSTRING
+        && stack.bytes_at(-1).is_some_and(|text| text.ends_with(b"interrupted!"))
 }
 
 /// Writes the string on top to stderr, and what is not one as such.

@@ -74,7 +74,8 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     stack.set_top(0);
-    let Some(taken) = dispatcher.take_one() else {
+    // SAFETY: Lua called, on its thread, and the state is served.
+    let Some(taken) = (unsafe { dispatcher.take_one() }) else {
         stack.push_minus_one();
         return 1;
     };

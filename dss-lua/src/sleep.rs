@@ -91,13 +91,14 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     let dispatcher = state.dispatcher;
     let mut handled = 0;
     while !guard.stop.get() && state.get().is_some() {
-        let now = dispatch::run(stack, state, ROUND, Some(&guard.stop));
+        let Some((now, _)) = dispatch::run(stack, state, ROUND, Some(&guard.stop)) else {
+            return stack.raise_top();
+        };
         handled += now;
         if state.get().is_none() {
             // A callback closed the state: the dispatcher may serve another by now.
             break;
         }
-        dispatcher.end_dispatch();
         breathe(stack);
         if dispatcher.registered() == 0 {
             break;

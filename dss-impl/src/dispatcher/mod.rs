@@ -12,18 +12,18 @@
 
 mod close;
 mod deliver;
-mod inside;
 mod register;
 mod reply;
 mod take;
 mod wake;
 
+use crate::biased::{Biased, Guard};
 use crate::delivery::{Item, Parcel, Waiter};
 use crate::handle::Handle;
-use crate::library::{Library, Phase as LibraryPhase};
+use crate::library::Library;
 use crate::notifier::Credit;
 use crate::queue::Queue;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread_token};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, thread_token};
 
 pub use register::{RegisterError, UnregisterError};
 pub use reply::{ReplyEnd, Replying, Ticket};
@@ -104,9 +104,7 @@ pub struct Dispatcher {
     behind: AtomicUsize,
     /// How many items lie at the desk, likewise.
     ahead: AtomicUsize,
-    /// The call word; see `inside`.
-    inside: AtomicU64,
-    desk: Mutex<Desk>,
+    desk: Biased<Desk>,
     intake: Mutex<Intake>,
     /// Something came for the sleeping Lua thread. With `intake`.
     arrived: Condvar,
@@ -125,8 +123,7 @@ impl Dispatcher {
             lua_thread: AtomicU64::new(0),
             behind: AtomicUsize::new(0),
             ahead: AtomicUsize::new(0),
-            inside: AtomicU64::new(0),
-            desk: Mutex::new(Desk {
+            desk: Biased::new(Desk {
                 phase: Phase::Closed,
                 items: Queue::new(),
                 libraries: Vec::new(),
@@ -181,16 +178,10 @@ impl Dispatcher {
         me
     }
 
-    /// Items in the queue. [any-thread]
+    /// Items in the queue. [any-thread] On another thread than Lua's, items that are just being moved may be missed.
+    #[inline]
     #[must_use]
     pub fn queue_size(&self) -> usize {
-        let _desk = self.desk.lock();
-        self.remaining()
-    }
-
-    /// Items in the queue, where one that moves from the intake to the desk meanwhile may be missed.
-    #[inline]
-    fn remaining(&self) -> usize {
         self.ahead.load(Ordering::Relaxed) + self.behind.load(Ordering::Relaxed)
     }
 
@@ -206,24 +197,18 @@ impl Dispatcher {
 
     /// Ends a call that `me` recorded in `slot`, wakes who waits for that, and lets go of the library if this call was
     /// the last to hold it.
-    fn leave(&self, mut desk: MutexGuard<'_, Desk>, slot: u32, me: u64) {
-        desk.libraries[slot as usize].leave(me);
-        self.left(desk, slot);
-    }
-
-    /// After a call into the library in `slot` ended.
-    fn left(&self, mut desk: MutexGuard<'_, Desk>, slot: u32) {
+    fn leave(&self, mut desk: Guard<'_, Desk>, slot: u32, me: u64) {
         let library = &mut desk.libraries[slot as usize];
-        let gone = library.phase == LibraryPhase::Left && !self.await_step_out(slot);
-        let freed = if gone { library.free_if_left() } else { None };
-        if desk.awaiting > 0 {
-            // Who waits looks at `calls` under the desk lock before it sleeps, so it saw this call end or hears this.
-            self.ended.notify_all();
-        }
+        library.leave(me);
+        let freed = library.free_if_left();
+        let awaited = desk.awaiting > 0;
         if freed.is_some() {
             self.retire_if_done(&mut desk);
         }
         drop(desk);
+        if awaited {
+            self.desk.notify_all(&self.ended);
+        }
         if let Some(registration) = freed {
             crate::boundary::release(registration);
         }

@@ -1,11 +1,12 @@
 //! Registering, finding and unregistering libraries.
 
 use super::{Desk, Dispatcher, Door, Intake, Pending, Phase, Stage};
+use crate::biased::Guard;
 use crate::boundary;
 use crate::delivery::{Item, Outcome};
 use crate::handle::{Handle, MAX_SLOTS};
 use crate::library::{Library, LibraryInfo, Phase as LibraryPhase, Registration};
-use crate::sync::{MutexGuard, Ordering, thread_token};
+use crate::sync::{Ordering, thread_token};
 
 /// Why a library was not registered. Its registration was let go of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +93,7 @@ impl Dispatcher {
     }
 
     /// Closes the door of `handle`'s library and takes what it has, all in one step. None where the handle is invalid.
-    pub(super) fn begin_leaving(
-        &self,
-        mut desk: MutexGuard<'_, Desk>,
-        handle: Handle,
-        me: u64,
-    ) -> Option<Estate> {
+    pub(super) fn begin_leaving(&self, mut desk: Guard<'_, Desk>, handle: Handle, me: u64) -> Option<Estate> {
         let library = desk.library(handle)?;
         if library.phase != LibraryPhase::Registered {
             return None;
@@ -125,10 +121,9 @@ impl Dispatcher {
         let mut desk = self.desk.lock();
         if wait {
             desk.awaiting += 1;
-            while desk.holds_back(self, handle.slot, me) {
-                // Calls end under the desk lock with a notify while anybody awaits, and `awaiting` says so by now; those
-                // in the call word do so for the bit that was just set.
-                desk = self.ended.wait(desk);
+            while desk.libraries[handle.slot as usize].holds_back(me) {
+                // Calls end under the desk lock and then notify while anybody awaits, and `awaiting` says so by now.
+                desk = self.desk.wait(desk, &self.ended);
             }
             desk.awaiting -= 1;
         }
@@ -207,15 +202,6 @@ impl Dispatcher {
 }
 
 impl Desk {
-    /// Whether an unregister by `me` must wait: a thread other than `me` is in this library's code. Not while that is
-    /// the Lua thread in the cancel function: a library joins its threads there, and one may unregister as it ends.
-    fn holds_back(&self, dispatcher: &Dispatcher, slot: u32, me: u64) -> bool {
-        let library = &self.libraries[slot as usize];
-        let decodes =
-            || dispatcher.lua_thread.load(Ordering::Relaxed) != me && dispatcher.await_step_out(slot);
-        !library.closing && (library.runs_elsewhere(me) || decodes())
-    }
-
     fn find(&self, libid: usize) -> Option<(u32, u32)> {
         let found = |library: &Library| {
             library.phase == LibraryPhase::Registered

@@ -1,12 +1,15 @@
 //! The way out: `take` on the Lua thread, and what follows the decode.
 
+use std::marker::PhantomData;
+
 use super::{Desk, Dispatcher, Pending, Phase, Stage, Ticket};
 use crate::adapter::Adapter;
+use crate::biased::Guard;
 use crate::boundary;
 use crate::delivery::{Outcome, Parcel};
 use crate::handle::Handle;
 use crate::library::Phase as LibraryPhase;
-use crate::sync::{MutexGuard, Ordering};
+use crate::sync::Ordering;
 
 /// A delivery that was taken off the queue and must be decoded now. Plain data: a Lua error may skip the frame it lies
 /// in, and the dispatcher still has all that must not be lost.
@@ -21,9 +24,11 @@ pub struct Taken {
     /// The place of the waiting thread, where there is one.
     pub ticket: Option<Ticket>,
     me: u64,
-    /// The call word records it; see `inside`.
-    in_word: bool,
+    bound: Bound,
 }
+
+/// What has it is not to be taken to another thread than the one that it was made on: the Lua thread, as the desk's owner.
+type Bound = PhantomData<*const ()>;
 
 /// How a decode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +41,11 @@ pub enum DecodeEnd {
     Failed,
 }
 
-/// A `dispatch` that is under way. Not to be taken to another thread.
+/// A `dispatch` that is under way.
 #[derive(Clone, Copy)]
 pub struct Dispatching {
     me: u64,
+    bound: Bound,
 }
 
 /// What stands after a decode.
@@ -55,10 +61,14 @@ impl Dispatcher {
     /// Takes the oldest item for a `poll`: spends the notification, and sends the next if items remain. [lua-thread]
     ///
     /// Each item taken must be given to [`Self::decoded`].
+    ///
+    /// # Safety
+    /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
     #[inline]
-    pub fn take_one(&self) -> Option<Taken> {
+    pub unsafe fn take_one(&self) -> Option<Taken> {
         let me = self.enter_lua();
-        let mut desk = self.desk.lock();
+        // SAFETY: Lua makes one call at a time in a state, and a dispatcher serves one state at a time.
+        let mut desk = unsafe { self.desk.lock_as_owner() };
         if !desk.notifying {
             return self.take_from(&mut desk, me);
         }
@@ -76,26 +86,33 @@ impl Dispatcher {
     }
 
     /// Begins a `dispatch`: spends the notification. [lua-thread]
-    pub fn begin_dispatch(&self) -> Dispatching {
+    ///
+    /// # Safety
+    /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves; and so is all that is done
+    /// with the result.
+    pub unsafe fn begin_dispatch(&self) -> Dispatching {
         let me = self.enter_lua();
-        let desk = self.desk.lock();
+        // SAFETY: Lua makes one call at a time in a state, and a dispatcher serves one state at a time.
+        let desk = unsafe { self.desk.lock_as_owner() };
         if desk.notifying {
             self.intake.lock().credit.spend();
         }
-        Dispatching { me }
+        Dispatching { me, bound: PhantomData }
     }
 
     /// Takes the oldest item within a `dispatch`, without a look at the notification. [lua-thread]
     #[inline]
     pub fn take_next(&self, dispatching: Dispatching) -> Option<Taken> {
-        let mut desk = self.desk.lock();
+        // SAFETY: as who began the dispatch has promised.
+        let mut desk = unsafe { self.desk.lock_as_owner() };
         self.take_from(&mut desk, dispatching.me)
     }
 
     /// Ends a `dispatch`: sends a notification if items remain that none announces. Returns how many remain.
     /// [lua-thread]
-    pub fn end_dispatch(&self) -> usize {
-        let desk = self.desk.lock();
+    pub fn end_dispatch(&self, _: Dispatching) -> usize {
+        // SAFETY: as who began the dispatch has promised.
+        let desk = unsafe { self.desk.lock_as_owner() };
         let mut intake = self.intake.lock();
         let queued = desk.items.len() + intake.items.len();
         let due = intake.credit.claim(queued);
@@ -108,7 +125,7 @@ impl Dispatcher {
     }
 
     #[inline]
-    fn take_from(&self, desk: &mut MutexGuard<'_, Desk>, me: u64) -> Option<Taken> {
+    fn take_from(&self, desk: &mut Guard<'_, Desk>, me: u64) -> Option<Taken> {
         let desk: &mut Desk = desk;
         if desk.items.len() == 0 {
             // A deliver that returned before this call is seen here; one that did not may come with the next.
@@ -122,19 +139,13 @@ impl Dispatcher {
         let item = desk.items.pop()?;
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
         let library = &mut desk.libraries[item.slot as usize];
-        let in_word = item.waiter.is_none() && self.step_in(item.slot);
-        if in_word {
-            // Counted here, and taken back where it fails: its end takes no lock.
-            library.counts.delivered += 1;
-        } else {
-            library.calls.push(me);
-        }
+        library.calls.push(me);
         let handle = self.handle(item.slot, library.generation);
         let adapter = library.adapter();
         let ticket = item.waiter.map(|waiter| {
             desk.place(Pending { slot: item.slot, parcel: item.parcel, waiter, stage: Stage::Decoding })
         });
-        Some(Taken { handle, parcel: item.parcel, adapter, ticket, me, in_word })
+        Some(Taken { handle, parcel: item.parcel, adapter, ticket, me, bound: PhantomData })
     }
 
     /// Says how the decode of `taken` ended. [lua-thread]
@@ -143,36 +154,20 @@ impl Dispatcher {
         if taken.ticket.is_none() {
             boundary::finish(taken.adapter, &taken.parcel);
         }
-        if taken.in_word {
-            if self.step_out() || end == DecodeEnd::Failed {
-                self.decoded_in_word(taken, end);
-            }
-            return Decoded { reply: false, remaining: self.remaining() };
-        }
-        self.decoded_on_record(taken, end)
-    }
-
-    /// The rest of the end of a call that the call word recorded, where there is one.
-    #[cold]
-    fn decoded_in_word(&self, taken: &Taken, end: DecodeEnd) {
-        let slot = taken.handle.slot;
-        let mut desk = self.desk.lock();
-        // The word is free by now, and another thread that unregisters may have freed the slot.
-        if let Some(library) = desk.library(taken.handle) {
-            library.counts.delivered -= u64::from(end == DecodeEnd::Failed);
-            self.left(desk, slot);
-        }
-    }
-
-    fn decoded_on_record(&self, taken: &Taken, end: DecodeEnd) -> Decoded {
-        let mut guard = self.desk.lock();
-        let remaining = self.remaining();
+        // SAFETY: a `Taken` stays on the thread that took it, and its call is still under way.
+        let mut guard = unsafe { self.desk.lock_as_owner() };
+        let remaining = self.queue_size();
         let slot = taken.handle.slot;
         let desk = &mut *guard;
         let library = &mut desk.libraries[slot as usize];
         library.counts.delivered += u64::from(end != DecodeEnd::Failed);
         let Some(ticket) = taken.ticket else {
-            self.leave(guard, slot, taken.me);
+            if desk.awaiting > 0 || library.phase != LibraryPhase::Registered {
+                self.leave(guard, slot, taken.me);
+            } else {
+                // What `leave` comes to where nobody waits for it and nothing is left to free.
+                library.leave(taken.me);
+            }
             return Decoded { reply: false, remaining };
         };
         let registered = library.phase == LibraryPhase::Registered;
@@ -193,7 +188,8 @@ impl Dispatcher {
             guard.libraries[slot as usize].counts.cancelled += 1;
             drop(guard);
             boundary::cancel_waiting(taken.adapter, taken.handle, &taken.parcel);
-            guard = self.desk.lock();
+            // SAFETY: as above.
+            guard = unsafe { self.desk.lock_as_owner() };
         }
         self.leave(guard, slot, taken.me);
         if let Some(pending) = pending {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Dispatcher, Phase};
 use crate::notifier::Notifier;
+use crate::sync::Ordering;
 
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Dispatcher {
 
     fn sleep(&self, limit: Duration, for_a_library: bool) -> Waited {
         self.enter_lua();
-        if self.desk.lock().items.len() > 0 {
+        if self.ahead.load(Ordering::Relaxed) > 0 {
             return Waited::Queued;
         }
         let mut intake = self.intake.lock();

@@ -130,7 +130,7 @@ pub(crate) fn waited(data: usize) -> Parcel {
 
 /// Polls once; returns the data of what was there.
 pub(crate) fn poll(dispatcher: &Dispatcher) -> Option<usize> {
-    let taken = dispatcher.take_one()?;
+    let taken = unsafe { dispatcher.take_one() }?;
     dispatcher.decoded(&taken, DecodeEnd::Over);
     Some(taken.parcel.data)
 }
@@ -156,7 +156,7 @@ pub(crate) fn waiting_for_reply(
     data: usize,
 ) -> (std::thread::JoinHandle<Outcome>, Ticket) {
     let thread = waiting_thread(dispatcher, handle, data);
-    let taken = dispatcher.take_one().unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap();
     assert!(dispatcher.decoded(&taken, DecodeEnd::Values).reply);
     (thread, taken.ticket.unwrap())
 }

@@ -79,7 +79,7 @@ fn a_reply_too_late_does_not_claim_the_next_state() {
     three(|| {
         let house = house();
         let waiting = waiting_thread(&house);
-        let ticket = house.dispatcher.take_one().and_then(|taken| {
+        let ticket = unsafe { house.dispatcher.take_one() }.and_then(|taken| {
             house.fake.decode(&house.dispatcher, &taken, dss_impl::dispatcher::DecodeEnd::Values);
             taken.ticket
         });

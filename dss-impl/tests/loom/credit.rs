@@ -78,13 +78,13 @@ fn read_and_dispatch(dispatcher: &Dispatcher, fake: &Fake, socket: &Socket, item
     let mut handled = 0;
     while handled < items {
         socket.read();
-        let dispatching = dispatcher.begin_dispatch();
+        let dispatching = unsafe { dispatcher.begin_dispatch() };
         for _ in 0..max {
             let Some(taken) = dispatcher.take_next(dispatching) else { break };
             fake.decode(dispatcher, &taken, DecodeEnd::Over);
             handled += 1;
         }
-        dispatcher.end_dispatch();
+        dispatcher.end_dispatch(dispatching);
     }
 }
 
@@ -212,7 +212,7 @@ fn the_credit_survives_a_library_that_leaves_with_what_was_announced() {
         let mut handled = false;
         while !handled {
             socket.read();
-            if let Some(taken) = house.dispatcher.take_one() {
+            if let Some(taken) = unsafe { house.dispatcher.take_one() } {
                 handled = taken.parcel.data == 1;
                 house.dispatcher.decoded(&taken, DecodeEnd::Over);
             }

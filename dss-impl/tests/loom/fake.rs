@@ -86,7 +86,7 @@ impl Fake {
 
     /// One `poll`; says whether something was there.
     pub(crate) fn poll(&self, dispatcher: &Dispatcher) -> bool {
-        let Some(taken) = dispatcher.take_one() else { return false };
+        let Some(taken) = (unsafe { dispatcher.take_one() }) else { return false };
         self.decode(dispatcher, &taken, DecodeEnd::Over);
         true
     }

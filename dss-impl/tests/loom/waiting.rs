@@ -24,7 +24,7 @@ pub(crate) fn waiting_thread(house: &House) -> JoinHandle<Answer> {
 /// One poll of the Lua thread, with the reply if one is wanted. Returns what the waiting thread must be told, if it was
 /// settled here.
 fn poll_and_reply(dispatcher: &Arc<Dispatcher>, fake: &Fake, end: ReplyEnd) -> Option<Outcome> {
-    let taken = dispatcher.take_one()?;
+    let taken = unsafe { dispatcher.take_one() }?;
     let ticket = taken.ticket.expect("a thread waits for it");
     if !fake.decode(dispatcher, &taken, DecodeEnd::Values).reply {
         return Some(Outcome::Cancelled);
@@ -74,7 +74,7 @@ fn a_decode_that_is_over_or_fails_releases_the_waiting_thread() {
             let house = house();
             let waiting = waiting_thread(&house);
             while house.dispatcher.wait(FOREVER) != Waited::Queued {}
-            let taken = house.dispatcher.take_one().expect("something is queued");
+            let taken = unsafe { house.dispatcher.take_one() }.expect("something is queued");
             assert!(!house.fake.decode(&house.dispatcher, &taken, end).reply);
             assert_eq!(waiting.join().unwrap(), Ok(outcome));
         });
@@ -109,7 +109,7 @@ fn a_waiting_thread_is_released_by_close() {
     two(|| {
         let house = house();
         let waiting = waiting_thread(&house);
-        let taken = house.dispatcher.take_one();
+        let taken = unsafe { house.dispatcher.take_one() };
         let reply = taken.map(|taken| house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply);
         house.dispatcher.close(house.epoch);
         let answer = waiting.join().unwrap();
@@ -129,7 +129,7 @@ fn a_waiting_thread_is_released_by_a_close_inside_its_decode() {
     two(|| {
         let house = house();
         let waiting = waiting_thread(&house);
-        let taken = house.dispatcher.take_one();
+        let taken = unsafe { house.dispatcher.take_one() };
         house.dispatcher.close(house.epoch);
         if let Some(taken) = taken {
             // The decode goes on after the close that came from inside it, and its thread's data must still be there.

@@ -160,7 +160,11 @@ fn run(artefacts: &Artefacts, serve: bool, screen: &mut Screen) -> io::Result<Ex
     let uncertainty = script.clock.uncertainty;
     let (status, said) = script.end(LIMIT)?;
     show.rest();
-    screen.summary(&show.tally, uncertainty);
+    if show.tally.is_complete() {
+        screen.summary(&show.tally, uncertainty);
+    } else {
+        screen.finish(&show.tally);
+    }
 
     let mut failures = Vec::new();
     match status {

@@ -137,9 +137,7 @@ impl Screen {
             (uncertainty * 1e6).ceil()
         ));
         if tally.rows.iter().any(|row| row.times.is_empty()) {
-            text.push_str(
-                "Where it says -, nothing came from the demo itself, which alone notes when it sends.\n",
-            );
+            text.push_str("Where there is none, nothing came from the demo, which alone notes its times.\n");
         }
         emit(&text);
     }
