@@ -9,7 +9,7 @@
 //! | replying   | on the Lua thread, in return   | replied; collected; failed                                     |
 //! | ended      | nowhere                        | -                                                              |
 //!
-//! Every arrow is taken under the dispatcher's desk lock, so each is taken once. A waiting thread's [`Waiter`] is owned
+//! Every arrow is taken under the dispatcher's desk lock, so each is taken once. A waiting thread's `Waiter` is owned
 //! by whatever holds the delivery (the queued item, then the desk's entry), and is released by consuming it.
 
 use std::mem::MaybeUninit;
@@ -162,7 +162,7 @@ impl Drop for Waiter {
 }
 
 impl Waiting {
-    /// Sleeps until the delivery has ended. [blocks]
+    /// Sleeps until the delivery has ended. `[blocks]`
     pub(crate) fn wait(self) -> Outcome {
         let mut outcome = self.0.outcome.lock();
         loop {

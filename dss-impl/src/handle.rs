@@ -4,7 +4,7 @@
 //! and of a slot in it) and the generation that place had when the handle was given out. A place that was left gets
 //! the next generation, so a handle used too late differs from every one that is valid.
 //!
-//! On 64 bits: generation 32, dispatcher 20, slot 12. Generations start at [`FIRST_GENERATION`], so that bit 48 or one
+//! On 64 bits: generation 32, dispatcher 20, slot 12. Generations start at `FIRST_GENERATION`, so that bit 48 or one
 //! above it is always set: no address of a user's process looks like a handle, and none is NULL. On 32 bits it is
 //! 16, 8 and 8, and an address can look like a handle; what it names is still checked.
 //!

@@ -29,6 +29,7 @@ pub(crate) struct Counts {
     pub(crate) delivered: u64,
     pub(crate) replied: u64,
     pub(crate) cancelled: u64,
+    pub(crate) refused: u64,
 }
 
 /// Who registers: what an adapter gives to `register`.
@@ -55,7 +56,10 @@ pub(crate) struct Library {
     /// Its cancel function runs.
     pub(crate) closing: bool,
     pub(crate) queued: usize,
+    /// For `last`'s whole time in this state, however often it registered.
     pub(crate) counts: Counts,
+    /// The id of the library that has or had this slot in the present state.
+    pub(crate) last: Option<usize>,
 }
 
 impl Library {
@@ -69,6 +73,7 @@ impl Library {
             closing: false,
             queued: 0,
             counts: Counts::default(),
+            last: None,
         }
     }
 
@@ -79,10 +84,12 @@ impl Library {
 
     pub(crate) fn occupy(&mut self, registration: Registration, sequence: u64) {
         self.phase = Phase::Registered;
+        if self.last.replace(registration.libid) != Some(registration.libid) {
+            self.counts = Counts::default();
+        }
         self.registration = Some(registration);
         self.sequence = sequence;
         self.queued = 0;
-        self.counts = Counts::default();
     }
 
     /// Frees the slot if nothing holds it any more; returns what is left of the library, to be let go of outside of
@@ -127,7 +134,8 @@ impl Library {
     }
 }
 
-/// What `libraries()` shows of one library.
+/// What `libraries()` shows of one library. The counts are those of its whole time in the state: they go on where it
+/// unregisters and registers again.
 #[derive(Clone, Debug)]
 pub struct LibraryInfo {
     /// The name, where the library gave one.

@@ -1,9 +1,9 @@
 //! The module that Lua requires.
 //!
-//! `poll`, `dispatch`, `wait` and `run` are on the hot path and written on Lua's C API ([`raw`] wraps it); all else is
+//! `poll`, `dispatch`, `wait` and `run` are on the hot path and written on Lua's C API (`raw` wraps it); all else is
 //! written with `mlua`. What of it runs inside a call that Lua made, on which thread, and what may raise:
 //!
-//! * Functions of type [`raw::CFunction`] may raise Lua errors, which skip their frames: nothing in these frames has a
+//! * Functions of type `raw::CFunction` may raise Lua errors, which skip their frames: nothing in these frames has a
 //!   destructor. Whatever may raise while an item is in hand runs inside a protected call.
 //! * Rust functions that hold locks or values call no Lua.
 

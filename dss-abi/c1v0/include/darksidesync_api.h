@@ -119,14 +119,14 @@ typedef int (*DSS_decoder_1v0_t)(struct lua_State *L, void *data, void *utilid);
 typedef int (*DSS_return_1v0_t)(struct lua_State *L, void *data, void *utilid, int garbage);
 
 /**
- * Hands over one item. [any-thread] With `ret` it [blocks] until the delivery ends.
+ * Hands over one item. [any-thread] With `ret` it `[blocks]` until the delivery ends.
  *
  * Where an error is returned nothing was taken, and `data` is still the caller's.
  */
 typedef int (*DSS_deliver_1v0_t)(void *utilid, DSS_decoder_1v0_t decode, DSS_return_1v0_t ret, void *data);
 
 /**
- * Unregisters: cancels all that the library still has in that state. [any-thread] [blocks] while its code runs elsewhere
+ * Unregisters: cancels all that the library still has in that state. [any-thread] `[blocks]` while its code runs elsewhere
  */
 typedef int (*DSS_unregister_1v0_t)(void *utilid);
 

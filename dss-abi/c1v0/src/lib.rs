@@ -81,7 +81,7 @@ pub type DSS_register_1v0_t = Option<
 pub type DSS_getutilid_1v0_t =
     Option<unsafe extern "C" fn(L: *mut lua_State, libid: *mut c_void, err: *mut c_int) -> *mut c_void>;
 
-/// Hands over one item. [any-thread] With `ret` it [blocks] until the delivery ends.
+/// Hands over one item. [any-thread] With `ret` it `[blocks]` until the delivery ends.
 ///
 /// Where an error is returned nothing was taken, and `data` is still the caller's.
 pub type DSS_deliver_1v0_t = Option<
@@ -93,7 +93,7 @@ pub type DSS_deliver_1v0_t = Option<
     ) -> c_int,
 >;
 
-/// Unregisters: cancels all that the library still has in that state. [any-thread] [blocks] while its code runs elsewhere
+/// Unregisters: cancels all that the library still has in that state. [any-thread] `[blocks]` while its code runs elsewhere
 pub type DSS_unregister_1v0_t = Option<unsafe extern "C" fn(utilid: *mut c_void) -> c_int>;
 
 /// The interface. Owned by DSS, alive as long as the process.

@@ -186,11 +186,11 @@ pub trait Service: Send + Sync + 'static {
     /// Hands over one item. [any-thread]
     fn deliver(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code>;
 
-    /// Hands over one item and waits for its end. [any-thread] [blocks]
+    /// Hands over one item and waits for its end. [any-thread] `[blocks]`
     fn deliver_and_wait(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code>;
 
     /// Unregisters a library: cancels all it has, and returns when none of its code runs any more for that state.
-    /// [any-thread] [blocks] while another thread is in its code
+    /// [any-thread] `[blocks]` while another thread is in its code
     #[sabi(last_prefix_field)]
     fn unregister(&self, handle: usize) -> RResult<(), Code>;
 }

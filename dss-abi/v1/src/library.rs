@@ -74,7 +74,7 @@ impl Library {
         }
     }
 
-    /// Hands over one item and waits until it has ended. [any-thread] [blocks]
+    /// Hands over one item and waits until it has ended. [any-thread] `[blocks]`
     ///
     /// # Errors
     /// [`Refused`] gives the item back, with the reason; on the Lua thread always, for it would wait for itself.
@@ -88,7 +88,7 @@ impl Library {
 
     /// Unregisters the library from that state: all that it has queued or waiting is cancelled, on this thread, and when
     /// this returns none of its code runs any more for that state, except calls that this thread stands in.
-    /// [any-thread] [blocks] while another thread is in its code
+    /// [any-thread] `[blocks]` while another thread is in its code
     ///
     /// # Errors
     /// It is not registered any more, or another thread is at it.

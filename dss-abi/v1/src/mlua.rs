@@ -165,7 +165,7 @@ impl Library {
     }
 
     /// Hands over a closure as [`Self::deliver_lua`] does, and waits for Lua's answer: the function that is called gets a
-    /// reply function as its first argument, and `reply` gets what Lua calls that with. [any-thread] [blocks]
+    /// reply function as its first argument, and `reply` gets what Lua calls that with. [any-thread] `[blocks]`
     ///
     /// # Errors
     /// [`Refused`] gives both closures back; on the Lua thread always.

@@ -95,6 +95,9 @@ impl Dispatcher {
         if !done {
             return;
         }
+        for library in &mut desk.libraries {
+            library.last = None;
+        }
         desk.items.shrink();
         self.intake.lock().items.shrink();
         self.lua_thread.store(0, Ordering::Relaxed);

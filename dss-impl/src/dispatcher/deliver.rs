@@ -15,7 +15,7 @@ impl Dispatcher {
         self.push(handle, parcel, None)
     }
 
-    /// Hands over one item and sleeps until it has ended. [any-thread] [blocks]
+    /// Hands over one item and sleeps until it has ended. [any-thread] `[blocks]`
     ///
     /// # Errors
     /// As [`Self::deliver`]; and [`DeliverError::WouldDeadlock`] on the Lua thread, which is the one that would have to

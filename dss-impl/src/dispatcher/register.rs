@@ -56,7 +56,14 @@ impl Dispatcher {
             return Err(error);
         }
         let mut intake = self.intake.lock();
-        let slot = desk.libraries.iter().position(Library::is_free).unwrap_or_else(|| {
+        let libid = registration.libid;
+        let again = |library: &Library| library.is_free() && library.last == Some(libid);
+        let free = desk
+            .libraries
+            .iter()
+            .position(again)
+            .or_else(|| desk.libraries.iter().position(Library::is_free));
+        let slot = free.unwrap_or_else(|| {
             desk.libraries.push(Library::new());
             intake.doors.push(Door { generation: 0, open: false, refused: 0 });
             desk.libraries.len() - 1
@@ -80,7 +87,7 @@ impl Dispatcher {
     /// Unregisters a library: nothing more is taken from it, all it has is cancelled, on this thread, and when this
     /// returns none of its code runs or will be called for this state, except calls that this thread itself stands in,
     /// and its own cancel function while the state closes: that may be waiting for this very thread.
-    /// [any-thread] [blocks] while another thread is in its code
+    /// [any-thread] `[blocks]` while another thread is in its code
     ///
     /// # Errors
     /// [`UnregisterError::InvalidHandle`], also where another thread is at it already.
@@ -102,7 +109,9 @@ impl Dispatcher {
         // Held until all is cancelled: the slot cannot be freed meanwhile.
         library.calls.push(me);
         let mut intake = self.intake.lock();
-        intake.doors[handle.slot as usize].open = false;
+        let door = &mut intake.doors[handle.slot as usize];
+        door.open = false;
+        library.counts.refused += std::mem::take(&mut door.refused);
         intake.registered -= 1;
         let estate = self.take_estate(&mut desk, &mut intake, handle.slot);
         let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
@@ -195,7 +204,7 @@ impl Dispatcher {
                 delivered: library.counts.delivered,
                 replied: library.counts.replied,
                 cancelled: library.counts.cancelled,
-                refused: intake.doors[slot].refused,
+                refused: library.counts.refused + intake.doors[slot].refused,
             })
             .collect()
     }

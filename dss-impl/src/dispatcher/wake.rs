@@ -40,13 +40,13 @@ impl Dispatcher {
     }
 
     /// Sleeps until something is queued, or `limit` is over, or the last library unregistered. Returns at once where
-    /// something is. [lua-thread] [blocks]
+    /// something is. [lua-thread] `[blocks]`
     pub fn wait(&self, limit: Duration) -> Waited {
         self.sleep(limit, false)
     }
 
     /// As [`Self::wait`], and returns at once where no library is registered: who looks at that before the call misses
-    /// an unregister in between. [lua-thread] [blocks]
+    /// an unregister in between. [lua-thread] `[blocks]`
     pub fn wait_registered(&self, limit: Duration) -> Waited {
         self.sleep(limit, true)
     }
