@@ -61,6 +61,7 @@ unsafe impl Sync for Text {}
 /// How long a revision will be offered.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RevisionStatus {
     /// It is here to stay.
     Supported = 1,
@@ -181,10 +182,14 @@ impl Rendezvous {
         Ok(unsafe { &*address.cast::<Rendezvous>() })
     }
 
-    /// The revisions offered.
-    pub fn offers(&self) -> impl Iterator<Item = Offer> + '_ {
-        let stride = (self.offer_size as usize).max(size_of::<Offer>());
-        (0..self.offer_count).map(move |index| {
+    /// The revisions offered; none where the records are shorter than this crate's.
+    ///
+    /// # Safety
+    /// `self` came from [`Self::read`].
+    pub unsafe fn offers(&self) -> impl Iterator<Item = Offer> + '_ {
+        let stride = self.offer_size as usize;
+        let count = if stride < size_of::<Offer>() { 0 } else { self.offer_count };
+        (0..count).map(move |index| {
             // SAFETY: `offers` has `offer_count` records, `offer_size` bytes apart, the first fields of each an `Offer`.
             let at = unsafe { self.offers.cast::<u8>().add(index * stride) };
             // SAFETY: as above; a later publisher may have records of another alignment.

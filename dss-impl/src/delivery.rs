@@ -94,6 +94,12 @@ impl Failure {
         self.length = length;
     }
 
+    /// Forgets what was kept.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
     /// The sentence.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -9,7 +9,7 @@ use mlua::ffi;
 
 use crate::errors;
 use crate::guard;
-use crate::poll::Call;
+use crate::poll::{Call, NO_ROOM};
 use crate::raw::Stack;
 use crate::reply;
 
@@ -79,7 +79,7 @@ pub(crate) fn run(
     let dispatching = unsafe { state.dispatcher.begin_dispatch() };
     stack.set_top(0);
     stack.push_value(Stack::upvalue(3));
-    let call = Call::new(state.dispatcher, None);
+    let call = Call::new(state.dispatcher);
     let mut batch = Batch { state, max, stop, handled: 0, dispatching, call };
     // One protected call for as many items as raise no error.
     loop {
@@ -116,6 +116,9 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
         let (count, decoded) = batch.call.decode(stack, &taken);
         if count > 0 && (taken.ticket.is_none() || decoded.reply) {
             let mut arguments = count - 1;
+            if !stack.reserve(3) {
+                return stack.raise(NO_ROOM);
+            }
             if let Some(ticket) = taken.ticket {
                 let function = stack.top() - arguments;
                 reply::push(stack, dispatcher, ticket);

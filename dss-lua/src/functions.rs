@@ -192,6 +192,7 @@ fn revisions(lua: &Lua) -> Answer<LuaTable> {
             let status = match revision.status {
                 RevisionStatus::Supported => "supported",
                 RevisionStatus::Deprecated => "deprecated",
+                _ => "unknown",
             };
             entry.set("status", status)?;
             list.push(entry)?;

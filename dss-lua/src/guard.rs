@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 
 use dss_impl::adapter::c1v0;
+use dss_impl::image;
 use dss_impl::rendezvous::rendezvous;
 use dss_impl::states::{self, LuaSide, StateRef};
 use mlua::ffi;
@@ -27,6 +28,8 @@ pub(crate) struct Guard {
 
 /// The state that is served in `lua`: the one that is there already, or a new one.
 pub(crate) fn require(lua: &Lua) -> LuaResult<StateRef> {
+    // Where the linker has no word for it, as it has on ELF.
+    image::pin(crate::luaopen_darksidesync as *const () as usize);
     states::set_lua(LuaSide { name: hosted::BUILT_FOR, find });
     let table: LuaValue = lua.named_registry_value("DSS.DarkSideSync")?;
     let mut found = None;
@@ -85,9 +88,13 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
     let guard: *mut Guard = stack.pointer_at(1);
     // SAFETY: Lua finalizes what `publish` made.
     let state = unsafe { (*guard).state };
+    // Not so for one whose `require` failed half-way: what is published then is a later one's.
+    let served = state.get().is_some();
     state.close();
-    stack.push_nil();
-    stack.set_field(ffi::LUA_REGISTRYINDEX, TABLE);
+    if served {
+        stack.push_nil();
+        stack.set_field(ffi::LUA_REGISTRYINDEX, TABLE);
+    }
     0
 }
 

@@ -23,14 +23,15 @@ pub(crate) struct Call {
 
 impl Call {
     #[inline]
-    pub(crate) fn new(dispatcher: &'static Dispatcher, taken: Option<Taken>) -> Self {
-        Call { dispatcher, taken, ended: false, failure: Failure::default() }
+    pub(crate) fn new(dispatcher: &'static Dispatcher) -> Self {
+        Call { dispatcher, taken: None, ended: false, failure: Failure::default() }
     }
 
     #[inline]
     pub(crate) fn begin(&mut self, taken: Taken) {
         self.taken = Some(taken);
         self.ended = false;
+        self.failure.clear();
     }
 
     /// Decodes on an empty stack. Leaves the results on top; returns how many, and what stands after it. *Raises* what
@@ -65,6 +66,9 @@ impl Call {
     }
 }
 
+/// What is raised where a decode left so much on the stack that no more fits.
+pub(crate) const NO_ROOM: &[u8] = b"a delivery left more values than Lua's stack has room for";
+
 /// `poll()` → -1; or count; or count, function, table.
 pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
@@ -74,12 +78,8 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     stack.set_top(0);
-    // SAFETY: Lua called, on its thread, and the state is served.
-    let Some(taken) = (unsafe { dispatcher.take_one() }) else {
-        stack.push_minus_one();
-        return 1;
-    };
-    let mut call = Call::new(dispatcher, Some(taken));
+    // Nothing is in hand yet: what may raise on the way to the protected part costs no item.
+    let mut call = Call::new(dispatcher);
     stack.push_value(Stack::upvalue(2));
     stack.push_pointer(&raw mut call);
     if stack.protected_call(1, ffi::LUA_MULTRET, 0) {
@@ -96,8 +96,13 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let call: *mut Call = stack.pointer_at(1);
     // SAFETY: `poll` gives the address of its own frame, which stands below this one.
     let call = unsafe { &mut *call };
-    let Some(taken) = call.taken else { return 0 };
     stack.set_top(0);
+    // SAFETY: Lua called `poll`, on its thread, and the state is served.
+    let Some(taken) = (unsafe { call.dispatcher.take_one() }) else {
+        stack.push_minus_one();
+        return 1;
+    };
+    call.begin(taken);
     let (count, decoded) = call.decode(stack, &taken);
     if count == 0 || (taken.ticket.is_some() && !decoded.reply) {
         stack.push_integer(decoded.remaining);
@@ -106,7 +111,8 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let function = stack.top() - count + 1;
     let replies = c_int::from(decoded.reply);
     if !stack.reserve(5) {
-        return 0;
+        // `fail` then ends the reply that is awaited.
+        return stack.raise(NO_ROOM);
     }
     stack.new_table(count - 1 + replies);
     let table = stack.top();

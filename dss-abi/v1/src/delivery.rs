@@ -52,6 +52,7 @@ where
 }
 
 /// An item that was refused, and why.
+#[non_exhaustive]
 pub struct Refused<D> {
     /// The reason.
     pub reason: DeliverError,
@@ -126,7 +127,8 @@ pub(crate) fn drop_quietly<T>(value: T) {
 /// Runs the author's code, and turns its panic or error into a report.
 pub(crate) fn guard(report: Report, run: impl FnOnce() -> Result<usize, Failure>) -> i32 {
     let failure = match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(count)) => return count as i32,
+        // No stack holds as many as do not fit.
+        Ok(Ok(count)) => return i32::try_from(count).unwrap_or(i32::MAX),
         Ok(Err(failure)) => failure,
         Err(panic) => panicked(panic),
     };

@@ -7,6 +7,7 @@ use crate::library::Library;
 
 /// How a delivery that was taken stands with its notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Announced {
     /// A notification is on its way, or none is wanted.
     Yes,
@@ -131,13 +132,35 @@ impl fmt::Display for RegisterError {
 
 impl std::error::Error for RegisterError {}
 
-/// Why a library was not unregistered: it is not registered, or another thread is at it.
+/// Why a library was not unregistered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnregisterError;
+#[non_exhaustive]
+pub enum UnregisterError {
+    /// It is not registered, or another thread is at it.
+    Unregistered,
+    /// A reason that this version of the crate has no word for.
+    Other(u32),
+}
+
+impl From<Code> for UnregisterError {
+    fn from(code: Code) -> Self {
+        match code {
+            Code::INVALID_HANDLE => UnregisterError::Unregistered,
+            Code(other) => UnregisterError::Other(other),
+        }
+    }
+}
 
 impl fmt::Display for UnregisterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the library is not registered in that Lua state any more, or is being unregistered by another thread")
+        match self {
+            UnregisterError::Unregistered => f.write_str(
+                "the library is not registered in that Lua state any more, or is being unregistered by another thread",
+            ),
+            UnregisterError::Other(code) => {
+                write!(f, "DSS refused to unregister for reason {}, which this library is too old to know", code)
+            }
+        }
     }
 }
 

@@ -83,6 +83,7 @@ mod request;
 pub use attach::check_layouts;
 pub use attach::{AttachError, Dss};
 pub use delivery::{Delivery, LuaState, Refused};
+pub use dss_abi::{REGISTRY_KEY, RENDEZVOUS_KEY};
 pub use error::{Announced, DeliverError, Failure, RegisterError, UnregisterError};
 pub use library::{Library, LibraryId};
 pub use request::{Answer, Request};

@@ -1,6 +1,7 @@
 //! A registered library.
 
 use std::fmt;
+use std::sync::atomic::AtomicU8;
 
 use crate::contract::{Code, RawDelivery, ServiceObject};
 use crate::delivery::{into_raw, reclaim, Delivery, Refused};
@@ -12,13 +13,15 @@ use crate::request::{self, Answer, Request};
 #[derive(Debug)]
 pub struct LibraryId {
     name: &'static str,
+    /// Not constant, so that `&CONST` is not promoted to a `static` somewhere: the address is the identity.
+    _place: AtomicU8,
 }
 
 impl LibraryId {
     /// An identity of that name.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        LibraryId { name }
+        LibraryId { name, _place: AtomicU8::new(0) }
     }
 
     /// The name.
@@ -93,6 +96,6 @@ impl Library {
     /// # Errors
     /// It is not registered any more, or another thread is at it.
     pub fn unregister(&self) -> Result<(), UnregisterError> {
-        self.service.unregister(self.handle).into_result().map_err(|_| UnregisterError)
+        self.service.unregister(self.handle).into_result().map_err(UnregisterError::from)
     }
 }

@@ -100,10 +100,13 @@ impl Dss {
             Some(Ok(library)) => {
                 // Lua finalizes the younger first: this goes before `mlua`'s own state in this image does, and with it
                 // goes the library, so that no decode finds that state gone. DSS's own finalizer comes later still.
-                lua.set_named_registry_value(
-                    &format!("dss-abi-v1 {:#x}", id.address()),
-                    lua.create_any_userdata(Leaver(library, told))?,
-                )?;
+                let key = format!("dss-abi-v1 {:#x}", id.address());
+                lua.create_any_userdata(Leaver(library, told))
+                    .and_then(|leaver| lua.set_named_registry_value(&key, leaver))
+                    .map_err(|error| {
+                        let _ = library.unregister();
+                        error
+                    })?;
                 Ok(library)
             }
             Some(Err(RegisterError::Already(library))) => Ok(library),

@@ -147,7 +147,10 @@ fn register(lua: RawLua, given: RawRegistration<'_>) -> Result<Registered, Code>
             return Err(code);
         }
     };
+    // The id alone would not do: it may have been made at run time, and lie in no image.
     image::pin(given.libid);
+    image::pin(context.closing.map_or(0, |closing| closing.0 as usize));
+    image::pin(context.release.map_or(0, |release| release.0 as usize));
     let name = (!given.name.is_empty()).then(|| Arc::from(given.name.as_str()));
     let context = Box::into_raw(Box::new(context)).expose_provenance();
     match state.dispatcher.register(Registration { libid: given.libid, name, adapter: &ADAPTER, context }) {

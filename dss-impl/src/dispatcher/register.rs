@@ -26,6 +26,9 @@ pub enum UnregisterError {
     InvalidHandle,
 }
 
+/// Slots that are filled before one is taken that another library may come back to.
+const SLOTS_TO_SPARE: usize = 64;
+
 /// All that a library still had when it was made to leave.
 pub(super) struct Estate {
     waiting: Vec<Pending>,
@@ -56,13 +59,14 @@ impl Dispatcher {
             return Err(error);
         }
         let mut intake = self.intake.lock();
-        let libid = registration.libid;
-        let again = |library: &Library| library.is_free() && library.last == Some(libid);
-        let free = desk
-            .libraries
-            .iter()
-            .position(again)
-            .or_else(|| desk.libraries.iter().position(Library::is_free));
+        let slots = &desk.libraries;
+        let last = |wanted: Option<usize>| {
+            slots.iter().position(|library| library.is_free() && library.last == wanted)
+        };
+        // Its own slot goes on counting; another's is left to it while there are few.
+        let free = last(Some(registration.libid))
+            .or_else(|| last(None))
+            .or_else(|| slots.iter().position(Library::is_free).filter(|_| slots.len() >= SLOTS_TO_SPARE));
         let slot = free.unwrap_or_else(|| {
             desk.libraries.push(Library::new());
             intake.doors.push(Door { generation: 0, open: false, refused: 0 });
