@@ -38,6 +38,8 @@ function dss.getsocket()
     end
     local candidate, message = luasocket.udp()
     if not candidate then return nil, "no UDP socket could be opened: " .. tostring(message) end
+    -- Whoever waits for it does so in a `select`; older versions of copas do not see to that when they wrap it.
+    candidate:settimeout(0)
     for number = FIRST_PORT, LAST_PORT do
         local bound
         bound, message = candidate:setsockname(HOST, number)
