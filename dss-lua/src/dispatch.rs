@@ -9,7 +9,7 @@ use mlua::ffi;
 
 use crate::errors;
 use crate::guard;
-use crate::poll::{Call, NO_ROOM};
+use crate::poll::{Call, NO_ROOM, has_room};
 use crate::raw::Stack;
 use crate::reply;
 
@@ -116,10 +116,10 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
         let (count, decoded) = batch.call.decode(stack, &taken);
         if count > 0 && (taken.ticket.is_none() || decoded.reply) {
             let mut arguments = count - 1;
-            if !stack.reserve(3) {
-                return stack.raise(NO_ROOM);
-            }
             if let Some(ticket) = taken.ticket {
+                if !has_room(stack) {
+                    return stack.raise(NO_ROOM);
+                }
                 let function = stack.top() - arguments;
                 reply::push(stack, dispatcher, ticket);
                 stack.insert(function + 1);

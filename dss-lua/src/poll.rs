@@ -31,7 +31,6 @@ impl Call {
     pub(crate) fn begin(&mut self, taken: Taken) {
         self.taken = Some(taken);
         self.ended = false;
-        self.failure.clear();
     }
 
     /// Decodes on an empty stack. Leaves the results on top; returns how many, and what stands after it. *Raises* what
@@ -58,6 +57,8 @@ impl Call {
     #[cold]
     pub(crate) fn fail(&mut self, stack: Stack, reply: c_int) {
         let Some(taken) = self.taken.take() else { return };
+        // It was raised by now; the next item's is another.
+        self.failure.clear();
         if !self.ended {
             self.dispatcher.decoded(&taken, DecodeEnd::Failed);
         } else if let Some(ticket) = taken.ticket {
@@ -68,6 +69,12 @@ impl Call {
 
 /// What is raised where a decode left so much on the stack that no more fits.
 pub(crate) const NO_ROOM: &[u8] = b"a delivery left more values than Lua's stack has room for";
+
+/// Whether some more values fit on the stack. Lua leaves room for 20 in each call, and most decodes use few of them.
+#[inline]
+pub(crate) fn has_room(stack: Stack) -> bool {
+    stack.top() <= 12 || stack.reserve(8)
+}
 
 /// `poll()` → -1; or count; or count, function, table.
 pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
@@ -110,7 +117,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     }
     let function = stack.top() - count + 1;
     let replies = c_int::from(decoded.reply);
-    if !stack.reserve(5) {
+    if !has_room(stack) {
         // `fail` then ends the reply that is awaited.
         return stack.raise(NO_ROOM);
     }

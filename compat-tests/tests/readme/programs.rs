@@ -50,6 +50,7 @@ const COPAS: &str = r#"
             -- The host's sockets are bound already: the notifications go there.
             darksidesync.setport = function() return setport(socket:port()) end
             return {
+                settimeout = function(_, seconds) assert(seconds == 0) end,
                 setsockname = function(_, address, port)
                     assert(address == "127.0.0.1" and port >= 50000 and port <= 50200)
                     return 1
