@@ -245,8 +245,12 @@ scenario("requiring twice serves one state", function()
     local dss, probe = require "darksidesync", require "probe"
     probe.register()
     probe.deliver(nothing, 1)
+    dss.setport(50123)
     package.loaded.darksidesync = nil
     local again = require "darksidesync"
+    eq(again.getport(), 50123)
+    eq(again.setport(0), 1)
+    eq(dss.getport(), 0)
     eq(again.queuesize(), 1)
     eq(again.poll(), 0)
     eq(dss.poll(), -1)

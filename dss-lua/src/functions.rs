@@ -6,7 +6,6 @@
 
 use std::ffi::c_int;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use dss_abi::RevisionStatus;
 use dss_impl::notifier::{Notifier, UdpNotifier};
@@ -37,13 +36,9 @@ pub(crate) fn build(lua: &Lua, state: StateRef) -> LuaResult<LuaTable> {
         };
         module.set(name, protect::<LuaFunction>(lua, function, around)?)
     };
-    let port = Arc::new(AtomicU16::new(0));
     set("queuesize", plain(lua, state, |_, dispatcher, _| Ok(dispatcher.dispatcher.queue_size()))?)?;
-    set("getport", {
-        let port = Arc::clone(&port);
-        plain(lua, state, move |_, _, _| Ok(port.load(Ordering::Relaxed)))?
-    })?;
-    set("setport", plain(lua, state, move |_, state, given| set_port(state, &port, &given))?)?;
+    set("getport", plain(lua, state, |lua, _, _| with(lua, |guard| guard.port.get()))?)?;
+    set("setport", plain(lua, state, |lua, state, given| set_port(lua, state, &given))?)?;
     set("seterrorhandler", plain(lua, state, |lua, _, given| set_error_handler(lua, given))?)?;
     set("stop", plain(lua, state, |lua, _, _| stop(lua))?)?;
     set("libraries", plain(lua, state, |lua, state, _| libraries(lua, state))?)?;
@@ -53,10 +48,9 @@ pub(crate) fn build(lua: &Lua, state: StateRef) -> LuaResult<LuaTable> {
 
 /// The functions on the hot path, on Lua's C API.
 fn hot(lua: &Lua, module: &LuaTable) -> LuaResult<()> {
-    let table: LuaTable = protect(lua, (), |stack| {
-        reply::prepare(stack);
-        stack.new_table(0);
+    protect(lua, module, |stack| {
         let table = stack.top();
+        reply::prepare(stack);
         let add = |name, function: CFunction, upvalues: fn(Stack)| {
             guard::push_guard(stack);
             let before = stack.top();
@@ -68,10 +62,7 @@ fn hot(lua: &Lua, module: &LuaTable) -> LuaResult<()> {
         add(c"dispatch", dispatch::dispatch, dispatch::push_upvalues);
         add(c"wait", sleep::wait, sleep::push_upvalues);
         add(c"run", sleep::run, sleep::push_upvalues);
-    })?;
-    table.pairs::<LuaString, LuaFunction>().try_for_each(|pair| {
-        let (name, function) = pair?;
-        module.set(name, function)
+        stack.set_top(0);
     })
 }
 
@@ -113,7 +104,7 @@ fn integer(value: &LuaValue) -> Option<i64> {
     }
 }
 
-fn set_port(state: StateRef, current: &AtomicU16, given: &LuaValue) -> Answer<LuaInteger> {
+fn set_port(lua: &Lua, state: StateRef, given: &LuaValue) -> Answer<LuaInteger> {
     let port = integer(given).and_then(|port| u16::try_from(port).ok()).ok_or_else(|| {
         let found = match given {
             LuaValue::Integer(_) | LuaValue::Number(_) => given.to_string().unwrap_or_default(),
@@ -133,7 +124,7 @@ fn set_port(state: StateRef, current: &AtomicU16, given: &LuaValue) -> Answer<Lu
             )
         })?)),
     };
-    current.store(port, Ordering::Relaxed);
+    with(lua, |guard| guard.port.set(port))?;
     state.dispatcher.set_notifier(notifier);
     Ok(1)
 }
@@ -150,15 +141,13 @@ fn set_error_handler(lua: &Lua, given: LuaValue) -> Answer<bool> {
         .map_err(|error| error.to_string())
 }
 
+/// [`guard::with`], with an error that Lua can be told.
+fn with<R>(lua: &Lua, work: impl FnOnce(&Guard) -> R) -> Answer<R> {
+    guard::with(lua, work).map_err(|error| error.to_string())
+}
+
 fn stop(lua: &Lua) -> Answer<bool> {
-    let stop = |stack: Stack| {
-        guard::push_guard(stack);
-        let guard: *const Guard = stack.pointer_at(-1);
-        // SAFETY: the registry keeps the guard, and DSS serves the state.
-        unsafe { &*guard }.stop.set(true);
-        stack.pop(1);
-    };
-    protect::<()>(lua, (), stop).map(|()| true).map_err(|error| error.to_string())
+    with(lua, |guard| guard.stop.set(true)).map(|()| true)
 }
 
 fn libraries(lua: &Lua, state: StateRef) -> Answer<LuaTable> {

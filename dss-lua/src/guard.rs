@@ -24,6 +24,8 @@ pub(crate) struct Guard {
     pub(crate) state: StateRef,
     /// `stop()` was called in the `run` that is running. Used on the Lua thread alone.
     pub(crate) stop: Cell<bool>,
+    /// The port that `setport` set; here, for the state may have several tables of functions.
+    pub(crate) port: Cell<u16>,
 }
 
 /// The state that is served in `lua`: the one that is there already, or a new one.
@@ -56,9 +58,21 @@ pub(crate) fn push_guard(stack: Stack) {
     stack.push_own(&GUARD);
 }
 
+/// Runs `work` on the guard of a state that is served.
+pub(crate) fn with<R>(lua: &Lua, work: impl FnOnce(&Guard) -> R) -> LuaResult<R> {
+    let mut guard = std::ptr::null::<Guard>();
+    protect::<()>(lua, (), |stack| {
+        push_guard(stack);
+        guard = stack.pointer_at(-1);
+        stack.pop(1);
+    })?;
+    // SAFETY: the registry keeps what `publish` put there, and the state is served.
+    Ok(work(unsafe { &*guard }))
+}
+
 /// Makes the guard and the table that libraries look for. Raises.
 fn publish(stack: Stack, state: StateRef) {
-    stack.new_userdata(Guard { state, stop: Cell::new(false) });
+    stack.new_userdata(Guard { state, stop: Cell::new(false), port: Cell::new(0) });
     let guard = stack.top();
     stack.new_table(0);
     stack.push_function(collected, 0);

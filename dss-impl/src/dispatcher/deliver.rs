@@ -4,7 +4,7 @@ use super::{Dispatcher, Phase};
 use crate::delivery::{Announced, DeliverError, Item, Outcome, Parcel, Waiter, wait_pair};
 use crate::handle::Handle;
 use crate::notifier::Due;
-use crate::sync::{Ordering, thread_token};
+use crate::sync::Ordering;
 
 impl Dispatcher {
     /// Hands over one item and returns at once. [any-thread]
@@ -25,7 +25,7 @@ impl Dispatcher {
         handle: Handle,
         parcel: Parcel,
     ) -> Result<(Outcome, Announced), DeliverError> {
-        if self.lua_thread.load(Ordering::Relaxed) == thread_token() {
+        if self.on_lua_thread() {
             return Err(self.refuse(handle, DeliverError::WouldDeadlock));
         }
         let (waiter, waiting) = wait_pair();

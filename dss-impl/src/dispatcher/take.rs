@@ -74,14 +74,7 @@ impl Dispatcher {
         }
         self.intake.lock().credit.spend();
         let taken = self.take_from(&mut desk, me);
-        let mut intake = self.intake.lock();
-        let queued = desk.items.len() + intake.items.len();
-        let due = intake.credit.claim(queued);
-        drop(intake);
-        drop(desk);
-        if let Some(due) = due {
-            self.send(due);
-        }
+        self.announce(desk);
         taken
     }
 
@@ -113,6 +106,11 @@ impl Dispatcher {
     pub fn end_dispatch(&self, _: Dispatching) -> usize {
         // SAFETY: as who began the dispatch has promised.
         let desk = unsafe { self.desk.lock_as_owner() };
+        self.announce(desk)
+    }
+
+    /// Sends a notification if items remain that none announces, with no lock held. Returns how many remain.
+    fn announce(&self, desk: Guard<'_, Desk>) -> usize {
         let mut intake = self.intake.lock();
         let queued = desk.items.len() + intake.items.len();
         let due = intake.credit.claim(queued);
