@@ -72,6 +72,23 @@ scenario("a handler that raises stops nothing either", function()
     ok(done)
 end)
 
+scenario("a callback that runs out of memory is told of", function()
+    local dss, probe = require "darksidesync", require "probe"
+    probe.register()
+    local errors, done = {}, false
+    dss.seterrorhandler(function(err) errors[#errors + 1] = tostring(err) end)
+    local large = 2 ^ 30
+    probe.deliver(function() return #("x"):rep(large) end, 1)
+    probe.deliver(function() done = true end, 2)
+    local before = host.setrlimit("as", host.rss() + 300 * 1024 * 1024)
+    local handled = dss.dispatch()
+    host.setrlimit("as", before)
+    eq(handled, 2)
+    ok(done)
+    eq(#errors, 1)
+    matches(errors[1], "not enough memory")
+end)
+
 scenario("an error in a callback releases its waiting thread at once", function()
     local dss, probe = require "darksidesync", require "probe"
     probe.register()

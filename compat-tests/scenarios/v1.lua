@@ -50,6 +50,24 @@ scenario("a request ends in each of the other ways, and is told which", function
     eq(v1.live(), 0)
 end)
 
+scenario("a closure in a library without what runs it says so", function()
+    local dss, v1 = require "darksidesync", require "probe_v1"
+    eq(v1.closure_without_runner(), "taken")
+    local fine, message = pcall(dss.poll)
+    eq(fine, false)
+    matches(message, "not registered with `Dss::register_in` in this Lua state")
+end)
+
+scenario("a request that panics without mlua tells why", function()
+    local dss, v1 = require "darksidesync", require "probe_v1"
+    local message
+    dss.seterrorhandler(function(err) message = tostring(err) end)
+    v1.ask_and_panic()
+    eventually(function() return dss.dispatch() == 1 end, "the request")
+    eq(v1.join()[1], "failed the library panicked: the misfit panics in decode")
+    matches(message, "the misfit panics in decode")
+end)
+
 scenario("a request whose reply is collected is told so", function()
     local dss, v1 = require "darksidesync", require "probe_v1"
     v1.register()

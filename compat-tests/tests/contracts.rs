@@ -117,27 +117,74 @@ fn archived(archive: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         .collect()
 }
 
+/// The crates that a release freezes, and where each is in the tree.
+const FROZEN: [(&str, &str); 3] =
+    [("dss-abi", "dss-abi"), ("dss-abi-c1v0", "dss-abi/c1v0"), ("dss-abi-v1", "dss-abi/v1")];
+
+/// The version of a crate in the tree, or that in the name of its archive.
+fn version_in_tree(folder: &str) -> String {
+    let manifest = fs::read_to_string(workspace().join(folder).join("Cargo.toml")).expect("a manifest");
+    let line = manifest.lines().find_map(|line| line.strip_prefix("version = \""));
+    line.expect("a frozen crate has a version of its own").trim_end_matches('"').to_owned()
+}
+
+/// Compares what a release froze of one crate with the tree. Of a later patch release of it, what crosses the boundary
+/// must be the same: the files that are generated from it.
+fn compare(archive: &Path, released: &str, folder: &str) {
+    let version = version_in_tree(folder);
+    let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
+    assert_eq!(
+        minor(&version),
+        minor(released),
+        "{folder} was released as {released}, and is {version} here: of a published revision, patch releases alone follow"
+    );
+    for (path, bytes) in archived(archive) {
+        let name = path.to_string_lossy();
+        let name = match &*name {
+            // What cargo writes into an archive itself is not in the tree.
+            "Cargo.toml" | "Cargo.lock" | ".cargo_vcs_info.json" => continue,
+            "Cargo.toml.orig" => "Cargo.toml",
+            name => name,
+        };
+        if version != released && name != "layout.txt" && !name.ends_with(".h") {
+            continue;
+        }
+        let here = workspace().join(folder).join(name);
+        let found = fs::read(&here).unwrap_or_else(|error| panic!("{}: {error}", here.display()));
+        assert!(
+            found == bytes,
+            "{} differs from {}: a published revision never changes",
+            here.display(),
+            archive.display()
+        );
+    }
+}
+
 #[test]
 fn a_published_revision_is_in_the_tree_as_it_was_released() {
-    let Some(release) = releases().into_iter().next_back() else { return };
-    for (archive, folder) in [
-        ("dss-abi-2.0.0.crate", "dss-abi"),
-        ("dss-abi-c1v0-1.0.0.crate", "dss-abi/c1v0"),
-        ("dss-abi-v1-1.0.0.crate", "dss-abi/v1"),
-    ] {
-        for (path, bytes) in archived(&release.join(archive)) {
-            // What cargo writes into an archive itself is not in the tree.
-            let name = path.to_string_lossy();
-            if ["Cargo.toml", "Cargo.toml.orig", "Cargo.lock", ".cargo_vcs_info.json"].contains(&&*name) {
+    for release in releases() {
+        for file in fs::read_dir(&release).expect("a folder") {
+            let file = file.expect("an entry").path();
+            let Some(name) = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".crate")) else {
                 continue;
-            }
-            let here = workspace().join(folder).join(&path);
-            let found = fs::read(&here).unwrap_or_else(|error| panic!("{}: {error}", here.display()));
-            assert!(
-                found == bytes,
-                "{} differs from the release of {archive}: a published revision never changes",
-                here.display()
-            );
+            };
+            let (package, version) = name.rsplit_once('-').expect("`name-version.crate`");
+            let folder = FROZEN.iter().find(|(frozen, _)| *frozen == package);
+            let (_, folder) =
+                folder.unwrap_or_else(|| panic!("{package} was released, and is no crate of FROZEN"));
+            compare(&file, version, folder);
         }
+    }
+}
+
+#[test]
+fn every_revision_that_was_released_is_frozen() {
+    for (package, folder) in FROZEN {
+        let version = version_in_tree(folder);
+        let archive = format!("{package}-{version}.crate");
+        assert!(
+            releases().iter().any(|release| release.join(&archive).is_file()),
+            "{archive} is in no folder of compat-tests/releases: a release freezes it"
+        );
     }
 }

@@ -8,8 +8,14 @@
 //! 2. [`Rendezvous::request`]: is there a revision with my number, of a version that my semver requirement accepts?
 //! 3. `abi_stable`'s header, then the layout of both sides' types: done by the revision's own crate.
 //!
-//! Nothing in here is a Rust type with an unstable layout: all is `repr(C)`, integers and pointers. Records carry
-//! their own size and grow at their end alone, so each side can tell what the other one has.
+//! Nothing in here is a Rust type with an unstable layout: all is `repr(C)`, integers and pointers.
+//!
+//! # How records grow
+//! Records carry their own size, and grow at their end alone. What each had in 2.0.0 is its `SIZE_2_0`, and every reader
+//! compares with that: what covers it is whole. The structs in here are that much and stay so; what a later release adds
+//! lies in a struct of its own that begins with one of these, and may be read only where the size that the record states
+//! covers it. (One struct that grew would refuse older records, and a reference to it would claim memory that they do
+//! not have.)
 //!
 //! All pointers in a [`Rendezvous`] are owned by DSS and valid until the process ends: its image stays mapped.
 

@@ -15,11 +15,11 @@ pub const RENDEZVOUS_KEY: &str = "DSS Rendezvous";
 /// The first eight bytes of every [`Rendezvous`].
 pub const MAGIC: [u8; 8] = *b"DSS\0RDV1";
 
-/// A borrowed text in UTF-8: a pointer and a length in bytes, not terminated.
+/// A borrowed text in UTF-8: a pointer and a length in bytes, not terminated. Part of the records, so it never grows.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Text {
-    /// The first byte; may be dangling where `length` is 0.
+    /// The first byte; may be NULL or dangling where `length` is 0.
     pub bytes: *const u8,
     /// The length in bytes.
     pub length: usize,
@@ -41,7 +41,7 @@ impl Text {
     /// The text as a `String`; what is not UTF-8 is replaced.
     ///
     /// # Safety
-    /// `bytes` must point to `length` readable bytes, or `length` must be 0.
+    /// `bytes` must point to `length` readable bytes, or be NULL, or `length` must be 0.
     #[must_use]
     pub unsafe fn read(self) -> String {
         if self.bytes.is_null() || self.length == 0 {
@@ -71,7 +71,7 @@ pub enum RevisionStatus {
 
 /// One revision that a DSS offers.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Offer {
     /// The revision's number: 1 for v1. 1.0's C interface, found by its own key, is listed as 0.
     pub revision: u32,
@@ -83,8 +83,15 @@ pub struct Offer {
     pub version: Text,
 }
 
-/// What DSS publishes, one for the process. Plain C layout; grows at its end alone.
+impl Offer {
+    /// The size that an offer had in 2.0.0, in bytes: 40 on 64 bits. What lies behind it may be read only where
+    /// [`Rendezvous::offer_size`] covers it.
+    pub const SIZE_2_0: u32 = 8 + 4 * size_of::<usize>() as u32;
+}
+
+/// What DSS publishes, one for the process. Plain C layout; the record grows at its end alone.
 #[repr(C)]
+#[derive(Debug)]
 pub struct Rendezvous {
     /// [`MAGIC`].
     pub magic: [u8; 8],
@@ -118,7 +125,7 @@ pub enum Refused {
     Missing,
     /// The first eight bytes are not [`MAGIC`].
     Magic([u8; 8]),
-    /// The record is shorter than the fields that this crate reads.
+    /// The record is shorter than it was in 2.0.0.
     Short {
         /// The size that the record gives of itself, in bytes.
         found: u32,
@@ -153,6 +160,10 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl Rendezvous {
+    /// The size that the record had in 2.0.0, in bytes: 72 on 64 bits. What lies behind it may be read only where
+    /// [`Self::size`] covers it.
+    pub const SIZE_2_0: u32 = 16 + 7 * size_of::<usize>() as u32;
+
     /// Reads the record at `address`, looking at no more of it than what was checked before.
     ///
     /// # Errors
@@ -174,21 +185,21 @@ impl Rendezvous {
         let size = unsafe { address.cast::<u32>().add(2) };
         // SAFETY: as above, and `address` is aligned for more than a `u32`.
         let size = unsafe { size.read() };
-        let wanted = size_of::<Rendezvous>() as u32;
-        if size < wanted {
-            return Err(Refused::Short { found: size, wanted });
+        if size < Self::SIZE_2_0 {
+            return Err(Refused::Short { found: size, wanted: Self::SIZE_2_0 });
         }
-        // SAFETY: the size that the record gives covers the whole struct, as the caller promises.
+        // SAFETY: the size that the record gives covers the struct, which is as large as in 2.0.0; the caller promises that
+        // many bytes.
         Ok(unsafe { &*address.cast::<Rendezvous>() })
     }
 
-    /// The revisions offered; none where the records are shorter than this crate's.
+    /// The revisions offered; none where the records are shorter than they were in 2.0.0.
     ///
     /// # Safety
     /// `self` came from [`Self::read`].
     pub unsafe fn offers(&self) -> impl Iterator<Item = Offer> + '_ {
         let stride = self.offer_size as usize;
-        let count = if stride < size_of::<Offer>() { 0 } else { self.offer_count };
+        let count = if self.offer_size < Offer::SIZE_2_0 { 0 } else { self.offer_count };
         (0..count).map(move |index| {
             // SAFETY: `offers` has `offer_count` records, `offer_size` bytes apart, the first fields of each an `Offer`.
             let at = unsafe { self.offers.cast::<u8>().add(index * stride) };
@@ -198,11 +209,22 @@ impl Rendezvous {
     }
 }
 
-// The layout is frozen: 64-bit figures, every field at the place that 2.0.0 published.
+// The layout is frozen; DSS itself asserts the place of each field, with a compiler that can.
+const _: () = {
+    assert!(size_of::<Text>() == 2 * size_of::<usize>());
+    assert!(size_of::<Offer>() == Offer::SIZE_2_0 as usize);
+    assert!(size_of::<Rendezvous>() == Rendezvous::SIZE_2_0 as usize);
+    assert!(align_of::<Rendezvous>() == align_of::<usize>());
+};
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(size_of::<Text>() == 16);
-    assert!(size_of::<Offer>() == 40);
-    assert!(size_of::<Rendezvous>() == 72);
-    assert!(align_of::<Rendezvous>() == 8);
+    assert!(Offer::SIZE_2_0 == 40);
+    assert!(Rendezvous::SIZE_2_0 == 72);
+};
+#[cfg(target_pointer_width = "32")]
+const _: () = {
+    assert!(size_of::<Text>() == 8);
+    assert!(Offer::SIZE_2_0 == 24);
+    assert!(Rendezvous::SIZE_2_0 == 44);
 };

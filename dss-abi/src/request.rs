@@ -15,13 +15,18 @@ pub const REFUSED: i32 = 1;
 
 /// Asks for a revision; returns [`GRANTED`] or [`REFUSED`], and the same in the answer. [any-thread]
 ///
+/// A refusal comes with a sentence, except where there is no answer to write it into: NULL, or one that is shorter than
+/// [`Answer::SIZE_2_0`].
+///
 /// # Safety
-/// Both pointers point to records of the size they state, for the length of the call.
+/// Both pointers point to records of the size they state, for the length of the call, or are NULL. Pointers and texts in
+/// the records are what their fields say.
 pub type RequestFn = unsafe extern "C" fn(request: *const Request, answer: *mut Answer) -> i32;
 
-/// What a library asks for. Plain C layout; grows at its end alone. Borrowed by DSS for the length of the call, except
-/// `header` and `layout`, which live as long as the process.
+/// What a library asks for. Plain C layout; the record grows at its end alone. Borrowed by DSS for the length of the call,
+/// except `header` and `layout`, which live as long as the process.
 #[repr(C)]
+#[derive(Debug)]
 pub struct Request {
     /// The size of this record in bytes, as the library has it.
     pub size: u32,
@@ -41,8 +46,15 @@ pub struct Request {
     pub layout: *const c_void,
 }
 
-/// What DSS answers. Plain C layout; grows at its end alone.
+impl Request {
+    /// The size that the record had in 2.0.0, in bytes: 64 on 64 bits. What lies behind it may be read only where
+    /// [`Self::size`] covers it.
+    pub const SIZE_2_0: u32 = 16 + 6 * size_of::<usize>() as u32;
+}
+
+/// What DSS answers. Plain C layout; the record grows at its end alone.
 #[repr(C)]
+#[derive(Debug)]
 pub struct Answer {
     /// The size of this record in bytes, as the library has it; DSS writes no further.
     pub size: u32,
@@ -63,6 +75,7 @@ pub struct Answer {
 }
 
 /// An [`Answer`] with the buffer for its text, for who asks.
+#[derive(Debug)]
 pub struct AnswerBuffer {
     text: Vec<u8>,
     answer: Answer,
@@ -112,6 +125,10 @@ impl AnswerBuffer {
 }
 
 impl Answer {
+    /// The size that the record had in 2.0.0, in bytes: 56 on 64 bits. What lies behind it may be read and written only
+    /// where [`Self::size`] covers it.
+    pub const SIZE_2_0: u32 = 8 + 6 * size_of::<usize>() as u32;
+
     /// Writes `sentence` into the asker's buffer, as much of it as fits, cut between two characters.
     ///
     /// # Safety
@@ -131,8 +148,17 @@ impl Answer {
 }
 
 // The layout is frozen, as that of the rendezvous.
+const _: () = {
+    assert!(size_of::<Request>() == Request::SIZE_2_0 as usize);
+    assert!(size_of::<Answer>() == Answer::SIZE_2_0 as usize);
+};
 #[cfg(target_pointer_width = "64")]
 const _: () = {
-    assert!(size_of::<Request>() == 64);
-    assert!(size_of::<Answer>() == 56);
+    assert!(Request::SIZE_2_0 == 64);
+    assert!(Answer::SIZE_2_0 == 56);
+};
+#[cfg(target_pointer_width = "32")]
+const _: () = {
+    assert!(Request::SIZE_2_0 == 40);
+    assert!(Answer::SIZE_2_0 == 32);
 };

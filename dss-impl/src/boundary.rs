@@ -39,11 +39,18 @@ pub(crate) fn cancel_waiting(adapter: &'static dyn Adapter, handle: Handle, parc
 }
 
 /// Tells a library that DSS is done with a delivery that no thread waits for.
+#[inline]
 pub(crate) fn finish(adapter: &'static dyn Adapter, parcel: &Parcel) {
     if parcel.finish != 0 {
-        // SAFETY: called once for a parcel that was taken, after all other calls for it.
-        guarded(|| unsafe { adapter.finish(parcel) });
+        call_finish(adapter, parcel);
     }
+}
+
+// Apart, for 1.0's libraries have no such function, and their way is to be short.
+#[inline(never)]
+fn call_finish(adapter: &'static dyn Adapter, parcel: &Parcel) {
+    // SAFETY: called once for a parcel that was taken, after all other calls for it.
+    guarded(|| unsafe { adapter.finish(parcel) });
 }
 
 /// Tells a library that its state closes.

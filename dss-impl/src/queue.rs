@@ -14,6 +14,8 @@ const SPARE: usize = 1024;
 
 /// A queue of `T`.
 pub(crate) struct Queue<T> {
+    /// The segment that is being taken from, older than all others.
+    front: VecDeque<T>,
     segments: VecDeque<VecDeque<T>>,
     spare: Vec<VecDeque<T>>,
     length: usize,
@@ -21,7 +23,7 @@ pub(crate) struct Queue<T> {
 
 impl<T> Queue<T> {
     pub(crate) const fn new() -> Self {
-        Queue { segments: VecDeque::new(), spare: Vec::new(), length: 0 }
+        Queue { front: VecDeque::new(), segments: VecDeque::new(), spare: Vec::new(), length: 0 }
     }
 
     #[inline]
@@ -55,31 +57,39 @@ impl<T> Queue<T> {
         })
     }
 
+    /// The oldest.
+    #[inline]
+    pub(crate) fn front(&mut self) -> Option<&T> {
+        if self.front.is_empty() {
+            self.advance();
+        }
+        self.front.front()
+    }
+
     /// Takes the oldest.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let head = self.segments.front_mut()?;
-        let item = head.pop_front()?;
-        self.length -= 1;
-        if head.is_empty() {
-            self.retire();
+        if self.front.is_empty() {
+            self.advance();
         }
+        let item = self.front.pop_front()?;
+        self.length -= 1;
         Some(item)
     }
 
+    /// Goes on to the next segment, where there is one.
     #[cold]
-    fn retire(&mut self) {
-        if let Some(segment) = self.segments.pop_front()
-            && self.spare.len() < SPARE
-            && self.spare.try_reserve(1).is_ok()
-        {
-            self.spare.push(segment);
+    fn advance(&mut self) {
+        let Some(next) = self.segments.pop_front() else { return };
+        let empty = std::mem::replace(&mut self.front, next);
+        if empty.capacity() > 0 && self.spare.len() < SPARE && self.spare.try_reserve(1).is_ok() {
+            self.spare.push(empty);
         }
     }
 
     /// What it holds, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.segments.iter().flatten()
+        self.front.iter().chain(self.segments.iter().flatten())
     }
 
     /// Takes over all that `other` holds, and hands it the spare segments in exchange. `self` must be empty.
@@ -89,7 +99,7 @@ impl<T> Queue<T> {
         std::mem::swap(&mut self.length, &mut other.length);
         if other.spare.is_empty() {
             std::mem::swap(&mut self.spare, &mut other.spare);
-        } else {
+        } else if !self.spare.is_empty() {
             let room = SPARE.saturating_sub(other.spare.len()).min(self.spare.len());
             if other.spare.try_reserve(room).is_ok() {
                 other.spare.extend(self.spare.drain(..room));
@@ -99,7 +109,7 @@ impl<T> Queue<T> {
 
     /// Removes what `wanted` picks, oldest first, into `removed`.
     pub(crate) fn remove_where(&mut self, removed: &mut Vec<T>, mut wanted: impl FnMut(&T) -> bool) {
-        for segment in &mut self.segments {
+        for segment in std::iter::once(&mut self.front).chain(&mut self.segments) {
             for _ in 0..segment.len() {
                 let item = segment.pop_front().expect("counted a line above");
                 if wanted(&item) {

@@ -1,6 +1,7 @@
 //! The rendezvous as DSS publishes it, and the one place that knows which revisions there are.
 
 use std::mem::offset_of;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use dss_abi::{
@@ -69,16 +70,22 @@ pub fn rendezvous() -> &'static Rendezvous {
 }
 
 unsafe extern "C" fn request(request: *const Request, answer: *mut Answer) -> i32 {
-    // SAFETY: the contract of `RequestFn`: both are records of at least the size they state.
-    let (Some(request), Some(answer)) = (unsafe { request.as_ref() }, unsafe { answer.as_mut() }) else {
-        return REFUSED;
-    };
-    // What is shorter than this has no place for an answer, and gets none.
-    if (answer.size as usize) < size_of::<Answer>() || (request.size as usize) < size_of::<Request>() {
-        return REFUSED;
+    // SAFETY: the contract of `RequestFn`.
+    if unsafe { stated_size(answer) } < Answer::SIZE_2_0 {
+        return REFUSED; // there is no place for a sentence
     }
-    let decided = std::panic::catch_unwind(|| decide(request));
-    let decided = decided.unwrap_or_else(|_| Err("DSS failed while it looked at the request".to_owned()));
+    // SAFETY: the contract of `RequestFn`: as large as it states, which covers the struct, and this call's alone.
+    let answer = unsafe { &mut *answer };
+    let decided = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the contract of `RequestFn`.
+        unsafe { complete(request) }.and_then(decide)
+    }));
+    let decided = decided.unwrap_or_else(|_| {
+        Err(format!(
+            "this DSS {} failed while it looked at what a library wants: upgrade DSS",
+            crate::VERSION
+        ))
+    });
     answer.text_length = 0;
     match decided {
         Ok(grant) => {
@@ -94,6 +101,57 @@ unsafe extern "C" fn request(request: *const Request, answer: *mut Answer) -> i3
         }
     }
     answer.status
+}
+
+/// The size that a record states of itself; 0 where there is none.
+///
+/// # Safety
+/// `record` is NULL, or begins with its size.
+unsafe fn stated_size<T>(record: *const T) -> u32 {
+    if record.is_null() {
+        return 0;
+    }
+    // SAFETY: as the caller promises.
+    unsafe { record.cast::<u32>().read() }
+}
+
+/// The request, if it is all there; a refusal names who sent it, as far as that is there.
+///
+/// # Safety
+/// The contract of [`dss_abi::RequestFn`].
+unsafe fn complete<'a>(request: *const Request) -> Result<&'a Request, String> {
+    // SAFETY: as the caller promises.
+    let found = unsafe { stated_size(request) };
+    if found >= Request::SIZE_2_0 {
+        // SAFETY: its size covers the struct.
+        return Ok(unsafe { &*request });
+    }
+    // SAFETY: as the caller promises, and a number has no wrong value.
+    let number = unsafe { field::<u32>(request, found, offset_of!(Request, revision)) };
+    // SAFETY: as above, and so has a pointer with a length.
+    let library = unsafe { field::<Text>(request, found, offset_of!(Request, library)) };
+    // SAFETY: the contract of `RequestFn`: texts are borrowed for the length of the call.
+    let library = library.map(|text| unsafe { text.read() });
+    Err(format!(
+        "{} wants {} with a request of {found} bytes, and this DSS {} reads {} bytes: build the library with a released \
+         dss-abi",
+        library.as_deref().unwrap_or("a library"),
+        number.map_or_else(|| "a revision".to_owned(), |number| format!("revision v{number}")),
+        crate::VERSION,
+        Request::SIZE_2_0,
+    ))
+}
+
+/// What lies `offset` bytes into a request of `size` bytes, if that reaches so far.
+///
+/// # Safety
+/// `size` bytes of the request can be read, and hold a `T` there if they reach so far.
+unsafe fn field<T>(request: *const Request, size: u32, offset: usize) -> Option<T> {
+    if (size as usize) < offset + size_of::<T>() {
+        return None;
+    }
+    // SAFETY: as the caller promises; a short record need not be aligned.
+    Some(unsafe { request.wrapping_byte_add(offset).cast::<T>().read_unaligned() })
 }
 
 /// Looks for the revision asked for; a refusal names both sides.
@@ -147,4 +205,47 @@ fn decide(request: &Request) -> Result<Grant, String> {
 }
 
 // `size` is where every reader looks for it, whatever else changes.
-const _: () = assert!(offset_of!(Rendezvous, size) == 8);
+const _: () = {
+    assert!(offset_of!(Rendezvous, size) == 8);
+    assert!(offset_of!(Request, size) == 0);
+    assert!(offset_of!(Answer, size) == 0);
+};
+
+// Where 2.0.0 has each field. Here and not beside the types: their crate builds with compilers that cannot tell.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(offset_of!(Text, bytes) == 0);
+    assert!(offset_of!(Text, length) == 8);
+
+    assert!(offset_of!(Offer, revision) == 0);
+    assert!(offset_of!(Offer, status) == 4);
+    assert!(offset_of!(Offer, name) == 8);
+    assert!(offset_of!(Offer, version) == 24);
+
+    assert!(offset_of!(Rendezvous, magic) == 0);
+    assert!(offset_of!(Rendezvous, size) == 8);
+    assert!(offset_of!(Rendezvous, offer_size) == 12);
+    assert!(offset_of!(Rendezvous, dss_version) == 16);
+    assert!(offset_of!(Rendezvous, lua) == 32);
+    assert!(offset_of!(Rendezvous, offers) == 48);
+    assert!(offset_of!(Rendezvous, offer_count) == 56);
+    assert!(offset_of!(Rendezvous, request) == 64);
+
+    assert!(offset_of!(Request, size) == 0);
+    assert!(offset_of!(Request, revision) == 4);
+    assert!(offset_of!(Request, flags) == 8);
+    assert!(offset_of!(Request, reserved) == 12);
+    assert!(offset_of!(Request, library) == 16);
+    assert!(offset_of!(Request, wants) == 32);
+    assert!(offset_of!(Request, header) == 48);
+    assert!(offset_of!(Request, layout) == 56);
+
+    assert!(offset_of!(Answer, size) == 0);
+    assert!(offset_of!(Answer, status) == 4);
+    assert!(offset_of!(Answer, header) == 8);
+    assert!(offset_of!(Answer, layout) == 16);
+    assert!(offset_of!(Answer, root) == 24);
+    assert!(offset_of!(Answer, text) == 32);
+    assert!(offset_of!(Answer, text_capacity) == 40);
+    assert!(offset_of!(Answer, text_length) == 48);
+};

@@ -29,6 +29,17 @@ fn each_end_is_told_to_the_waiting_thread() {
 }
 
 #[test]
+fn a_reply_that_nobody_can_give_is_cancelled_once() {
+    let (dispatcher, _, library, handle) = house();
+    let (thread, ticket) = waiting_for_reply(dispatcher, handle, 1);
+    dispatcher.cancel_reply(ticket);
+    dispatcher.cancel_reply(ticket);
+    assert_eq!(thread.join().unwrap(), Outcome::Cancelled);
+    assert_eq!(library.calls(), [common::Call::CancelWaiting(1)]);
+    assert_eq!(dispatcher.libraries()[0].cancelled, 1);
+}
+
+#[test]
 fn an_old_ticket_does_not_name_the_next_delivery() {
     let (dispatcher, _, _, handle) = house();
     let (first, old) = waiting_for_reply(dispatcher, handle, 1);

@@ -1,6 +1,8 @@
 //! What may cross threads, and what may not.
 #![cfg(not(loom))]
 
+use dss_abi::{Offer, Refused, Rendezvous, RevisionStatus, Text};
+use dss_abi_v1 as v1;
 use dss_impl::adapter::Adapter;
 use dss_impl::delivery::{Announced, DeliverError, Failure, Outcome, Parcel};
 use dss_impl::dispatcher::{
@@ -43,6 +45,31 @@ const _: () = {
     copy::<DeliverError>();
     copy::<RegisterError>();
     copy::<UnregisterError>();
+};
+
+// What library authors depend on.
+const _: () = {
+    let () = <v1::LuaState as NotSend<_>>::YES;
+    let () = <v1::contract::RawLua as NotSend<_>>::YES;
+    copy::<Text>();
+    copy::<Offer>();
+    copy::<RevisionStatus>();
+    copy::<Refused>();
+    send_and_sync::<Rendezvous>();
+    copy::<v1::Dss>();
+    copy::<v1::Library>();
+    copy::<v1::Announced>();
+    copy::<v1::DeliverError>();
+    copy::<v1::RegisterError>();
+    copy::<v1::UnregisterError>();
+    copy::<v1::contract::Code>();
+    send_and_sync::<v1::LibraryId>();
+    send_and_sync::<v1::AttachError>();
+    send_and_sync::<v1::Failure>();
+    send_and_sync::<v1::Answer<String>>();
+    send_and_sync::<v1::Refused<String>>();
+    send_and_sync::<v1::contract::ServiceObject>();
+    send_and_sync::<dss_abi_c1v0::dss_api_1v0_t>();
 };
 
 #[test]

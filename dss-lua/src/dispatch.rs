@@ -9,7 +9,7 @@ use mlua::ffi;
 
 use crate::errors;
 use crate::guard;
-use crate::poll::{Call, NO_ROOM, has_room};
+use crate::poll::{Call, Decode, NO_ROOM, has_room};
 use crate::raw::Stack;
 use crate::reply;
 
@@ -85,7 +85,11 @@ pub(crate) fn run(
     loop {
         stack.push_value(Stack::upvalue(2));
         stack.push_pointer(&raw mut batch);
-        let done = stack.protected_call(1, 0, 1);
+        let status = stack.protected_status(1, 0, 1);
+        let done = status == ffi::LUA_OK;
+        if status == ffi::LUA_ERRMEM {
+            errors::tell_unheard(stack, Stack::upvalue(3));
+        }
         let interrupted = !done && (batch.call.taken.is_none() || errors::is_interruption(stack));
         if !done && batch.call.taken.is_some() {
             // The handler has been told of the error.
@@ -110,19 +114,18 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let batch = unsafe { &mut *batch };
     let dispatcher = batch.state.dispatcher;
     while batch.goes_on() {
-        let Some(taken) = dispatcher.take_next(batch.dispatching) else { break };
-        batch.call.begin(taken);
         stack.set_top(0);
-        let (count, decoded) = batch.call.decode(stack, &taken);
-        if count > 0 && (taken.ticket.is_none() || decoded.reply) {
+        let taken = dispatcher.take_next(batch.dispatching);
+        let Some(Decode { count, reply, .. }) = batch.call.decode(stack, taken) else { break };
+        if count > 0 {
             let mut arguments = count - 1;
-            if let Some(ticket) = taken.ticket {
-                if !has_room(stack) {
+            if let Some(ticket) = reply {
+                let top = stack.top();
+                if !has_room(stack, top) {
                     return stack.raise(NO_ROOM);
                 }
-                let function = stack.top() - arguments;
                 reply::push(stack, dispatcher, ticket);
-                stack.insert(function + 1);
+                stack.insert(top - arguments + 1);
                 arguments += 1;
             }
             stack.call(arguments, 0);

@@ -25,8 +25,12 @@ pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int
     stack.push_own(&HANDLER);
     if stack.type_at(-1) == ffi::LUA_TFUNCTION {
         stack.push_value(1);
-        stack.call(1, 0);
-        return 1;
+        // Protected, for Lua would hand the handler's own error to the handler again, until its stack is full.
+        if stack.protected_call(1, 0, 0) {
+            return 1;
+        }
+        stack.push_text_of(-1);
+        print(stack, b"darksidesync: the error handler failed: ");
     }
     stack.set_top(1);
     stack.push_text_of(1);
@@ -34,6 +38,19 @@ pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int
     print(stack, b"darksidesync: ");
     stack.set_top(1);
     1
+}
+
+/// Tells of the error on top, which Lua gave to no handler: it has none run where it is out of memory. `handler` is the
+/// index of [`handle`].
+#[cold]
+pub(crate) fn tell_unheard(stack: Stack, handler: c_int) {
+    stack.push_value(handler);
+    stack.push_value(-2);
+    if !stack.protected_call(1, 0, 0) {
+        // There is no memory for the handler either.
+        print(stack, b"darksidesync: ");
+        stack.pop(1);
+    }
 }
 
 /// Whether the value on top is what the interpreters of all Luas raise on Ctrl-C, from a debug hook and so in the middle of

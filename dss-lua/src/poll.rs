@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use dss_impl::adapter::FAILED;
 use dss_impl::delivery::Failure;
-use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken};
+use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken, Ticket};
 use mlua::ffi;
 
 use crate::guard;
@@ -21,25 +21,32 @@ pub(crate) struct Call {
     failure: Failure,
 }
 
+/// What a decode left.
+pub(crate) struct Decode {
+    /// How many values lie on top, the function to call first of them; 0 where there is nothing to call.
+    pub(crate) count: c_int,
+    /// The place of the thread that waits for Lua's reply.
+    pub(crate) reply: Option<Ticket>,
+    /// Items that remain queued.
+    pub(crate) remaining: usize,
+}
+
 impl Call {
     #[inline]
     pub(crate) fn new(dispatcher: &'static Dispatcher) -> Self {
         Call { dispatcher, taken: None, ended: false, failure: Failure::default() }
     }
 
-    #[inline]
-    pub(crate) fn begin(&mut self, taken: Taken) {
-        self.taken = Some(taken);
+    /// Takes `taken` in hand, and decodes it on an empty stack; none where there was nothing to take. Leaves the results
+    /// on top; says how many, and what stands after it. *Raises* what decode raises, for [`Self::fail`] to account for.
+    #[inline(always)]
+    pub(crate) fn decode(&mut self, stack: Stack, taken: Option<Taken>) -> Option<Decode> {
+        self.taken = taken;
+        let taken = self.taken.as_ref()?;
         self.ended = false;
-    }
-
-    /// Decodes on an empty stack. Leaves the results on top; returns how many, and what stands after it. *Raises* what
-    /// decode raises, for [`Self::close`] to account for.
-    #[inline]
-    pub(crate) fn decode(&mut self, stack: Stack, taken: &Taken) -> (c_int, Decoded) {
-        let Taken { handle, parcel, adapter, .. } = *taken;
         // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
-        let count = unsafe { adapter.decode(stack.pointer(), handle, &parcel, &mut self.failure) };
+        let count =
+            unsafe { taken.adapter.decode(stack.pointer(), taken.handle, &taken.parcel, &mut self.failure) };
         if count == FAILED {
             stack.set_top(0);
             stack.push_bytes(self.failure.as_bytes());
@@ -48,8 +55,10 @@ impl Call {
         let count = count.clamp(0, stack.top());
         self.ended = true;
         let end = if count > 0 { DecodeEnd::Values } else { DecodeEnd::Over };
-        let decoded = self.dispatcher.decoded(taken, end);
-        (count, decoded)
+        let Decoded { reply, remaining } = self.dispatcher.decoded(taken, end);
+        // What was to be replied to, and was cancelled meanwhile, has no call either.
+        let count = if taken.ticket.is_none() || reply { count } else { 0 };
+        Some(Decode { count, reply: taken.ticket.filter(|_| reply), remaining })
     }
 
     /// After the protected call left by an error: where decode had not ended, the delivery failed; where Lua's reply is
@@ -70,10 +79,10 @@ impl Call {
 /// What is raised where a decode left so much on the stack that no more fits.
 pub(crate) const NO_ROOM: &[u8] = b"a delivery left more values than Lua's stack has room for";
 
-/// Whether some more values fit on the stack. Lua leaves room for 20 in each call, and most decodes use few of them.
+/// Whether some more values fit on the stack above `top`. Lua leaves room for 20 in each call, and most decodes use few of them.
 #[inline]
-pub(crate) fn has_room(stack: Stack) -> bool {
-    stack.top() <= 12 || stack.reserve(8)
+pub(crate) fn has_room(stack: Stack, top: c_int) -> bool {
+    top <= 12 || stack.reserve(8)
 }
 
 /// `poll()` → -1; or count; or count, function, table.
@@ -105,25 +114,25 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let call = unsafe { &mut *call };
     stack.set_top(0);
     // SAFETY: Lua called `poll`, on its thread, and the state is served.
-    let Some(taken) = (unsafe { call.dispatcher.take_one() }) else {
+    let taken = unsafe { call.dispatcher.take_one() };
+    let Some(Decode { count, reply, remaining }) = call.decode(stack, taken) else {
         stack.push_minus_one();
         return 1;
     };
-    call.begin(taken);
-    let (count, decoded) = call.decode(stack, &taken);
-    if count == 0 || (taken.ticket.is_some() && !decoded.reply) {
-        stack.push_integer(decoded.remaining);
+    if count == 0 {
+        stack.push_integer(remaining);
         return 1;
     }
-    let function = stack.top() - count + 1;
-    let replies = c_int::from(decoded.reply);
-    if !has_room(stack) {
+    let top = stack.top();
+    let function = top - count + 1;
+    let replies = c_int::from(reply.is_some());
+    if !has_room(stack, top) {
         // `fail` then ends the reply that is awaited.
         return stack.raise(NO_ROOM);
     }
     stack.new_table(count - 1 + replies);
-    let table = stack.top();
-    if let Some(ticket) = taken.ticket {
+    let table = top + 1;
+    if let Some(ticket) = reply {
         reply::push(stack, call.dispatcher, ticket);
         stack.raw_set_at(table, 1);
     }
@@ -131,7 +140,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
         stack.push_value(function + at);
         stack.raw_set_at(table, at + replies);
     }
-    stack.push_integer(decoded.remaining);
+    stack.push_integer(remaining);
     stack.push_value(function);
     stack.push_value(table);
     3

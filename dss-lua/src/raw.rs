@@ -215,8 +215,14 @@ impl Stack {
     /// Calls protected; returns whether it ended without an error, which lies on the stack otherwise.
     #[inline]
     pub(crate) fn protected_call(self, arguments: c_int, results: c_int, handler: c_int) -> bool {
+        self.protected_status(arguments, results, handler) == ffi::LUA_OK
+    }
+
+    /// As [`Self::protected_call`]; returns Lua's status.
+    #[inline]
+    pub(crate) fn protected_status(self, arguments: c_int, results: c_int, handler: c_int) -> c_int {
         // SAFETY: see `new`.
-        unsafe { ffi::lua_pcall(self.0, arguments, results, handler) == ffi::LUA_OK }
+        unsafe { ffi::lua_pcall(self.0, arguments, results, handler) }
     }
 
     /// Calls. *Raises* what the function raises.

@@ -19,11 +19,27 @@ struct Reply {
     ticket: Ticket,
 }
 
-/// One call of a library's return function.
+/// One call of a library's return function. Lies in a frame below the protected call that works on it.
 struct Call {
-    replying: Replying,
+    reply: Reply,
+    /// From the beginning of the reply on.
+    replying: Option<Replying>,
     garbage: bool,
     failure: Failure,
+}
+
+impl Call {
+    fn new(reply: Reply, garbage: bool) -> Self {
+        Call { reply, replying: None, garbage, failure: Failure::default() }
+    }
+
+    /// After the protected call: says how the reply ended, where it began. Where it did not, it had ended before, or there was
+    /// no room for the call, and a reply that is not garbage can be called again.
+    fn end(&self, end: ReplyEnd) {
+        if let Some(replying) = &self.replying {
+            self.reply.dispatcher.replied(replying, end);
+        }
+    }
 }
 
 /// Makes the metatable. Raises.
@@ -55,31 +71,26 @@ pub(crate) fn push(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket
     stack.set_metatable(-2);
 }
 
-/// Begins a reply to the userdata at index 1; none where it has ended.
-fn begin(stack: Stack) -> Option<(&'static Dispatcher, Replying)> {
+/// The reply in the userdata at index 1.
+fn at_first(stack: Stack) -> Reply {
     let reply: *const Reply = stack.pointer_at(1);
     // SAFETY: the metatable is not to be had from Lua, so its functions see what `push` made.
-    let Reply { dispatcher, ticket } = unsafe { *reply };
-    dispatcher.begin_reply(ticket).map(|replying| (dispatcher, replying))
+    unsafe { *reply }
 }
 
 /// `reply(...)`.
 unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
-    if !stack.reserve(3) {
-        return 0;
-    }
-    let Some((dispatcher, replying)) = begin(stack) else { return 0 };
-    let mut call = Call { replying, garbage: false, failure: Failure::default() };
+    let mut call = Call::new(at_first(stack), false);
     let arguments = stack.top() - 1;
-    // [reply, arguments...] → [protected, call, arguments...]
+    // [reply, arguments...] → [reply, protected, call, arguments...]
     stack.push_value(Stack::upvalue(1));
     stack.push_pointer(&raw mut call);
     stack.insert(2);
     stack.insert(2);
     let ended = stack.protected_call(arguments + 1, ffi::LUA_MULTRET, 0);
-    dispatcher.replied(&call.replying, if ended { ReplyEnd::Replied } else { ReplyEnd::Failed });
+    call.end(if ended { ReplyEnd::Replied } else { ReplyEnd::Failed });
     if !ended {
         return stack.raise_top();
     }
@@ -90,14 +101,13 @@ unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
 unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
-    let Some((dispatcher, replying)) = begin(stack) else { return 0 };
-    end_uncalled(stack, Stack::upvalue(1), dispatcher, replying);
+    end_uncalled(stack, Stack::upvalue(1), at_first(stack));
     0
 }
 
 /// Ends what nobody replied to; `function` is the index of [`protected`].
-fn end_uncalled(stack: Stack, function: c_int, dispatcher: &'static Dispatcher, replying: Replying) {
-    let mut call = Call { replying, garbage: true, failure: Failure::default() };
+fn end_uncalled(stack: Stack, function: c_int, reply: Reply) {
+    let mut call = Call::new(reply, true);
     stack.push_value(function);
     stack.push_pointer(&raw mut call);
     let ended = stack.protected_call(1, 0, 0);
@@ -105,15 +115,17 @@ fn end_uncalled(stack: Stack, function: c_int, dispatcher: &'static Dispatcher, 
         // The library's error has nobody above it who asked for anything.
         stack.pop(1);
     }
-    dispatcher.replied(&call.replying, if ended { ReplyEnd::Collected } else { ReplyEnd::Failed });
+    call.end(if ended { ReplyEnd::Collected } else { ReplyEnd::Failed });
+    if call.replying.is_none() {
+        // Lua had no room for the call, and there will be no other.
+        reply.dispatcher.cancel_reply(reply.ticket);
+    }
 }
 
 /// Ends the reply to a delivery whose callback raised an error, if it was not replied to: its thread is not made to wait
 /// for the collector.
 pub(crate) fn abandon(stack: Stack, function: c_int, dispatcher: &'static Dispatcher, ticket: Ticket) {
-    if let Some(replying) = dispatcher.begin_reply(ticket) {
-        end_uncalled(stack, function, dispatcher, replying);
-    }
+    end_uncalled(stack, function, Reply { dispatcher, ticket });
 }
 
 /// Calls the library's return function, with just Lua's arguments on the stack.
@@ -124,9 +136,11 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     // SAFETY: `called` and `end_uncalled` give the address of a frame that stands below this one.
     let call = unsafe { &mut *call };
     stack.remove(1);
-    let Replying { handle, parcel, adapter, .. } = call.replying;
+    // Here, where every way out comes by `Call::end`.
+    call.replying = call.reply.dispatcher.begin_reply(call.reply.ticket);
+    let Some(Replying { handle, parcel, adapter, .. }) = &call.replying else { return 0 };
     // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
-    let count = unsafe { adapter.reply(stack.pointer(), handle, &parcel, call.garbage, &mut call.failure) };
+    let count = unsafe { adapter.reply(stack.pointer(), *handle, parcel, call.garbage, &mut call.failure) };
     if count == FAILED {
         stack.set_top(0);
         stack.push_bytes(call.failure.as_bytes());

@@ -42,6 +42,7 @@ pub const DSS_ERR_WOULD_DEADLOCK: c_int = -109;
 
 /// Lua's own state, opaque here.
 #[repr(C)]
+#[derive(Debug)]
 pub struct lua_State {
     _private: [u8; 0],
 }
@@ -98,6 +99,7 @@ pub type DSS_unregister_1v0_t = Option<unsafe extern "C" fn(utilid: *mut c_void)
 
 /// The interface. Owned by DSS, alive as long as the process.
 #[repr(C)]
+#[derive(Debug)]
 pub struct dss_api_1v0_t {
     /// The text of [`DSS_API_1V0_KEY`].
     pub version: *const c_char,

@@ -89,7 +89,7 @@ impl Dss {
         // SAFETY: both records state their sizes and live through the call.
         let status = unsafe { (rendezvous.request)(&request, buffer.answer()) };
         if status != GRANTED {
-            return Err(AttachError::new(buffer.sentence()));
+            return Err(refused(rendezvous, library, buffer.sentence()));
         }
         let answer = buffer.get();
         // SAFETY: a granted answer names the three, alive as long as the process; what the last two are is checked
@@ -147,6 +147,22 @@ impl Dss {
         let handle = self.service.handle(lua, id.address()).into_result()?;
         Ok(Library { service: self.service, handle })
     }
+}
+
+/// The error of a refusal; DSS says why, unless it found no place for that.
+fn refused(rendezvous: &Rendezvous, library: &LibraryId, sentence: String) -> AttachError {
+    if !sentence.is_empty() {
+        return AttachError::new(sentence);
+    }
+    // SAFETY: a text of the rendezvous lives as long as the process.
+    let version = unsafe { rendezvous.dss_version.read() };
+    AttachError::new(format!(
+        "{} wants v{} {}, and this DSS {} refuses that without a reason: upgrade DSS",
+        library.name(),
+        REVISION,
+        WANTS,
+        version
+    ))
 }
 
 unsafe extern "C" fn call_closing(context: *mut c_void, _handle: usize) {

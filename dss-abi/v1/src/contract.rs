@@ -13,10 +13,10 @@ pub const FAILED: i32 = i32::MIN;
 /// Turns a delivery into Lua values.
 ///
 /// With `lua`: [lua-thread], on an empty stack; returns 0 or less where the delivery is over, n where the top n values
-/// are results, the first of them the Lua function to call, or [`FAILED`]. With `lua` NULL: [any-thread], the delivery
-/// was cancelled in the queue.
+/// are results, the first of them the Lua function to call, or [`FAILED`]. It raises no Lua error through a frame of Rust's.
+/// With `lua` NULL: [any-thread], the delivery was cancelled in the queue.
 #[repr(transparent)]
-#[derive(StableAbi, Clone, Copy)]
+#[derive(StableAbi, Clone, Copy, Debug)]
 pub struct DecodeFn(
     /// The function.
     pub unsafe extern "C" fn(lua: *mut c_void, data: *mut c_void, handle: usize, report: Report) -> i32,
@@ -25,10 +25,10 @@ pub struct DecodeFn(
 /// Takes Lua's answer to a delivery that a thread waits for.
 ///
 /// With `lua`: [lua-thread], the arguments are on the stack, and what it returns is the number of results for Lua, or
-/// [`FAILED`]; `collected` says that nobody answered and nobody can any more. With `lua` NULL: [any-thread], the
-/// delivery was cancelled.
+/// [`FAILED`]; `collected` says that nobody answered and nobody can any more. It raises no Lua error through a frame of
+/// Rust's. With `lua` NULL: [any-thread], the delivery was cancelled.
 #[repr(transparent)]
-#[derive(StableAbi, Clone, Copy)]
+#[derive(StableAbi, Clone, Copy, Debug)]
 pub struct ReplyFn(
     /// The function.
     pub  unsafe extern "C" fn(
@@ -41,9 +41,9 @@ pub struct ReplyFn(
 );
 
 /// Says that DSS is done with `data`. [any-thread] Called once for each delivery that was taken and that no thread waits
-/// for, as the last call for it.
+/// for, as the last call for it. And lets go of a registration's context; see [`RawRegistration::release`].
 #[repr(transparent)]
-#[derive(StableAbi, Clone, Copy)]
+#[derive(StableAbi, Clone, Copy, Debug)]
 pub struct FinishFn(
     /// The function.
     pub unsafe extern "C" fn(data: *mut c_void),
@@ -51,7 +51,7 @@ pub struct FinishFn(
 
 /// Tells a library that its state closes. [lua-thread]
 #[repr(transparent)]
-#[derive(StableAbi, Clone, Copy)]
+#[derive(StableAbi, Clone, Copy, Debug)]
 pub struct ClosingFn(
     /// The function.
     pub unsafe extern "C" fn(context: *mut c_void, handle: usize),
@@ -59,7 +59,7 @@ pub struct ClosingFn(
 
 /// A `lua_State` that runs on this thread.
 #[repr(transparent)]
-#[derive(StableAbi, Clone, Copy)]
+#[derive(StableAbi, Clone, Copy, Debug)]
 pub struct RawLua(*mut c_void);
 
 impl RawLua {
@@ -82,17 +82,18 @@ impl RawLua {
 
 /// Where a function writes why it failed. Valid for the length of the call it was given to.
 #[repr(C)]
-#[derive(StableAbi, Clone, Copy)]
+#[derive(StableAbi, Clone, Copy, Debug)]
 pub struct Report {
     /// DSS's own; handed back to `write`.
     pub context: *mut c_void,
-    /// Takes `length` bytes of UTF-8, and copies them. Never raises, never unwinds.
+    /// Takes `length` bytes of UTF-8, and copies the first 1,000 of them, cut between two characters; called again, it
+    /// replaces what was taken. `bytes` may be NULL where `length` is 0. Never raises, never unwinds.
     pub write: unsafe extern "C" fn(context: *mut c_void, bytes: *const u8, length: usize),
 }
 
 /// One delivery. Where it is refused, nothing of it was touched.
 #[repr(C)]
-#[derive(StableAbi, Clone, Copy)]
+#[derive(StableAbi, Clone, Copy, Debug)]
 pub struct RawDelivery {
     /// Decodes it.
     pub decode: DecodeFn,
@@ -106,7 +107,7 @@ pub struct RawDelivery {
 
 /// What a library registers with.
 #[repr(C)]
-#[derive(StableAbi, Clone, Copy)]
+#[derive(StableAbi, Clone, Copy, Debug)]
 pub struct RawRegistration<'a> {
     /// An address that is the library's own, the same in all states.
     pub libid: usize,
@@ -114,7 +115,8 @@ pub struct RawRegistration<'a> {
     pub name: RStr<'a>,
     /// Called when the state closes. DSS unregisters the library after it, where it did not do so in there.
     pub closing: ROption<ClosingFn>,
-    /// Called once, as the last call with `context`; also where the registration is refused.
+    /// Called once, as the last call with `context`; also where the registration is refused, or was there already.
+    /// [any-thread]
     pub release: ROption<FinishFn>,
     /// The library's own, handed to the two functions above.
     pub context: *mut c_void,
@@ -174,7 +176,7 @@ pub const ENDED_CANCELLED: u32 = 4;
 /// [`Accepted::ended`]: decode or reply failed.
 pub const ENDED_FAILED: u32 = 5;
 
-/// 1.0's four operations.
+/// What DSS does for libraries: 1.0's four operations, its deliver in two.
 #[sabi_trait]
 pub trait Service: Send + Sync + 'static {
     /// Registers a library in the state of `lua`. [lua-thread]
@@ -186,7 +188,8 @@ pub trait Service: Send + Sync + 'static {
     /// Hands over one item. [any-thread]
     fn deliver(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code>;
 
-    /// Hands over one item and waits for its end. [any-thread] `[blocks]`
+    /// Hands over one item and waits for its end; refused on the thread that last entered DSS through Lua in that state.
+    /// [any-thread] `[blocks]`
     fn deliver_and_wait(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code>;
 
     /// Unregisters a library: cancels all it has, and returns when none of its code runs any more for that state.

@@ -31,11 +31,18 @@ pub trait Delivery: Send + 'static {
     /// Pushes a Lua function and its arguments; returns how many values that are, or 0 where there is nothing to call.
     /// [lua-thread]
     ///
-    /// The stack is empty, with room for 20 values. Keep what has a destructor in `self`, not in this function's own
-    /// frame, where it calls Lua functions that may raise for want of memory.
+    /// The stack is empty, with room for 20 values.
+    ///
+    /// Nothing in here may raise a Lua error, whatever its frame holds: between it and Lua lies a `catch_unwind`. Where
+    /// Lua's errors are jumps (Lua 5.1 to 5.5, built as C), to jump across that is undefined behaviour; where they are
+    /// exceptions (LuaJIT, or a Lua built as C++), it ends the process. What pushes nil, a boolean, a number, or what lies
+    /// in the registry (`lua_rawgeti`) raises nothing. What makes a string, a table, a userdata or a function raises where
+    /// memory is short, and what may run a metamethod can raise anything: do that in a C function called by `lua_pcall`.
+    /// Put that function into the registry when the library registers, for to push one takes memory too in some Luas. If it
+    /// is in Rust it is `extern "C-unwind"`, and where it raises, no frame on the way has anything to drop.
     ///
     /// # Errors
-    /// Become a Lua error of the poll or dispatch.
+    /// Become a Lua error of the poll or dispatch, cut after 1,000 bytes.
     fn decode(&mut self, lua: LuaState) -> Result<usize, Failure>;
 
     /// Called in place of decode where the delivery is cancelled. On the thread that cancels
@@ -74,6 +81,13 @@ impl<D> fmt::Display for Refused<D> {
 
 impl<D> std::error::Error for Refused<D> {}
 
+impl<D> Refused<D> {
+    /// The same refusal of what `change` makes of the item; for who wraps deliveries, to give back what was wrapped.
+    pub fn map<E>(self, change: impl FnOnce(D) -> E) -> Refused<E> {
+        Refused { reason: self.reason, delivery: change(self.delivery) }
+    }
+}
+
 /// Boxes a delivery; the box belongs to `data` from here on.
 pub(crate) fn into_raw<D: Delivery>(delivery: D) -> RawDelivery {
     RawDelivery {
@@ -101,14 +115,15 @@ unsafe extern "C" fn decode<D: Delivery>(
 ) -> i32 {
     // SAFETY: `data` is the box of a `D`, and DSS makes one call for it at a time.
     let delivery = unsafe { &mut *data.cast::<D>() };
-    guard(report, || {
+    let result = guard(|| {
         if lua.is_null() {
             delivery.cancelled();
             Ok(0)
         } else {
             delivery.decode(LuaState::new(lua))
         }
-    })
+    });
+    tell(report, &result)
 }
 
 unsafe extern "C" fn finish<D: Delivery>(data: *mut c_void) {
@@ -124,18 +139,23 @@ pub(crate) fn drop_quietly<T>(value: T) {
     }
 }
 
-/// Runs the author's code, and turns its panic or error into a report.
-pub(crate) fn guard(report: Report, run: impl FnOnce() -> Result<usize, Failure>) -> i32 {
-    let failure = match catch_unwind(AssertUnwindSafe(run)) {
+/// Runs the author's code; a panic in it becomes a failure.
+pub(crate) fn guard(run: impl FnOnce() -> Result<usize, Failure>) -> Result<usize, Failure> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(panic)))
+}
+
+/// What a decode or reply function returns to DSS; a failure is reported first.
+pub(crate) fn tell(report: Report, result: &Result<usize, Failure>) -> i32 {
+    match result {
         // No stack holds as many as do not fit.
-        Ok(Ok(count)) => return i32::try_from(count).unwrap_or(i32::MAX),
-        Ok(Err(failure)) => failure,
-        Err(panic) => panicked(panic),
-    };
-    let text = failure.as_str();
-    // SAFETY: the report is valid for the length of the call that this is in.
-    unsafe { (report.write)(report.context, text.as_ptr(), text.len()) };
-    FAILED
+        Ok(count) => i32::try_from(*count).unwrap_or(i32::MAX),
+        Err(failure) => {
+            let text = failure.as_str();
+            // SAFETY: the report is valid for the length of the call that this is in.
+            unsafe { (report.write)(report.context, text.as_ptr(), text.len()) };
+            FAILED
+        }
+    }
 }
 
 /// The sentence of a panic.

@@ -74,7 +74,7 @@ impl fmt::Display for DeliverError {
 impl std::error::Error for DeliverError {}
 
 /// Why a library was not registered.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError {
     /// It is registered in that state already; this is what it is registered as.

@@ -4,8 +4,8 @@
 //! state, and from then on *delivers* from any thread. DSS calls each delivery back on the Lua thread, to *decode* it:
 //! to push a Lua function and its arguments. Where a thread waits for an answer, it gets what Lua *replied*.
 //!
-//! With the feature `mlua` (see [`mlua`](mod@crate::mlua)) all of that works on `mlua`'s values. Without it, decode and
-//! reply work on the raw `lua_State` with whatever binding of Lua's C API the library uses:
+//! With the feature `mlua-0_12`, which brings the module `mlua_0_12`, all of that works on the values of `mlua` 0.12.
+//! Without it, decode and reply work on the raw `lua_State` with whatever binding of Lua's C API the library uses:
 //!
 //! ```no_run
 //! use dss_abi_v1::{Dss, LibraryId, LuaState};
@@ -51,10 +51,14 @@
 //! Each function says where it may be called: `[lua-thread]`, the thread that runs the Lua state at that moment, inside
 //! a call that Lua made; or `[any-thread]`; and `[blocks]` where it may sleep.
 //!
+//! No Lua says on which thread it runs. So where DSS itself must know, as before it lets a thread wait for Lua, it takes
+//! the thread that last entered DSS through Lua in that state: by requiring it, `poll`, `dispatch`, `wait`, `run`, a reply
+//! that Lua called, or registering or finding a library.
+//!
 //! # Panics and Lua errors
-//! A panic in your code is caught, and becomes that delivery's error. A Lua error must not be raised through a Rust
-//! frame: return `Err` to raise one, and wrap calls of the C API that can raise (those that run metamethods, say) in
-//! `lua_pcall`. The `mlua` feature does all of that.
+//! A panic in your code is caught, and becomes that delivery's error. A Lua error must not be raised through decode or
+//! reply: return `Err` to have one raised. [`Delivery::decode`] says what can raise, and what to do with that. The feature
+//! `mlua-0_12` does all of it.
 //!
 //! # Publishing
 //! A library must be built to unwind, which is the default; with `panic = "abort"` this crate does not compile.
@@ -75,8 +79,8 @@ mod delivery;
 mod error;
 pub mod layout;
 mod library;
-#[cfg(feature = "mlua")]
-pub mod mlua;
+#[cfg(feature = "mlua-0_12")]
+pub mod mlua_0_12;
 mod request;
 
 #[doc(hidden)]

@@ -80,7 +80,10 @@ impl Library {
     /// Hands over one item and waits until it has ended. [any-thread] `[blocks]`
     ///
     /// # Errors
-    /// [`Refused`] gives the item back, with the reason; on the Lua thread always, for it would wait for itself.
+    /// [`Refused`] gives the item back, with the reason. That is
+    /// [`DeliverError::WouldDeadlock`](crate::DeliverError::WouldDeadlock) on the Lua thread, which would wait for itself:
+    /// the thread that last entered DSS through Lua in that state, by `poll`, `dispatch` or `wait` for example, even if Lua
+    /// runs nowhere at the moment.
     pub fn deliver_and_wait<R: Request>(&self, request: R) -> Result<Answer<R::Answer>, Refused<R>> {
         request::wait(request, |raw| self.wait_raw(raw))
     }
@@ -90,8 +93,9 @@ impl Library {
     }
 
     /// Unregisters the library from that state: all that it has queued or waiting is cancelled, on this thread, and when
-    /// this returns none of its code runs any more for that state, except calls that this thread stands in.
-    /// [any-thread] `[blocks]` while another thread is in its code
+    /// this returns none of its code runs any more for that state, except calls that this thread stands in, and its
+    /// closing function, which may be waiting for this very thread. [any-thread] `[blocks]` while another thread is in its
+    /// code
     ///
     /// # Errors
     /// It is not registered any more, or another thread is at it.

@@ -6,9 +6,9 @@ use abi_stable::std_types::{RNone, RSome};
 
 use crate::contract::{
     Code, DecodeFn, RawDelivery, ReplyFn, Report, ENDED_CANCELLED, ENDED_COLLECTED, ENDED_DECODED,
-    ENDED_REPLIED,
+    ENDED_FAILED, ENDED_REPLIED,
 };
-use crate::delivery::{guard, LuaState, Refused};
+use crate::delivery::{guard, tell, LuaState, Refused};
 use crate::error::Failure;
 
 /// One item whose deliverer waits for Lua's answer.
@@ -19,12 +19,17 @@ pub trait Request: Send {
     /// Pushes a Lua function and its arguments; Lua gets a reply function before these. Returns how many values were
     /// pushed, or 0 where the request is over without an answer. [lua-thread]
     ///
+    /// The stack is empty, with room for 20 values, and nothing in here may raise a Lua error: see
+    /// [`Delivery::decode`](crate::Delivery::decode).
+    ///
     /// # Errors
     /// Become a Lua error of the poll or dispatch, and [`Answer::Failed`] for the waiting thread.
     fn decode(&mut self, lua: LuaState) -> Result<usize, Failure>;
 
     /// Takes the arguments that Lua called the reply function with, all that is on the stack; returns the answer, and how
     /// many values it pushed for Lua. [lua-thread]
+    ///
+    /// Nothing in here may raise a Lua error, as in decode.
     ///
     /// # Errors
     /// Become a Lua error of that call, and [`Answer::Failed`] for the waiting thread.
@@ -43,7 +48,7 @@ pub enum Answer<A> {
     Collected,
     /// The library was unregistered, or the state closed.
     Cancelled,
-    /// Decode or reply failed; a Lua error that was raised through them has no text here.
+    /// Decode or reply failed, or panicked; the sentence of that.
     Failed(String),
 }
 
@@ -77,7 +82,13 @@ pub(crate) fn wait<R: Request>(
         (ENDED_COLLECTED, ..) => Answer::Collected,
         (ENDED_CANCELLED, ..) => Answer::Cancelled,
         (_, _, Some(failure)) => Answer::Failed(failure.as_str().to_owned()),
-        _ => Answer::Failed("Lua raised an error while the request was decoded or answered".to_owned()),
+        (ENDED_FAILED, ..) => {
+            Answer::Failed("a Lua error was raised through the library's decode or reply".to_owned())
+        }
+        (other, ..) => Answer::Failed(format!(
+            "the request ended in way {}, which this library is too old to know",
+            other
+        )),
     })
 }
 
@@ -93,7 +104,9 @@ unsafe extern "C" fn decode<R: Request>(
     // SAFETY: `data` is the frame of a thread that waits until DSS is done with it.
     let frame = unsafe { &mut *data.cast::<Frame<R>>() };
     let Frame { request, failure, .. } = frame;
-    guard(report, || request.decode(LuaState::new(lua)).map_err(|error| failure.insert(error).clone()))
+    let result = guard(|| request.decode(LuaState::new(lua)));
+    *failure = result.as_ref().err().cloned();
+    tell(report, &result)
 }
 
 unsafe extern "C" fn reply<R: Request>(
@@ -109,11 +122,11 @@ unsafe extern "C" fn reply<R: Request>(
     // SAFETY: as in `decode`.
     let frame = unsafe { &mut *data.cast::<Frame<R>>() };
     let Frame { request, answer, failure } = frame;
-    guard(report, || match request.reply(LuaState::new(lua)) {
-        Ok((value, results)) => {
-            *answer = Some(value);
-            Ok(results)
-        }
-        Err(error) => Err(failure.insert(error).clone()),
-    })
+    let result = guard(|| {
+        let (value, results) = request.reply(LuaState::new(lua))?;
+        *answer = Some(value);
+        Ok(results)
+    });
+    *failure = result.as_ref().err().cloned();
+    tell(report, &result)
 }

@@ -1,6 +1,7 @@
 //! The adapter of 1.0's C interface. 1.0's numbers exist here alone.
 
 use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
 
 use dss_abi::RevisionStatus;
 use dss_abi_c1v0 as c;
@@ -25,6 +26,16 @@ pub static API: c::dss_api_1v0_t = c::dss_api_1v0_t {
     getutilid: Some(getutilid),
     deliver: Some(deliver),
     unreg: Some(unreg),
+};
+
+// Where 1.0 has each field. Here and not beside the type: its crate builds with compilers that cannot tell.
+const _: () = {
+    const POINTER: usize = size_of::<*const c_void>();
+    assert!(offset_of!(c::dss_api_1v0_t, version) == 0);
+    assert!(offset_of!(c::dss_api_1v0_t, reg) == POINTER);
+    assert!(offset_of!(c::dss_api_1v0_t, getutilid) == 2 * POINTER);
+    assert!(offset_of!(c::dss_api_1v0_t, deliver) == 3 * POINTER);
+    assert!(offset_of!(c::dss_api_1v0_t, unreg) == 4 * POINTER);
 };
 
 // The library's functions, as they must be called: a Lua error may come out of them, and LuaJIT's are exceptions.

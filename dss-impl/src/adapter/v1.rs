@@ -1,6 +1,10 @@
 //! The adapter of revision v1.
 
 use std::ffi::{c_int, c_void};
+use std::io::Write;
+use std::mem::offset_of;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use abi_stable::StableAbi;
@@ -32,6 +36,30 @@ pub static REVISION: Revision = Revision {
     version: dss_abi_v1::VERSION,
     status: RevisionStatus::Supported,
     grant: Some(grant),
+};
+
+// Where 1.0.0 has each field. Here and not beside the types: their crate builds with compilers that cannot tell.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(offset_of!(RawRegistration<'static>, libid) == 0);
+    assert!(offset_of!(RawRegistration<'static>, name) == 8);
+    assert!(offset_of!(RawRegistration<'static>, closing) == 24);
+    assert!(offset_of!(RawRegistration<'static>, release) == 40);
+    assert!(offset_of!(RawRegistration<'static>, context) == 56);
+
+    assert!(offset_of!(RawDelivery, decode) == 0);
+    assert!(offset_of!(RawDelivery, reply) == 8);
+    assert!(offset_of!(RawDelivery, finish) == 24);
+    assert!(offset_of!(RawDelivery, data) == 40);
+
+    assert!(offset_of!(Report, context) == 0);
+    assert!(offset_of!(Report, write) == 8);
+
+    assert!(offset_of!(Registered, handle) == 0);
+    assert!(offset_of!(Registered, already) == 8);
+
+    assert!(offset_of!(Accepted, announced) == 0);
+    assert!(offset_of!(Accepted, ended) == 4);
 };
 
 // As the boundary must call them: a Lua error may come out of a decode of C code, and LuaJIT's are exceptions.
@@ -196,12 +224,32 @@ fn deliver_and_wait(handle: usize, delivery: RawDelivery) -> Result<Accepted, Co
     Ok(Accepted { announced: announced == Announced::Yes, ended: ended(outcome) })
 }
 
-/// Runs DSS's own code for a trait method: a panic in one would end the process.
+/// Runs DSS's own code for a trait method: a panic must not leave it. It is refused with a number that nobody has a word
+/// for, which is right only where a refusal claims nothing of what was touched; see [`answer_or_abort`].
 fn answer<T>(run: impl FnOnce() -> Result<T, Code>) -> RResult<T, Code> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+    match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => ROk(value),
         Ok(Err(code)) => RErr(code),
         Err(_) => RErr(Code(u32::MAX)),
+    }
+}
+
+/// As [`answer`], for a delivery: there a refusal says that nothing of it was touched, so that the library frees it. After
+/// a panic nobody knows whether it was taken, and memory that is freed twice is worse than an end.
+fn answer_or_abort(run: impl FnOnce() -> Result<Accepted, Code>) -> RResult<Accepted, Code> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(accepted)) => ROk(accepted),
+        Ok(Err(code)) => RErr(code),
+        Err(_) => {
+            // Not `eprintln`, which panics where stderr is closed.
+            let _ = writeln!(
+                std::io::stderr(),
+                "darksidesync {}: a panic broke off a delivery, and whether it was taken is unknown: the process is \
+                 aborted, so that nothing is freed twice",
+                crate::VERSION,
+            );
+            std::process::abort()
+        }
     }
 }
 
@@ -218,11 +266,11 @@ impl Service for V1 {
     }
 
     fn deliver(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code> {
-        answer(|| deliver(handle, delivery))
+        answer_or_abort(|| deliver(handle, delivery))
     }
 
     fn deliver_and_wait(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code> {
-        answer(|| deliver_and_wait(handle, delivery))
+        answer_or_abort(|| deliver_and_wait(handle, delivery))
     }
 
     fn unregister(&self, handle: usize) -> RResult<(), Code> {
@@ -236,6 +284,8 @@ impl Service for V1 {
 /// A report that writes into `failure`.
 fn report(failure: &mut Failure) -> Report {
     unsafe extern "C" fn write(context: *mut c_void, bytes: *const u8, length: usize) {
+        // A slice of nothing may not be NULL, and a text of nothing may.
+        let bytes = if length == 0 { NonNull::dangling().as_ptr() } else { bytes };
         // SAFETY: the contract of `Report`: UTF-8 that may be read for the length of the call.
         let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
         // SAFETY: `context` is the `Failure` below, alive for the call that the report was given to.

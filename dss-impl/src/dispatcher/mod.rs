@@ -197,6 +197,7 @@ impl Dispatcher {
 
     /// Ends a call that `me` recorded in `slot`, wakes who waits for that, and lets go of the library if this call was
     /// the last to hold it.
+    #[inline(never)]
     fn leave(&self, mut desk: Guard<'_, Desk>, slot: u32, me: u64) {
         let library = &mut desk.libraries[slot as usize];
         library.leave(me);

@@ -2,6 +2,7 @@
 
 use super::{Dispatcher, Stage};
 use crate::adapter::Adapter;
+use crate::boundary;
 use crate::delivery::{Outcome, Parcel};
 use crate::handle::Handle;
 
@@ -34,6 +35,8 @@ pub enum ReplyEnd {
     Collected,
     /// The library raised a Lua error, or failed in its own way.
     Failed,
+    /// Nobody could reply; the library was told that it is cancelled.
+    Cancelled,
 }
 
 impl Dispatcher {
@@ -51,20 +54,28 @@ impl Dispatcher {
         Some(Replying { handle: self.handle(slot, generation), parcel, adapter, ticket, me })
     }
 
+    /// Cancels what `ticket` names, where it waits for its reply and nobody can give one. [lua-thread]
+    pub fn cancel_reply(&self, ticket: Ticket) {
+        let Some(replying) = self.begin_reply(ticket) else { return };
+        boundary::cancel_waiting(replying.adapter, replying.handle, &replying.parcel);
+        self.replied(&replying, ReplyEnd::Cancelled);
+    }
+
     /// Says how the reply ended, and releases the waiting thread. [lua-thread]
     pub fn replied(&self, replying: &Replying, end: ReplyEnd) {
         let mut desk = self.desk.lock();
         let slot = replying.handle.slot;
         let pending = desk.remove(replying.ticket);
-        if end == ReplyEnd::Replied {
-            desk.libraries[slot as usize].counts.replied += 1;
-        }
+        let counts = &mut desk.libraries[slot as usize].counts;
+        counts.replied += u64::from(end == ReplyEnd::Replied);
+        counts.cancelled += u64::from(end == ReplyEnd::Cancelled);
         self.leave(desk, slot, replying.me);
         if let Some(pending) = pending {
             pending.waiter.release(match end {
                 ReplyEnd::Replied => Outcome::Replied,
                 ReplyEnd::Collected => Outcome::Collected,
                 ReplyEnd::Failed => Outcome::Failed,
+                ReplyEnd::Cancelled => Outcome::Cancelled,
             });
         }
     }

@@ -6,7 +6,7 @@ use super::{Desk, Dispatcher, Pending, Phase, Stage, Ticket};
 use crate::adapter::Adapter;
 use crate::biased::Guard;
 use crate::boundary;
-use crate::delivery::{Outcome, Parcel};
+use crate::delivery::{Item, Outcome, Parcel};
 use crate::handle::Handle;
 use crate::library::Phase as LibraryPhase;
 use crate::sync::Ordering;
@@ -94,7 +94,7 @@ impl Dispatcher {
     }
 
     /// Takes the oldest item within a `dispatch`, without a look at the notification. [lua-thread]
-    #[inline]
+    #[inline(always)]
     pub fn take_next(&self, dispatching: Dispatching) -> Option<Taken> {
         // SAFETY: as who began the dispatch has promised.
         let mut desk = unsafe { self.desk.lock_as_owner() };
@@ -122,52 +122,70 @@ impl Dispatcher {
         queued
     }
 
-    #[inline]
+    #[inline(always)] // so that what is taken is made where it is used, and not copied there
     fn take_from(&self, desk: &mut Guard<'_, Desk>, me: u64) -> Option<Taken> {
         let desk: &mut Desk = desk;
         if desk.items.len() == 0 {
-            // A deliver that returned before this call is seen here; one that did not may come with the next.
-            if self.behind.load(Ordering::Relaxed) == 0 {
-                return None;
-            }
-            let mut intake = self.intake.lock();
-            desk.items.refill(&mut intake.items);
-            self.behind.store(0, Ordering::Relaxed);
+            self.take_over(desk);
         }
-        let item = desk.items.pop()?;
-        self.ahead.store(desk.items.len(), Ordering::Relaxed);
-        let library = &mut desk.libraries[item.slot as usize];
+        // What may panic comes before the item is in hand.
+        let slot = desk.items.front()?.slot;
+        let library = &mut desk.libraries[slot as usize];
         library.calls.push(me);
-        let handle = self.handle(item.slot, library.generation);
+        let handle = self.handle(slot, library.generation);
         let adapter = library.adapter();
-        let ticket = item.waiter.map(|waiter| {
-            desk.place(Pending { slot: item.slot, parcel: item.parcel, waiter, stage: Stage::Decoding })
-        });
-        Some(Taken { handle, parcel: item.parcel, adapter, ticket, me, bound: PhantomData })
+        let Item { parcel, waiter, .. } = desk.items.pop()?;
+        self.ahead.store(desk.items.len(), Ordering::Relaxed);
+        let ticket =
+            waiter.map(|waiter| desk.place(Pending { slot, parcel, waiter, stage: Stage::Decoding }));
+        Some(Taken { handle, parcel, adapter, ticket, me, bound: PhantomData })
+    }
+
+    /// Takes over what lies at the intake. The desk has no items.
+    #[inline(never)]
+    fn take_over(&self, desk: &mut Desk) {
+        // A deliver that returned before this call is seen here; one that did not may come with the next.
+        if self.behind.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut intake = self.intake.lock();
+        desk.items.refill(&mut intake.items);
+        self.behind.store(0, Ordering::Relaxed);
     }
 
     /// Says how the decode of `taken` ended. [lua-thread]
-    #[inline]
+    #[inline(always)] // the path without a waiting thread is short, and wants to be where the rest of it is
     pub fn decoded(&self, taken: &Taken, end: DecodeEnd) -> Decoded {
-        if taken.ticket.is_none() {
-            boundary::finish(taken.adapter, &taken.parcel);
+        let slot = taken.handle.slot;
+        if let Some(ticket) = taken.ticket {
+            return self.decoded_awaited(taken, ticket, end);
         }
+        boundary::finish(taken.adapter, &taken.parcel);
         // SAFETY: a `Taken` stays on the thread that took it, and its call is still under way.
         let mut guard = unsafe { self.desk.lock_as_owner() };
         let remaining = self.queue_size();
-        let slot = taken.handle.slot;
         let desk = &mut *guard;
         let library = &mut desk.libraries[slot as usize];
         library.counts.delivered += u64::from(end != DecodeEnd::Failed);
-        let Some(ticket) = taken.ticket else {
-            if desk.awaiting > 0 || library.phase != LibraryPhase::Registered {
-                self.leave(guard, slot, taken.me);
-            } else {
-                // What `leave` comes to where nobody waits for it and nothing is left to free.
-                library.leave(taken.me);
-            }
-            return Decoded { reply: false, remaining };
-        };
+        if desk.awaiting > 0 || library.phase != LibraryPhase::Registered {
+            self.leave(guard, slot, taken.me);
+        } else {
+            // What `leave` comes to where nobody waits for it and nothing is left to free.
+            library.leave(taken.me);
+        }
+        Decoded { reply: false, remaining }
+    }
+
+    /// The same, where a thread waits.
+    #[inline(never)]
+    fn decoded_awaited(&self, taken: &Taken, ticket: Ticket, end: DecodeEnd) -> Decoded {
+        let slot = taken.handle.slot;
+        // SAFETY: as in `decoded`.
+        let mut guard = unsafe { self.desk.lock_as_owner() };
+        let remaining = self.queue_size();
+        let desk = &mut *guard;
+        let library = &mut desk.libraries[slot as usize];
+        library.counts.delivered += u64::from(end != DecodeEnd::Failed);
         let registered = library.phase == LibraryPhase::Registered;
         let outcome = match end {
             DecodeEnd::Values if registered && desk.phase == Phase::Open => {
@@ -186,7 +204,7 @@ impl Dispatcher {
             guard.libraries[slot as usize].counts.cancelled += 1;
             drop(guard);
             boundary::cancel_waiting(taken.adapter, taken.handle, &taken.parcel);
-            // SAFETY: as above.
+            // SAFETY: as in `decoded`.
             guard = unsafe { self.desk.lock_as_owner() };
         }
         self.leave(guard, slot, taken.me);

@@ -37,6 +37,7 @@ fn poll_and_reply(dispatcher: &Arc<Dispatcher>, fake: &Fake, end: ReplyEnd) -> O
         ReplyEnd::Replied => Outcome::Replied,
         ReplyEnd::Collected => Outcome::Collected,
         ReplyEnd::Failed => Outcome::Failed,
+        ReplyEnd::Cancelled => Outcome::Cancelled,
     })
 }
 

@@ -37,7 +37,7 @@ mod server;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dss_abi_v1::mlua::attach;
+use dss_abi_v1::mlua_0_12::attach;
 use dss_abi_v1::{Answer, Dss, Library, LibraryId};
 use mlua::prelude::*;
 

@@ -27,7 +27,7 @@ mod listener;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dss_abi_v1::mlua::attach;
+use dss_abi_v1::mlua_0_12::attach;
 use dss_abi_v1::{Dss, Library, LibraryId};
 use mlua::prelude::*;
 

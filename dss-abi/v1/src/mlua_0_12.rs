@@ -1,10 +1,25 @@
-//! The same on `mlua`'s values: closures that get a [`mlua::Lua`] and return values, with errors and panics taken care of.
+//! The same on the values of `mlua` 0.12: closures that get a [`mlua::Lua`] and return values, with errors and panics
+//! taken care of.
 //!
-//! Needs the feature `mlua`, and in the library's own manifest `mlua` with the feature `module` and the Lua it is built
-//! for. A whole library:
+//! Needs the feature `mlua-0_12`, and in the library's own manifest `mlua` with the feature `module` and the Lua it is
+//! built for:
+//!
+//! ```toml
+//! dss-abi-v1 = { version = "1.0.0", features = ["mlua-0_12"] }
+//! mlua = { version = "=0.12.1", default-features = false, features = ["module", "lua54"] }
+//! ```
+//!
+//! Any 0.12 fits, but take exactly 0.12.1: 0.12.2 crashes where the first `require` of the library runs in a coroutine that
+//! is collected later.
+//!
+//! This module stays with 0.12. A later `mlua` has other types, and gets a crate of its own beside this one: cargo has one
+//! `mlua-sys` at most in a package's dependencies, even those that no feature asks for, because it links to Lua. Such a
+//! crate needs nothing of this one that is not public.
+//!
+//! A whole library:
 //!
 //! ```ignore
-//! use dss_abi_v1::{mlua::attach, LibraryId};
+//! use dss_abi_v1::{mlua_0_12::attach, LibraryId};
 //! use mlua::prelude::*;
 //!
 //! static HELLO: LibraryId = LibraryId::new("hello");
@@ -154,6 +169,9 @@ impl Library {
     /// Hands over a closure, and returns at once; Lua runs it when it has time, and calls the function that it returns
     /// first with the other values. A closure that returns no values ends the delivery. [any-thread]
     ///
+    /// The library must have registered in that state with [`Dss::register_in`], which puts there what runs closures.
+    /// Without that the closure is dropped, and the poll or dispatch raises an error that says so.
+    ///
     /// # Errors
     /// [`Refused`] gives the closure back.
     pub fn deliver_lua<F, R>(&self, decode: F) -> Result<Announced, Refused<F>>
@@ -161,17 +179,19 @@ impl Library {
         F: FnOnce(&Lua) -> LuaResult<R> + Send + 'static,
         R: IntoLuaMulti,
     {
-        self.deliver(Decode(Some(decode))).map_err(|refused| Refused {
-            reason: refused.reason,
-            delivery: refused.delivery.0.expect("a delivery that was refused was not run"),
+        self.deliver(Decode(Some(decode))).map_err(|refused| {
+            refused.map(|delivery| delivery.0.expect("a delivery that was refused was not run"))
         })
     }
 
     /// Hands over a closure as [`Self::deliver_lua`] does, and waits for Lua's answer: the function that is called gets a
     /// reply function as its first argument, and `reply` gets what Lua calls that with. [any-thread] `[blocks]`
     ///
+    /// The library must have registered with [`Dss::register_in`], as for [`Self::deliver_lua`].
+    ///
     /// # Errors
-    /// [`Refused`] gives both closures back; on the Lua thread always.
+    /// [`Refused`] gives both closures back. On the Lua thread, in the sense of [`Self::deliver_and_wait`], the reason is
+    /// [`DeliverError::WouldDeadlock`](crate::DeliverError::WouldDeadlock).
     pub fn request_lua<F, R, G, A, T>(&self, decode: F, reply: G) -> Result<Answer<T>, Refused<(F, G)>>
     where
         F: FnOnce(&Lua) -> LuaResult<R> + Send,
@@ -182,9 +202,8 @@ impl Library {
     {
         let ask = Ask { decode: Some(decode), reply: Some(reply), types: std::marker::PhantomData };
         self.deliver_and_wait(ask).map_err(|refused| {
-            let Ask { decode, reply, .. } = refused.delivery;
             let untouched = "a request that was refused was not run";
-            Refused { reason: refused.reason, delivery: (decode.expect(untouched), reply.expect(untouched)) }
+            refused.map(|ask| (ask.decode.expect(untouched), ask.reply.expect(untouched)))
         })
     }
 }
@@ -275,23 +294,31 @@ fn run(
     let mut task = Task { work: &mut once, failure: None };
     // SAFETY: DSS calls with a live state that has `count` values on top.
     let results = unsafe { call_runner(lua.as_ptr(), count, &mut task) };
-    match (task.failure, results) {
-        (Some(failure), _) => Err(failure),
-        (None, Some(results)) => Ok(results),
-        (None, None) => Err("Lua could not run the library's closure: it is out of memory".into()),
+    match task.failure {
+        Some(failure) => Err(failure),
+        None => results.map_err(Failure::from),
     }
 }
 
-/// Calls the runner on the raw stack, so that its results stay there. Raises nothing; none where the call failed.
+/// Calls the runner on the raw stack, so that its results stay there; returns how many, or why it could not be called.
+/// Raises nothing.
 ///
 /// # Safety
 /// `lua` is live and has `count` values on top.
-unsafe fn call_runner(lua: *mut ffi::lua_State, count: i32, task: &mut Task<'_>) -> Option<usize> {
+unsafe fn call_runner(
+    lua: *mut ffi::lua_State,
+    count: i32,
+    task: &mut Task<'_>,
+) -> Result<usize, &'static str> {
     let task: *mut Task<'_> = task;
     // SAFETY: a live state, here and below.
     let base = unsafe { ffi::lua_gettop(lua) } - count;
-    // SAFETY: the registry and its key are there since the library registered; a raw access raises nothing.
-    unsafe { ffi::lua_rawgetp(lua, ffi::LUA_REGISTRYINDEX, runner_key()) };
+    // SAFETY: the registry is always there, and a raw access raises nothing.
+    let found = unsafe { ffi::lua_rawgetp(lua, ffi::LUA_REGISTRYINDEX, runner_key()) };
+    if found != ffi::LUA_TFUNCTION {
+        return Err("the library's closure cannot run, for the library was not registered with `Dss::register_in` in this \
+                    Lua state: register it with that");
+    }
     // SAFETY: `count` values lie above that place.
     unsafe { ffi::lua_insert(lua, base + 1) };
     // SAFETY: DSS leaves room for 20 values, and a library's replies are called with room for 2 more.
@@ -302,5 +329,9 @@ unsafe fn call_runner(lua: *mut ffi::lua_State, count: i32, task: &mut Task<'_>)
     let status = unsafe { ffi::lua_pcall(lua, count + 1, ffi::LUA_MULTRET, 0) };
     // SAFETY: as above.
     let results = unsafe { ffi::lua_gettop(lua) } - base;
-    (status == ffi::LUA_OK).then_some(results as usize)
+    match status {
+        ffi::LUA_OK => Ok(results as usize),
+        ffi::LUA_ERRMEM => Err("Lua could not run the library's closure: it is out of memory"),
+        _ => Err("Lua could not run the library's closure: it has no room for what goes in or comes out"),
+    }
 }
