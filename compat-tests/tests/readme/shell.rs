@@ -44,7 +44,7 @@ fn execute(line: &str, folder: &Path, own: &str, all: &[Block]) {
         }
         ["cargo", "build", ..] => shell(line, folder, workspace()),
         ["cargo", "package", ..] => {
-            shell(&format!("{line} --allow-dirty --offline --no-verify"), folder, workspace());
+            shell(&format!("{line} --allow-dirty --offline"), folder, workspace());
         }
         ["mkdir" | "cp" | "sudo" | "(cd", ..] => shell(line, folder, workspace()),
         ["cc" | "gcc", ..] => {
