@@ -16,6 +16,8 @@ pub struct Artefacts {
     pub lua: Lua,
     /// The folder.
     pub folder: PathBuf,
+    /// The folder with the libraries that are the same files for every Lua.
+    pub for_every_lua: PathBuf,
 }
 
 /// The Rust packages that are built for each Lua: the package, what cargo calls the file, what Lua calls it.
@@ -25,6 +27,14 @@ const PACKAGES: [(&str, &str, &str); 5] = [
     ("dss-lib-fswatch", "libfswatch", "fswatch"),
     ("dss-lib-httpd", "libhttpd", "httpd"),
     ("dss-probe-v1", "libprobe_v1", "probe_v1"),
+];
+
+/// The libraries that know nothing of Lua, built once for all: the package, what cargo calls the file, what DSS calls it.
+const FOR_EVERY_LUA: [(&str, &str, &str); 4] = [
+    ("fswatch-v2", "libfswatch_v2", "fswatch"),
+    ("httpd-v2", "libhttpd_v2", "httpd"),
+    ("sqlite-v2", "libsqlite_v2", "sqlite"),
+    ("dss-probe-v2", "libprobe_v2", "probe_v2"),
 ];
 
 /// The top of the workspace.
@@ -110,7 +120,7 @@ impl Artefacts {
         }
         succeed(&mut command);
         let built = target().join("cargo").join(profile);
-        let artefacts = Artefacts { lua, folder };
+        let artefacts = Artefacts { lua, folder, for_every_lua: for_every_lua(profile) };
         artefacts.take(&built.join("lua-host"), "lua-host");
         for (_, file, name) in PACKAGES {
             artefacts.take(&built.join(format!("{file}.{}", extension())), &format!("{name}.so"));
@@ -139,13 +149,20 @@ impl Artefacts {
             compile(name, &[tests.join("fixtures/probe/probe.c")], &[&define]);
         }
         compile("floor", &[tests.join("fixtures/floor/floor.c")], &[]);
+        for (name, flag) in [
+            ("misfit_minor", r#"-DREQUIRES="^2.99""#),
+            ("misfit_major", r#"-DREQUIRES="^3""#),
+            ("misfit_revision", "-DREVISION=9"),
+            ("misfit_abort", "-DFLAGS=0"),
+            ("misfit_fits", "-DREVISION=2"),
+        ] {
+            compile(name, &[tests.join("fixtures/misfit/misfit.c")], &[flag]);
+        }
     }
 
-    /// Copies a file into the folder, in one step for who looks on.
+    /// Copies a file into the folder.
     fn take(&self, from: &Path, name: &str) {
-        let partial = self.folder.join(format!("{name}.{}.part", std::process::id()));
-        fs::copy(from, &partial).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
-        fs::rename(&partial, self.folder.join(name)).expect("the folder was just written to");
+        copy(from, &self.folder.join(name));
     }
 
     /// The host's executable.
@@ -157,8 +174,14 @@ impl Artefacts {
     /// The host, ready to run a script with this folder's modules, and with those in `further` folders.
     #[must_use]
     pub fn command(&self, further: &[PathBuf]) -> Command {
+        self.command_with(&[], further)
+    }
+
+    /// The same, with the folders of `first` before this one's.
+    #[must_use]
+    pub fn command_with(&self, first: &[PathBuf], further: &[PathBuf]) -> Command {
         let templates = |endings: &[&str]| {
-            let folders = std::iter::once(&self.folder).chain(further);
+            let folders = first.iter().chain(std::iter::once(&self.folder)).chain(further);
             let each = |folder: &PathBuf| {
                 endings.iter().map(|ending| folder.join(ending).display().to_string()).collect::<Vec<_>>()
             };
@@ -170,11 +193,41 @@ impl Artefacts {
         for variable in ["LUA_PATH", "LUA_CPATH", "LUA_INIT"] {
             command.env_remove(variable);
         }
+        command.env("DSS_PATH", self.for_every_lua.join("?.so"));
         command
     }
 }
 
+/// Builds the libraries that know nothing of Lua, into a folder of their own.
+fn for_every_lua(profile: &str) -> PathBuf {
+    let folder = target().join(profile).join("v2");
+    fs::create_dir_all(&folder).expect("the target folder can be written to");
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--profile", profile]);
+    for (package, ..) in FOR_EVERY_LUA {
+        command.args(["--package", package]);
+    }
+    succeed(&mut command);
+    let built = target().join("cargo").join(profile);
+    for (_, file, name) in FOR_EVERY_LUA {
+        copy(&built.join(format!("{file}.{}", extension())), &folder.join(format!("{name}.so")));
+    }
+    folder
+}
+
+/// Copies a file, in one step for who looks on. What is there already stays.
+fn copy(from: &Path, to: &Path) {
+    let bytes = fs::read(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    if fs::read(to).is_ok_and(|there| there == bytes) {
+        return;
+    }
+    let partial = to.with_extension(format!("{}.part", std::process::id()));
+    fs::copy(from, &partial).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    fs::rename(&partial, to).expect("the folder was just written to");
+}
+
 /// How this system's shared libraries end.
-fn extension() -> &'static str {
+#[must_use]
+pub fn extension() -> &'static str {
     if cfg!(target_os = "macos") { "dylib" } else { "so" }
 }

@@ -5,6 +5,7 @@ pub mod artefacts;
 pub mod c;
 pub mod luas;
 pub mod run;
+pub mod scenarios;
 
 pub use artefacts::Artefacts;
 pub use luas::Lua;

@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::adapter::Adapter;
-use crate::delivery::Parcel;
+use crate::delivery::{Outcome, Parcel};
 use crate::handle::Handle;
 use crate::library::Registration;
 
@@ -51,6 +51,12 @@ pub(crate) fn finish(adapter: &'static dyn Adapter, parcel: &Parcel) {
 fn call_finish(adapter: &'static dyn Adapter, parcel: &Parcel) {
     // SAFETY: called once for a parcel that was taken, after all other calls for it.
     guarded(|| unsafe { adapter.finish(parcel) });
+}
+
+/// Tells a library how a delivery ended that no thread sleeps for: the last call for it.
+pub(crate) fn complete(adapter: &'static dyn Adapter, parcel: &Parcel, outcome: Outcome) {
+    // SAFETY: called once for a parcel that was taken, after all other calls for it.
+    guarded(|| unsafe { adapter.complete(parcel, outcome) });
 }
 
 /// Tells a library that its state closes.

@@ -15,6 +15,9 @@
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use crate::adapter::Adapter;
+use crate::boundary;
+use crate::queue::Entry;
 use crate::sync::{Condvar, Mutex};
 
 /// What a library handed over: four words whose meaning belongs to its revision's adapter.
@@ -43,6 +46,12 @@ pub enum Outcome {
     Cancelled,
     /// Decode or return failed: a Lua error, or a panic of the library's.
     Failed,
+    /// The library ended it before its time.
+    Withdrawn,
+    /// A deadline that its library set was over.
+    TimedOut,
+    /// It made room for a later one.
+    Dropped,
 }
 
 /// How a successful deliver stands with its notification.
@@ -122,20 +131,50 @@ impl From<&str> for Failure {
 /// A delivery in the queue.
 pub(crate) struct Item {
     pub(crate) parcel: Parcel,
-    pub(crate) slot: u32,
     pub(crate) waiter: Option<Waiter>,
+    pub(crate) sequence: u64,
+    /// [`GRAVE`] where the item was taken out.
+    pub(crate) slot: u32,
+    /// What it counts for its library's bound.
+    pub(crate) bytes: u32,
 }
 
-// What a queued item costs is promised: 64 bytes at most.
-const _: () = assert!(size_of::<Item>() <= 48);
+// What a queued item costs is promised: 64 bytes at most, with its share of a segment.
+const _: () = assert!(size_of::<Item>() <= 56);
+
+/// No library's slot.
+const GRAVE: u32 = u32::MAX;
+
+impl Entry for Item {
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn is_grave(&self) -> bool {
+        self.slot == GRAVE
+    }
+
+    fn bury(&mut self) -> Self {
+        let grave = Item { slot: GRAVE, waiter: None, ..*self };
+        std::mem::replace(self, grave)
+    }
+}
 
 struct Release {
     outcome: Mutex<Option<Outcome>>,
     released: Condvar,
+    /// Who is told in place of a thread that sleeps.
+    completion: Option<Completion>,
 }
 
-/// The right to release one waiting thread. Consumed by [`Waiter::release`]; one that is dropped otherwise releases
-/// too, as cancelled, so that no thread is ever left behind.
+/// A delivery whose library is told how it ended, by its adapter, with no thread asleep.
+pub(crate) struct Completion {
+    pub(crate) adapter: &'static dyn Adapter,
+    pub(crate) parcel: Parcel,
+}
+
+/// The right to release one waiting thread, or to complete what no thread sleeps for. Consumed by [`Waiter::release`]; one
+/// that is dropped otherwise releases too, as cancelled, so that nobody is ever left behind. With no lock held.
 pub(crate) struct Waiter(Arc<Release>);
 
 /// The waiting thread's own end.
@@ -143,18 +182,45 @@ pub(crate) struct Waiting(Arc<Release>);
 
 /// Makes the two ends of one wait.
 pub(crate) fn wait_pair() -> (Waiter, Waiting) {
-    let release = Arc::new(Release { outcome: Mutex::new(None), released: Condvar::new() });
+    let release = Arc::new(Release { outcome: Mutex::new(None), released: Condvar::new(), completion: None });
     (Waiter(Arc::clone(&release)), Waiting(release))
 }
 
 impl Waiter {
+    /// The right to complete what no thread sleeps for.
+    pub(crate) fn completing(completion: Completion) -> Self {
+        let (outcome, released) = (Mutex::new(None), Condvar::new());
+        Waiter(Arc::new(Release { outcome, released, completion: Some(completion) }))
+    }
+
+    /// Whether its release is a call into the library.
+    pub(crate) fn completes(&self) -> bool {
+        self.0.completion.is_some()
+    }
+
     /// Lets the thread go, and tells it why.
     pub(crate) fn release(self, outcome: Outcome) {
         self.end(outcome);
     }
 
+    /// Gives the right up: the delivery was not taken.
+    pub(crate) fn disarm(self) {
+        self.0.outcome.lock().get_or_insert(Outcome::Withdrawn);
+    }
+
     fn end(&self, outcome: Outcome) {
-        self.0.outcome.lock().get_or_insert(outcome);
+        let first = {
+            let mut known = self.0.outcome.lock();
+            let first = known.is_none();
+            known.get_or_insert(outcome);
+            first
+        };
+        if let Some(Completion { adapter, parcel }) = &self.0.completion {
+            if first {
+                boundary::complete(*adapter, parcel, outcome);
+            }
+            return;
+        }
         // The waiting thread looks at `outcome` under the lock before it sleeps, so it either saw it or is asleep by now
         // and gets this.
         self.0.released.notify_one();

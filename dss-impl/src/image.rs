@@ -3,12 +3,51 @@
 //! Lua 5.1 and LuaJIT unload a C module when its state closes, in whatever order they collect things; a thread or a
 //! cancel of that library would then run in memory that is gone.
 
+use std::path::PathBuf;
+
 /// Pins the image that holds `address`. Where the system has no way to, or the address is in the program itself, which is
 /// never unmapped, nothing happens. [any-thread]
 pub fn pin(address: usize) {
     if address != 0 {
         system::pin(address);
     }
+}
+
+/// The file of the image that holds `address`, as the system's loader was given it; none where it does not say. [any-thread]
+#[must_use]
+pub fn file(address: usize) -> Option<PathBuf> {
+    system_file(address)
+}
+
+#[cfg(unix)]
+fn system_file(address: usize) -> Option<PathBuf> {
+    use std::ffi::{CStr, OsStr};
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: any address may be asked about; `info` is written where the answer is not 0.
+    let known = unsafe { libc::dladdr(address as *const std::ffi::c_void, info.as_mut_ptr()) };
+    if known == 0 {
+        return None;
+    }
+    // SAFETY: `dladdr` said that it wrote it.
+    let name = unsafe { info.assume_init() }.dli_fname;
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: the loader's own C string, which is there as long as the image.
+    let name = unsafe { CStr::from_ptr(name) };
+    Some(PathBuf::from(OsStr::from_bytes(name.to_bytes())))
+}
+
+#[cfg(windows)]
+fn system_file(address: usize) -> Option<PathBuf> {
+    system::file(address)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn system_file(_address: usize) -> Option<PathBuf> {
+    None
 }
 
 #[cfg(all(unix, not(target_env = "musl")))]
@@ -42,10 +81,32 @@ mod system {
 
     const FROM_ADDRESS: u32 = 4;
     const PIN: u32 = 1;
+    const UNCHANGED: u32 = 2;
+
+    /// Longer than any path that Windows has.
+    const LONGEST: usize = 0x8000;
 
     #[link(name = "kernel32")]
     unsafe extern "system" {
         fn GetModuleHandleExW(flags: u32, address: *const c_void, module: *mut *mut c_void) -> i32;
+        fn GetModuleFileNameW(module: *mut c_void, name: *mut u16, size: u32) -> u32;
+    }
+
+    pub(super) fn file(address: usize) -> Option<std::path::PathBuf> {
+        use std::os::windows::ffi::OsStringExt;
+
+        let mut module = std::ptr::null_mut();
+        // SAFETY: any address may be asked about; `module` is written to, and its count unchanged.
+        let known =
+            unsafe { GetModuleHandleExW(FROM_ADDRESS | UNCHANGED, address as *const c_void, &mut module) };
+        if known == 0 {
+            return None;
+        }
+        let mut name = vec![0; LONGEST];
+        // SAFETY: the module is there, for its address was asked about from a call that it makes; the buffer has that size.
+        let length = unsafe { GetModuleFileNameW(module, name.as_mut_ptr(), LONGEST as u32) } as usize;
+        let whole = length > 0 && length < LONGEST;
+        whole.then(|| std::ffi::OsString::from_wide(&name[..length]).into())
     }
 
     pub(super) fn pin(address: usize) {

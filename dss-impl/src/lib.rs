@@ -30,19 +30,31 @@ pub mod biased_protocol;
 #[doc(hidden)]
 pub use biased as biased_protocol;
 mod boundary;
+pub mod bounds;
+pub mod callbacks;
+pub mod clock;
+#[cfg(not(loom))]
+pub mod declared;
 pub mod delivery;
 pub mod dispatcher;
 pub mod handle;
+pub mod histogram;
 #[cfg(not(loom))]
 pub mod image;
 pub mod library;
+#[cfg(not(loom))]
+pub mod load;
+pub mod metrics;
 pub mod notifier;
 mod queue;
 #[cfg(not(loom))]
 pub mod rendezvous;
 #[cfg(not(loom))]
+pub mod search;
+#[cfg(not(loom))]
 pub mod states;
 mod sync;
+pub mod value;
 
 pub use delivery::{Announced, DeliverError, Outcome, Parcel};
 pub use dispatcher::Dispatcher;

@@ -13,7 +13,9 @@
 use std::sync::Arc;
 
 use crate::adapter::Adapter;
+use crate::bounds::{Gauge, Limits};
 use crate::handle::{FIRST_GENERATION, LAST_GENERATION};
+use crate::histogram::Histogram;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -30,6 +32,10 @@ pub(crate) struct Counts {
     pub(crate) replied: u64,
     pub(crate) cancelled: u64,
     pub(crate) refused: u64,
+    pub(crate) dropped: u64,
+    pub(crate) coalesced: u64,
+    pub(crate) timed_out: u64,
+    pub(crate) high_water: usize,
 }
 
 /// Who registers: what an adapter gives to `register`.
@@ -42,6 +48,20 @@ pub struct Registration {
     pub adapter: &'static dyn Adapter,
     /// The adapter's own word, 1.0's cancel function for one.
     pub context: usize,
+    /// What a revision has that knows more than 1.0 did.
+    pub terms: Option<Terms>,
+}
+
+/// What a library registers with beyond what 1.0's did.
+pub struct Terms {
+    /// Its version, as semver.
+    pub version: Arc<str>,
+    /// The file that it was loaded from, where DSS loaded it.
+    pub file: Option<Arc<str>>,
+    /// How much it may have queued.
+    pub limits: Limits,
+    /// Whether it keeps `run` going.
+    pub keeps_alive: bool,
 }
 
 /// The record of a library.
@@ -60,6 +80,10 @@ pub(crate) struct Library {
     pub(crate) counts: Counts,
     /// The id of the library that has or had this slot in the present state.
     pub(crate) last: Option<usize>,
+    /// Where what leaves is counted, for a library that has a bound.
+    pub(crate) gauge: Option<Arc<Gauge>>,
+    /// From deliver to decode, where the revision notes when it was delivered.
+    pub(crate) waits: Option<Box<Histogram>>,
 }
 
 impl Library {
@@ -74,6 +98,8 @@ impl Library {
             queued: 0,
             counts: Counts::default(),
             last: None,
+            gauge: None,
+            waits: None,
         }
     }
 
@@ -82,11 +108,18 @@ impl Library {
         self.phase == Phase::Free && self.generation < LAST_GENERATION
     }
 
-    pub(crate) fn occupy(&mut self, registration: Registration, sequence: u64) {
+    pub(crate) fn occupy(&mut self, registration: Registration, sequence: u64, gauge: Option<Arc<Gauge>>) {
         self.phase = Phase::Registered;
         if self.last.replace(registration.libid) != Some(registration.libid) {
             self.counts = Counts::default();
+            self.waits = None;
         }
+        if registration.terms.is_some() {
+            self.waits.get_or_insert_default();
+        } else {
+            self.waits = None;
+        }
+        self.gauge = gauge;
         self.registration = Some(registration);
         self.sequence = sequence;
         self.queued = 0;
@@ -142,8 +175,20 @@ pub struct LibraryInfo {
     pub name: Option<Arc<str>>,
     /// The revision it was compiled against.
     pub revision: &'static str,
+    /// Its version, where its revision says one.
+    pub version: Option<Arc<str>>,
+    /// The file that DSS loaded it from, where it did.
+    pub file: Option<Arc<str>>,
+    /// Whether it keeps `run` going.
+    pub keeps_alive: bool,
     /// Items in the queue.
     pub queued: usize,
+    /// Bytes in the queue, where the library has a bound.
+    pub bytes: usize,
+    /// Its bounds, where it has some.
+    pub limits: Option<Limits>,
+    /// The most items that it had queued at once, where it has a bound.
+    pub high_water: usize,
     /// Threads that wait for a delivery to end, queued ones included.
     pub waiting: usize,
     /// Deliveries whose decode ran to its end.
@@ -154,4 +199,12 @@ pub struct LibraryInfo {
     pub cancelled: u64,
     /// Deliveries that were refused.
     pub refused: u64,
+    /// Deliveries that were dropped to make room for later ones.
+    pub dropped: u64,
+    /// Deliveries that a later one of the same key replaced.
+    pub coalesced: u64,
+    /// Requests whose deadline was over, and deliveries that waited for room in vain.
+    pub timed_out: u64,
+    /// From deliver to decode, where the revision notes when something was delivered.
+    pub waits: Option<Histogram>,
 }

@@ -1,6 +1,9 @@
 //! A first-in-first-out queue in segments: exact in memory, without a copy when it grows, and with none of its own
 //! locks.
 //!
+//! An item in the middle can be taken out by its sequence number. A *grave* stays in its place until it comes to the front
+//! or there are more graves than items: so taking one out costs a search, and moves nothing that others queue behind.
+//!
 //! A growing ring buffer would hold twice its items, and stop every producer while it moves them. Segments of 128
 //! cost one allocation in 128 items while a burst grows, and none once a few are spare.
 
@@ -8,9 +11,22 @@ use std::collections::VecDeque;
 
 /// Items in one segment.
 const SEGMENT: usize = 128;
-/// Empty segments that are kept: 131,072 items' worth, 6 MiB. A burst up to that size allocates once and then never
+/// Empty segments that are kept: 110,000 items' worth, 6 MiB. A burst up to that size allocates once and then never
 /// again; giving them back as they empty would also have the allocator tidy up in the middle of a poll.
-const SPARE: usize = 1024;
+const SPARE: usize = 860;
+
+/// Graves that are never worth a tidying.
+const FEW: usize = 64;
+
+/// What a queue holds: items with ascending sequence numbers.
+pub(crate) trait Entry: Sized {
+    /// The item's number, higher than those of all items before it.
+    fn sequence(&self) -> u64;
+    /// Whether this is the grave of an item that was taken out.
+    fn is_grave(&self) -> bool;
+    /// Takes the item out, and leaves its grave.
+    fn bury(&mut self) -> Self;
+}
 
 /// A queue of `T`.
 pub(crate) struct Queue<T> {
@@ -18,14 +34,17 @@ pub(crate) struct Queue<T> {
     front: VecDeque<T>,
     segments: VecDeque<VecDeque<T>>,
     spare: Vec<VecDeque<T>>,
+    /// Items, without graves.
     length: usize,
+    graves: usize,
 }
 
-impl<T> Queue<T> {
+impl<T: Entry> Queue<T> {
     pub(crate) const fn new() -> Self {
-        Queue { front: VecDeque::new(), segments: VecDeque::new(), spare: Vec::new(), length: 0 }
+        Queue { front: VecDeque::new(), segments: VecDeque::new(), spare: Vec::new(), length: 0, graves: 0 }
     }
 
+    /// How many items there are.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.length
@@ -63,18 +82,81 @@ impl<T> Queue<T> {
         if self.front.is_empty() {
             self.advance();
         }
+        if self.graves > 0 {
+            self.pass_graves();
+        }
         self.front.front()
     }
 
     /// Takes the oldest.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        if self.front.is_empty() {
-            self.advance();
-        }
+        self.front()?;
         let item = self.front.pop_front()?;
         self.length -= 1;
         Some(item)
+    }
+
+    /// Removes the graves that lie before the oldest item.
+    #[cold]
+    fn pass_graves(&mut self) {
+        loop {
+            while self.front.front().is_some_and(Entry::is_grave) {
+                self.front.pop_front();
+                self.graves -= 1;
+            }
+            if !self.front.is_empty() || self.segments.is_empty() {
+                return;
+            }
+            self.advance();
+        }
+    }
+
+    /// Takes out the item of that number, where it is here and `wanted`.
+    pub(crate) fn remove(&mut self, sequence: u64, wanted: impl Fn(&T) -> bool) -> Option<T> {
+        let segment = if self.front.back().is_some_and(|last| last.sequence() >= sequence) {
+            &mut self.front
+        } else {
+            let ends_before =
+                |segment: &VecDeque<T>| segment.back().is_none_or(|last| last.sequence() < sequence);
+            let at = self.segments.partition_point(ends_before);
+            self.segments.get_mut(at)?
+        };
+        let at = segment.binary_search_by_key(&sequence, Entry::sequence).ok()?;
+        if segment[at].is_grave() || !wanted(&segment[at]) {
+            return None;
+        }
+        let item = segment[at].bury();
+        self.length -= 1;
+        self.graves += 1;
+        if self.graves > FEW && self.graves > self.length {
+            self.tidy();
+        }
+        Some(item)
+    }
+
+    /// Moves all items together, so that graves, and what lies half empty for them, take no more room than items.
+    fn tidy(&mut self) {
+        let old = std::mem::take(&mut self.segments);
+        let front = std::mem::take(&mut self.front);
+        self.length = 0;
+        self.graves = 0;
+        for mut segment in std::iter::once(front).chain(old) {
+            for item in segment.drain(..).filter(|item| !item.is_grave()) {
+                // A segment that was emptied before gives its room: there is always enough, but for the first.
+                if let Err(item) = self.push(item) {
+                    self.segments.push_back(VecDeque::from([item]));
+                    self.length += 1;
+                }
+            }
+            self.keep(segment);
+        }
+    }
+
+    fn keep(&mut self, empty: VecDeque<T>) {
+        if empty.capacity() > 0 && self.spare.len() < SPARE && self.spare.try_reserve(1).is_ok() {
+            self.spare.push(empty);
+        }
     }
 
     /// Goes on to the next segment, where there is one.
@@ -82,21 +164,23 @@ impl<T> Queue<T> {
     fn advance(&mut self) {
         let Some(next) = self.segments.pop_front() else { return };
         let empty = std::mem::replace(&mut self.front, next);
-        if empty.capacity() > 0 && self.spare.len() < SPARE && self.spare.try_reserve(1).is_ok() {
-            self.spare.push(empty);
-        }
+        self.keep(empty);
     }
 
     /// What it holds, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.front.iter().chain(self.segments.iter().flatten())
+        self.front.iter().chain(self.segments.iter().flatten()).filter(|item| !item.is_grave())
     }
 
     /// Takes over all that `other` holds, and hands it the spare segments in exchange. `self` must be empty.
     pub(crate) fn refill(&mut self, other: &mut Self) {
         debug_assert!(self.length == 0, "a refill would overtake what is here");
+        if self.graves > 0 {
+            self.tidy();
+        }
         std::mem::swap(&mut self.segments, &mut other.segments);
         std::mem::swap(&mut self.length, &mut other.length);
+        std::mem::swap(&mut self.graves, &mut other.graves);
         if other.spare.is_empty() {
             std::mem::swap(&mut self.spare, &mut other.spare);
         } else if !self.spare.is_empty() {
@@ -112,7 +196,9 @@ impl<T> Queue<T> {
         for segment in std::iter::once(&mut self.front).chain(&mut self.segments) {
             for _ in 0..segment.len() {
                 let item = segment.pop_front().expect("counted a line above");
-                if wanted(&item) {
+                if item.is_grave() {
+                    self.graves -= 1;
+                } else if wanted(&item) {
                     self.length -= 1;
                     removed.push(item);
                 } else {

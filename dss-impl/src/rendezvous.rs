@@ -10,6 +10,7 @@ use dss_abi::{
 use semver::{Version, VersionReq};
 
 use crate::adapter;
+use crate::load::OpenFn;
 use crate::states::lua_name;
 
 /// What an adapter offers.
@@ -25,6 +26,8 @@ pub struct Revision {
     /// Grants it to a library whose number and version fit, or says why not. None where libraries find this revision by
     /// other means.
     pub grant: Option<GrantFn>,
+    /// Opens a library that declares itself for this revision. None where libraries are Lua modules of their own.
+    pub open: Option<OpenFn>,
 }
 
 /// Grants a revision to `library`, or says in a sentence why not.
@@ -41,7 +44,8 @@ pub struct Grant {
 }
 
 /// The revisions this DSS offers, ascending by number. A new adapter adds its line here.
-pub static REVISIONS: &[&Revision] = &[&adapter::c1v0::REVISION, &adapter::v1::REVISION];
+pub static REVISIONS: &[&Revision] =
+    &[&adapter::c1v0::REVISION, &adapter::v1::REVISION, &adapter::v2::REVISION];
 
 /// The record, made once for the process. [any-thread]
 #[must_use]

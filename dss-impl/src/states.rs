@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use crate::dispatcher::Dispatcher;
 use crate::handle::{Handle, MAX_DISPATCHERS};
+use crate::value::LuaValues;
 
 /// Dispatchers in the first chunk; chunk k has `FIRST << k`.
 const FIRST: u32 = 8;
@@ -33,6 +34,12 @@ fn at(index: u32) -> Option<&'static Dispatcher> {
 #[must_use]
 pub fn dispatcher_of(handle: Handle) -> Option<&'static Dispatcher> {
     at(handle.dispatcher)
+}
+
+/// The dispatcher at `index` of the table, if there has been one. [any-thread]
+#[inline]
+pub(crate) fn dispatcher_at(index: u32) -> Option<&'static Dispatcher> {
+    at(index)
 }
 
 /// One Lua state, as its userdata in Lua holds it: plain data, valid for ever, served or not.
@@ -86,6 +93,8 @@ pub struct LuaSide {
     /// # Safety
     /// The pointer is a live `lua_State` of that Lua that runs on this thread.
     pub find: unsafe fn(*mut c_void) -> Option<StateRef>,
+    /// How values are pushed.
+    pub values: &'static dyn LuaValues,
 }
 
 static LUA: OnceLock<LuaSide> = OnceLock::new();
@@ -93,6 +102,11 @@ static LUA: OnceLock<LuaSide> = OnceLock::new();
 /// Says how to reach Lua. The first call counts.
 pub fn set_lua(side: LuaSide) {
     LUA.get_or_init(|| side);
+}
+
+/// How values are pushed in the module's Lua; none before [`set_lua`].
+pub(crate) fn lua_values() -> Option<&'static dyn LuaValues> {
+    LUA.get().map(|side| side.values)
 }
 
 /// The name of the Lua that the module is built for.

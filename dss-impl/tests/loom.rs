@@ -13,6 +13,8 @@ mod fake;
 
 #[path = "loom/biased.rs"]
 mod biased;
+#[path = "loom/bounded.rs"]
+mod bounded;
 #[path = "loom/closing.rs"]
 mod closing;
 #[path = "loom/credit.rs"]

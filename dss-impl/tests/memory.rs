@@ -7,9 +7,10 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::{Library, open, parcel};
-use dss_impl::delivery::{DeliverError, Parcel};
-use dss_impl::dispatcher::DecodeEnd;
+use common::{Library, item, open, parcel};
+use dss_impl::bounds::{Limits, Policy};
+use dss_impl::delivery::{DeliverError, Outcome, Parcel};
+use dss_impl::dispatcher::{Consignment, DecodeEnd};
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -153,4 +154,49 @@ fn without_memory_a_deliver_is_refused_and_nothing_is_lost() {
         assert_eq!(common::poll(dispatcher), Some(data));
     }
     assert_eq!(dispatcher.libraries()[0].refused, 2);
+}
+
+#[test]
+fn keys_of_what_has_gone_are_forgotten() {
+    for ended in [false, true] {
+        let (dispatcher, _) = open();
+        let limits = Limits { policy: Policy::Latest, ..Limits::default() };
+        let handle = Library::new().register_bounded(dispatcher, 1, limits);
+        let mut deliver = |number: u64| {
+            let key = number.to_le_bytes();
+            let consignment = Consignment { parcel: silent(0), key: &key, ..item(0) };
+            let sequence = dispatcher.deliver_bounded(handle, consignment, true).unwrap().sequence;
+            if ended {
+                assert!(dispatcher.end(handle, sequence, Outcome::Withdrawn, true));
+            } else {
+                let taken = unsafe { dispatcher.take_one() }.unwrap();
+                dispatcher.decoded(&taken, DecodeEnd::Over);
+            }
+        };
+        // The made-up library keeps a record of its calls.
+        (0..10_000).for_each(&mut deliver);
+        let before = BYTES.get();
+        (10_000..20_000).for_each(&mut deliver);
+        let record = if ended { 10_000 * 2 * size_of::<common::Call>() } else { 0 };
+        let grown = BYTES.get() - before - record as isize;
+        assert!(grown < 10_000, "{grown} bytes for keys of which nothing is queued");
+    }
+}
+
+#[test]
+fn graves_cost_no_more_than_items() {
+    let (dispatcher, _) = open();
+    let limits = Limits { items: 100, policy: Policy::DropOldest, ..Limits::default() };
+    let handle = Library::new().register_bounded(dispatcher, 1, limits);
+    let mut deliver = |_| {
+        let consignment = Consignment { parcel: silent(0), ..item(0) };
+        dispatcher.deliver_bounded(handle, consignment, true).unwrap();
+    };
+    (0..1000).for_each(&mut deliver);
+    let before = BYTES.get();
+    (0..16_384).for_each(&mut deliver);
+    let record = 2 * 16_384 * size_of::<common::Call>();
+    let grown = BYTES.get() - before;
+    assert!(grown < record as isize, "{grown} bytes");
+    assert_eq!(dispatcher.queue_size(), 100);
 }

@@ -1,14 +1,15 @@
 //! `dispatch([max])`: takes items and runs their callbacks itself. No table is made an item.
 
-use std::cell::Cell;
 use std::ffi::c_int;
+use std::ptr::null_mut;
 
 use dss_impl::dispatcher::Dispatching;
-use dss_impl::states::StateRef;
 use mlua::ffi;
 
+use crate::answers;
+use crate::callbacks;
 use crate::errors;
-use crate::guard;
+use crate::guard::{self, Guard};
 use crate::poll::{Call, Decode, NO_ROOM, has_room};
 use crate::raw::Stack;
 use crate::reply;
@@ -17,15 +18,15 @@ use crate::reply;
 pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
-    let state = match guard::served(stack) {
-        Ok(guard) => guard.state,
+    let guard = match guard::served(stack) {
+        Ok(guard) => guard,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     let max = match limit(stack) {
         Ok(max) => max,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    let Some((handled, remaining)) = run(stack, state, max, None) else { return stack.raise_top() };
+    let Some((handled, remaining)) = run(stack, guard, max, false) else { return stack.raise_top() };
     stack.set_top(0);
     stack.push_integer(handled);
     stack.push_integer(remaining);
@@ -52,9 +53,10 @@ fn limit(stack: Stack) -> Result<usize, &'static str> {
 
 /// A dispatch that is under way. Lies in the frame of `run`, below the protected call that works on it.
 struct Batch<'a> {
-    state: StateRef,
+    guard: &'a Guard,
     max: usize,
-    stop: Option<&'a Cell<bool>>,
+    /// Whether `stop()` ends it.
+    stops: bool,
     handled: usize,
     dispatching: Dispatching,
     call: Call,
@@ -62,25 +64,24 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn goes_on(&self) -> bool {
-        self.handled < self.max && self.state.get().is_some() && !self.stop.is_some_and(Cell::get)
+        self.handled < self.max && self.guard.state.get().is_some() && !(self.stops && self.guard.stop.get())
     }
 }
 
-/// Handles up to `max` items, while the state is served and `stop` is not set; returns how many, and how many remain. None,
+/// Handles up to `max` items, while the state is served and, where `stops`, `stop()` was not called; returns how many, and how many remain. None,
 /// with an error on top, where a debug hook raised it: that is how an interpreter breaks off on Ctrl-C, and no item's
 /// affair. The running function's upvalues 2 to 4 are [`protected`], [`errors::handle`] and [`reply::protected`].
-pub(crate) fn run(
-    stack: Stack,
-    state: StateRef,
-    max: usize,
-    stop: Option<&Cell<bool>>,
-) -> Option<(usize, usize)> {
+pub(crate) fn run(stack: Stack, guard: &Guard, max: usize, stops: bool) -> Option<(usize, usize)> {
+    let state = guard.state;
     // SAFETY: Lua called, on its thread, and the state is served.
     let dispatching = unsafe { state.dispatcher.begin_dispatch() };
     stack.set_top(0);
     stack.push_value(Stack::upvalue(3));
     let call = Call::new(state.dispatcher);
-    let mut batch = Batch { state, max, stop, handled: 0, dispatching, call };
+    callbacks::forget_released(stack, state.dispatcher);
+    let mut batch = Batch { guard, max, stops, handled: 0, dispatching, call };
+    // Within a callback that answers a request, the callbacks that run now answer none.
+    let answering = guard.answering.replace(null_mut());
     // One protected call for as many items as raise no error.
     loop {
         stack.push_value(Stack::upvalue(2));
@@ -97,6 +98,7 @@ pub(crate) fn run(
             batch.handled += 1;
         }
         if done || interrupted {
+            guard.answering.set(answering);
             // Where a callback closed the state, the dispatcher may serve another by now.
             let remaining = state.get().map_or(0, |dispatcher| dispatcher.end_dispatch(dispatching));
             return done.then_some((batch.handled, remaining));
@@ -112,7 +114,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let batch: *mut Batch<'_> = stack.pointer_at(1);
     // SAFETY: `run` gives the address of its own frame, which stands below this one.
     let batch = unsafe { &mut *batch };
-    let dispatcher = batch.state.dispatcher;
+    let dispatcher = batch.guard.state.dispatcher;
     while batch.goes_on() {
         stack.set_top(0);
         let taken = dispatcher.take_next(batch.dispatching);
@@ -124,9 +126,13 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
                 if !has_room(stack, top) {
                     return stack.raise(NO_ROOM);
                 }
-                reply::push(stack, dispatcher, ticket);
-                stack.insert(top - arguments + 1);
-                arguments += 1;
+                if batch.call.answers_by_return() {
+                    answers::wrap(stack, dispatcher, ticket, top - arguments);
+                } else {
+                    reply::push(stack, dispatcher, ticket);
+                    stack.insert(top - arguments + 1);
+                    arguments += 1;
+                }
             }
             stack.call(arguments, 0);
         }

@@ -40,6 +40,39 @@ pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int
     1
 }
 
+/// The registry key of what [`trace`] left, and false elsewhere.
+static TRACE: u8 = 7;
+
+/// The message handler of callbacks that answer a request: leaves the error's text with its traceback for [`take_trace`], and
+/// the error itself as it is, for whom it may go on to.
+pub(crate) unsafe extern "C-unwind" fn trace(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    stack.push_text_of(1);
+    stack.push_traceback(2, 1);
+    stack.set_own(&TRACE);
+    stack.set_top(1);
+    1
+}
+
+/// What [`trace`] left of the error on top, or what can be said without it. Raises nothing.
+pub(crate) fn take_trace(stack: Stack) -> String {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    stack.push_own(&TRACE);
+    let left = stack.type_at(-1) == ffi::LUA_TSTRING;
+    let text = left.then(|| stack.bytes_at(-1).map(lossy)).flatten();
+    stack.pop(1);
+    if left {
+        // The key is there, so this needs no memory.
+        stack.push_boolean(false);
+        stack.set_own(&TRACE);
+    }
+    text.unwrap_or_else(|| match stack.type_at(-1) {
+        ffi::LUA_TSTRING => stack.bytes_at(-1).map(lossy).unwrap_or_default(),
+        _ => "(an error object that is not a string)".to_owned(),
+    })
+}
+
 /// Tells of the error on top, which Lua gave to no handler: it has none run where it is out of memory. `handler` is the
 /// index of [`handle`].
 #[cold]

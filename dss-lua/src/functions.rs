@@ -1,8 +1,8 @@
 //! The module's table.
 //!
-//! The functions written with `mlua` return nil and a sentence where they fail, and [`answer`] around them raises it, as
-//! a string and with the caller's place: what Lua programs expect of an error. It also sees to it that none of them is
-//! entered once DSS has stopped: a finalizer may call them when `mlua`'s own state is gone.
+//! The functions written with `mlua` return a sentence where they fail, and nil before their results elsewhere, and [`answer`]
+//! around them raises it, as a string and with the caller's place: what Lua programs expect of an error. It also sees to it
+//! that none of them is entered once DSS has stopped: a finalizer may call them when `mlua`'s own state is gone.
 
 use std::ffi::c_int;
 use std::sync::Arc;
@@ -13,36 +13,38 @@ use dss_impl::rendezvous::REVISIONS;
 use dss_impl::states::StateRef;
 use mlua::prelude::*;
 
+use crate::answers;
 use crate::dispatch;
 use crate::errors::HANDLER;
 use crate::guard::{self, Guard};
+use crate::load;
 use crate::poll;
 use crate::raw::{CFunction, Stack, protect};
 use crate::reply;
+use crate::searcher;
 use crate::sleep;
+use crate::stats;
 
 /// A function's results, or a sentence for Lua.
-type Answer<T> = Result<T, String>;
+pub(crate) type Answer<T> = Result<T, String>;
 
 /// Builds the table for the state that is served.
 pub(crate) fn build(lua: &Lua, state: StateRef) -> LuaResult<LuaTable> {
     let module = lua.create_table()?;
     hot(lua, &module)?;
-    let set = |name: &str, function: LuaFunction| -> LuaResult<()> {
-        let around = |stack: Stack| {
-            guard::push_guard(stack);
-            stack.insert(1);
-            stack.push_function(answer, 2);
-        };
-        module.set(name, protect::<LuaFunction>(lua, function, around)?)
-    };
-    set("queuesize", plain(lua, state, |_, dispatcher, _| Ok(dispatcher.dispatcher.queue_size()))?)?;
+    let set = |name: &str, function: LuaFunction| module.set(name, function);
+    set("queuesize", plain(lua, state, |_, state, _| Ok(state.dispatcher.queue_size()))?)?;
     set("getport", plain(lua, state, |lua, _, _| with(lua, |guard| guard.port.get()))?)?;
-    set("setport", plain(lua, state, |lua, state, given| set_port(lua, state, &given))?)?;
-    set("seterrorhandler", plain(lua, state, |lua, _, given| set_error_handler(lua, given))?)?;
+    set("setport", plain(lua, state, |lua, state, given| set_port(lua, state, &first(given)))?)?;
+    set("seterrorhandler", plain(lua, state, |lua, _, given| set_error_handler(lua, first(given)))?)?;
     set("stop", plain(lua, state, |lua, _, _| stop(lua))?)?;
-    set("libraries", plain(lua, state, |lua, state, _| libraries(lua, state))?)?;
+    set("libraries", plain(lua, state, |lua, state, _| stats::libraries(lua, state))?)?;
+    set("stats", plain(lua, state, |lua, state, _| stats::stats(lua, state))?)?;
+    set("metrics", plain(lua, state, |_, state, _| Ok(stats::metrics(state)))?)?;
+    set("pending", plain(lua, state, |_, state, _| Ok(state.dispatcher.pending()))?)?;
     set("revisions", plain(lua, state, |lua, _, _| revisions(lua))?)?;
+    set("load", plain(lua, state, |lua, state, given| load::load(lua, state, &given))?)?;
+    set("searcher", plain(lua, state, |lua, state, _| searcher::install(lua, || searcher_of(lua, state)))?)?;
     Ok(module)
 }
 
@@ -51,6 +53,7 @@ fn hot(lua: &Lua, module: &LuaTable) -> LuaResult<()> {
     protect(lua, module, |stack| {
         let table = stack.top();
         reply::prepare(stack);
+        answers::prepare(stack);
         let add = |name, function: CFunction, upvalues: fn(Stack)| {
             guard::push_guard(stack);
             let before = stack.top();
@@ -62,6 +65,7 @@ fn hot(lua: &Lua, module: &LuaTable) -> LuaResult<()> {
         add(c"dispatch", dispatch::dispatch, dispatch::push_upvalues);
         add(c"wait", sleep::wait, sleep::push_upvalues);
         add(c"run", sleep::run, sleep::push_upvalues);
+        add(c"defer", answers::defer, |_| {});
         stack.set_top(0);
     })
 }
@@ -73,26 +77,49 @@ unsafe extern "C-unwind" fn answer(lua: *mut mlua::ffi::lua_State) -> c_int {
     if let Err(sentence) = guard::served(stack) {
         return stack.raise(sentence.as_bytes());
     }
-    stack.set_top(1);
     stack.push_value(Stack::upvalue(2));
     stack.insert(1);
-    stack.call(1, 2);
-    if let Some(sentence) = stack.bytes_at(2) {
-        return stack.raise(sentence);
+    stack.call(stack.top() - 1, mlua::ffi::LUA_MULTRET);
+    if stack.type_at(1) == mlua::ffi::LUA_TSTRING {
+        stack.set_top(1);
+        return stack.raise_top_placed();
     }
-    stack.set_top(1);
-    1
+    stack.remove(1);
+    stack.top()
 }
 
-/// A function of one argument that answers while DSS serves the state.
-fn plain<T: IntoLua>(
+/// A function that answers while DSS serves the state.
+fn plain<T: IntoLuaMulti>(
     lua: &Lua,
     state: StateRef,
-    answer: impl Fn(&Lua, StateRef, LuaValue) -> Answer<T> + Send + 'static,
+    work: impl Fn(&Lua, StateRef, LuaMultiValue) -> Answer<T> + Send + 'static,
 ) -> LuaResult<LuaFunction> {
-    lua.create_function(move |lua, given: LuaValue| match answer(lua, state, given) {
-        Ok(value) => Ok((value.into_lua(lua)?, None)),
-        Err(sentence) => Ok((LuaValue::Nil, Some(sentence))),
+    let function = lua.create_function(move |lua, given: LuaMultiValue| match work(lua, state, given) {
+        Ok(values) => {
+            let mut values = values.into_lua_multi(lua)?;
+            values.push_front(LuaValue::Nil);
+            Ok(values)
+        }
+        Err(sentence) => sentence.into_lua_multi(lua),
+    })?;
+    let around = |stack: Stack| {
+        guard::push_guard(stack);
+        stack.insert(1);
+        stack.push_function(answer, 2);
+    };
+    protect(lua, function, around)
+}
+
+fn first(given: LuaMultiValue) -> LuaValue {
+    given.into_iter().next().unwrap_or(LuaValue::Nil)
+}
+
+/// The searcher, which makes loaders.
+fn searcher_of(lua: &Lua, state: StateRef) -> LuaResult<LuaFunction> {
+    plain(lua, state, |lua, state, given| {
+        searcher::search(lua, &first(given), |file| {
+            plain(lua, state, move |lua, state, _| searcher::load_file(lua, state, &file))
+        })
     })
 }
 
@@ -148,26 +175,6 @@ fn with<R>(lua: &Lua, work: impl FnOnce(&Guard) -> R) -> Answer<R> {
 
 fn stop(lua: &Lua) -> Answer<bool> {
     with(lua, |guard| guard.stop.set(true)).map(|()| true)
-}
-
-fn libraries(lua: &Lua, state: StateRef) -> Answer<LuaTable> {
-    let build = || -> LuaResult<LuaTable> {
-        let list = lua.create_table()?;
-        for library in state.dispatcher.libraries() {
-            let entry = lua.create_table()?;
-            entry.set("name", library.name.as_deref())?;
-            entry.set("revision", library.revision)?;
-            entry.set("queued", library.queued)?;
-            entry.set("waiting", library.waiting)?;
-            entry.set("delivered", library.delivered)?;
-            entry.set("replied", library.replied)?;
-            entry.set("cancelled", library.cancelled)?;
-            entry.set("refused", library.refused)?;
-            list.push(entry)?;
-        }
-        Ok(list)
-    };
-    build().map_err(|error| error.to_string())
 }
 
 fn revisions(lua: &Lua) -> Answer<LuaTable> {

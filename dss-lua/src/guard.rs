@@ -10,9 +10,13 @@ use dss_impl::states::{self, LuaSide, StateRef};
 use mlua::ffi;
 use mlua::prelude::*;
 
+use crate::answers::Frame;
+use crate::callbacks;
 use crate::errors;
 use crate::hosted;
+use crate::load;
 use crate::raw::{Stack, protect};
+use crate::values::Values;
 
 /// The registry key of the guard: its address, which is this image's own.
 static GUARD: u8 = 0;
@@ -26,13 +30,16 @@ pub(crate) struct Guard {
     pub(crate) stop: Cell<bool>,
     /// The port that `setport` set; here, for the state may have several tables of functions.
     pub(crate) port: Cell<u16>,
+    /// The callback of a request that is running, innermost; NULL while none is. It lies in a frame below what runs.
+    pub(crate) answering: Cell<*mut Frame>,
 }
 
 /// The state that is served in `lua`: the one that is there already, or a new one.
 pub(crate) fn require(lua: &Lua) -> LuaResult<StateRef> {
     // Where the linker has no word for it, as it has on ELF.
     image::pin(crate::luaopen_darksidesync as *const () as usize);
-    states::set_lua(LuaSide { name: hosted::BUILT_FOR, find });
+    load::prepare();
+    states::set_lua(LuaSide { name: hosted::BUILT_FOR, find, values: &Values });
     let table: LuaValue = lua.named_registry_value("DSS.DarkSideSync")?;
     let mut found = None;
     protect::<()>(lua, (), |stack| found = look_up(stack))?;
@@ -72,7 +79,13 @@ pub(crate) fn with<R>(lua: &Lua, work: impl FnOnce(&Guard) -> R) -> LuaResult<R>
 
 /// Makes the guard and the table that libraries look for. Raises.
 fn publish(stack: Stack, state: StateRef) {
-    stack.new_userdata(Guard { state, stop: Cell::new(false), port: Cell::new(0) });
+    callbacks::prepare(stack);
+    stack.new_userdata(Guard {
+        state,
+        stop: Cell::new(false),
+        port: Cell::new(0),
+        answering: Cell::new(std::ptr::null_mut()),
+    });
     let guard = stack.top();
     stack.new_table(0);
     stack.push_function(collected, 0);

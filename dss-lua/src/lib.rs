@@ -1,7 +1,8 @@
 //! The module that Lua requires.
 //!
-//! `poll`, `dispatch`, `wait` and `run` are on the hot path and written on Lua's C API (`raw` wraps it); all else is
-//! written with `mlua`. What of it runs inside a call that Lua made, on which thread, and what may raise:
+//! `poll`, `dispatch`, `wait` and `run` are on the hot path and written on Lua's C API (`raw` wraps it), and so is what calls
+//! libraries, their functions and objects included, for that may be called by finalizers when `mlua`'s own state is gone; all
+//! else is written with `mlua`. What of it runs inside a call that Lua made, on which thread, and what may raise:
 //!
 //! * Functions of type `raw::CFunction` may raise Lua errors, which skip their frames: nothing in these frames has a
 //!   destructor. Whatever may raise while an item is in hand runs inside a protected call.
@@ -19,15 +20,25 @@ compile_error!(
     "choose the Lua to build for: --no-default-features --features lua51 (lua52, lua53, lua54, lua55, luajit)"
 );
 
+mod answers;
+mod call;
+mod callbacks;
 mod dispatch;
 mod errors;
 mod functions;
 mod guard;
 mod hosted;
+mod kept;
+mod load;
+mod objects;
 mod poll;
 mod raw;
+mod read;
 mod reply;
+mod searcher;
 mod sleep;
+mod stats;
+mod values;
 
 use mlua::prelude::*;
 

@@ -7,6 +7,8 @@ use dss_impl::delivery::Failure;
 use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken, Ticket};
 use mlua::ffi;
 
+use crate::answers;
+use crate::callbacks;
 use crate::guard;
 use crate::raw::Stack;
 use crate::reply;
@@ -32,6 +34,12 @@ pub(crate) struct Decode {
 }
 
 impl Call {
+    /// Whether the function answers by what it returns, where an answer is awaited.
+    #[inline]
+    pub(crate) fn answers_by_return(&self) -> bool {
+        self.taken.as_ref().is_some_and(|taken| taken.adapter.answers_by_return())
+    }
+
     #[inline]
     pub(crate) fn new(dispatcher: &'static Dispatcher) -> Self {
         Call { dispatcher, taken: None, ended: false, failure: Failure::default() }
@@ -62,7 +70,8 @@ impl Call {
     }
 
     /// After the protected call left by an error: where decode had not ended, the delivery failed; where Lua's reply is
-    /// awaited, it ends as if Lua had dropped it, for nobody will call it. `reply` is the index of [`reply::protected`].
+    /// awaited, it ends as if Lua had dropped it, for nobody will call it, or with the error, which is on top. `reply` is the
+    /// index of [`reply::protected`].
     #[cold]
     pub(crate) fn fail(&mut self, stack: Stack, reply: c_int) {
         let Some(taken) = self.taken.take() else { return };
@@ -71,7 +80,11 @@ impl Call {
         if !self.ended {
             self.dispatcher.decoded(&taken, DecodeEnd::Failed);
         } else if let Some(ticket) = taken.ticket {
-            reply::abandon(stack, reply, self.dispatcher, ticket);
+            if taken.adapter.answers_by_return() {
+                answers::abandon(stack, self.dispatcher, ticket);
+            } else {
+                reply::abandon(stack, reply, self.dispatcher, ticket);
+            }
         }
     }
 }
@@ -94,6 +107,7 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     stack.set_top(0);
+    callbacks::forget_released(stack, dispatcher);
     // Nothing is in hand yet: what may raise on the way to the protected part costs no item.
     let mut call = Call::new(dispatcher);
     stack.push_value(Stack::upvalue(2));
@@ -125,17 +139,25 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     }
     let top = stack.top();
     let function = top - count + 1;
-    let replies = c_int::from(reply.is_some());
     if !has_room(stack, top) {
         // `fail` then ends the reply that is awaited.
         return stack.raise(NO_ROOM);
     }
-    stack.new_table(count - 1 + replies);
-    let table = top + 1;
-    if let Some(ticket) = reply {
-        reply::push(stack, call.dispatcher, ticket);
-        stack.raw_set_at(table, 1);
+    let mut replies = 0;
+    match reply {
+        Some(ticket) if call.answers_by_return() => {
+            answers::wrap(stack, call.dispatcher, ticket, function);
+            stack.new_table(count - 1);
+        }
+        Some(ticket) => {
+            replies = 1;
+            stack.new_table(count);
+            reply::push(stack, call.dispatcher, ticket);
+            stack.raw_set_at(top + 1, 1);
+        }
+        None => stack.new_table(count - 1),
     }
+    let table = top + 1;
     for at in 1..count {
         stack.push_value(function + at);
         stack.raw_set_at(table, at + replies);

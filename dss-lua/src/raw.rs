@@ -31,7 +31,7 @@ pub(crate) fn protect<R: FromLuaMulti>(
 
 /// A borrowed Lua stack.
 #[derive(Clone, Copy)]
-pub(crate) struct Stack(*mut ffi::lua_State);
+pub(crate) struct Stack(pub(crate) *mut ffi::lua_State);
 
 impl Stack {
     /// Borrows a state's stack.
@@ -77,6 +77,13 @@ impl Stack {
         unsafe { ffi::lua_insert(self.0, index) };
     }
 
+    /// Pops a value and puts it in the place of the one at `index`.
+    #[inline]
+    pub(crate) fn replace(self, index: c_int) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_replace(self.0, index) };
+    }
+
     pub(crate) fn remove(self, index: c_int) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_remove(self.0, index) };
@@ -92,6 +99,12 @@ impl Stack {
     pub(crate) fn push_minus_one(self) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_pushinteger(self.0, -1) };
+    }
+
+    #[inline]
+    pub(crate) fn push_number(self, value: f64) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_pushnumber(self.0, value) };
     }
 
     #[inline]
@@ -148,6 +161,12 @@ impl Stack {
         unsafe { ffi::lua_type(self.0, index) }
     }
 
+    /// A full userdata, whoever made it, and no bare pointer.
+    #[inline]
+    pub(crate) fn userdata_at<T>(self, index: c_int) -> Option<*mut T> {
+        (self.type_at(index) == ffi::LUA_TUSERDATA).then(|| self.pointer_at(index))
+    }
+
     /// *Raises* for want of memory.
     #[inline]
     pub(crate) fn new_table(self, array: c_int) {
@@ -160,6 +179,41 @@ impl Stack {
     pub(crate) fn raw_set_at(self, table: c_int, at: c_int) {
         // SAFETY: see `new`; the caller made the table.
         unsafe { ffi::lua_rawseti(self.0, table, at.into()) };
+    }
+
+    /// Pushes `t[at]`, without metamethods.
+    #[inline]
+    pub(crate) fn raw_get_at(self, table: c_int, at: c_int) {
+        // SAFETY: see `new`; the caller made the table.
+        unsafe { ffi::lua_rawgeti(self.0, table, at.into()) };
+    }
+
+    /// Sets an entry to the key and the value that it pops, without metamethods. *Raises* for want of memory, and where the
+    /// key is none.
+    #[inline]
+    pub(crate) fn raw_set(self, table: c_int) {
+        // SAFETY: see `new`; the caller made the table.
+        unsafe { ffi::lua_rawset(self.0, table) };
+    }
+
+    /// Pushes `t[key]`, where the key is an address of this module's.
+    #[inline]
+    pub(crate) fn raw_get_own(self, table: c_int, key: &'static u8) {
+        // SAFETY: see `new`; the caller has seen a table there.
+        unsafe { ffi::lua_rawgetp(self.0, table, std::ptr::from_ref(key).cast()) };
+    }
+
+    /// Sets `t[key]` to what it pops. *Raises* for want of memory, where the key is new.
+    pub(crate) fn raw_set_own(self, table: c_int, key: &'static u8) {
+        // SAFETY: see `new`; the caller made the table.
+        unsafe { ffi::lua_rawsetp(self.0, table, std::ptr::from_ref(key).cast()) };
+    }
+
+    /// Pushes the metatable of the value at `index`; false, with nothing pushed, where it has none.
+    #[inline]
+    pub(crate) fn push_metatable(self, index: c_int) -> bool {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_getmetatable(self.0, index) != 0 }
     }
 
     /// A new userdata with a copy of `value` in it, which has no destructor. *Raises* for want of memory.
@@ -266,13 +320,19 @@ impl Stack {
         unsafe { ffi::lua_error(self.0) }
     }
 
-    /// *Raises* `sentence`, with the place of the Lua code that called.
-    pub(crate) fn raise(self, sentence: &[u8]) -> c_int {
+    /// *Raises* the string on top, with the place of the Lua code that called.
+    pub(crate) fn raise_top_placed(self) -> c_int {
         // SAFETY: see `new`.
         unsafe { ffi::luaL_where(self.0, 1) };
-        self.push_bytes(sentence);
+        self.insert(-2);
         // SAFETY: see `new`; two strings are on top.
         unsafe { ffi::lua_concat(self.0, 2) };
         self.raise_top()
+    }
+
+    /// *Raises* `sentence`, with the place of the Lua code that called.
+    pub(crate) fn raise(self, sentence: &[u8]) -> c_int {
+        self.push_bytes(sentence);
+        self.raise_top_placed()
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use dss_impl::dispatcher::Waited;
 use mlua::ffi;
 
+use crate::callbacks;
 use crate::dispatch;
 use crate::guard;
 use crate::raw::Stack;
@@ -53,6 +54,7 @@ pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
         Ok(guard) => guard.state.dispatcher,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
+    callbacks::forget_released(stack, dispatcher);
     let deadline = match deadline(
         stack,
         "bad argument #1 to 'wait': wanted how many seconds to wait at most, a number of 0 or more, or nothing for no limit",
@@ -70,8 +72,8 @@ pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
     1
 }
 
-/// `run([seconds])` → handled. Waits and dispatches until nothing is registered, `stop()` was called, or the time is
-/// over.
+/// `run([seconds])` → handled. Waits and dispatches until nothing that is registered keeps it going, `stop()` was called, or
+/// the time is over.
 pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
@@ -90,8 +92,12 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     let state = guard.state;
     let dispatcher = state.dispatcher;
     let mut handled = 0;
+    // Items yet to be handled that were queued when the last library went that keeps it going. Those that come after them
+    // do not count: a library that does not keep it going may have more and more of them.
+    let mut owed = None;
     while !guard.stop.get() && state.get().is_some() {
-        let Some((now, _)) = dispatch::run(stack, state, ROUND, Some(&guard.stop)) else {
+        let round = owed.map_or(ROUND, |owed| ROUND.min(owed));
+        let Some((now, _)) = dispatch::run(stack, guard, round, true) else {
             return stack.raise_top();
         };
         handled += now;
@@ -100,11 +106,15 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
             break;
         }
         breathe(stack);
-        if dispatcher.registered() == 0 {
+        let kept = dispatcher.registered() > 0;
+        // After that: what a library delivered before it let go is seen here.
+        let remaining = dispatcher.queue_size();
+        owed = (!kept).then(|| owed.map_or(remaining, |owed| remaining.min(owed - now)));
+        if owed == Some(0) {
             break;
         }
         let Some(slice) = slice(deadline) else { break };
-        if now < ROUND && !guard.stop.get() {
+        if kept && now < round && !guard.stop.get() {
             dispatcher.wait_registered(slice);
         }
     }

@@ -16,8 +16,14 @@ use crate::rendezvous::Revision;
 use crate::states::{self, StateRef};
 
 /// What `revisions()` shows of it. Libraries find it by 1.0's own key.
-pub static REVISION: Revision =
-    Revision { number: 0, name: "c1v0", version: "1.0.0", status: RevisionStatus::Supported, grant: None };
+pub static REVISION: Revision = Revision {
+    number: 0,
+    name: "c1v0",
+    version: "1.0.0",
+    status: RevisionStatus::Supported,
+    grant: None,
+    open: None,
+};
 
 /// The struct that 1.0's key points to.
 pub static API: c::dss_api_1v0_t = c::dss_api_1v0_t {
@@ -95,7 +101,7 @@ unsafe extern "C" fn reg(
 
 fn register(state: StateRef, libid: usize, cancel: usize) -> (Option<Handle>, c_int) {
     image::pin(cancel);
-    let registration = Registration { libid, name: None, adapter: &ADAPTER, context: cancel };
+    let registration = Registration { libid, name: None, adapter: &ADAPTER, context: cancel, terms: None };
     match state.dispatcher.register(registration) {
         Ok(handle) => (Some(handle), c::DSS_SUCCESS),
         Err(RegisterError::AlreadyRegistered(handle)) => (Some(handle), c::DSS_ERR_ALREADY_REGISTERED),

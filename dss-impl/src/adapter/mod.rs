@@ -2,13 +2,16 @@
 
 use std::ffi::{c_int, c_void};
 
-use crate::delivery::{Failure, Parcel};
+use crate::delivery::{Failure, Outcome, Parcel};
 use crate::handle::Handle;
+use crate::value::Value;
 
 #[cfg(not(loom))]
 pub mod c1v0;
 #[cfg(not(loom))]
 pub mod v1;
+#[cfg(not(loom))]
+pub mod v2;
 
 /// What [`Adapter::decode`] and [`Adapter::reply`] return where they failed and wrote why.
 pub const FAILED: c_int = c_int::MIN;
@@ -66,6 +69,38 @@ pub trait Adapter: Sync {
     /// # Safety
     /// See the trait.
     unsafe fn finish(&self, parcel: &Parcel);
+
+    /// Whether Lua's function answers by what it returns. Elsewhere it is given a reply function, before its arguments.
+    fn answers_by_return(&self) -> bool {
+        false
+    }
+
+    /// When a parcel was delivered, on [`crate::clock`]; 0 where the revision does not note it.
+    fn delivered_at(&self, parcel: &Parcel) -> u64 {
+        let _ = parcel;
+        0
+    }
+
+    /// Keeps what Lua answered, or the error with its traceback, until [`Self::complete`]. Called where
+    /// [`Self::answers_by_return`], and the reply has begun.
+    ///
+    /// # Errors
+    /// The sentence why this is no answer.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn answer(&self, parcel: &Parcel, answer: Result<Vec<Value>, String>) -> Result<(), String> {
+        let _ = (parcel, answer);
+        Err("this library's revision takes no answers by return".to_owned())
+    }
+
+    /// Tells the library how a delivery ended that no thread sleeps for; in place of [`Self::finish`].
+    ///
+    /// # Safety
+    /// See the trait; the last call with that parcel.
+    unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {
+        let _ = (parcel, outcome);
+    }
 
     /// Tells the library that its state closes.
     ///

@@ -36,6 +36,7 @@ pub static REVISION: Revision = Revision {
     version: dss_abi_v1::VERSION,
     status: RevisionStatus::Supported,
     grant: Some(grant),
+    open: None,
 };
 
 // Where 1.0.0 has each field. Here and not beside the types: their crate builds with compilers that cannot tell.
@@ -141,6 +142,8 @@ fn ended(outcome: Outcome) -> u32 {
         Outcome::Collected => ENDED_COLLECTED,
         Outcome::Cancelled => ENDED_CANCELLED,
         Outcome::Failed => ENDED_FAILED,
+        // v1 has no word for these, and no way to them.
+        Outcome::Withdrawn | Outcome::TimedOut | Outcome::Dropped => ENDED_CANCELLED,
     }
 }
 
@@ -181,7 +184,13 @@ fn register(lua: RawLua, given: RawRegistration<'_>) -> Result<Registered, Code>
     image::pin(context.release.map_or(0, |release| release.0 as usize));
     let name = (!given.name.is_empty()).then(|| Arc::from(given.name.as_str()));
     let context = Box::into_raw(Box::new(context)).expose_provenance();
-    match state.dispatcher.register(Registration { libid: given.libid, name, adapter: &ADAPTER, context }) {
+    match state.dispatcher.register(Registration {
+        libid: given.libid,
+        name,
+        adapter: &ADAPTER,
+        context,
+        terms: None,
+    }) {
         Ok(handle) => Ok(Registered { handle: handle.to_raw(), already: false }),
         Err(RegisterError::AlreadyRegistered(handle)) => {
             Ok(Registered { handle: handle.to_raw(), already: true })

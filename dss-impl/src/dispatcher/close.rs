@@ -24,6 +24,8 @@ impl Dispatcher {
             (me, intake.credit.change(None))
         };
         drop(notifier);
+        // Who waits for room is released before any library is asked to join its threads.
+        self.room.notify_all();
         self.empty_all(me);
         // Each round unregisters one library, and none can come: the loop ends.
         while let Some(slot) = self.cancel_last(me) {
@@ -39,6 +41,7 @@ impl Dispatcher {
         desk.phase = Phase::Closed;
         let mut intake = self.intake.lock();
         intake.phase = Phase::Closed;
+        self.callbacks.kill_all();
         self.epoch.store(epoch + 1, Ordering::Release);
         drop(intake);
         self.retire_if_done(&mut desk);

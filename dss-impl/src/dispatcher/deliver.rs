@@ -1,10 +1,10 @@
 //! The way in: `deliver`, on any thread.
 
-use super::{Dispatcher, Phase};
+use super::{Dispatcher, Intake, Phase};
 use crate::delivery::{Announced, DeliverError, Item, Outcome, Parcel, Waiter, wait_pair};
 use crate::handle::Handle;
 use crate::notifier::Due;
-use crate::sync::Ordering;
+use crate::sync::{MutexGuard, Ordering};
 
 impl Dispatcher {
     /// Hands over one item and returns at once. [any-thread]
@@ -67,23 +67,31 @@ impl Dispatcher {
             door.refused += 1;
             return Err(DeliverError::Stopping);
         }
-        if intake.items.push(Item { parcel, slot: handle.slot, waiter }).is_err() {
+        let sequence = intake.sequence + 1;
+        if intake.items.push(Item { parcel, waiter, sequence, slot: handle.slot, bytes: 0 }).is_err() {
             door.refused += 1;
             return Err(DeliverError::OutOfMemory);
         }
+        intake.sequence = sequence;
+        Ok(self.announce_arrival(guard))
+    }
+
+    /// Wakes whom an item that came concerns, with the lock given up.
+    #[inline]
+    pub(super) fn announce_arrival(&self, mut intake: MutexGuard<'_, Intake>) -> Announced {
         let behind = intake.items.len();
         self.behind.store(behind, Ordering::Relaxed);
         let due = intake.credit.claim(behind);
         let wake = std::mem::take(&mut intake.sleeping);
-        drop(guard);
+        drop(intake);
         if wake {
             // The Lua thread set `sleeping` under the lock and gave that up by falling asleep: it hears this.
             self.arrived.notify_one();
         }
-        Ok(match due {
+        match due {
             Some(due) => self.send(due),
             None => Announced::Yes,
-        })
+        }
     }
 
     /// Sends a notification that is due, with no lock held.

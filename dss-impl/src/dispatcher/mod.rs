@@ -10,21 +10,29 @@
 //! | Open     | taken               | served          | Stopping, by `close`                                       |
 //! | Stopping | refused as stopping | refused         | Closed, when every library was told and is unregistered    |
 
+mod bounded;
+mod call;
 mod close;
 mod deliver;
+mod end;
 mod register;
 mod reply;
 mod take;
 mod wake;
 
+use crate::adapter::Adapter;
 use crate::biased::{Biased, Guard};
-use crate::delivery::{Item, Parcel, Waiter};
+use crate::bounds::Bound;
+use crate::callbacks::{Callbacks, Reference};
+use crate::delivery::{Item, Outcome, Parcel, Waiter};
 use crate::handle::Handle;
 use crate::library::Library;
 use crate::notifier::Credit;
 use crate::queue::Queue;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, thread_token};
 
+pub use bounded::{Accepted, AcceptedMany, BoundedError, Consignment};
+pub use call::Calling;
 pub use register::{RegisterError, UnregisterError};
 pub use reply::{ReplyEnd, Replying, Ticket};
 pub use take::{DecodeEnd, Decoded, Dispatching, Taken};
@@ -42,6 +50,13 @@ struct Door {
     generation: u32,
     open: bool,
     refused: u64,
+    /// Whether it counts among [`Intake::registered`].
+    keeps_alive: bool,
+    adapter: &'static dyn Adapter,
+    /// The tokens of the producers that end what made room for theirs, in the library's code.
+    displacing: Vec<u64>,
+    /// None where the revision knows no bound.
+    bound: Option<Box<Bound>>,
 }
 
 /// Where producers meet.
@@ -49,9 +64,12 @@ struct Intake {
     phase: Phase,
     doors: Vec<Door>,
     items: Queue<Item>,
+    /// The number of the item that came last.
+    sequence: u64,
     credit: Credit,
     /// The Lua thread sleeps in `wait`.
     sleeping: bool,
+    /// Libraries that are registered and keep `run` going.
     registered: usize,
 }
 
@@ -65,6 +83,7 @@ enum Stage {
 /// A delivery that a thread waits for and that left the queue.
 struct Pending {
     slot: u32,
+    sequence: u64,
     parcel: Parcel,
     waiter: Waiter,
     stage: Stage,
@@ -108,8 +127,11 @@ pub struct Dispatcher {
     intake: Mutex<Intake>,
     /// Something came for the sleeping Lua thread. With `intake`.
     arrived: Condvar,
+    /// There is room again at some library's bound. With `intake`.
+    room: Condvar,
     /// A call into a library ended. With `desk`.
     ended: Condvar,
+    pub(crate) callbacks: Callbacks,
 }
 
 impl Dispatcher {
@@ -137,12 +159,15 @@ impl Dispatcher {
                 phase: Phase::Closed,
                 doors: Vec::new(),
                 items: Queue::new(),
+                sequence: 0,
                 credit: Credit::default(),
                 sleeping: false,
                 registered: 0,
             }),
             arrived: Condvar::new(),
+            room: Condvar::new(),
             ended: Condvar::new(),
+            callbacks: Callbacks::new(),
         }
     }
 
@@ -185,10 +210,31 @@ impl Dispatcher {
         self.ahead.load(Ordering::Relaxed) + self.behind.load(Ordering::Relaxed)
     }
 
-    /// Libraries that are registered. [any-thread]
+    /// Libraries that are registered and keep `run` going. [any-thread]
     #[must_use]
     pub fn registered(&self) -> usize {
         self.intake.lock().registered
+    }
+
+    /// Deliveries whose reply Lua has. [any-thread]
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let desk = self.desk.lock();
+        desk.places.iter().filter(|place| place.pending.is_some()).count()
+    }
+
+    /// Takes a place for a Lua function, which the module keeps there from now on; none where there are more than can be told
+    /// apart. [lua-thread]
+    #[must_use]
+    pub fn new_callback(&self) -> Option<Reference> {
+        self.callbacks.insert(self.index).map(Reference::adopt)
+    }
+
+    /// The places of functions that nobody refers to any more, for the module to forget them. [lua-thread]
+    #[inline]
+    #[must_use]
+    pub fn released_callbacks(&self) -> Option<Vec<u32>> {
+        self.callbacks.has_released().then(|| self.callbacks.take_released())
     }
 
     fn handle(&self, slot: u32, generation: u32) -> Handle {
@@ -212,6 +258,31 @@ impl Dispatcher {
         }
         if let Some(registration) = freed {
             crate::boundary::release(registration);
+        }
+    }
+
+    /// Ends a call as [`Self::leave`], and the delivery that it was for. A library that is told of that is told inside the
+    /// call: once this was its last one, none of its code may run.
+    fn leave_ended(
+        &self,
+        desk: Guard<'_, Desk>,
+        slot: u32,
+        me: u64,
+        pending: Option<Pending>,
+        outcome: Outcome,
+    ) {
+        match pending {
+            Some(Pending { waiter, .. }) if waiter.completes() => {
+                drop(desk);
+                waiter.release(outcome);
+                self.leave(self.desk.lock(), slot, me);
+            }
+            pending => {
+                self.leave(desk, slot, me);
+                if let Some(pending) = pending {
+                    pending.waiter.release(outcome);
+                }
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Registering, finding and unregistering libraries.
 
+use std::sync::Arc;
+
 use super::{Desk, Dispatcher, Door, Intake, Pending, Phase, Stage};
 use crate::biased::Guard;
 use crate::boundary;
+use crate::bounds::Bound;
 use crate::delivery::{Item, Outcome};
 use crate::handle::{Handle, MAX_SLOTS};
-use crate::library::{Library, LibraryInfo, Phase as LibraryPhase, Registration};
+use crate::library::{Counts, Library, LibraryInfo, Phase as LibraryPhase, Registration};
 use crate::sync::{Ordering, thread_token};
 
 /// Why a library was not registered. Its registration was let go of.
@@ -69,15 +72,30 @@ impl Dispatcher {
             .or_else(|| slots.iter().position(Library::is_free).filter(|_| slots.len() >= SLOTS_TO_SPARE));
         let slot = free.unwrap_or_else(|| {
             desk.libraries.push(Library::new());
-            intake.doors.push(Door { generation: 0, open: false, refused: 0 });
+            let adapter = registration.adapter;
+            intake.doors.push(Door {
+                generation: 0,
+                open: false,
+                refused: 0,
+                keeps_alive: false,
+                adapter,
+                displacing: Vec::new(),
+                bound: None,
+            });
             desk.libraries.len() - 1
         });
         desk.sequence += 1;
         let sequence = desk.sequence;
         let library = &mut desk.libraries[slot];
-        library.occupy(registration, sequence);
-        intake.doors[slot] = Door { generation: library.generation, open: true, refused: 0 };
-        intake.registered += 1;
+        let terms = registration.terms.as_ref();
+        let bound = terms.map(|terms| Box::new(Bound::new(terms.limits)));
+        let keeps_alive = terms.is_none_or(|terms| terms.keeps_alive);
+        let adapter = registration.adapter;
+        library.occupy(registration, sequence, bound.as_ref().map(|bound| Arc::clone(&bound.gauge)));
+        let (generation, displacing) = (library.generation, Vec::new());
+        intake.doors[slot] =
+            Door { generation, open: true, refused: 0, keeps_alive, adapter, displacing, bound };
+        intake.registered += usize::from(keeps_alive);
         Ok(self.handle(slot as u32, library.generation))
     }
 
@@ -116,11 +134,21 @@ impl Dispatcher {
         let door = &mut intake.doors[handle.slot as usize];
         door.open = false;
         library.counts.refused += std::mem::take(&mut door.refused);
-        intake.registered -= 1;
+        // Calls like others from here on.
+        library.calls.append(&mut door.displacing);
+        let bound = door.bound.take();
+        if let Some(bound) = &bound {
+            library.counts.add(bound);
+        }
+        intake.registered -= usize::from(door.keeps_alive);
         let estate = self.take_estate(&mut desk, &mut intake, handle.slot);
         let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
         drop(intake);
         drop(desk);
+        if bound.is_some() {
+            // Who waits for room looks again, and finds the door closed.
+            self.room.notify_all();
+        }
         if wake {
             // `run` sleeps for a library that is registered, and there is none now.
             self.arrived.notify_one();
@@ -200,17 +228,50 @@ impl Dispatcher {
         registered.sort_by_key(|(_, library)| library.sequence);
         registered
             .into_iter()
-            .map(|(slot, library)| LibraryInfo {
-                name: library.registration.as_ref().and_then(|it| it.name.clone()),
-                revision: library.adapter().revision(),
-                queued: library.queued,
-                waiting: waiting[slot],
-                delivered: library.counts.delivered,
-                replied: library.counts.replied,
-                cancelled: library.counts.cancelled,
-                refused: library.counts.refused + intake.doors[slot].refused,
-            })
+            .map(|(slot, library)| library.info(&intake.doors[slot], waiting[slot]))
             .collect()
+    }
+}
+
+impl Library {
+    fn info(&self, door: &Door, waiting: usize) -> LibraryInfo {
+        let registration = self.registration.as_ref();
+        let terms = registration.and_then(|it| it.terms.as_ref());
+        let mut counts = self.counts;
+        counts.refused += door.refused;
+        if let Some(bound) = &door.bound {
+            counts.add(bound);
+        }
+        LibraryInfo {
+            name: registration.and_then(|it| it.name.clone()),
+            revision: self.adapter().revision(),
+            version: terms.map(|terms| Arc::clone(&terms.version)),
+            file: terms.and_then(|terms| terms.file.clone()),
+            keeps_alive: door.keeps_alive,
+            queued: self.queued,
+            bytes: door.bound.as_ref().map_or(0, |bound| bound.bytes()),
+            limits: door.bound.as_ref().map(|bound| bound.limits),
+            high_water: counts.high_water,
+            waiting,
+            delivered: counts.delivered,
+            replied: counts.replied,
+            cancelled: counts.cancelled,
+            refused: counts.refused,
+            dropped: counts.dropped,
+            coalesced: counts.coalesced,
+            timed_out: counts.timed_out,
+            waits: self.waits.as_deref().cloned(),
+        }
+    }
+}
+
+impl Counts {
+    /// Adds what is counted at the door.
+    fn add(&mut self, bound: &Bound) {
+        self.dropped += bound.dropped;
+        self.coalesced += bound.coalesced;
+        self.timed_out += bound.timed_out;
+        self.high_water = self.high_water.max(bound.high_water);
     }
 }
 

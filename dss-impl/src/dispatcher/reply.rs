@@ -69,14 +69,12 @@ impl Dispatcher {
         let counts = &mut desk.libraries[slot as usize].counts;
         counts.replied += u64::from(end == ReplyEnd::Replied);
         counts.cancelled += u64::from(end == ReplyEnd::Cancelled);
-        self.leave(desk, slot, replying.me);
-        if let Some(pending) = pending {
-            pending.waiter.release(match end {
-                ReplyEnd::Replied => Outcome::Replied,
-                ReplyEnd::Collected => Outcome::Collected,
-                ReplyEnd::Failed => Outcome::Failed,
-                ReplyEnd::Cancelled => Outcome::Cancelled,
-            });
-        }
+        let outcome = match end {
+            ReplyEnd::Replied => Outcome::Replied,
+            ReplyEnd::Collected => Outcome::Collected,
+            ReplyEnd::Failed => Outcome::Failed,
+            ReplyEnd::Cancelled => Outcome::Cancelled,
+        };
+        self.leave_ended(desk, slot, replying.me, pending, outcome);
     }
 }

@@ -6,9 +6,10 @@ use super::{Desk, Dispatcher, Pending, Phase, Stage, Ticket};
 use crate::adapter::Adapter;
 use crate::biased::Guard;
 use crate::boundary;
+use crate::clock;
 use crate::delivery::{Item, Outcome, Parcel};
 use crate::handle::Handle;
-use crate::library::Phase as LibraryPhase;
+use crate::library::{Library, Phase as LibraryPhase};
 use crate::sync::Ordering;
 
 /// A delivery that was taken off the queue and must be decoded now. Plain data: a Lua error may skip the frame it lies
@@ -134,11 +135,31 @@ impl Dispatcher {
         library.calls.push(me);
         let handle = self.handle(slot, library.generation);
         let adapter = library.adapter();
-        let Item { parcel, waiter, .. } = desk.items.pop()?;
+        let Item { parcel, waiter, sequence, bytes, .. } = desk.items.pop()?;
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
-        let ticket =
-            waiter.map(|waiter| desk.place(Pending { slot, parcel, waiter, stage: Stage::Decoding }));
+        if library.gauge.is_some() {
+            self.left_bound(library, &parcel, sequence, bytes);
+        }
+        let ticket = waiter
+            .map(|waiter| desk.place(Pending { slot, sequence, parcel, waiter, stage: Stage::Decoding }));
         Some(Taken { handle, parcel, adapter, ticket, me, bound: PhantomData })
+    }
+
+    /// Counts an item of a library that has a bound, and tells who waits for room.
+    fn left_bound(&self, library: &mut Library, parcel: &Parcel, sequence: u64, bytes: u32) {
+        let delivered_at = library.adapter().delivered_at(parcel);
+        if let Some(waits) = library.waits.as_mut().filter(|_| delivered_at > 0) {
+            waits.add(clock::now().saturating_sub(delivered_at));
+        }
+        if let Some(gauge) = library.gauge.as_ref()
+            && gauge.leave(sequence, bytes)
+        {
+            let intake = self.intake.lock();
+            gauge.told();
+            drop(intake);
+            // Who waits looked for room, and fell asleep, under that lock without a gap: it saw what left, or hears this.
+            self.room.notify_all();
+        }
     }
 
     /// Takes over what lies at the intake. The desk has no items.
@@ -207,10 +228,7 @@ impl Dispatcher {
             // SAFETY: as in `decoded`.
             guard = unsafe { self.desk.lock_as_owner() };
         }
-        self.leave(guard, slot, taken.me);
-        if let Some(pending) = pending {
-            pending.waiter.release(outcome);
-        }
+        self.leave_ended(guard, slot, taken.me, pending, outcome);
         Decoded { reply: false, remaining }
     }
 }

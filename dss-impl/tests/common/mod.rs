@@ -4,13 +4,17 @@
 #![allow(dead_code)]
 
 use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use dss_impl::adapter::Adapter;
+use dss_impl::bounds::{Limits, Policy};
 use dss_impl::delivery::{Failure, Outcome, Parcel};
-use dss_impl::dispatcher::{DecodeEnd, Dispatcher, RegisterError, Ticket};
+use dss_impl::dispatcher::{
+    Accepted, BoundedError, Consignment, DecodeEnd, Dispatcher, RegisterError, Ticket,
+};
 use dss_impl::handle::Handle;
-use dss_impl::library::Registration;
+use dss_impl::library::{Registration, Terms};
 
 /// A call of a library's code, with the parcel's data or the registration's context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,7 @@ pub(crate) enum Call {
     Finish(usize),
     Closing(usize),
     Release(usize),
+    Complete(usize, Outcome),
 }
 
 type Hook = Arc<dyn Fn(Call, Handle) + Send + Sync>;
@@ -29,6 +34,8 @@ type Hook = Arc<dyn Fn(Call, Handle) + Send + Sync>;
 pub(crate) struct Library {
     calls: Mutex<Vec<Call>>,
     hook: Mutex<Option<Hook>>,
+    /// Its revision answers by what Lua's function returns.
+    pub(crate) answers: AtomicBool,
 }
 
 impl Library {
@@ -56,7 +63,24 @@ impl Library {
     }
 
     pub(crate) fn registration(&'static self, libid: usize) -> Registration {
-        Registration { libid, name: Some(format!("library {libid}").into()), adapter: self, context: libid }
+        Registration {
+            libid,
+            name: Some(format!("library {libid}").into()),
+            adapter: self,
+            context: libid,
+            terms: None,
+        }
+    }
+
+    /// Registers it with bounds.
+    pub(crate) fn register_bounded(
+        &'static self,
+        dispatcher: &Dispatcher,
+        libid: usize,
+        limits: Limits,
+    ) -> Handle {
+        let terms = Terms { version: "1.2.3".into(), file: None, limits, keeps_alive: true };
+        dispatcher.register(Registration { terms: Some(terms), ..self.registration(libid) }).unwrap()
     }
 
     /// Registers it under `libid`, which is its context too.
@@ -94,6 +118,19 @@ impl Adapter for Library {
         self.called(Call::Finish(parcel.data), Handle::from_raw(0));
     }
 
+    fn answers_by_return(&self) -> bool {
+        self.answers.load(SeqCst)
+    }
+
+    /// A parcel's function stands for the time, where it is more than the one that all have.
+    fn delivered_at(&self, parcel: &Parcel) -> u64 {
+        if parcel.decode > 1 { parcel.decode as u64 } else { 0 }
+    }
+
+    unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {
+        self.called(Call::Complete(parcel.data, outcome), Handle::from_raw(0));
+    }
+
     unsafe fn cancel_library(&self, handle: Handle, context: usize) {
         self.called(Call::Closing(context), handle);
     }
@@ -126,6 +163,44 @@ pub(crate) fn parcel(data: usize) -> Parcel {
 /// What a thread waits for.
 pub(crate) fn waited(data: usize) -> Parcel {
     Parcel { decode: 1, reply: 1, finish: 0, data }
+}
+
+/// A state with one library that may have so many items queued, and 1,000 bytes.
+pub(crate) fn bounded_house(
+    items: usize,
+    policy: Policy,
+) -> (&'static Dispatcher, u64, &'static Library, Handle) {
+    let (dispatcher, epoch) = open();
+    let library = Library::new();
+    let handle = library.register_bounded(dispatcher, 1, Limits { items, bytes: 1000, policy });
+    (dispatcher, epoch, library, handle)
+}
+
+/// An item of one byte, which is told its finish.
+pub(crate) fn item(data: usize) -> Consignment<'static> {
+    Consignment { parcel: parcel(data), bytes: 1, key: &[], completes: false }
+}
+
+/// An item whose library is told how it ended.
+pub(crate) fn request(data: usize) -> Consignment<'static> {
+    Consignment { parcel: waited(data), bytes: 1, key: &[], completes: true }
+}
+
+/// Hands over, and waits where the policy says so.
+pub(crate) fn hand_over(
+    dispatcher: &Dispatcher,
+    handle: Handle,
+    consignment: Consignment<'_>,
+) -> Result<u64, BoundedError> {
+    let Accepted { sequence, .. } = dispatcher.deliver_bounded(handle, consignment, true)?;
+    Ok(sequence)
+}
+
+/// Takes a request, whose reply Lua has from then on.
+pub(crate) fn take_request(dispatcher: &Dispatcher) -> Ticket {
+    let taken = unsafe { dispatcher.take_one() }.unwrap();
+    assert!(dispatcher.decoded(&taken, DecodeEnd::Values).reply);
+    taken.ticket.unwrap()
 }
 
 /// Polls once; returns the data of what was there.

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use dss_impl::adapter::Adapter;
-use dss_impl::delivery::{Failure, Parcel};
+use dss_impl::bounds::{Limits, Policy};
+use dss_impl::delivery::{Failure, Outcome, Parcel};
 use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken};
 use dss_impl::handle::Handle;
-use dss_impl::library::Registration;
+use dss_impl::library::{Registration, Terms};
 use loom::sync::Arc;
 
 /// A limit that a model, which has no clock, never reaches.
@@ -22,6 +23,9 @@ pub(crate) struct Fate {
     pub(crate) cancelled: AtomicUsize,
     pub(crate) cancelled_waiting: AtomicUsize,
     pub(crate) finished: AtomicUsize,
+    pub(crate) completed: AtomicUsize,
+    /// How it was completed last.
+    pub(crate) outcome: std::sync::Mutex<Option<Outcome>>,
     /// Its owner has it back: nobody may touch it.
     pub(crate) gone: AtomicBool,
 }
@@ -126,6 +130,13 @@ impl Adapter for Fake {
         self.touch(parcel, |fate| &fate.finished);
     }
 
+    unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {
+        self.touch(parcel, |fate| {
+            *fate.outcome.lock().unwrap() = Some(outcome);
+            &fate.completed
+        });
+    }
+
     unsafe fn cancel_library(&self, _: Handle, _: usize) {
         self.call(|| {
             self.told.fetch_add(1, SeqCst);
@@ -164,8 +175,21 @@ pub(crate) fn house() -> House {
 
 pub(crate) fn register(dispatcher: &Dispatcher, fake: &'static Fake, libid: usize) -> Handle {
     dispatcher
-        .register(Registration { libid, name: None, adapter: fake, context: 0 })
+        .register(Registration { libid, name: None, adapter: fake, context: 0, terms: None })
         .expect("a state that is open, and not full")
+}
+
+/// A state with one library in it that may have so many items queued.
+pub(crate) fn bounded_house(items: usize, policy: Policy) -> House {
+    let dispatcher = Arc::new(Dispatcher::new(0));
+    assert!(dispatcher.claim());
+    let epoch = dispatcher.open();
+    let fake: &'static Fake = Box::leak(Box::default());
+    let limits = Limits { items, policy, ..Limits::default() };
+    let terms = Some(Terms { version: "1.0.0".into(), file: None, limits, keeps_alive: true });
+    let registration = Registration { libid: 1, name: None, adapter: fake, context: 0, terms };
+    let handle = dispatcher.register(registration).expect("a state that is open, and not full");
+    House { dispatcher, fake, handle, epoch }
 }
 
 /// The parcel of `data` that no thread waits for.
@@ -181,6 +205,11 @@ pub(crate) fn waited(data: usize) -> Parcel {
 /// Checks `run`, of three threads, in every interleaving with up to four switches that no lock or sleep asked for.
 pub(crate) fn three(run: impl Fn() + Send + Sync + 'static) {
     check(Some(4), run);
+}
+
+/// Checks `run`, of three threads that switch often of themselves, with up to two other switches.
+pub(crate) fn three_sleepers(run: impl Fn() + Send + Sync + 'static) {
+    check(Some(2), run);
 }
 
 /// Checks `run`, of two threads, in every interleaving.

@@ -1,0 +1,152 @@
+//! One watch, and its way to Lua.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use dss_abi_v2::{Callback, DeliverError, Library};
+use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::event::{Event, events};
+
+/// How long to wait before Lua is told again that something was lost.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The states of all open watches, each as often as it has one.
+static OPEN: Mutex<Vec<Library>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One watch. Its watcher is there until it is closed.
+pub(crate) struct Watch {
+    library: Library,
+    id: u64,
+    path: PathBuf,
+    callback: Callback,
+    coalesce: bool,
+    watcher: Mutex<Option<RecommendedWatcher>>,
+    /// How many events were refused, and Lua was not told of.
+    lost: AtomicU64,
+}
+
+impl Watch {
+    /// Watches `path`, and delivers to `callback`.
+    ///
+    /// # Errors
+    /// A sentence for Lua.
+    pub(crate) fn open(
+        library: Library,
+        path: PathBuf,
+        callback: Callback,
+        recursive: bool,
+        coalesce: bool,
+    ) -> Result<Arc<Watch>, String> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = LAST.fetch_add(1, Ordering::Relaxed);
+        let (watcher, lost) = (Mutex::new(None), AtomicU64::new(0));
+        let watch = Arc::new(Watch { library, id, path, callback, coalesce, watcher, lost });
+        let told: Weak<Watch> = Arc::downgrade(&watch);
+        let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        let opened = notify::recommended_watcher(move |event| {
+            if let Some(watch) = told.upgrade() {
+                watch.tell(event);
+            }
+        })
+        .and_then(|mut watcher| watcher.watch(&watch.path, mode).map(|()| watcher));
+        *lock(&watch.watcher) = Some(opened.map_err(|error| watch.refusal(&error))?);
+        let mut open = lock(&OPEN);
+        open.push(library);
+        // It fails where the library is leaving, which drops the watch next.
+        let _ = library.keep_alive(true);
+        drop(open);
+        Ok(watch)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.watcher).is_some()
+    }
+
+    /// Ends it; the second time it does nothing. [any-thread] but its own
+    pub(crate) fn close(&self) {
+        // A statement of its own: on some systems the drop waits for the watcher's thread, which may want the lock.
+        let Some(watcher) = lock(&self.watcher).take() else { return };
+        drop(watcher);
+        let mut open = lock(&OPEN);
+        if let Some(at) = open.iter().position(|library| *library == self.library) {
+            open.swap_remove(at);
+        }
+        if !open.contains(&self.library) {
+            // It fails where the library is leaving.
+            let _ = self.library.keep_alive(false);
+        }
+    }
+
+    /// Delivers what happened, on the watcher's thread.
+    fn tell(self: Arc<Self>, event: notify::Result<notify::Event>) {
+        match event {
+            Ok(event) => events(&event, &self.path).into_iter().for_each(|event| self.deliver(event)),
+            Err(error) => {
+                let message = Some(self.refusal(&error));
+                self.deliver(Event { message, ..Event::new("error", &self.path, &self.path) });
+            }
+        }
+    }
+
+    fn deliver(self: &Arc<Self>, event: Event) {
+        let key = if self.coalesce { event.key(self.id) } else { Vec::new() };
+        // Where it is refused for another reason the state is going, and nobody is left to tell.
+        if let Err(refused) = self.library.deliver_keyed(&self.callback, key, event)
+            && refused.reason == DeliverError::Full
+            && self.lost.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            let watch = Arc::downgrade(self);
+            // Without a thread to be had, the next event that is refused finds none lost, and tries again.
+            if thread::Builder::new().name("fswatch lost".to_owned()).spawn(|| own_up(watch)).is_err() {
+                self.lost.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What went wrong, and what to do about it.
+    fn refusal(&self, error: &notify::Error) -> String {
+        let path = self.path.display();
+        match &error.kind {
+            ErrorKind::PathNotFound => {
+                format!("fswatch cannot watch {path}: there is no such file or folder; create it first")
+            }
+            ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                format!("fswatch cannot watch {path}: there is no such file or folder; create it first")
+            }
+            ErrorKind::MaxFilesWatch => format!(
+                "fswatch cannot watch all of {path}: the system watches as many files as it may; watch a smaller part, or \
+                 raise the limit (on Linux, fs.inotify.max_user_watches)"
+            ),
+            _ => format!("fswatch cannot watch {path}: {error}"),
+        }
+    }
+}
+
+/// Tells Lua how many events were lost, as soon as there is room, until none is that Lua was not told of.
+fn own_up(watch: Weak<Watch>) {
+    loop {
+        thread::sleep(PAUSE);
+        let Some(watch) = watch.upgrade().filter(|watch| watch.is_open()) else { return };
+        let lost = watch.lost.load(Ordering::Relaxed);
+        let event = Event { count: Some(lost), ..Event::new("lost", &watch.path, &watch.path) };
+        match watch.library.deliver(&watch.callback, event) {
+            // What is lost after `lost` was read is told of next: whoever lost it saw that this thread is at it.
+            Ok(_) if watch.lost.fetch_sub(lost, Ordering::Relaxed) == lost => return,
+            Ok(_) => {}
+            Err(refused) if refused.reason == DeliverError::Full => {}
+            Err(_) => return,
+        }
+    }
+}

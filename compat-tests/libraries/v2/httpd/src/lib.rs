@@ -1,0 +1,176 @@
+//! `httpd`: an HTTP server whose requests Lua answers.
+//!
+//! ```lua
+//! local darksidesync = require "darksidesync"
+//! local httpd = darksidesync.load "httpd"
+//!
+//! local server = httpd.serve {
+//!     port = 8080,
+//!     handler = function(request)
+//!         return 200, "hello from " .. request.path
+//!     end,
+//! }
+//! darksidesync.run()
+//! ```
+//!
+//! `httpd.serve(options)` gives a server, or raises an error. The options:
+//!
+//! * `handler`, the function that answers;
+//! * `port`, by default 0, any that is free; and `host`, by default 127.0.0.1;
+//! * `start` and `finish`: how many seconds Lua may take until it begins with a request, by default 5, and until it has
+//!   answered, by default 30;
+//! * `max`: how many requests may wait for Lua, by default 1,000;
+//! * `max_body`: how long a body may be, in bytes, by default 1 MiB;
+//! * `log`, a function that is called with a sentence for each request that the handler failed to answer.
+//!
+//! The handler gets a request, `{method =, path =, query =, headers =, body =}`, with names of headers in lower case and
+//! the path as it was sent. It returns `status [, headers] [, body]`; or the body alone, with the status 200; or one table
+//! `{status =, headers =, body =}`. A header is a string, or a list of them. To answer later it calls
+//! `darksidesync.defer()`.
+//!
+//! A client gets a 503 where Lua is too slow, has too much to do or closes; a 500 where the handler fails, of which it is
+//! told no more than that; a 413 where its body is too long. The server goes on after each.
+//!
+//! `server:port()` is the port. `server:stats()` counts the requests: those that are `waiting` for Lua, and those that were
+//! `answered`, `refused` with a 503, or `failed` with a 500. `server:close()` takes no more connections; what waits for Lua
+//! is still answered. The server serves until then, or until its state closes, whether or not Lua keeps it; and `run()`
+//! goes on for as long.
+
+mod ask;
+mod message;
+mod server;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dss_abi_v2::{Callback, Deadline, Error, FromValue, IntoValue, Library, Result, library, object};
+
+use ask::{Counts, Handler};
+
+library! {
+    name: "httpd",
+    version: env!("CARGO_PKG_VERSION"),
+    requires: "^2.1",
+    functions: { serve },
+    objects: [Server],
+    keep_alive: false,
+    close: closing,
+}
+
+#[derive(FromValue)]
+struct Options {
+    handler: Callback,
+    log: Option<Callback>,
+    host: Option<String>,
+    port: Option<u16>,
+    start: Option<Duration>,
+    finish: Option<Duration>,
+    max: Option<u32>,
+    max_body: Option<u32>,
+}
+
+type Shared = Arc<server::Server>;
+
+/// The servers that run, of all states.
+static SERVING: Mutex<Vec<(Library, Shared)>> = Mutex::new(Vec::new());
+
+fn serving() -> MutexGuard<'static, Vec<(Library, Shared)>> {
+    SERVING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `httpd.serve(options)`.
+fn serve(library: &Library, options: Options) -> Result<Server> {
+    let library = *library;
+    let host = options.host.unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = options.port.unwrap_or(0);
+    let handler = Arc::new(Handler {
+        library,
+        handler: options.handler,
+        log: options.log,
+        deadline: Deadline::within(options.finish.unwrap_or(Duration::from_secs(30)))
+            .start_within(options.start.unwrap_or(Duration::from_secs(5))),
+        max: options.max.unwrap_or(1000),
+        counts: Counts::default(),
+    });
+    let answering = Arc::clone(&handler);
+    let largest_body = options.max_body.unwrap_or(1 << 20) as usize;
+    let answer = move |asked| Arc::clone(&answering).answer(asked);
+    // Held, so that one that ends at once finds itself in there.
+    let mut serving = serving();
+    let server = server::Server::start(&host, port, largest_body, answer, move || ended(library));
+    let server = server.map_err(|error| {
+        Error::new(format!(
+            "httpd cannot serve on {host}, port {port} ({error}): choose another, or 0 for any port that is free"
+        ))
+    })?;
+    let server = Arc::new(server);
+    serving.push((library, Arc::clone(&server)));
+    // It fails where the state is closing, which ends the server next.
+    let _ = library.keep_alive(true);
+    Ok(Server { server, handler })
+}
+
+/// Forgets the servers of a state that have ended. On the thread of the one that does.
+fn ended(library: Library) {
+    let mut serving = serving();
+    serving.retain(|(_, server)| !server.has_ended());
+    if !serving.iter().any(|(other, _)| *other == library) {
+        // It fails where the state is closing.
+        let _ = library.keep_alive(false);
+    }
+}
+
+/// Ends all servers of a state that closes. By now what waited for Lua has its 503, and is sending it.
+fn closing(library: &Library) {
+    let mut serving = serving();
+    let all = std::mem::take(&mut *serving);
+    let (mine, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(owner, _)| owner == library);
+    *serving = others;
+    drop(serving);
+    mine.iter().for_each(|(_, server)| server.end());
+    mine.iter().for_each(|(_, server)| server.wait());
+}
+
+/// What Lua has of a server.
+struct Server {
+    server: Shared,
+    handler: Arc<Handler>,
+}
+
+object! {
+    Server as "server",
+    methods: { port, stats },
+    to_string: Server::text,
+    close: Server::close,
+}
+
+#[derive(IntoValue)]
+struct Stats {
+    waiting: u64,
+    answered: u64,
+    refused: u64,
+    failed: u64,
+}
+
+impl Server {
+    fn port(&self, _: &Library) -> u16 {
+        self.server.port()
+    }
+
+    fn stats(&self, _: &Library) -> Stats {
+        let [waiting, answered, refused, failed] = self.handler.counts.now();
+        Stats { waiting, answered, refused, failed }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "httpd on port {}{}",
+            self.server.port(),
+            if self.server.is_open() { "" } else { " (closed)" }
+        )
+    }
+
+    fn close(&self, _: &Library) {
+        self.server.close();
+    }
+}

@@ -1,0 +1,241 @@
+//! The thread of a database.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dss_abi_v2::{
+    Callback, Deadline, DeliverError, Error, IntoValues, Library, RequestError, Rest, Result, Value,
+};
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::{Connection, InterruptHandle, OpenFlags};
+
+use crate::sql::{self, Params, Sql};
+
+const CLOSED: &str = "the database is closed";
+/// How many instructions of SQLite's a statement runs before it looks whether the database was closed.
+const STRIDE: i32 = 1000;
+/// How long a state that closes waits for its databases.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What a database is opened with.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) readonly: bool,
+    pub(crate) busy: Duration,
+    pub(crate) answer: Duration,
+    pub(crate) queue: usize,
+    pub(crate) rows: usize,
+}
+
+/// What a worker is given to do.
+pub(crate) enum Job {
+    Query { sql: String, params: Params, callback: Callback },
+    Exec { sql: String, params: Option<Params>, callback: Callback },
+    Function { name: String, count: i32, function: Callback },
+}
+
+/// What the worker, Lua's object and the closing state share.
+struct Shared {
+    library: Library,
+    settings: Settings,
+    closed: AtomicBool,
+    /// The jobs that the worker has not begun with.
+    waiting: AtomicUsize,
+    /// There until the database is closed, or Lua has dropped it.
+    jobs: Mutex<Option<Sender<Job>>>,
+    interrupt: InterruptHandle,
+    /// Hears the end of the worker, which drops the other side.
+    ended: Mutex<Receiver<Infallible>>,
+}
+
+/// The databases whose workers run, of all states.
+static OPEN: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Ends what runs and what waits with an error.
+    fn close(&self) {
+        // Before the interruption: a statement that it comes too early for looks at this.
+        self.closed.store(true, Ordering::SeqCst);
+        self.interrupt.interrupt();
+        *lock(&self.jobs) = None;
+    }
+}
+
+/// A running database. Dropped, its worker does what it has, and ends.
+pub(crate) struct Worker(Arc<Shared>);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        *lock(&self.0.jobs) = None;
+    }
+}
+
+impl Worker {
+    /// Opens the database and starts its thread.
+    ///
+    /// # Errors
+    /// SQLite does not open it, or there is no thread to be had.
+    pub(crate) fn start(library: Library, path: &Path, settings: Settings) -> Result<Worker> {
+        let flags = if settings.readonly {
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+        };
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(settings.busy)?;
+        let (jobs, received) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            library,
+            settings,
+            closed: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            jobs: Mutex::new(Some(jobs)),
+            interrupt: connection.get_interrupt_handle(),
+            ended: Mutex::new(ended),
+        });
+        // An interruption ends what runs at that moment alone; this ends what was just about to.
+        let seen = Arc::clone(&shared);
+        connection.progress_handler(STRIDE, Some(move || seen.closed.load(Ordering::SeqCst)))?;
+        let worker = Worker(Arc::clone(&shared));
+        // Held, so that a worker that ends at once finds itself in there.
+        let mut open = lock(&OPEN);
+        std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || {
+            let worked = Arc::clone(&shared);
+            work(&worked, &connection, &received);
+            // The file is closed before anybody hears of the end.
+            drop(connection);
+            drop(end);
+            leave(&worked);
+        })?;
+        open.push(Arc::clone(&worker.0));
+        // It fails where the state is closing, which ends the worker next.
+        let _ = library.keep_alive(true);
+        Ok(worker)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.0.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn close(&self) {
+        self.0.close();
+    }
+
+    /// Gives it something to do.
+    ///
+    /// # Errors
+    /// It is closed, or has as much to do as it may.
+    pub(crate) fn send(&self, job: Job) -> Result<()> {
+        let most = self.0.settings.queue;
+        let jobs = lock(&self.0.jobs);
+        let Some(jobs) = &*jobs else { return Err(Error::new(CLOSED)) };
+        let enter = |waiting| (waiting < most).then_some(waiting + 1);
+        if self.0.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter).is_err() {
+            return Err(Error::new(format!(
+                "{most} statements wait, as many as may: go on when some are done"
+            )));
+        }
+        jobs.send(job).map_err(|_| Error::new(CLOSED))
+    }
+}
+
+/// Ends all databases of a state that closes, and waits for them, though not for long. By now no worker waits for Lua.
+pub(crate) fn end_all(library: &Library) {
+    let mine: Vec<_> = lock(&OPEN).iter().filter(|shared| shared.library == *library).cloned().collect();
+    mine.iter().for_each(|shared| shared.close());
+    let limit = std::time::Instant::now() + GRACE;
+    for shared in mine {
+        let left = limit.saturating_duration_since(std::time::Instant::now());
+        let _: Result<_, RecvTimeoutError> = lock(&shared.ended).recv_timeout(left);
+    }
+}
+
+/// Forgets a database whose worker ends.
+fn leave(shared: &Arc<Shared>) {
+    let mut open = lock(&OPEN);
+    open.retain(|other| !Arc::ptr_eq(other, shared));
+    if !open.iter().any(|other| other.library == shared.library) {
+        // It fails where the state is closing.
+        let _ = shared.library.keep_alive(false);
+    }
+}
+
+/// Does all that it is given, until nobody can give it more.
+fn work(shared: &Arc<Shared>, connection: &Connection, jobs: &Receiver<Job>) {
+    for job in jobs {
+        shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        let closed = || if shared.closed.load(Ordering::SeqCst) { Err(CLOSED.to_owned()) } else { Ok(()) };
+        // Whatever it says where it was interrupted.
+        let or_closed = |error: String| closed().err().unwrap_or(error);
+        match job {
+            Job::Query { sql, params, callback } => {
+                let rows =
+                    closed().and_then(|()| sql::query(connection, &sql, &params, shared.settings.rows));
+                match rows.map_err(or_closed) {
+                    Ok(rows) => tell(shared, &callback, (Value::Nil, Value::List(rows))),
+                    Err(error) => tell(shared, &callback, error),
+                }
+            }
+            Job::Exec { sql, params, callback } => {
+                let done = closed().and_then(|()| sql::exec(connection, &sql, params.as_ref()));
+                match done.map_err(or_closed) {
+                    Ok((changes, rowid)) => tell(shared, &callback, (Value::Nil, changes, rowid)),
+                    Err(error) => tell(shared, &callback, error),
+                }
+            }
+            Job::Function { name, count, function } => {
+                let (library, answer) = (shared.library, shared.settings.answer);
+                let call = move |context: &Context<'_>| ask(library, &function, answer, context);
+                // Its name and its arguments were looked at, and no statement runs: where SQLite has no memory for it, the
+                // statements that use it say that there is none.
+                let _ = connection.create_scalar_function(&*name, count, FunctionFlags::SQLITE_UTF8, call);
+            }
+        }
+    }
+}
+
+/// Calls a callback, however long it takes until there is room for that.
+fn tell(shared: &Shared, callback: &Callback, values: impl IntoValues) {
+    let mut refused = shared.library.deliver(callback, values).err();
+    while let Some(last) = refused {
+        refused = match last.reason {
+            DeliverError::TimedOut => shared.library.deliver(callback, Rest(last.values)).err(),
+            // The rows are too many. The sentence is not.
+            DeliverError::TooLarge | DeliverError::TooDeep | DeliverError::Value(_) => {
+                shared.library.deliver(callback, format!("Lua cannot be given the result: {last}")).err()
+            }
+            // The state is going, and nobody is left to tell.
+            _ => None,
+        }
+    }
+}
+
+/// Calls a function that is written in Lua, on the thread of the database.
+fn ask(
+    library: Library,
+    function: &Callback,
+    answer: Duration,
+    context: &Context<'_>,
+) -> rusqlite::Result<Sql> {
+    let arguments = Rest((0..context.len()).map(|index| sql::value(context.get_raw(index))).collect());
+    library.request(function, arguments, Deadline::within(answer)).map_err(|error| {
+        let sentence = match error {
+            // Without its traceback, which the statement has no use for.
+            RequestError::Failed(text) => {
+                text.split("\nstack traceback:").next().unwrap_or_default().to_owned()
+            }
+            other => other.to_string(),
+        };
+        rusqlite::Error::UserFunctionError(io::Error::other(sentence).into())
+    })
+}

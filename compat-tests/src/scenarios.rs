@@ -1,0 +1,154 @@
+//! The scenarios: what `scenarios/*.lua` and `scenarios/*/*.lua` declare, and running one of them.
+//!
+//! A scenario is a line `scenario("name", ...)`, or `scenario("name", { only = "lua54 lua55" }, ...)` where some Luas
+//! cannot have what it is about, or `{ needs = "socket" }` for what the machine may lack.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::artefacts::{Artefacts, workspace};
+use crate::luas::Lua;
+use crate::run::limited;
+
+/// A scenario of one file.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The file that declares it.
+    pub file: PathBuf,
+    /// The file's name in the names of tests: `v1`, or `v2/fswatch`.
+    pub group: String,
+    /// Its own name.
+    pub name: String,
+    only: Option<String>,
+    needs: Option<String>,
+}
+
+impl Scenario {
+    /// Whether it can run in `lua` on this machine.
+    ///
+    /// # Panics
+    /// The machine lacks what the gate says that it has.
+    #[must_use]
+    pub fn is_for(&self, lua: Lua) -> bool {
+        let here = self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == lua.0));
+        here && self.needs.as_ref().is_none_or(|needs| needs.split(' ').all(|one| has(lua, one)))
+    }
+
+    /// Runs it in a process of its own; modules in the folders `first` go before those of `artefacts`.
+    ///
+    /// # Errors
+    /// What the process printed, where it failed.
+    pub fn run(&self, artefacts: &Artefacts, first: &[PathBuf]) -> Result<(), String> {
+        let lua = artefacts.lua;
+        let mut command = artefacts.command_with(first, &system_modules(lua));
+        command
+            .arg(workspace().join("compat-tests/scenarios/lib/runner.lua"))
+            .arg(&self.file)
+            .arg(&self.name);
+        command.env("DSS_TEST_FOLDER", &artefacts.folder);
+        // Where code that must not run would leave a trace: a file of this run's own.
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        command.env("DSS_TEST_TRACE", artefacts.folder.join(format!("trace.{}.{run}", std::process::id())));
+        if let Some(interpreter) = system_interpreter(lua) {
+            command.env("DSS_TEST_INTERPRETER", interpreter);
+        }
+        let ended = limited(&mut command, Duration::from_secs(120));
+        if ended.succeeded() { Ok(()) } else { Err(ended.report()) }
+    }
+}
+
+/// All scenarios, in the order of their files.
+///
+/// # Panics
+/// They cannot be read.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    let folder = workspace().join("compat-tests/scenarios");
+    let mut found = files(&folder, "");
+    for entry in entries(&folder) {
+        let name = entry.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+        if entry.is_dir() && name != "lib" {
+            found.extend(files(&entry, &format!("{name}/")));
+        }
+    }
+    found
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the scenarios lie there");
+    let mut entries: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    entries.sort();
+    entries
+}
+
+fn files(folder: &Path, before: &str) -> Vec<Scenario> {
+    let files =
+        entries(folder).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "lua"));
+    files
+        .flat_map(|file| {
+            let stem = file.file_stem().expect("a file").to_string_lossy().into_owned();
+            declared(&file, &format!("{before}{stem}"))
+        })
+        .collect()
+}
+
+/// The text between the quotes that follow `key` in `line`.
+fn quoted(line: &str, key: &str) -> Option<String> {
+    let (_, rest) = line.split_once(key)?;
+    rest.split('"').nth(1).map(str::to_owned)
+}
+
+fn declared(file: &Path, group: &str) -> Vec<Scenario> {
+    let text = fs::read_to_string(file).expect("a scenario file");
+    text.lines()
+        .filter(|line| line.starts_with("scenario("))
+        .map(|line| Scenario {
+            file: file.to_owned(),
+            group: group.to_owned(),
+            name: quoted(line, "scenario(").expect("a scenario has a name"),
+            only: quoted(line, "only ="),
+            needs: quoted(line, "needs ="),
+        })
+        .collect()
+}
+
+/// The folders in which a system's packages put modules for `lua`.
+fn system_modules(lua: Lua) -> Vec<PathBuf> {
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let version = lua.folder();
+    vec![
+        PathBuf::from(format!("/usr/share/lua/{version}")),
+        PathBuf::from(format!("/usr/lib/{multiarch}/lua/{version}")),
+    ]
+}
+
+fn has(lua: Lua, need: &str) -> bool {
+    let present = match need {
+        "socket" => system_modules(lua).iter().any(|folder| folder.join("socket/core.so").exists()),
+        "copas" => system_modules(lua).iter().any(|folder| folder.join("copas.lua").exists()),
+        "interpreter" => system_interpreter(lua).is_some(),
+        other => panic!("no scenario can need `{other}`"),
+    };
+    // The gate says that what it installed must be there. Debian 12 has nothing for 5.5, and copas up to 5.2.
+    let packaged = match need {
+        "copas" => ["lua51", "lua52", "luajit"].contains(&lua.0),
+        _ => lua.0 != "lua55",
+    };
+    assert!(
+        present || !packaged || std::env::var_os("DSS_REQUIRE_SYSTEM_LUA").is_none(),
+        "{need} for {lua} is missing, and DSS_REQUIRE_SYSTEM_LUA says that it must be here"
+    );
+    present
+}
+
+fn system_interpreter(lua: Lua) -> Option<PathBuf> {
+    let name = match lua.0 {
+        "luajit" => "luajit".to_owned(),
+        _ => format!("lua{}", lua.folder()),
+    };
+    let path = PathBuf::from("/usr/bin").join(name);
+    path.exists().then_some(path)
+}

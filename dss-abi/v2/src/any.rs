@@ -1,0 +1,189 @@
+//! Values of any kind, and how they cross the boundary.
+
+use std::borrow::Cow;
+
+use abi_stable::std_types::{RBox, RVec};
+
+use crate::callback::Callback;
+use crate::contract::ServiceObject;
+use crate::error::ValueError;
+use crate::object::AnyObject;
+use crate::value::{RawEntry, RawValue, MAX_DEPTH};
+
+/// A value of Lua's, or for it.
+///
+/// A table whose keys are 1, 2, 3 and so on comes as a list, any other as a map; an empty one may come as either, and
+/// what reads them takes either.
+#[derive(Debug, PartialEq)]
+pub enum Value {
+    /// `nil`.
+    Nil,
+    /// A boolean.
+    Boolean(bool),
+    /// An integer. Where a Lua has none, one past 2^53 is refused and not rounded.
+    Integer(i64),
+    /// A float.
+    Float(f64),
+    /// A string, which is bytes.
+    Bytes(Vec<u8>),
+    /// A table of values at 1, 2, 3 and so on.
+    List(Vec<Value>),
+    /// A table of keys and values.
+    Map(Vec<(Value, Value)>),
+    /// A Lua function.
+    Callback(Callback),
+    /// An object of the library's, on its way to Lua. Those that Lua has come as an
+    /// [`ObjectRef`](crate::ObjectRef) alone.
+    Object(AnyObject),
+}
+
+impl Value {
+    /// What it is, for the sentence of an error: `a string`. [any-thread]
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Nil => "nil",
+            Value::Boolean(_) => "a boolean",
+            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Bytes(_) => "a string",
+            Value::List(_) | Value::Map(_) => "a table",
+            Value::Callback(_) => "a function",
+            Value::Object(_) => "an object",
+        }
+    }
+
+    /// The error of a value that should be something else. [any-thread]
+    #[must_use]
+    pub fn unlike(&self, wanted: impl Into<Cow<'static, str>>) -> ValueError {
+        ValueError::new(wanted, self.kind())
+    }
+
+    /// The value as it crosses the boundary. It comes back where it cannot.
+    pub(crate) fn into_raw(self, service: &'static ServiceObject) -> Result<RawValue, (ValueError, Value)> {
+        self.into_raw_at(0, service)
+    }
+
+    fn into_raw_at(
+        self,
+        depth: usize,
+        service: &'static ServiceObject,
+    ) -> Result<RawValue, (ValueError, Value)> {
+        Ok(match self {
+            Value::Nil => RawValue::Nil,
+            Value::Boolean(value) => RawValue::Boolean(value),
+            Value::Integer(value) => RawValue::Integer(value),
+            Value::Float(value) => RawValue::Float(value),
+            Value::Bytes(bytes) => RawValue::Bytes(RBox::new(RVec::from(bytes))),
+            Value::Callback(callback) => return callback.into_raw(),
+            Value::Object(object) => RawValue::Object(object.into_raw()),
+            Value::List(_) | Value::Map(_) if depth >= MAX_DEPTH => {
+                return Err((
+                    ValueError::message(format!(
+                        "lists and maps lie more than {} deep within each other",
+                        MAX_DEPTH
+                    )),
+                    self,
+                ))
+            }
+            Value::List(items) => match list_into_raw(items, depth + 1, service) {
+                Ok(items) => RawValue::List(RBox::new(RVec::from(items))),
+                Err((error, items)) => return Err((error, Value::List(items))),
+            },
+            Value::Map(entries) => {
+                let mut flat = Vec::with_capacity(entries.len() * 2);
+                for (key, value) in entries {
+                    flat.push(key);
+                    flat.push(value);
+                }
+                match list_into_raw(flat, depth + 1, service) {
+                    Ok(flat) => RawValue::Map(RBox::new(pairs(flat, |key, value| RawEntry { key, value }))),
+                    Err((error, flat)) => {
+                        return Err((error, Value::Map(pairs(flat, |key, value| (key, value)))))
+                    }
+                }
+            }
+        })
+    }
+
+    /// The value that crossed the boundary.
+    ///
+    /// # Errors
+    /// It is, or has in it, an object that Lua owns.
+    pub(crate) fn from_raw(raw: RawValue, service: &'static ServiceObject) -> Result<Value, ValueError> {
+        Ok(match raw {
+            RawValue::Nil => Value::Nil,
+            RawValue::Boolean(value) => Value::Boolean(value),
+            RawValue::Integer(value) => Value::Integer(value),
+            RawValue::Float(value) => Value::Float(value),
+            RawValue::Bytes(bytes) => Value::Bytes(RBox::into_inner(bytes).into_vec()),
+            RawValue::Callback(raw) => Value::Callback(Callback::new(raw, service)),
+            RawValue::Object(raw) => Value::Object(AnyObject::from_raw(raw)),
+            RawValue::Borrowed(raw) => {
+                return Err(ValueError::new(
+                    "a value",
+                    format!("an object, a {}, which stays Lua's", raw.class.name),
+                ))
+            }
+            RawValue::List(items) => {
+                let items = RBox::into_inner(items).into_iter().enumerate().map(|(at, item)| {
+                    Value::from_raw(item, service)
+                        .map_err(|error| error.inside(format_args!("item {}", at + 1)))
+                });
+                Value::List(items.collect::<Result<_, _>>()?)
+            }
+            RawValue::Map(entries) => {
+                let entries = RBox::into_inner(entries).into_iter().map(|RawEntry { key, value }| {
+                    let key = Value::from_raw(key, service).map_err(|error| error.inside("a key"))?;
+                    let value = Value::from_raw(value, service)
+                        .map_err(|error| error.inside(format_args!("field {}", key.as_place())))?;
+                    Ok((key, value))
+                });
+                Value::Map(entries.collect::<Result<_, ValueError>>()?)
+            }
+        })
+    }
+
+    /// A key, for the sentence of an error.
+    pub(crate) fn as_place(&self) -> String {
+        match self {
+            Value::Bytes(bytes) => format!("'{}'", String::from_utf8_lossy(bytes)),
+            Value::Integer(value) => value.to_string(),
+            Value::Float(value) => value.to_string(),
+            Value::Boolean(value) => value.to_string(),
+            other => other.kind().to_owned(),
+        }
+    }
+}
+
+/// All of a list, or the list as it was.
+fn list_into_raw(
+    items: Vec<Value>,
+    depth: usize,
+    service: &'static ServiceObject,
+) -> Result<Vec<RawValue>, (ValueError, Vec<Value>)> {
+    let mut raw = Vec::with_capacity(items.len());
+    let mut rest = items.into_iter();
+    while let Some(item) = rest.next() {
+        match item.into_raw_at(depth, service) {
+            Ok(item) => raw.push(item),
+            Err((error, item)) => {
+                let mut items: Vec<Value> = raw.into_iter().map(|raw| again(raw, service)).collect();
+                items.push(item);
+                items.extend(rest);
+                return Err((error, items));
+            }
+        }
+    }
+    Ok(raw)
+}
+
+/// A value that was made for Lua and did not get there.
+pub(crate) fn again(raw: RawValue, service: &'static ServiceObject) -> Value {
+    // What refuses is an object that Lua owns, and no `Value` is made into one.
+    Value::from_raw(raw, service).unwrap_or(Value::Nil)
+}
+
+fn pairs<T, P, C: std::iter::FromIterator<P>>(flat: Vec<T>, pair: impl Fn(T, T) -> P) -> C {
+    let mut flat = flat.into_iter();
+    std::iter::from_fn(move || Some(pair(flat.next()?, flat.next()?))).collect()
+}

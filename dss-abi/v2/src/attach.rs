@@ -1,0 +1,161 @@
+//! Attaching: from the rendezvous to a service that both sides have checked.
+
+use std::fmt;
+use std::os::raw::c_void;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use abi_stable::abi_stability::abi_checking::{check_layout_compatibility_with_globals, CheckingGlobals};
+use abi_stable::library::AbiHeader;
+use abi_stable::type_layout::TypeLayout;
+use abi_stable::StableAbi;
+use dss_abi::{AnswerBuffer, Rendezvous, Request, Text, BUILT_TO_UNWIND, GRANTED};
+
+use crate::contract::ServiceObject;
+use crate::REVISION;
+
+/// Which versions of the revision this crate can be served by, as a semver requirement.
+const WANTS: &str = "^1.0.0";
+
+/// Why a library could not attach: a sentence that names both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachError {
+    sentence: String,
+    details: Option<String>,
+}
+
+impl AttachError {
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+        AttachError { sentence: sentence.into(), details: None }
+    }
+
+    /// What the layout check found, many lines of it, for a log.
+    #[must_use]
+    pub fn details(&self) -> Option<&str> {
+        self.details.as_deref()
+    }
+}
+
+impl fmt::Display for AttachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for AttachError {}
+
+/// The DSS that this library is attached to, checked by both sides; alive as long as the process.
+static SERVICE: AtomicPtr<ServiceObject> = AtomicPtr::new(null_mut());
+
+/// The DSS that this library is attached to.
+pub(crate) fn service() -> Option<&'static ServiceObject> {
+    // Acquire: with the store of a checked root in `attach`.
+    let service = SERVICE.load(Ordering::Acquire);
+    // SAFETY: NULL, or a root that was checked and that lives as long as the process.
+    unsafe { service.as_ref() }
+}
+
+/// Attaches to the DSS that published `rendezvous`. [any-thread]
+///
+/// # Errors
+/// [`AttachError`] says in one sentence what the library wants, what this DSS offers, and which to upgrade.
+///
+/// # Safety
+/// `rendezvous` is NULL, or what [`Rendezvous::read`] wants.
+pub(crate) unsafe fn attach(
+    rendezvous: *const c_void,
+    library: &'static str,
+) -> Result<&'static ServiceObject, AttachError> {
+    // SAFETY: as the caller promises.
+    let rendezvous = unsafe { Rendezvous::read(rendezvous) }
+        .map_err(|refused| AttachError::new(format!("{}: {}", library, refused)))?;
+    let request = Request {
+        size: std::mem::size_of::<Request>() as u32,
+        revision: REVISION,
+        flags: BUILT_TO_UNWIND,
+        reserved: 0,
+        library: Text::of(library),
+        wants: Text::of(WANTS),
+        header: (&AbiHeader::VALUE as *const AbiHeader).cast(),
+        layout: (<ServiceObject as StableAbi>::LAYOUT as *const TypeLayout).cast(),
+    };
+    let mut buffer = AnswerBuffer::new();
+    // SAFETY: both records state their sizes and live through the call.
+    let status = unsafe { (rendezvous.request)(&request, buffer.answer()) };
+    if status != GRANTED {
+        return Err(refused(rendezvous, library, buffer.sentence()));
+    }
+    let answer = buffer.get();
+    let root = answer.root.cast::<ServiceObject>() as *mut ServiceObject;
+    let known = SERVICE.load(Ordering::Acquire);
+    if known.is_null() {
+        // SAFETY: a granted answer names the two, alive as long as the process.
+        unsafe { check(answer.header, answer.layout, library) }?;
+        // Release: whoever finds the root finds it checked. Where two threads come at once, both have checked it.
+        let _ = SERVICE.compare_exchange(null_mut(), root, Ordering::AcqRel, Ordering::Acquire);
+    }
+    match service() {
+        Some(service) if std::ptr::eq(service, root) => Ok(service),
+        // A function of the library is called with a handle alone, which does not say whose it is.
+        _ => Err(AttachError::new(format!(
+            "{}: another DSS has loaded this library in the same process, and it can serve one: use one DSS module",
+            library
+        ))),
+    }
+}
+
+/// The error of a refusal; DSS says why, unless it found no place for that.
+fn refused(rendezvous: &Rendezvous, library: &str, sentence: String) -> AttachError {
+    if !sentence.is_empty() {
+        return AttachError::new(sentence);
+    }
+    // SAFETY: a text of the rendezvous lives as long as the process.
+    let version = unsafe { rendezvous.dss_version.read() };
+    AttachError::new(format!(
+        "{} wants v{} {}, and this DSS {} refuses that without a reason: upgrade DSS",
+        library, REVISION, WANTS, version
+    ))
+}
+
+/// Checks the header and the layout of DSS's root.
+///
+/// # Safety
+/// The two come from a granted answer.
+unsafe fn check(header: *const c_void, layout: *const c_void, library: &str) -> Result<(), AttachError> {
+    // SAFETY: a plain C record whose layout `abi_stable` never changes.
+    let header = unsafe { &*header.cast::<AbiHeader>() };
+    if !header.is_valid() {
+        return Err(AttachError::new(format!(
+            "{}: this library is built with abi_stable {}.{}, the loaded DSS with {}.{}: build the library anew with the \
+             dss-abi-v2 that this DSS names",
+            library,
+            AbiHeader::VALUE.abi_major,
+            AbiHeader::VALUE.abi_minor,
+            header.abi_major,
+            header.abi_minor
+        )));
+    }
+    // SAFETY: the header says that both sides mean the same by a `TypeLayout`.
+    let theirs = unsafe { &*layout.cast::<TypeLayout>() };
+    check_layouts(<ServiceObject as StableAbi>::LAYOUT, theirs).map_err(|details| AttachError {
+        sentence: format!(
+            "{}: the types of revision v2 differ between this library (dss-abi-v2 {}) and the loaded DSS: build the \
+             library anew with a released dss-abi-v2",
+            library,
+            env!("CARGO_PKG_VERSION")
+        ),
+        details: Some(details),
+    })
+}
+
+/// Whether `found` can stand where `wanted` is expected; a dump of the differences where not.
+///
+/// The check runs on globals of its own: `abi_stable`'s shared ones remember earlier checks, and let their order decide.
+///
+/// # Errors
+/// The dump, many lines.
+#[doc(hidden)]
+pub fn check_layouts(wanted: &'static TypeLayout, found: &'static TypeLayout) -> Result<(), String> {
+    check_layout_compatibility_with_globals(wanted, found, &CheckingGlobals::new())
+        .map_err(|errors| errors.to_string())
+}

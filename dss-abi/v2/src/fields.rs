@@ -1,0 +1,72 @@
+//! What the derive macros expand to: the fields of a struct, as a table.
+
+use crate::any::Value;
+use crate::error::ValueError;
+use crate::from_value::{entries, FromValue};
+use crate::into_value::IntoValue;
+
+/// A table on its way to Lua.
+#[derive(Debug)]
+pub struct Entries(Vec<(Value, Value)>);
+
+impl Entries {
+    /// An empty table that will have so many fields.
+    #[must_use]
+    pub fn with_capacity(count: usize) -> Self {
+        Entries(Vec::with_capacity(count))
+    }
+
+    /// Adds a field; one that is nil is none.
+    pub fn put(&mut self, name: &str, value: impl IntoValue) -> Result<(), ValueError> {
+        let value = value.into_value().map_err(|error| error.inside(format_args!("field '{}'", name)))?;
+        if value != Value::Nil {
+            self.0.push((Value::from(name), value));
+        }
+        Ok(())
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn finish(self) -> Value {
+        Value::Map(self.0)
+    }
+}
+
+/// The fields of a table of Lua's. Those that nobody takes are ignored.
+#[derive(Debug)]
+pub struct Fields(Vec<(Value, Value)>);
+
+impl Fields {
+    /// The fields of `value`.
+    pub fn new(value: Value) -> Result<Self, ValueError> {
+        entries(value).map(Fields)
+    }
+
+    fn find(&mut self, name: &str) -> Option<Value> {
+        let at =
+            self.0.iter().position(|(key, _)| matches!(key, Value::Bytes(key) if key == name.as_bytes()))?;
+        match self.0.swap_remove(at).1 {
+            Value::Nil => None,
+            value => Some(value),
+        }
+    }
+
+    /// Takes a field.
+    pub fn take<T: FromValue>(&mut self, name: &str) -> Result<T, ValueError> {
+        let made = match self.find(name) {
+            Some(value) => T::from_value(value),
+            None => T::from_value(Value::Nil).map_err(ValueError::of_nothing),
+        };
+        made.map_err(|error| error.inside(format_args!("field '{}'", name)))
+    }
+
+    /// Takes a field that may be missing.
+    pub fn take_or_default<T: FromValue + Default>(&mut self, name: &str) -> Result<T, ValueError> {
+        match self.find(name) {
+            Some(value) => {
+                T::from_value(value).map_err(|error| error.inside(format_args!("field '{}'", name)))
+            }
+            None => Ok(T::default()),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! From values to Rust's types.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hash};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::any::Value;
+use crate::callback::Callback;
+use crate::error::ValueError;
+use crate::into_value::Bytes;
+
+/// What can be made of a value of Lua's; the table at [`IntoValue`](crate::IntoValue), read from the right.
+///
+/// A float that is a whole number will do for an integer, and an integer that a float can hold for a float. Nothing else
+/// is converted: a number is no string, and nil is no `false`.
+pub trait FromValue: Sized {
+    /// Makes it of `value`. [any-thread]
+    ///
+    /// # Errors
+    /// The value is something else.
+    fn from_value(value: Value) -> Result<Self, ValueError>;
+}
+
+macro_rules! from_value {
+    ($($type:ty: $value:ident => $made:expr;)+) => {$(
+        impl FromValue for $type {
+            fn from_value($value: Value) -> Result<Self, ValueError> {
+                $made
+            }
+        }
+
+        impl TryFrom<Value> for $type {
+            type Error = ValueError;
+
+            fn try_from(value: Value) -> Result<Self, ValueError> {
+                Self::from_value(value)
+            }
+        }
+    )+};
+}
+
+from_value! {
+    bool: value => match value {
+        Value::Boolean(value) => Ok(value),
+        other => Err(other.unlike("a boolean")),
+    };
+    f64: value => float(&value);
+    f32: value => float(&value).map(|value| value as f32);
+    String: value => match value {
+        Value::Bytes(bytes) => String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to() + 1;
+            ValueError::new("a string in UTF-8", format!("one that is none from byte {} on", at))
+        }),
+        other => Err(other.unlike("a string")),
+    };
+    Bytes: value => match value {
+        Value::Bytes(bytes) => Ok(Bytes(bytes)),
+        other => Err(other.unlike("a string")),
+    };
+    PathBuf: value => match value {
+        Value::Bytes(bytes) => path(bytes),
+        other => Err(other.unlike("a path")),
+    };
+    Duration: value => {
+        let seconds = match value {
+            Value::Integer(_) | Value::Float(_) => float(&value)?,
+            other => return Err(other.unlike("a number of seconds")),
+        };
+        // Below 2^64 seconds, which is what a `Duration` can hold.
+        if (0.0..18_446_744_073_709_551_616.0).contains(&seconds) {
+            Ok(Duration::from_secs_f64(seconds))
+        } else {
+            Err(ValueError::new("a number of seconds that is not negative", format!("{:?}", seconds)))
+        }
+    };
+    Callback: value => match value {
+        Value::Callback(callback) => Ok(callback),
+        other => Err(other.unlike("a function")),
+    };
+}
+
+macro_rules! integers {
+    ($($type:ty)+) => {
+        from_value! {$(
+            $type: value => {
+                let number = integer(&value)?;
+                <$type>::try_from(number).map_err(|_| {
+                    ValueError::new(
+                        format!("an integer from {} to {}", <$type>::MIN, <$type>::MAX),
+                        number.to_string(),
+                    )
+                })
+            };
+        )+}
+    };
+}
+
+integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
+
+/// The integer that a value is.
+pub(crate) fn integer(value: &Value) -> Result<i64, ValueError> {
+    const PAST: f64 = 9_223_372_036_854_775_808.0;
+    match value {
+        Value::Integer(number) => Ok(*number),
+        Value::Float(number) if number.fract() == 0.0 && *number >= -PAST && *number < PAST => {
+            Ok(*number as i64)
+        }
+        Value::Float(number) => Err(ValueError::new("an integer", format!("{:?}", number))),
+        other => Err(other.unlike("an integer")),
+    }
+}
+
+/// The float that a value is.
+pub(crate) fn float(value: &Value) -> Result<f64, ValueError> {
+    const PAST: f64 = 9_223_372_036_854_775_808.0;
+    match value {
+        Value::Float(number) => Ok(*number),
+        Value::Integer(number) => {
+            let float = *number as f64;
+            // The largest integers round up to a float that none of them is.
+            if float < PAST && float as i64 == *number {
+                Ok(float)
+            } else {
+                Err(ValueError::new("a number that a float can hold", number.to_string()))
+            }
+        }
+        other => Err(other.unlike("a number")),
+    }
+}
+
+#[cfg(unix)]
+fn path(bytes: Vec<u8>) -> Result<PathBuf, ValueError> {
+    use std::os::unix::ffi::OsStringExt;
+    Ok(std::ffi::OsString::from_vec(bytes).into())
+}
+
+#[cfg(not(unix))]
+fn path(bytes: Vec<u8>) -> Result<PathBuf, ValueError> {
+    String::from_value(Value::Bytes(bytes)).map(PathBuf::from)
+}
+
+impl FromValue for Value {
+    fn from_value(value: Value) -> Result<Self, ValueError> {
+        Ok(value)
+    }
+}
+
+impl<T: FromValue> FromValue for Option<T> {
+    fn from_value(value: Value) -> Result<Self, ValueError> {
+        match value {
+            Value::Nil => Ok(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
+}
+
+impl<T: FromValue> FromValue for Vec<T> {
+    fn from_value(value: Value) -> Result<Self, ValueError> {
+        let items = match value {
+            Value::List(items) => items,
+            Value::Map(entries) if entries.is_empty() => Vec::new(),
+            Value::Map(_) => return Err(ValueError::new("a list", "a table with other keys")),
+            other => return Err(other.unlike("a list")),
+        };
+        let items = items.into_iter().enumerate().map(|(at, item)| {
+            T::from_value(item).map_err(|error| error.inside(format_args!("item {}", at + 1)))
+        });
+        items.collect()
+    }
+}
+
+impl<T: FromValue, const N: usize> FromValue for [T; N] {
+    fn from_value(value: Value) -> Result<Self, ValueError> {
+        let items = Vec::<T>::from_value(value)?;
+        let count = items.len();
+        items
+            .try_into()
+            .map_err(|_| ValueError::new(format!("a list of {} items", N), format!("one of {}", count)))
+    }
+}
+
+/// The entries of a table, a list's too.
+pub(crate) fn entries(value: Value) -> Result<Vec<(Value, Value)>, ValueError> {
+    match value {
+        Value::Map(entries) => Ok(entries),
+        Value::List(items) => Ok((1..).zip(items).map(|(at, item)| (Value::Integer(at), item)).collect()),
+        other => Err(other.unlike("a table")),
+    }
+}
+
+fn map<K: FromValue, V: FromValue, M: std::iter::FromIterator<(K, V)>>(
+    value: Value,
+) -> Result<M, ValueError> {
+    let entries = entries(value)?.into_iter().map(|(key, value)| {
+        let place = key.as_place();
+        let key = K::from_value(key).map_err(|error| error.inside(format_args!("key {}", place)))?;
+        let value = V::from_value(value).map_err(|error| error.inside(format_args!("field {}", place)))?;
+        Ok((key, value))
+    });
+    entries.collect()
+}
+
+impl<K, V, S> FromValue for HashMap<K, V, S>
+where
+    K: FromValue + Eq + Hash,
+    V: FromValue,
+    S: BuildHasher + Default,
+{
+    fn from_value(value: Value) -> Result<Self, ValueError> {
+        map(value)
+    }
+}
+
+impl<K: FromValue + Ord, V: FromValue> FromValue for BTreeMap<K, V> {
+    fn from_value(value: Value) -> Result<Self, ValueError> {
+        map(value)
+    }
+}

@@ -1,0 +1,132 @@
+//! Requests that are awaited.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::callback::Callback;
+use crate::contract::ENDED_CANCELLED;
+use crate::deadline::Deadline;
+use crate::error::{DeliverError, Refused, RequestError};
+use crate::library::{Library, Ticket};
+use crate::request::{outcome, send, Cell};
+use crate::timer;
+use crate::values::{FromValues, IntoValues, Values};
+
+/// A request that is on its way; a future of its answer. It needs no runtime of its own, and blocks no thread. To drop it
+/// cancels the request.
+#[must_use = "a request that is dropped is cancelled"]
+pub struct Request<R> {
+    state: State,
+    answer: PhantomData<fn() -> R>,
+}
+
+enum State {
+    /// Refused, or over before it began.
+    Failed(Box<RequestError>),
+    Waiting {
+        library: Library,
+        ticket: Ticket,
+        cell: Arc<Cell>,
+    },
+    Done,
+}
+
+impl<R> fmt::Debug for Request<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.state {
+            State::Failed(_) => "Request(failed)",
+            State::Waiting { .. } => "Request(waiting)",
+            State::Done => "Request(done)",
+        })
+    }
+}
+
+impl<R> Request<R> {
+    /// The request's name, for [`Library::cancel`]; none where it was refused, or is over. [any-thread]
+    #[must_use]
+    pub fn ticket(&self) -> Option<Ticket> {
+        match &self.state {
+            State::Waiting { ticket, .. } => Some(*ticket),
+            State::Failed(_) | State::Done => None,
+        }
+    }
+}
+
+impl<R: FromValues> Future for Request<R> {
+    type Output = Result<R, RequestError>;
+
+    /// # Panics
+    /// Where it was ready before.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Waiting { cell, library, .. } = &self.state {
+            return match cell.poll(context.waker()) {
+                None => Poll::Pending,
+                Some((answer, phase)) => {
+                    let service = library.service;
+                    self.state = State::Done;
+                    Poll::Ready(outcome(answer, phase, service))
+                }
+            };
+        }
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Failed(error) => Poll::Ready(Err(*error)),
+            State::Waiting { .. } | State::Done => panic!("a request was polled after it was ready"),
+        }
+    }
+}
+
+impl<R> Drop for Request<R> {
+    fn drop(&mut self) {
+        if let State::Waiting { library, ticket, cell } = &self.state {
+            if !cell.is_over() {
+                // False where its answer is on its way, which the cell takes and drops.
+                library.end(*ticket, ENDED_CANCELLED, false);
+            }
+        }
+    }
+}
+
+impl Library {
+    /// Hands over values for a Lua function at once, and gives a future of what it returns, for any runtime.
+    /// [any-thread]
+    ///
+    /// Where there are deadlines, one thread of the library's sees to those of all its requests.
+    ///
+    /// ```no_run
+    /// use dss_abi_v2::{Callback, Deadline, Library, RequestError};
+    ///
+    /// async fn ask(library: Library, callback: Callback) -> Result<String, RequestError> {
+    ///     library.request_async(&callback, ("name?", 1), Deadline::none()).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The future's, as those of [`Self::request`]; but to await Lua on the Lua thread is no error.
+    pub fn request_async<R: FromValues>(
+        &self,
+        callback: &Callback,
+        values: impl IntoValues,
+        deadline: Deadline,
+    ) -> Request<R> {
+        let moments = deadline.moments();
+        let state = if moments.next().is_some() && timer::start().is_err() {
+            let mut held = Values::new(self.service);
+            values.into_values(&mut held);
+            let refused = Refused { reason: DeliverError::OutOfMemory, values: held.into_again() };
+            State::Failed(Box::new(RequestError::Refused(refused)))
+        } else {
+            match send(*self, callback, values) {
+                Ok((cell, ticket)) => {
+                    timer::watch(*self, ticket, &cell, moments);
+                    State::Waiting { library: *self, ticket, cell }
+                }
+                Err(error) => State::Failed(Box::new(error)),
+            }
+        };
+        Request { state, answer: PhantomData }
+    }
+}

@@ -1,0 +1,33 @@
+//! Where the author's code is called: no panic of it goes further.
+
+use std::any::Any;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// Runs the author's code; a panic in it becomes its sentence.
+pub(crate) fn guard<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(sentence)
+}
+
+/// Drops a value of the author's; a panic in its destructor ends here.
+pub(crate) fn drop_quietly<T>(value: T) {
+    run_quietly(move || drop(value));
+}
+
+/// Runs the author's code where there is nobody to tell of a panic.
+pub(crate) fn run_quietly(run: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+        // To drop it could panic again.
+        std::mem::forget(panic);
+    }
+}
+
+/// What a panic said.
+fn sentence(panic: Box<dyn Any + Send>) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it gave no message".to_owned());
+    drop_quietly(panic);
+    text
+}

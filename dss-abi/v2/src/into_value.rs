@@ -1,0 +1,210 @@
+//! From Rust's types to values.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::any::Value;
+use crate::callback::Callback;
+use crate::error::ValueError;
+use crate::object::AnyObject;
+
+/// What can be a value of Lua's.
+///
+/// | Rust | Lua |
+/// |---|---|
+/// | `bool` | a boolean |
+/// | integers | an integer; one past `i64` is an error |
+/// | `f32`, `f64` | a float |
+/// | `&str`, `String`, `Cow<str>` | a string |
+/// | [`Bytes`] | a string |
+/// | `&Path`, `PathBuf` | a string |
+/// | `Duration` | a float, in seconds |
+/// | `Vec<T>`, arrays | a list; so a `Vec<u8>` is a list of numbers, and its [`Bytes`] are a string |
+/// | `HashMap`, `BTreeMap`, structs that derive it | a table |
+/// | `Option` | the value, or nil |
+/// | [`Callback`] | the function |
+/// | an [object](crate::Object) | a userdata |
+pub trait IntoValue {
+    /// The value. [any-thread]
+    ///
+    /// # Errors
+    /// It is none that Lua can have.
+    fn into_value(self) -> Result<Value, ValueError>;
+}
+
+/// A string of bytes, UTF-8 or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bytes(
+    /// The bytes.
+    pub Vec<u8>,
+);
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes(bytes)
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Bytes(bytes.to_vec())
+    }
+}
+
+impl From<Bytes> for Vec<u8> {
+    fn from(bytes: Bytes) -> Self {
+        bytes.0
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What is always a value: `From` and `IntoValue`.
+macro_rules! always {
+    ($($type:ty: $this:ident => $value:expr;)+) => {$(
+        impl From<$type> for Value {
+            #[inline]
+            fn from($this: $type) -> Self {
+                $value
+            }
+        }
+
+        impl IntoValue for $type {
+            #[inline]
+            fn into_value(self) -> Result<Value, ValueError> {
+                Ok(Value::from(self))
+            }
+        }
+    )+};
+}
+
+always! {
+    bool: this => Value::Boolean(this);
+    i8: this => Value::Integer(this.into());
+    i16: this => Value::Integer(this.into());
+    i32: this => Value::Integer(this.into());
+    i64: this => Value::Integer(this);
+    u8: this => Value::Integer(this.into());
+    u16: this => Value::Integer(this.into());
+    u32: this => Value::Integer(this.into());
+    f32: this => Value::Float(this.into());
+    f64: this => Value::Float(this);
+    &str: this => Value::Bytes(this.as_bytes().to_vec());
+    String: this => Value::Bytes(this.into_bytes());
+    Cow<'_, str>: this => Value::Bytes(this.into_owned().into_bytes());
+    Bytes: this => Value::Bytes(this.0);
+    Duration: this => Value::Float(this.as_secs_f64());
+    Callback: this => Value::Callback(this);
+    AnyObject: this => Value::Object(this);
+}
+
+/// What is a value where it fits.
+macro_rules! fitting {
+    ($($type:ty)+) => {$(
+        impl TryFrom<$type> for Value {
+            type Error = ValueError;
+
+            #[inline]
+            fn try_from(number: $type) -> Result<Self, ValueError> {
+                i64::try_from(number).map(Value::Integer).map_err(|_| {
+                    ValueError::new("an integer of 64 bits with a sign", number.to_string())
+                })
+            }
+        }
+
+        impl IntoValue for $type {
+            #[inline]
+            fn into_value(self) -> Result<Value, ValueError> {
+                Value::try_from(self)
+            }
+        }
+    )+};
+}
+
+fitting!(u64 u128 usize i128 isize);
+
+impl IntoValue for Value {
+    #[inline]
+    fn into_value(self) -> Result<Value, ValueError> {
+        Ok(self)
+    }
+}
+
+impl IntoValue for &Path {
+    fn into_value(self) -> Result<Value, ValueError> {
+        self.to_path_buf().into_value()
+    }
+}
+
+#[cfg(unix)]
+impl IntoValue for PathBuf {
+    fn into_value(self) -> Result<Value, ValueError> {
+        use std::os::unix::ffi::OsStringExt;
+        Ok(Value::Bytes(self.into_os_string().into_vec()))
+    }
+}
+
+#[cfg(not(unix))]
+impl IntoValue for PathBuf {
+    fn into_value(self) -> Result<Value, ValueError> {
+        match self.into_os_string().into_string() {
+            Ok(text) => Ok(Value::from(text)),
+            Err(text) => Err(ValueError::new("a path in Unicode", format!("{:?}", text))),
+        }
+    }
+}
+
+impl<T: IntoValue> IntoValue for Option<T> {
+    fn into_value(self) -> Result<Value, ValueError> {
+        self.map_or(Ok(Value::Nil), T::into_value)
+    }
+}
+
+fn list<T: IntoValue>(items: impl Iterator<Item = T>) -> Result<Value, ValueError> {
+    let mut values = Vec::with_capacity(items.size_hint().0);
+    for (at, item) in items.enumerate() {
+        values.push(item.into_value().map_err(|error| error.inside(format_args!("item {}", at + 1)))?);
+    }
+    Ok(Value::List(values))
+}
+
+fn map<K: IntoValue, V: IntoValue>(entries: impl Iterator<Item = (K, V)>) -> Result<Value, ValueError> {
+    let mut values = Vec::with_capacity(entries.size_hint().0);
+    for (key, value) in entries {
+        let key = key.into_value().map_err(|error| error.inside("a key"))?;
+        let value =
+            value.into_value().map_err(|error| error.inside(format_args!("field {}", key.as_place())))?;
+        values.push((key, value));
+    }
+    Ok(Value::Map(values))
+}
+
+impl<T: IntoValue> IntoValue for Vec<T> {
+    fn into_value(self) -> Result<Value, ValueError> {
+        list(self.into_iter())
+    }
+}
+
+impl<T: IntoValue, const N: usize> IntoValue for [T; N] {
+    fn into_value(self) -> Result<Value, ValueError> {
+        list(self.into_iter())
+    }
+}
+
+impl<K: IntoValue, V: IntoValue, S> IntoValue for HashMap<K, V, S> {
+    fn into_value(self) -> Result<Value, ValueError> {
+        map(self.into_iter())
+    }
+}
+
+impl<K: IntoValue, V: IntoValue> IntoValue for BTreeMap<K, V> {
+    fn into_value(self) -> Result<Value, ValueError> {
+        map(self.into_iter())
+    }
+}

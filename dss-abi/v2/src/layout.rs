@@ -1,0 +1,123 @@
+//! The frozen layouts, as text that can be compared.
+
+use std::fmt::Write;
+
+use abi_stable::type_layout::{TLField, TypeLayout};
+use abi_stable::StableAbi;
+
+use crate::contract;
+use crate::contract::{
+    Accepted, AcceptedMany, RawAnswer, RawClass, RawDelivery, RawRegistration, RawRequest, Registered,
+    ServiceObject,
+};
+use crate::value::RawValue;
+
+/// All layouts of the contract, a line a type and a line a field, and its numbers. The same on each build for the same
+/// target width.
+#[must_use]
+pub fn dump() -> String {
+    let mut dump = Dump {
+        text: format!("revision v2, interface {}, {}-bit\n", crate::VERSION, usize::BITS),
+        seen: Vec::new(),
+    };
+    dump.describe(<RawRegistration as StableAbi>::LAYOUT);
+    dump.describe(<RawClass as StableAbi>::LAYOUT);
+    dump.describe(<RawValue as StableAbi>::LAYOUT);
+    dump.describe(<RawDelivery<'static> as StableAbi>::LAYOUT);
+    dump.describe(<RawRequest<'static> as StableAbi>::LAYOUT);
+    dump.describe(<RawAnswer as StableAbi>::LAYOUT);
+    dump.describe(<Registered as StableAbi>::LAYOUT);
+    dump.describe(<Accepted as StableAbi>::LAYOUT);
+    dump.describe(<AcceptedMany as StableAbi>::LAYOUT);
+    dump.describe(<ServiceObject as StableAbi>::LAYOUT);
+    dump.text.push_str("\nnumbers\n");
+    for (name, number) in NUMBERS {
+        let _ = writeln!(dump.text, "    {}: {}", name, number);
+    }
+    dump.text
+}
+
+const NUMBERS: [(&str, i64); 23] = [
+    ("MAX_DEPTH", crate::value::MAX_DEPTH as i64),
+    ("ENDED_ANSWERED", contract::ENDED_ANSWERED as i64),
+    ("ENDED_FAILED", contract::ENDED_FAILED as i64),
+    ("ENDED_COLLECTED", contract::ENDED_COLLECTED as i64),
+    ("ENDED_CANCELLED", contract::ENDED_CANCELLED as i64),
+    ("ENDED_CLOSED", contract::ENDED_CLOSED as i64),
+    ("ENDED_TIMED_OUT", contract::ENDED_TIMED_OUT as i64),
+    ("ENDED_DROPPED", contract::ENDED_DROPPED as i64),
+    ("POLICY_REFUSE", contract::POLICY_REFUSE as i64),
+    ("POLICY_WAIT", contract::POLICY_WAIT as i64),
+    ("POLICY_DROP_OLDEST", contract::POLICY_DROP_OLDEST as i64),
+    ("POLICY_LATEST", contract::POLICY_LATEST as i64),
+    ("Code::INVALID_HANDLE", contract::Code::INVALID_HANDLE.0 as i64),
+    ("Code::STOPPING", contract::Code::STOPPING.0 as i64),
+    ("Code::OUT_OF_MEMORY", contract::Code::OUT_OF_MEMORY.0 as i64),
+    ("Code::WOULD_DEADLOCK", contract::Code::WOULD_DEADLOCK.0 as i64),
+    ("Code::INVALID_STATE", contract::Code::INVALID_STATE.0 as i64),
+    ("Code::FULL", contract::Code::FULL.0 as i64),
+    ("Code::TIMED_OUT", contract::Code::TIMED_OUT.0 as i64),
+    ("Code::INVALID_CALLBACK", contract::Code::INVALID_CALLBACK.0 as i64),
+    ("Code::TOO_DEEP", contract::Code::TOO_DEEP.0 as i64),
+    ("Code::TOO_LARGE", contract::Code::TOO_LARGE.0 as i64),
+    ("Code::MALFORMED", contract::Code::MALFORMED.0 as i64),
+];
+
+struct Dump {
+    text: String,
+    seen: Vec<String>,
+}
+
+impl Dump {
+    /// Describes a type, and then those that it is made of, as far as they are this crate's.
+    fn describe(&mut self, layout: &'static TypeLayout) {
+        let name = layout.name().to_owned();
+        if self.seen.contains(&name) {
+            return;
+        }
+        self.seen.push(name);
+        let (size, alignment) = (layout.size(), layout.alignment());
+        let _ = writeln!(self.text, "\n{}: size {}, alignment {}", layout.full_type(), size, alignment);
+        let fields: Vec<TLField> = layout.get_fields().into_iter().flat_map(|fields| fields.iter()).collect();
+        for field in &fields {
+            self.field(field);
+        }
+        // A trait object names its methods in a field that takes no room.
+        let phantoms: Vec<TLField> = layout.phantom_fields().iter().collect();
+        for field in fields.iter().chain(&phantoms) {
+            self.follow(field.layout());
+        }
+    }
+
+    /// Goes on to what is this crate's own in a field, or in what a container there contains.
+    fn follow(&mut self, layout: &'static TypeLayout) {
+        if layout.package().as_str() == env!("CARGO_PKG_NAME") {
+            self.describe(layout);
+            return;
+        }
+        let key = format!("{:p}", layout);
+        if self.seen.contains(&key) {
+            return;
+        }
+        self.seen.push(key);
+        let inner: Vec<TLField> = layout.get_fields().into_iter().flat_map(|fields| fields.iter()).collect();
+        let phantoms: Vec<TLField> = layout.phantom_fields().iter().collect();
+        for field in inner.iter().chain(&phantoms) {
+            self.follow(field.layout());
+        }
+    }
+
+    fn field(&mut self, field: &TLField) {
+        let functions: Vec<String> =
+            field.function_range().iter().map(|function| function.to_string()).collect();
+        let shape = if functions.is_empty() { field.full_type().to_string() } else { functions.join("; ") };
+        let _ = writeln!(
+            self.text,
+            "    {}: {} (size {}, alignment {})",
+            field.name(),
+            shape.split_whitespace().collect::<Vec<_>>().join(" "),
+            field.layout().size(),
+            field.layout().alignment()
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! What happens when DSS opens the library in a Lua state.
+
+use std::fmt;
+use std::os::raw::c_void;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use abi_stable::std_types::{RNone, RSlice, RSome, RStr};
+use dss_abi::{Answer, GRANTED, REFUSED};
+
+use crate::attach::attach;
+use crate::contract::{
+    ClosingFn, Code, Opening, RawClass, RawFunction, RawRegistration, Registered, ServiceObject,
+};
+use crate::declaration::Declaration;
+use crate::error::Result;
+use crate::guard::{guard, run_quietly};
+use crate::library::Library;
+use crate::limits::Limits;
+
+pub(crate) use crate::attach::service;
+
+/// All that [`library!`](crate::library!) says of a library. A `static` of the library's.
+pub struct Definition {
+    /// What lies in the file. Named here too, so that no linker throws it away; and its address is the library's identity.
+    pub declaration: &'static Declaration,
+    /// The name.
+    pub name: &'static str,
+    /// The version.
+    pub version: &'static str,
+    /// The functions.
+    pub functions: &'static [RawFunction],
+    /// The classes.
+    pub classes: &'static [fn() -> &'static RawClass],
+    /// The bounds.
+    pub limits: Limits,
+    /// Whether it counts for `run()`.
+    pub keep_alive: bool,
+    /// Called once it is registered.
+    pub open: Option<fn(&Library) -> Result<()>>,
+    /// Called when the state closes.
+    pub close: Option<fn(&Library)>,
+}
+
+impl fmt::Debug for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Definition({} {})", self.name, self.version)
+    }
+}
+
+/// Opens a library.
+///
+/// # Safety
+/// As [`OpenFn`](crate::contract::OpenFn); and the definition is the one of this image.
+pub unsafe fn open(definition: &'static Definition, opening: *const Opening, answer: *mut Answer) -> i32 {
+    // SAFETY: as the caller promises.
+    let opened = guard(|| unsafe { try_open(definition, opening) })
+        .unwrap_or_else(|panic| Err(format!("{} panicked while it was opened: {}", definition.name, panic)));
+    // SAFETY: as the caller promises.
+    unsafe { tell(answer, opened) }
+}
+
+/// # Safety
+/// As [`open`].
+unsafe fn try_open(definition: &'static Definition, opening: *const Opening) -> Result<(), String> {
+    if opening.is_null() {
+        return Err(format!("{}: DSS opens it with nothing", definition.name));
+    }
+    // SAFETY: every such record begins with its size.
+    let size = unsafe { opening.cast::<u32>().read() } as usize;
+    if size < std::mem::size_of::<Opening>() {
+        return Err(format!(
+            "{}: this library reads {} bytes of what it is opened with, the loaded DSS has {}: upgrade DSS",
+            definition.name,
+            std::mem::size_of::<Opening>(),
+            size
+        ));
+    }
+    // SAFETY: the size covers it.
+    let opening = unsafe { &*opening };
+    // SAFETY: the rendezvous of the DSS that opens the library.
+    let service = unsafe { attach(opening.rendezvous.cast(), definition.name) }.map_err(|e| e.to_string())?;
+    let registered = register(definition, service, opening.state).map_err(|code| {
+        format!("{}: DSS did not register it: {}", definition.name, registration_refused(code))
+    })?;
+    let library = Library::new(service, registered.handle);
+    match definition.open {
+        Some(run) if !registered.already => guard(|| run(&library))
+            .unwrap_or_else(|panic| Err(format!("it panicked: {}", panic).into()))
+            .map_err(|error| {
+                // Refused where the author did it already.
+                let _ = library.unregister();
+                format!("{} did not open: {}", definition.name, error.as_str())
+            }),
+        _ => Ok(()),
+    }
+}
+
+fn register(
+    definition: &'static Definition,
+    service: &'static ServiceObject,
+    state: usize,
+) -> Result<Registered, Code> {
+    let context: *const Definition = definition;
+    let registration = RawRegistration {
+        libid: definition.declaration as *const Declaration as usize,
+        name: RStr::from_str(definition.name),
+        version: RStr::from_str(definition.version),
+        functions: RSlice::from_slice(definition.functions),
+        classes: RSlice::from_slice(classes(definition)),
+        limits: definition.limits.raw(),
+        keeps_alive: definition.keep_alive,
+        closing: RSome(ClosingFn(closing)),
+        release: RNone,
+        context: context as *mut c_void,
+    };
+    service.register(state, registration).into_result()
+}
+
+type Classes = Vec<&'static RawClass>;
+
+/// The classes, gathered once: DSS wants them for as long as the process.
+fn classes(definition: &'static Definition) -> &'static [&'static RawClass] {
+    static GATHERED: AtomicPtr<Classes> = AtomicPtr::new(null_mut());
+    let mut gathered = GATHERED.load(Ordering::Acquire);
+    if gathered.is_null() {
+        let classes: Classes = definition.classes.iter().map(|class| class()).collect();
+        let mine = Box::into_raw(Box::new(classes));
+        gathered = match GATHERED.compare_exchange(null_mut(), mine, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => mine,
+            Err(first) => {
+                // SAFETY: another thread was first, and nobody else knows this box.
+                drop(unsafe { Box::from_raw(mine) });
+                first
+            }
+        };
+    }
+    // SAFETY: set once, and never freed.
+    unsafe { &*gathered }
+}
+
+fn registration_refused(code: Code) -> String {
+    match code {
+        Code::STOPPING => "the Lua state is closing".to_owned(),
+        Code::OUT_OF_MEMORY => "the state has no room for another library".to_owned(),
+        Code::INVALID_STATE => "that Lua state is opening no library".to_owned(),
+        Code::MALFORMED => "its version, a name or its limits are none".to_owned(),
+        Code(other) => format!("for reason {}, which this library is too old to know", other),
+    }
+}
+
+unsafe extern "C" fn closing(context: *mut c_void, handle: usize) {
+    // SAFETY: `context` is the definition that the library registered with, a `static`.
+    let definition = unsafe { &*context.cast::<Definition>() };
+    if let (Some(close), Some(service)) = (definition.close, service()) {
+        run_quietly(|| close(&Library::new(service, handle)));
+    }
+}
+
+/// Writes the answer.
+///
+/// # Safety
+/// `answer` is NULL, or points to a record of the size that it states.
+unsafe fn tell(answer: *mut Answer, opened: Result<(), String>) -> i32 {
+    let status = if opened.is_ok() { GRANTED } else { REFUSED };
+    if answer.is_null() {
+        return status;
+    }
+    // SAFETY: every such record begins with its size.
+    let size = unsafe { answer.cast::<u32>().read() };
+    if size < Answer::SIZE_2_0 {
+        return status;
+    }
+    // SAFETY: the size covers it, and it is DSS's for the length of the call alone.
+    let answer = unsafe { &mut *answer };
+    answer.status = status;
+    if let Err(sentence) = opened {
+        // SAFETY: DSS says where its buffer is, and how long.
+        unsafe { answer.write_sentence(&sentence) };
+    }
+    status
+}

@@ -1,0 +1,515 @@
+//! A whole library, opened and called as DSS does it.
+
+mod common;
+
+use std::os::raw::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use abi_stable::library::AbiHeader;
+use abi_stable::std_types::{RBox, RResult, RVec};
+use abi_stable::StableAbi;
+use common::{raw_callback, references, world, World};
+use dss_abi::{Answer, AnswerBuffer, Offer, Rendezvous, Request, Text, GRANTED, MAGIC, REFUSED};
+use dss_abi_v2::contract::*;
+use dss_abi_v2::value::{RawBorrowed, RawObject, RawValue};
+use dss_abi_v2::{
+    library, object, Bytes, Callback, Error, IntoResults, Library, Limits, ObjectRef, Policy, Rest, Result,
+    Value,
+};
+
+library! {
+    name: "hello",
+    version: "1.2.3",
+    requires: "^2.1",
+    functions: {
+        greet, add, "say-nothing" => nothing, boom, maybe, several, make, look, look_maybe, count, text, keep, fails,
+        overflow, many, on,
+    },
+    objects: [Ticker, Other],
+    limits: Limits::new().items(10_000).policy(Policy::DropOldest),
+    keep_alive: false,
+    open: opened,
+    close: closed,
+}
+
+static OPENED: AtomicUsize = AtomicUsize::new(0);
+static CLOSED: AtomicUsize = AtomicUsize::new(0);
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+fn opened(_: &Library) -> Result<()> {
+    match OPENED.fetch_add(1, Ordering::SeqCst) {
+        7 => Err("it is Sunday".into()),
+        8 => panic!("far too late"),
+        _ => Ok(()),
+    }
+}
+
+fn closed(_: &Library) {
+    CLOSED.fetch_add(1, Ordering::SeqCst);
+}
+
+fn greet(_: &Library, name: String) -> Result<String> {
+    Ok(format!("hello {}", name))
+}
+
+fn add(_: &Library, left: i32, right: u8) -> i32 {
+    left + i32::from(right)
+}
+
+fn nothing(_: &Library) {}
+
+fn boom(_: &Library) {
+    panic!("boom {}", 1)
+}
+
+fn maybe(_: &Library, text: Option<String>) -> Option<usize> {
+    text.map(|text| text.len())
+}
+
+fn several(_: &Library) -> (bool, i64, &'static str) {
+    (true, 2, "three")
+}
+
+fn make(_: &Library) -> Ticker {
+    Ticker { beats: AtomicUsize::new(0) }
+}
+
+fn look(_: &Library, ticker: ObjectRef<'_, Ticker>, _text: &Library2) -> usize {
+    ticker.beats.load(Ordering::SeqCst)
+}
+
+/// Something that is no parameter, only to be named in a type.
+struct Library2;
+impl<'a> dss_abi_v2::FromArgument<'a> for &'a Library2 {
+    fn from_argument(_: &mut dss_abi_v2::Arguments<'a>) -> Result<Self, Error> {
+        Ok(&Library2)
+    }
+}
+
+fn look_maybe(_: &Library, ticker: Option<ObjectRef<'_, Ticker>>) -> Option<usize> {
+    ticker.map(|ticker| ticker.beats.load(Ordering::SeqCst))
+}
+
+fn count(_: &Library, first: Value, rest: Rest) -> (&'static str, usize) {
+    (first.kind(), rest.0.len())
+}
+
+fn text(_: &Library, bytes: Bytes) -> usize {
+    bytes.0.len()
+}
+
+static KEPT: Mutex<Option<Callback>> = Mutex::new(None);
+
+fn keep(_: &Library, callback: Callback) {
+    *KEPT.lock().unwrap() = Some(callback);
+}
+
+fn fails(_: &Library) -> Result<()> {
+    "x".parse::<u8>()?;
+    Err(Error::new("never"))
+}
+
+fn overflow(_: &Library) -> (u8, u64) {
+    (1, u64::MAX)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn many(_: &Library, a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> impl IntoResults {
+    (
+        Rest(vec![a.into(), b.into(), c.into(), d.into(), e.into()]),
+        Rest(vec![f.into(), g.into(), h.into()]),
+        9,
+        10,
+    )
+}
+
+fn on(library: &Library) -> bool {
+    library.on_lua_thread()
+}
+
+struct Ticker {
+    beats: AtomicUsize,
+}
+
+object! {
+    Ticker as "ticker",
+    methods: { beat, "beats" => Ticker::count, stop },
+    to_string: Ticker::text,
+    close: Ticker::stop,
+}
+
+impl Ticker {
+    fn beat(&self, _: &Library, times: usize) -> usize {
+        self.beats.fetch_add(times, Ordering::SeqCst) + times
+    }
+
+    fn count(&self, _: &Library) -> usize {
+        self.beats.load(Ordering::SeqCst)
+    }
+
+    fn text(&self) -> String {
+        if self.count_raw() > 99 {
+            panic!("no text")
+        }
+        format!("a ticker at {}", self.count_raw())
+    }
+
+    fn count_raw(&self) -> usize {
+        self.beats.load(Ordering::SeqCst)
+    }
+
+    fn stop(&self, _: &Library) -> Result<()> {
+        Err("it cannot be stopped".into())
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        DROPPED.fetch_add(1, Ordering::SeqCst);
+        if self.count_raw() == 13 {
+            panic!("a destructor that panics");
+        }
+    }
+}
+
+struct Other;
+object! { Other as "other" }
+
+extern "C" {
+    fn dss_library_v2_open(opening: *const Opening, answer: *mut Answer) -> i32;
+}
+
+/// The root that is handed out.
+static ROOT: Mutex<usize> = Mutex::new(0);
+
+unsafe extern "C" fn request(request: *const Request, answer: *mut Answer) -> i32 {
+    // SAFETY: the library hands over records that live through the call, here and below.
+    let request = unsafe { &*request };
+    assert_eq!(request.revision, 2);
+    // SAFETY: as above.
+    assert_eq!(unsafe { request.wants.read() }, "^1.0.0");
+    // SAFETY: as above.
+    assert_eq!(unsafe { request.library.read() }, "hello");
+    // SAFETY: as above.
+    let answer = unsafe { &mut *answer };
+    let root = *ROOT.lock().unwrap();
+    if root == 0 {
+        // SAFETY: the answer has a buffer.
+        unsafe { answer.write_sentence("not today") };
+        return REFUSED;
+    }
+    answer.header = (&AbiHeader::VALUE as *const AbiHeader).cast();
+    answer.layout =
+        (<ServiceObject as StableAbi>::LAYOUT as *const abi_stable::type_layout::TypeLayout).cast();
+    answer.root = root as *const c_void;
+    GRANTED
+}
+
+static RENDEZVOUS: Rendezvous = Rendezvous {
+    magic: MAGIC,
+    size: Rendezvous::SIZE_2_0,
+    offer_size: Offer::SIZE_2_0,
+    dss_version: Text::of("2.1.0"),
+    lua: Text::of("Lua 5.4"),
+    offers: std::ptr::null(),
+    offer_count: 0,
+    request,
+};
+
+fn open(size: u32, rendezvous: *const Rendezvous, state: usize) -> (i32, String) {
+    let opening = Opening { size, reserved: 0, rendezvous, state };
+    let mut answer = AnswerBuffer::new();
+    // SAFETY: both live through the call.
+    let status = unsafe { dss_library_v2_open(&opening, answer.answer()) };
+    assert_eq!(status, answer.get().status);
+    (status, answer.sentence())
+}
+
+/// The one DSS of this process: a library serves one. One test at a time uses it.
+fn dss() -> MutexGuard<'static, World> {
+    static WORLD: Mutex<Option<&'static Mutex<World>>> = Mutex::new(None);
+    let mut known = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let world = *known.get_or_insert_with(|| {
+        assert_eq!(open(24, std::ptr::null(), 41).0, REFUSED);
+        let (status, sentence) = open(24, &RENDEZVOUS, 41);
+        assert_eq!((status, sentence.as_str()), (REFUSED, "not today"));
+        let world = world();
+        *ROOT.lock().unwrap() = world.service as *const ServiceObject as usize;
+        assert_eq!(open(24, &RENDEZVOUS, 41), (GRANTED, String::new()));
+        Box::leak(Box::new(Mutex::new(world)))
+    });
+    drop(known);
+    world.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn call_with(
+    function: &RawFunction,
+    data: *mut c_void,
+    values: Vec<RawValue>,
+) -> Result<Vec<RawValue>, String> {
+    // SAFETY: called as DSS does, with what the tests made.
+    let returned = unsafe { (function.call.0)(42, data, RVec::from(values)) };
+    match returned {
+        RResult::ROk(values) => Ok(values.into_vec()),
+        RResult::RErr(sentence) => Err(sentence.into_string()),
+    }
+}
+
+fn call(world: &World, name: &str, values: Vec<RawValue>) -> Result<Vec<RawValue>, String> {
+    let registered = world.dss.registered.lock().unwrap();
+    let function =
+        *registered.as_ref().unwrap().functions.iter().find(|f| f.name == name).expect("it is there");
+    drop(registered);
+    call_with(&function, std::ptr::null_mut(), values)
+}
+
+fn error(world: &World, name: &str, values: Vec<RawValue>) -> String {
+    call(world, name, values).err().expect("it fails")
+}
+
+fn string(text: &str) -> RawValue {
+    RawValue::Bytes(RBox::new(RVec::from(text.as_bytes())))
+}
+
+fn show(values: &[RawValue]) -> Vec<String> {
+    values
+        .iter()
+        .map(|value| match value {
+            RawValue::Nil => "nil".to_owned(),
+            RawValue::Boolean(value) => value.to_string(),
+            RawValue::Integer(value) => value.to_string(),
+            RawValue::Float(value) => format!("{:?}", value),
+            RawValue::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            RawValue::Object(object) => object.class.name.to_string(),
+            _ => "?".to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn a_library_registers_with_what_it_says() {
+    let world = dss();
+    let registered = world.dss.registered.lock().unwrap();
+    let registered = registered.as_ref().unwrap();
+    assert_eq!((registered.name.as_str(), registered.version.as_str()), ("hello", "1.2.3"));
+    assert_eq!(registered.functions.len(), 16);
+    assert_eq!(registered.functions[2].name.as_str(), "say-nothing");
+    assert_eq!(registered.limits.items, 10_000);
+    assert_eq!(registered.limits.bytes, 64 << 20);
+    assert_eq!(registered.limits.policy, POLICY_DROP_OLDEST);
+    assert!(!registered.keeps_alive);
+    let classes: Vec<&str> = registered.classes.iter().map(|class| class.name.as_str()).collect();
+    assert_eq!(classes, ["ticker", "other"]);
+}
+
+#[test]
+fn functions_take_arguments_and_give_results() {
+    let world = dss();
+    assert_eq!(show(&call(&world, "greet", vec![string("Ada")]).unwrap()), ["hello Ada"]);
+    assert_eq!(show(&call(&world, "add", vec![RawValue::Float(2.0), RawValue::Integer(3)]).unwrap()), ["5"]);
+    assert_eq!(show(&call(&world, "say-nothing", vec![RawValue::Nil, RawValue::Nil]).unwrap()).len(), 0);
+    assert_eq!(show(&call(&world, "maybe", vec![]).unwrap()), ["nil"]);
+    assert_eq!(show(&call(&world, "maybe", vec![string("four")]).unwrap()), ["4"]);
+    assert_eq!(show(&call(&world, "several", vec![]).unwrap()), ["true", "2", "three"]);
+    assert_eq!(show(&call(&world, "count", vec![]).unwrap()), ["nil", "0"]);
+    assert_eq!(
+        show(&call(&world, "count", vec![string("a"), RawValue::Nil, RawValue::Nil]).unwrap()),
+        ["a string", "2"]
+    );
+    let eight = (1..=8).map(RawValue::Integer).collect();
+    assert_eq!(
+        show(&call(&world, "many", eight).unwrap()),
+        ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]
+    );
+    *world.dss.on_lua_thread.lock().unwrap() = true;
+    assert_eq!(show(&call(&world, "on", vec![]).unwrap()), ["true"]);
+    *world.dss.on_lua_thread.lock().unwrap() = false;
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let world = dss();
+    assert_eq!(
+        error(&world, "greet", vec![RawValue::Integer(1)]),
+        "bad argument #1 to 'hello.greet': wanted a string, found a number"
+    );
+    assert_eq!(
+        error(&world, "greet", vec![]),
+        "bad argument #1 to 'hello.greet': wanted a string, found nothing"
+    );
+    assert_eq!(
+        error(&world, "greet", vec![RawValue::Nil]),
+        "bad argument #1 to 'hello.greet': wanted a string, found nil"
+    );
+    assert_eq!(
+        error(&world, "add", vec![RawValue::Integer(1), RawValue::Integer(256)]),
+        "bad argument #2 to 'hello.add': wanted an integer from 0 to 255, found 256"
+    );
+    assert_eq!(
+        error(&world, "add", vec![RawValue::Float(1.5)]),
+        "bad argument #1 to 'hello.add': wanted an integer, found 1.5"
+    );
+    let bytes = RawValue::Bytes(RBox::new(RVec::from(vec![b'a', 0xff])));
+    assert_eq!(
+        error(&world, "greet", vec![bytes]),
+        "bad argument #1 to 'hello.greet': wanted a string in UTF-8, found one that is none from byte 2 on"
+    );
+    assert_eq!(
+        error(&world, "keep", vec![string("x")]),
+        "bad argument #1 to 'hello.keep': wanted a function, found a string"
+    );
+}
+
+#[test]
+fn errors_and_panics_become_sentences() {
+    let world = dss();
+    assert_eq!(error(&world, "fails", vec![]), "invalid digit found in string");
+    assert_eq!(error(&world, "boom", vec![]), "'hello.boom' panicked: boom 1");
+    assert_eq!(
+        error(&world, "overflow", vec![]),
+        "'hello.overflow' returned what Lua cannot have: value 2: wanted an integer of 64 bits with a sign, \
+         found 18446744073709551615"
+    );
+}
+
+#[test]
+fn callbacks_are_kept_and_given_back() {
+    let world = dss();
+    let id = 1 << 40;
+    call(&world, "keep", vec![RawValue::Callback(raw_callback(id))]).unwrap();
+    assert_eq!(references(id), 1);
+    *KEPT.lock().unwrap() = None;
+    assert_eq!(references(id), 0);
+}
+
+/// A ticker, as Lua has it.
+fn ticker(world: &World) -> RawObject {
+    match call(world, "make", vec![]).unwrap().pop() {
+        Some(RawValue::Object(object)) => object,
+        _ => panic!("it makes an object"),
+    }
+}
+
+fn lent(object: &RawObject) -> RawValue {
+    RawValue::Borrowed(RawBorrowed { data: object.data, class: object.class })
+}
+
+fn method(object: &RawObject, name: &str, values: Vec<RawValue>) -> Result<Vec<RawValue>, String> {
+    let method = object.class.methods.iter().find(|method| method.name == name).expect("it is there");
+    call_with(method, object.data, values)
+}
+
+#[test]
+fn objects_have_methods_and_end_once() {
+    let world = dss();
+    let before = DROPPED.load(Ordering::SeqCst);
+    let object = ticker(&world);
+    assert_eq!(show(&method(&object, "beat", vec![RawValue::Integer(3)]).unwrap()), ["3"]);
+    assert_eq!(show(&method(&object, "beats", vec![]).unwrap()), ["3"]);
+    assert_eq!(show(&call(&world, "look", vec![lent(&object)]).unwrap()), ["3"]);
+    assert_eq!(show(&call(&world, "look_maybe", vec![lent(&object)]).unwrap()), ["3"]);
+    assert_eq!(show(&call(&world, "look_maybe", vec![]).unwrap()), ["nil"]);
+    assert_eq!(
+        method(&object, "beat", vec![string("x")]).err().unwrap(),
+        "bad argument #1 to 'ticker:beat': wanted an integer, found a string"
+    );
+    let text = object.class.to_string.into_option().unwrap();
+    // SAFETY: called as DSS does.
+    assert_eq!(unsafe { (text.0)(object.data) }.as_str(), "a ticker at 3");
+    let close = object.class.close.into_option().unwrap();
+    let close = RawFunction { name: "close".into(), call: close };
+    assert_eq!(call_with(&close, object.data, vec![]).err().unwrap(), "it cannot be stopped");
+    method(&object, "beat", vec![RawValue::Integer(97)]).unwrap();
+    // SAFETY: called as DSS does.
+    assert_eq!(unsafe { (text.0)(object.data) }.as_str(), "ticker (its text panicked: no text)");
+    drop(object);
+    assert_eq!(DROPPED.load(Ordering::SeqCst), before + 1);
+    let object = ticker(&world);
+    method(&object, "beat", vec![RawValue::Integer(13)]).unwrap();
+    drop(object);
+    assert_eq!(DROPPED.load(Ordering::SeqCst), before + 2);
+}
+
+#[test]
+fn other_objects_are_refused_by_name() {
+    let world = dss();
+    let object = ticker(&world);
+    let others = *world.dss.registered.lock().unwrap().as_ref().unwrap().classes[1];
+    assert!(others.to_string.is_none() && others.close.is_none() && others.methods.is_empty());
+    let look = |value: Vec<RawValue>| error(&world, "look", value);
+    static FOREIGN: Mutex<Option<&'static RawClass>> = Mutex::new(None);
+    let foreign: &'static RawClass = Box::leak(Box::new(*object.class));
+    *FOREIGN.lock().unwrap() = Some(foreign);
+    let other: &'static RawClass = Box::leak(Box::new(others));
+    assert_eq!(
+        look(vec![RawValue::Borrowed(RawBorrowed { data: object.data, class: other })]),
+        "bad argument #1 to 'hello.look': wanted a 'ticker' object, found a 'other' object"
+    );
+    assert_eq!(
+        look(vec![RawValue::Borrowed(RawBorrowed { data: object.data, class: foreign })]),
+        "bad argument #1 to 'hello.look': wanted a 'ticker' object, found another library's 'ticker' object"
+    );
+    assert_eq!(look(vec![]), "bad argument #1 to 'hello.look': wanted a 'ticker' object, found nothing");
+    assert_eq!(
+        look(vec![RawValue::Nil]),
+        "bad argument #1 to 'hello.look': wanted a 'ticker' object, found nil"
+    );
+    assert_eq!(
+        look(vec![string("x")]),
+        "bad argument #1 to 'hello.look': wanted a 'ticker' object, found a string"
+    );
+    assert_eq!(
+        error(&world, "count", vec![lent(&object)]),
+        "bad argument #1 to 'hello.count': wanted a value, found an object, a ticker, which stays Lua's"
+    );
+}
+
+#[test]
+fn opening_is_refused_with_a_sentence() {
+    let world = dss();
+    let (status, sentence) = open(8, &RENDEZVOUS, 1);
+    assert_eq!(status, REFUSED);
+    assert_eq!(
+        sentence,
+        "hello: this library reads 24 bytes of what it is opened with, the loaded DSS has 8: upgrade DSS"
+    );
+    world.refuse(Code::MALFORMED);
+    assert_eq!(
+        open(24, &RENDEZVOUS, 1).1,
+        "hello: DSS did not register it: its version, a name or its limits are none"
+    );
+    *world.dss.refuse.lock().unwrap() = None;
+    for (at, said) in
+        [(7, "hello did not open: it is Sunday"), (8, "hello did not open: it panicked: far too late")]
+    {
+        OPENED.store(at, Ordering::SeqCst);
+        *world.dss.registered.lock().unwrap() = None;
+        let before = world.dss.unregistered.load(Ordering::SeqCst);
+        assert_eq!(open(24, &RENDEZVOUS, 1), (REFUSED, said.to_owned()));
+        assert_eq!(world.dss.unregistered.load(Ordering::SeqCst), before + 1);
+    }
+    // Another DSS.
+    let other = common::world();
+    let known = std::mem::replace(&mut *ROOT.lock().unwrap(), other.service as *const ServiceObject as usize);
+    let (status, sentence) = open(24, &RENDEZVOUS, 1);
+    *ROOT.lock().unwrap() = known;
+    assert_eq!(status, REFUSED);
+    assert!(sentence.starts_with("hello: another DSS has loaded this library"), "{}", sentence);
+    // SAFETY: nothing at all is refused too.
+    assert_eq!(unsafe { dss_library_v2_open(std::ptr::null(), std::ptr::null_mut()) }, REFUSED);
+}
+
+#[test]
+fn the_library_hears_of_the_end() {
+    let world = dss();
+    let (closing, context) = {
+        let registered = world.dss.registered.lock().unwrap();
+        let registered = registered.as_ref().unwrap();
+        (registered.closing.into_option().unwrap(), registered.context)
+    };
+    let before = CLOSED.load(Ordering::SeqCst);
+    // SAFETY: called as DSS does.
+    unsafe { (closing.0)(context, 42) };
+    assert_eq!(CLOSED.load(Ordering::SeqCst), before + 1);
+}

@@ -1,0 +1,235 @@
+//! The adapter of revision v2.
+//!
+//! | file | has |
+//! |---|---|
+//! | `mod.rs` | the revision, and how the core calls its libraries |
+//! | `service.rs` | how its libraries call the core |
+//! | `record.rs` | what is queued for one delivery |
+//! | `values.rs` | values, from the revision's to Lua's and back |
+//! | `module.rs` | a loaded library, as Lua calls it |
+//! | `open.rs` | mapping a library's file and opening it |
+
+mod module;
+mod open;
+mod record;
+mod service;
+mod values;
+
+use std::ffi::{c_int, c_void};
+use std::sync::{Arc, OnceLock};
+
+use abi_stable::StableAbi;
+use abi_stable::library::AbiHeader;
+use abi_stable::sabi_trait::TD_Opaque;
+use abi_stable::std_types::{RBox, RString, RVec};
+use abi_stable::type_layout::TypeLayout;
+use dss_abi::{Request, RevisionStatus};
+use dss_abi_v2::contract::{
+    ClosingFn, DropFn, ENDED_ANSWERED, ENDED_CANCELLED, ENDED_CLOSED, ENDED_COLLECTED, ENDED_DROPPED,
+    ENDED_FAILED, ENDED_TIMED_OUT, RawAnswer, ServiceObject,
+};
+use parking_lot::Mutex;
+
+use super::{Adapter, FAILED};
+use crate::delivery::{Failure, Outcome, Parcel};
+use crate::handle::Handle;
+use crate::rendezvous::{Grant, Revision};
+use crate::value::Value;
+use module::Objects;
+use record::Record;
+
+/// What `revisions()` shows of it, how the rendezvous grants it, and how its libraries are opened.
+pub static REVISION: Revision = Revision {
+    number: dss_abi_v2::REVISION,
+    name: "v2",
+    version: dss_abi_v2::VERSION,
+    status: RevisionStatus::Supported,
+    grant: Some(grant),
+    open: Some(open::open),
+};
+
+static HEADER: AbiHeader = AbiHeader::VALUE;
+
+struct V2;
+
+static ADAPTER: V2 = V2;
+
+/// The library layouts that were checked already: addresses that stay valid, for the images do.
+static CHECKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+fn grant(request: &Request, library: &str) -> Result<Grant, String> {
+    static ROOT: OnceLock<ServiceObject> = OnceLock::new();
+    check(request, library)?;
+    let root = ROOT.get_or_init(|| ServiceObject::from_ptr(RBox::new(service::V2Service), TD_Opaque));
+    Ok(Grant {
+        header: std::ptr::from_ref(&HEADER).addr(),
+        layout: std::ptr::from_ref::<TypeLayout>(<ServiceObject as StableAbi>::LAYOUT).addr(),
+        root: std::ptr::from_ref(root).addr(),
+    })
+}
+
+/// Checks the library's side of the types; the library checks ours.
+fn check(request: &Request, library: &str) -> Result<(), String> {
+    if request.header.is_null() || request.layout.is_null() {
+        return Err(format!(
+            "{library} asks for v2 without the layout of its types: build it with a released dss-abi-v2"
+        ));
+    }
+    if CHECKED.lock().contains(&request.layout.addr()) {
+        return Ok(());
+    }
+    // SAFETY: the contract of `Request`: the header lives as long as the process; it is a plain C record.
+    let header = unsafe { &*request.header.cast::<AbiHeader>() };
+    if !header.is_valid() {
+        return Err(format!(
+            "{library} is built with abi_stable {}.{}, and this DSS {} with {}.{}: build the library with the dss-abi-v2 \
+             of this DSS",
+            header.abi_major,
+            header.abi_minor,
+            crate::VERSION,
+            AbiHeader::VALUE.abi_major,
+            AbiHeader::VALUE.abi_minor,
+        ));
+    }
+    // SAFETY: the header says that both sides mean the same by a `TypeLayout`; it lives as long as the process.
+    let layout = unsafe { &*request.layout.cast::<TypeLayout>() };
+    dss_abi_v2::check_layouts(<ServiceObject as StableAbi>::LAYOUT, layout).map_err(|details| {
+        if std::env::var_os("DSS_LOG").is_some() {
+            eprintln!("darksidesync: layout check of {library}:\n{details}");
+        }
+        format!(
+            "{library}: its types of revision v2 are not those of this DSS {}: build the library with a released \
+             dss-abi-v2 (set DSS_LOG for the details)",
+            crate::VERSION
+        )
+    })?;
+    CHECKED.lock().push(request.layout.addr());
+    Ok(())
+}
+
+/// What a registration's context points to.
+struct Context {
+    closing: Option<ClosingFn>,
+    release: Option<DropFn>,
+    context: usize,
+    /// The objects of the library's that Lua has.
+    objects: Arc<Objects>,
+}
+
+impl Context {
+    /// # Safety
+    /// `context` is a registration's, not yet released.
+    unsafe fn of<'a>(context: usize) -> &'a Context {
+        let context: *const Context = std::ptr::with_exposed_provenance(context);
+        // SAFETY: as the caller promises: `register` made it.
+        unsafe { &*context }
+    }
+}
+
+impl Adapter for V2 {
+    fn revision(&self) -> &'static str {
+        REVISION.name
+    }
+
+    unsafe fn decode(
+        &self,
+        lua: *mut c_void,
+        handle: Handle,
+        parcel: &Parcel,
+        failure: &mut Failure,
+    ) -> c_int {
+        // SAFETY: `deliver` made the record, and it is this call's until the delivery ends.
+        let mut record = unsafe { Record::of(parcel) };
+        // SAFETY: on the Lua thread, protected, with nothing droppable here: the record has all that is.
+        match unsafe { values::push_delivery(lua, handle, &mut record) } {
+            Ok(count) => count,
+            Err(sentence) => {
+                failure.set(sentence);
+                if let Some(request) = record.request() {
+                    request.answer = Some(Err(RString::from(sentence)));
+                }
+                FAILED
+            }
+        }
+    }
+
+    unsafe fn reply(&self, _: *mut c_void, _: Handle, _: &Parcel, _: bool, _: &mut Failure) -> c_int {
+        // What is answered comes by `answer`; what is collected has nothing to say.
+        0
+    }
+
+    unsafe fn cancel_queued(&self, _: Handle, _: &Parcel) {}
+
+    unsafe fn cancel_waiting(&self, _: Handle, _: &Parcel) {}
+
+    unsafe fn finish(&self, parcel: &Parcel) {
+        // SAFETY: the last call with that parcel.
+        unsafe { Record::drop(parcel) };
+    }
+
+    fn answers_by_return(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn delivered_at(&self, parcel: &Parcel) -> u64 {
+        parcel.decode as u64
+    }
+
+    unsafe fn answer(&self, parcel: &Parcel, answer: Result<Vec<Value>, String>) -> Result<(), String> {
+        // SAFETY: the reply has begun, so the record is this call's.
+        let record = unsafe { Record::of(parcel) };
+        let Some(request) = record.request() else { return Ok(()) };
+        request.answer = Some(match answer {
+            Ok(values) => Ok(values::from_lua(values)),
+            Err(text) => Err(RString::from(text)),
+        });
+        Ok(())
+    }
+
+    unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {
+        // SAFETY: called once, for a request.
+        let record = unsafe { Record::of(parcel) };
+        let Some(request) = record.request() else { return };
+        let (values, text) = match request.answer.take() {
+            Some(Ok(values)) => (values, RString::new()),
+            Some(Err(text)) => (RVec::new(), text),
+            None => (RVec::new(), RString::new()),
+        };
+        let ended = match outcome {
+            Outcome::Replied | Outcome::Decoded => ENDED_ANSWERED,
+            Outcome::Failed => ENDED_FAILED,
+            Outcome::Collected => ENDED_COLLECTED,
+            Outcome::Cancelled => ENDED_CLOSED,
+            Outcome::Withdrawn => ENDED_CANCELLED,
+            Outcome::TimedOut => ENDED_TIMED_OUT,
+            Outcome::Dropped => ENDED_DROPPED,
+        };
+        let (complete, context) = (request.complete, request.context);
+        // SAFETY: the last use of the record.
+        unsafe { Record::drop(parcel) };
+        // SAFETY: the contract of `CompleteFn`: once, with the library's own context.
+        unsafe { (complete.0)(context as *mut c_void, RawAnswer { ended, values, text }) };
+    }
+
+    unsafe fn cancel_library(&self, handle: Handle, context: usize) {
+        // SAFETY: `register` made it, and it is released after this call.
+        let context = unsafe { Context::of(context) };
+        if let Some(ClosingFn(closing)) = context.closing {
+            // SAFETY: the contract of `ClosingFn`.
+            unsafe { closing(context.context as *mut c_void, handle.to_raw()) };
+        }
+    }
+
+    unsafe fn release_library(&self, context: usize) {
+        let context: *mut Context = std::ptr::with_exposed_provenance_mut(context);
+        // SAFETY: `register` made it, and this is the last call with it.
+        let context = unsafe { Box::from_raw(context) };
+        // What Lua still has of it is not used any more, and not dropped again.
+        context.objects.drop_all();
+        if let Some(DropFn(release)) = context.release {
+            // SAFETY: the contract of `RawRegistration`: once, as the last call with that context.
+            unsafe { release(context.context as *mut c_void) };
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A loaded library, as Lua calls it.
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+
+use abi_stable::std_types::{RResult, RString, RVec};
+use dss_abi_v2::contract::{CallFn, RawClass, RawFunction};
+use dss_abi_v2::value::RawValue;
+use parking_lot::Mutex;
+
+use super::{Context, values};
+use crate::dispatcher::Calling;
+use crate::handle::Handle;
+use crate::states;
+use crate::value::{Class, Module, Results, Value};
+
+/// The objects of one library that one Lua state has. When the library leaves they are dropped, and what Lua has left of them
+/// names nothing.
+#[derive(Default)]
+pub(super) struct Objects(Mutex<HashMap<usize, &'static RawClass>>);
+
+impl Objects {
+    fn has(&self, data: *mut c_void) -> bool {
+        self.0.lock().contains_key(&data.addr())
+    }
+
+    /// Drops an object, if it was not dropped before.
+    fn drop_one(&self, data: *mut c_void) {
+        // A statement of its own: the lock is given up before the library's code runs.
+        let class = self.0.lock().remove(&data.addr());
+        if let Some(class) = class {
+            // SAFETY: the library made the two together, and the map had them once.
+            unsafe { (class.drop.0)(data) };
+        }
+    }
+
+    pub(super) fn drop_all(&self) {
+        let all = std::mem::take(&mut *self.0.lock());
+        for (data, class) in all {
+            let data: *mut c_void = std::ptr::with_exposed_provenance_mut(data);
+            // SAFETY: as above.
+            unsafe { (class.drop.0)(data) };
+        }
+    }
+}
+
+/// Notes that Lua owns an object now. In a call into the library of `handle`.
+pub(super) fn given(handle: Handle, data: *mut c_void, class: &'static RawClass) {
+    let context = states::dispatcher_of(handle).and_then(|dispatcher| dispatcher.context(handle));
+    if let Some(context) = context {
+        // SAFETY: the library is being called, so its registration is there.
+        let context = unsafe { Context::of(context) };
+        context.objects.0.lock().insert(data.expose_provenance(), class);
+    }
+}
+
+/// A call into the library, from its beginning until its results are in Lua.
+struct Call {
+    handle: Handle,
+    calling: Option<Calling>,
+}
+
+impl Call {
+    fn begin(handle: Handle) -> Option<Call> {
+        let calling = states::dispatcher_of(handle)?.begin_call(handle)?;
+        Some(Call { handle, calling: Some(calling) })
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let (Some(dispatcher), Some(calling)) = (states::dispatcher_of(self.handle), self.calling.take()) {
+            dispatcher.end_call(calling);
+        }
+    }
+}
+
+struct Returned {
+    values: RVec<RawValue>,
+    call: Call,
+}
+
+impl Results for Returned {
+    unsafe fn push(&mut self, lua: *mut c_void) -> Result<c_int, &'static str> {
+        let Some(to) = states::lua_values() else { return Ok(0) };
+        let count = c_int::try_from(self.values.len()).unwrap_or(c_int::MAX);
+        // SAFETY: the caller's promise, here and below.
+        if !unsafe { to.reserve(lua, count.saturating_add(8)) } {
+            return Err("a library returned more values than Lua's stack has room for");
+        }
+        for value in &mut self.values {
+            // SAFETY: as above.
+            unsafe { values::push(to, lua, value, self.call.handle) }?;
+        }
+        Ok(count)
+    }
+}
+
+fn call(
+    function: CallFn,
+    handle: Handle,
+    data: *mut c_void,
+    arguments: Vec<Value>,
+    left: impl FnOnce() -> String,
+) -> Result<Box<dyn Results>, String> {
+    let call = Call::begin(handle).ok_or_else(left)?;
+    let arguments = values::from_lua(arguments);
+    // SAFETY: the contract of `CallFn`: on the Lua thread, with an object of that class's or NULL.
+    match unsafe { (function.0)(handle.to_raw(), data, arguments) } {
+        RResult::ROk(values) => Ok(Box::new(Returned { values, call })),
+        RResult::RErr(sentence) => Err(sentence.into_string()),
+    }
+}
+
+/// What a library registered, as Lua calls it.
+pub(super) struct V2Module {
+    pub(super) handle: Handle,
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) file: String,
+    pub(super) functions: &'static [RawFunction],
+    pub(super) classes: Vec<&'static RawClass>,
+    pub(super) objects: Arc<Objects>,
+}
+
+impl Module for V2Module {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn file(&self) -> &str {
+        &self.file
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn functions(&self) -> Vec<String> {
+        self.functions.iter().map(|function| function.name.as_str().to_owned()).collect()
+    }
+
+    fn classes(&self) -> Vec<Arc<dyn Class>> {
+        let each = |class: &&'static RawClass| -> Arc<dyn Class> {
+            let library = self.name.clone();
+            Arc::new(V2Class { class, handle: self.handle, library, objects: Arc::clone(&self.objects) })
+        };
+        self.classes.iter().map(each).collect()
+    }
+
+    fn is_registered(&self) -> bool {
+        states::dispatcher_of(self.handle).is_some_and(|dispatcher| dispatcher.is_registered(self.handle))
+    }
+
+    fn call(&self, function: usize, arguments: Vec<Value>) -> Result<Box<dyn Results>, String> {
+        let function = &self.functions[function];
+        let left = || format!("'{}.{}': {}", self.name, function.name, has_left(&self.name));
+        call(function.call, self.handle, std::ptr::null_mut(), arguments, left)
+    }
+}
+
+fn has_left(library: &str) -> String {
+    format!("the library {library} has left this Lua state: load it again")
+}
+
+struct V2Class {
+    class: &'static RawClass,
+    handle: Handle,
+    library: String,
+    objects: Arc<Objects>,
+}
+
+impl V2Class {
+    /// The object, or why it cannot be used.
+    fn left(&self, method: &str) -> String {
+        format!("'{}:{method}': {}", self.class.name, has_left(&self.library))
+    }
+}
+
+impl Class for V2Class {
+    fn key(&self) -> usize {
+        std::ptr::from_ref(self.class).expose_provenance()
+    }
+
+    fn name(&self) -> &str {
+        self.class.name.as_str()
+    }
+
+    fn methods(&self) -> Vec<String> {
+        self.class.methods.iter().map(|method| method.name.as_str().to_owned()).collect()
+    }
+
+    fn has_close(&self) -> bool {
+        self.class.close.is_some()
+    }
+
+    unsafe fn call(
+        &self,
+        method: usize,
+        data: *mut c_void,
+        arguments: Vec<Value>,
+    ) -> Result<Box<dyn Results>, String> {
+        let method = &self.class.methods[method];
+        let left = || self.left(method.name.as_str());
+        if !self.objects.has(data) {
+            return Err(left());
+        }
+        call(method.call, self.handle, data, arguments, left)
+    }
+
+    unsafe fn close(&self, data: *mut c_void) -> Result<(), String> {
+        match self.class.close.into_option() {
+            // What its library took back is closed.
+            Some(close) if self.objects.has(data) => {
+                call(close, self.handle, data, Vec::new(), || self.left("close")).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    unsafe fn text(&self, data: *mut c_void) -> Option<String> {
+        let text = self.class.to_string.into_option().filter(|_| self.objects.has(data))?;
+        let _call = Call::begin(self.handle)?;
+        // SAFETY: the contract of `TextFn`, with an object of that class's.
+        let text: RString = unsafe { (text.0)(data) };
+        Some(text.into_string())
+    }
+
+    unsafe fn drop(&self, data: *mut c_void) {
+        // Where the library left, or is about to, that drops its objects.
+        if let Some(_call) = Call::begin(self.handle) {
+            self.objects.drop_one(data);
+        }
+    }
+}

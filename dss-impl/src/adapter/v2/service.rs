@@ -1,0 +1,221 @@
+//! How libraries of v2 call the core.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use abi_stable::std_types::{RErr, RNone, ROk, RResult, RSlice, RSome};
+use dss_abi_v2::contract::{
+    Accepted, AcceptedMany, Code, ENDED_CANCELLED, ENDED_TIMED_OUT, RawDelivery, RawLimits, RawRegistration,
+    RawRequest, Registered, Service,
+};
+use dss_abi_v2::value::RawCallback;
+
+use super::record::{Record, RequestPart};
+use super::{open, values};
+use crate::callbacks::{self, CallbackId};
+use crate::delivery::{Announced, DeliverError, Outcome, Parcel};
+use crate::dispatcher::{BoundedError, Consignment, Dispatcher};
+use crate::handle::Handle;
+use crate::states;
+
+/// What DSS hands out to libraries of v2.
+pub(super) struct V2Service;
+
+fn dispatcher(handle: usize) -> Result<(&'static Dispatcher, Handle), Code> {
+    let handle = Handle::from_raw(handle);
+    states::dispatcher_of(handle).map(|dispatcher| (dispatcher, handle)).ok_or(Code::INVALID_HANDLE)
+}
+
+fn code(error: BoundedError) -> Code {
+    match error {
+        BoundedError::Deliver(DeliverError::InvalidHandle) => Code::INVALID_HANDLE,
+        BoundedError::Deliver(DeliverError::Stopping) => Code::STOPPING,
+        BoundedError::Deliver(DeliverError::OutOfMemory) => Code::OUT_OF_MEMORY,
+        BoundedError::Deliver(DeliverError::WouldDeadlock) => Code::WOULD_DEADLOCK,
+        BoundedError::Full => Code::FULL,
+        BoundedError::TimedOut => Code::TIMED_OUT,
+        BoundedError::TooLarge => Code::TOO_LARGE,
+    }
+}
+
+/// Makes the parcel of a delivery, and says what it counts for the bound. Until it is taken its values are the library's.
+fn parcel(
+    delivery: &RawDelivery<'_>,
+    handle: Handle,
+    request: Option<Box<RequestPart>>,
+) -> Result<(Parcel, u32), Code> {
+    let given = if delivery.count == 0 {
+        &[]
+    } else {
+        // SAFETY: the contract of `RawDelivery`: so many values, borrowed for the length of the call.
+        unsafe { std::slice::from_raw_parts(delivery.values, delivery.count) }
+    };
+    let bytes = values::measure(given, handle.dispatcher)?;
+    let id = CallbackId::from_raw(delivery.callback);
+    let callback = callbacks::retain(id).filter(|_| id.dispatcher == handle.dispatcher);
+    let callback = callback.ok_or(Code::INVALID_CALLBACK)?;
+    // SAFETY: as above; whether they are given up is decided when the parcel is taken or refused.
+    let parcel = unsafe { Record::make(delivery.callback, delivery.values, delivery.count, request) };
+    let parcel = parcel.ok_or(Code::OUT_OF_MEMORY)?;
+    // The record has the reference from here on.
+    let _ = callback.into_raw();
+    Ok((parcel, bytes))
+}
+
+/// Takes a parcel back that was refused: its values stay the library's.
+fn take_back(parcel: &Parcel, callback: u64) {
+    callbacks::release(CallbackId::from_raw(callback));
+    // SAFETY: made for this call, and not taken.
+    unsafe { Record::free(parcel) };
+}
+
+/// What a key is within the library: keys are each callback's own. Empty where there is none.
+fn key(delivery: &RawDelivery<'_>) -> Vec<u8> {
+    if delivery.key.is_empty() {
+        return Vec::new();
+    }
+    [&delivery.callback.to_ne_bytes(), delivery.key.as_slice()].concat()
+}
+
+fn accepted(accepted: crate::dispatcher::Accepted) -> Accepted {
+    Accepted { ticket: accepted.sequence, announced: accepted.announced == Announced::Yes }
+}
+
+fn deliver(handle: usize, delivery: &RawDelivery<'_>) -> Result<Accepted, Code> {
+    let (dispatcher, handle) = dispatcher(handle)?;
+    let (parcel, bytes) = parcel(delivery, handle, None)?;
+    let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: false };
+    dispatcher.deliver_bounded(handle, consignment, true).map(accepted).map_err(|error| {
+        take_back(&parcel, delivery.callback);
+        code(error)
+    })
+}
+
+fn deliver_many(handle: usize, deliveries: &[RawDelivery<'_>]) -> Result<AcceptedMany, Code> {
+    let (dispatcher, handle) = dispatcher(handle)?;
+    let mut parcels = Vec::with_capacity(deliveries.len());
+    let mut malformed = None;
+    for delivery in deliveries {
+        match parcel(delivery, handle, None) {
+            Ok((parcel, bytes)) => parcels.push((parcel, bytes, key(delivery))),
+            Err(code) => {
+                malformed = Some(code);
+                break;
+            }
+        }
+    }
+    let consignments: Vec<_> = parcels
+        .iter()
+        .map(|(parcel, bytes, key)| Consignment { parcel: *parcel, bytes: *bytes, key, completes: false })
+        .collect();
+    let accepted = dispatcher.deliver_many(handle, &consignments);
+    for (consignment, delivery) in consignments.iter().zip(deliveries).skip(accepted.taken) {
+        take_back(&consignment.parcel, delivery.callback);
+    }
+    let refused = accepted.refused.map(code).or(malformed);
+    Ok(AcceptedMany {
+        taken: accepted.taken,
+        first: accepted.first,
+        announced: accepted.announced == Announced::Yes,
+        refused: refused.map_or(RNone, RSome),
+    })
+}
+
+fn request(handle: usize, request: &RawRequest<'_>) -> Result<Accepted, Code> {
+    let (dispatcher, handle) = dispatcher(handle)?;
+    let part = RequestPart {
+        complete: request.complete,
+        context: request.context.expose_provenance(),
+        answer: None,
+    };
+    let delivery = &request.delivery;
+    let (parcel, bytes) = parcel(delivery, handle, Some(Box::new(part)))?;
+    let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: true };
+    dispatcher.deliver_bounded(handle, consignment, false).map(accepted).map_err(|error| {
+        take_back(&parcel, delivery.callback);
+        code(error)
+    })
+}
+
+/// Runs DSS's own code for a trait method: a panic in one would end the process.
+fn answer<T>(run: impl FnOnce() -> Result<T, Code>) -> RResult<T, Code> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(value)) => ROk(value),
+        Ok(Err(code)) => RErr(code),
+        Err(_) => RErr(Code(u32::MAX)),
+    }
+}
+
+/// The same where a refusal says that nothing was taken, which after a panic nobody knows: the process ends with a sentence, and
+/// not with memory that is freed twice.
+fn answer_or_abort<T>(run: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        eprintln!(
+            "darksidesync: DSS failed while it took a delivery, and cannot say whether it did: aborting"
+        );
+        std::process::abort();
+    })
+}
+
+impl Service for V2Service {
+    fn register(&self, state: usize, registration: RawRegistration) -> RResult<Registered, Code> {
+        answer(|| open::register(state, &registration))
+    }
+
+    fn unregister(&self, handle: usize) -> RResult<(), Code> {
+        answer(|| {
+            let (dispatcher, handle) = dispatcher(handle)?;
+            dispatcher.unregister(handle).map_err(|_| Code::INVALID_HANDLE)
+        })
+    }
+
+    fn deliver(&self, handle: usize, delivery: RawDelivery<'_>) -> RResult<Accepted, Code> {
+        answer_or_abort(|| deliver(handle, &delivery).into())
+    }
+
+    fn deliver_many(&self, handle: usize, deliveries: RSlice<'_, RawDelivery<'_>>) -> AcceptedMany {
+        let refused = |code| AcceptedMany { taken: 0, first: 0, announced: true, refused: RSome(code) };
+        answer_or_abort(|| deliver_many(handle, deliveries.as_slice()).unwrap_or_else(refused))
+    }
+
+    fn request(&self, handle: usize, given: RawRequest<'_>) -> RResult<Accepted, Code> {
+        answer_or_abort(|| request(handle, &given).into())
+    }
+
+    fn end(&self, handle: usize, ticket: u64, ended: u32, queued_only: bool) -> bool {
+        let outcome = match ended {
+            ENDED_TIMED_OUT => Outcome::TimedOut,
+            ENDED_CANCELLED => Outcome::Withdrawn,
+            _ => return false,
+        };
+        answer_or_abort(|| {
+            dispatcher(handle)
+                .is_ok_and(|(dispatcher, handle)| dispatcher.end(handle, ticket, outcome, queued_only))
+        })
+    }
+
+    fn limit(&self, handle: usize, limits: RawLimits) -> RResult<(), Code> {
+        answer(|| {
+            let (dispatcher, handle) = dispatcher(handle)?;
+            let limits = open::limits(limits).ok_or(Code::MALFORMED)?;
+            dispatcher.limit(handle, limits).map_err(|error| code(BoundedError::Deliver(error)))
+        })
+    }
+
+    fn keep_alive(&self, handle: usize, keeps: bool) -> RResult<(), Code> {
+        answer(|| {
+            let (dispatcher, handle) = dispatcher(handle)?;
+            dispatcher.keep_alive(handle, keeps).map_err(|error| code(BoundedError::Deliver(error)))
+        })
+    }
+
+    fn retain(&self, callback: u64) -> RResult<RawCallback, Code> {
+        answer(|| {
+            let reference = callbacks::retain(CallbackId::from_raw(callback));
+            reference.map(values::reference).ok_or(Code::INVALID_CALLBACK)
+        })
+    }
+
+    fn on_lua_thread(&self, handle: usize) -> bool {
+        dispatcher(handle).is_ok_and(|(dispatcher, _)| dispatcher.on_lua_thread())
+    }
+}

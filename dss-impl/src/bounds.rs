@@ -1,0 +1,230 @@
+//! How much a library may have queued, and what happens at that bound.
+//!
+//! What is queued is what entered less what left. Producers count what enters under the intake lock. What leaves is counted by
+//! the Lua thread, for each item, without it: in a [`Gauge`], which it alone writes.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
+
+/// The bound of a library that says nothing else, in items.
+pub const DEFAULT_ITEMS: usize = 65_536;
+/// The bound of a library that says nothing else, in bytes.
+pub const DEFAULT_BYTES: usize = 64 << 20;
+
+/// What happens to a delivery that does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// It is refused.
+    Refuse,
+    /// It waits for room, no longer than this; then it is refused.
+    Wait(Duration),
+    /// The oldest ones make room.
+    DropOldest,
+    /// It is refused; but one with a key takes the place of the one of the same key that is still queued, if it is not too
+    /// many bytes larger.
+    Latest,
+}
+
+/// A library's bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Items at most.
+    pub items: usize,
+    /// Bytes at most.
+    pub bytes: usize,
+    /// What happens to what does not fit.
+    pub policy: Policy,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { items: DEFAULT_ITEMS, bytes: DEFAULT_BYTES, policy: Policy::Refuse }
+    }
+}
+
+/// What left a library's queue by being taken. Written by the Lua thread, under the desk lock; read by anybody.
+pub(crate) struct Gauge {
+    items: AtomicUsize,
+    bytes: AtomicUsize,
+    /// The number of the item that was taken last: the library has none of it or below any more.
+    last: AtomicU64,
+    /// A producer sleeps until there is room.
+    awaited: AtomicBool,
+}
+
+impl Gauge {
+    fn new() -> Self {
+        Gauge {
+            items: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
+            awaited: AtomicBool::new(false),
+        }
+    }
+
+    /// One item leaves; says whether a producer waits for that. [lua-thread]
+    #[inline]
+    pub(crate) fn leave(&self, sequence: u64, bytes: u32) -> bool {
+        self.last.store(sequence, Ordering::Relaxed);
+        self.bytes.store(self.bytes.load(Ordering::Relaxed).wrapping_add(bytes as usize), Ordering::Relaxed);
+        self.items.store(self.items.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        // Either who is about to sleep sees what left, or this sees that somebody sleeps: see `Bound::wait_for_room`.
+        barrier::light();
+        self.awaited.load(Ordering::Relaxed)
+    }
+
+    /// Who waited is being told. Under the intake lock.
+    pub(crate) fn told(&self) {
+        self.awaited.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The bound of one library, under the intake lock.
+pub(crate) struct Bound {
+    pub(crate) limits: Limits,
+    pub(crate) gauge: Arc<Gauge>,
+    entered: usize,
+    entered_bytes: usize,
+    pub(crate) high_water: usize,
+    pub(crate) dropped: u64,
+    pub(crate) coalesced: u64,
+    pub(crate) timed_out: u64,
+    /// The numbers of what is queued, the oldest first, where the oldest must be found.
+    order: VecDeque<u64>,
+    /// The number of what was delivered last for each key, where that must be found.
+    latest: HashMap<Box<[u8]>, u64>,
+    /// The numbers in `latest` that may have left the queue without being taken.
+    ended: HashSet<u64>,
+}
+
+impl Bound {
+    pub(crate) fn new(limits: Limits) -> Self {
+        barrier::prepare();
+        Bound {
+            limits,
+            gauge: Arc::new(Gauge::new()),
+            entered: 0,
+            entered_bytes: 0,
+            high_water: 0,
+            dropped: 0,
+            coalesced: 0,
+            timed_out: 0,
+            order: VecDeque::new(),
+            latest: HashMap::new(),
+            ended: HashSet::new(),
+        }
+    }
+
+    /// Items queued.
+    pub(crate) fn items(&self) -> usize {
+        self.entered.wrapping_sub(self.gauge.items.load(Ordering::Acquire))
+    }
+
+    /// Bytes queued.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entered_bytes.wrapping_sub(self.gauge.bytes.load(Ordering::Relaxed))
+    }
+
+    /// Whether another item of so many bytes fits.
+    pub(crate) fn has_room(&self, bytes: u32) -> bool {
+        let items = self.items();
+        items < self.limits.items && self.bytes().saturating_add(bytes as usize) <= self.limits.bytes
+    }
+
+    /// Says that a producer is about to sleep until there is room; false where there is some by now. Whoever makes room
+    /// otherwise than by [`Gauge::leave`] does so under the intake lock.
+    pub(crate) fn wait_for_room(&self, bytes: u32) -> bool {
+        self.gauge.awaited.store(true, Ordering::Relaxed);
+        // With the light one in `leave`: either that sees the flag, or this sees what left.
+        barrier::heavy();
+        !self.has_room(bytes)
+    }
+
+    /// An item enters.
+    pub(crate) fn enter(&mut self, sequence: u64, bytes: u32, key: &[u8]) {
+        self.entered = self.entered.wrapping_add(1);
+        self.entered_bytes = self.entered_bytes.wrapping_add(bytes as usize);
+        let items = self.items();
+        self.high_water = self.high_water.max(items);
+        match self.limits.policy {
+            Policy::DropOldest => {
+                self.order.push_back(sequence);
+                // What was taken is gone from here, too.
+                while self.order.len() > items {
+                    self.order.pop_front();
+                }
+            }
+            Policy::Latest if !key.is_empty() => {
+                self.latest.insert(key.into(), sequence);
+                if self.latest.len() > 64 + 2 * items {
+                    self.tidy();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An item was taken out of the queue by another than Lua.
+    pub(crate) fn remove(&mut self, sequence: u64, bytes: u32) {
+        self.entered = self.entered.wrapping_sub(1);
+        self.entered_bytes = self.entered_bytes.wrapping_sub(bytes as usize);
+        if let Ok(at) = self.order.binary_search(&sequence) {
+            self.order.remove(at);
+        }
+    }
+
+    /// An item was ended by its library.
+    pub(crate) fn end(&mut self, sequence: u64, bytes: u32) {
+        self.remove(sequence, bytes);
+        if self.limits.policy == Policy::Latest {
+            self.ended.insert(sequence);
+            if self.ended.len() > 64 + 2 * self.items() {
+                self.tidy();
+            }
+        }
+    }
+
+    /// Forgets the keys of which nothing is queued.
+    fn tidy(&mut self) {
+        let last = self.gauge.last.load(Ordering::Relaxed);
+        let ended = std::mem::take(&mut self.ended);
+        self.latest.retain(|_, sequence| *sequence > last && !ended.contains(sequence));
+    }
+
+    /// Whether the item of that number was taken by Lua.
+    pub(crate) fn is_taken(&self, sequence: u64) -> bool {
+        sequence <= self.gauge.last.load(Ordering::Relaxed)
+    }
+
+    /// The oldest item that may be queued.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        self.order.iter().copied().find(|sequence| !self.is_taken(*sequence))
+    }
+
+    /// What was delivered last for `key`, if it may be queued.
+    pub(crate) fn latest(&self, key: &[u8]) -> Option<u64> {
+        let queued = |sequence: &u64| !self.is_taken(*sequence) && !self.ended.contains(sequence);
+        self.latest.get(key).copied().filter(queued)
+    }
+
+    /// Whether something was queued that an item of that key could have taken the place of, before Lua took it.
+    pub(crate) fn was_taken(&self, key: &[u8]) -> bool {
+        !self.order.is_empty() || self.latest.contains_key(key)
+    }
+
+    /// Changes the limits; what is queued stays.
+    pub(crate) fn change(&mut self, limits: Limits, queued: impl Iterator<Item = u64>) {
+        if (self.limits.policy, limits.policy) != (Policy::Latest, Policy::Latest) {
+            self.latest = HashMap::new();
+            self.ended = HashSet::new();
+        }
+        self.limits = limits;
+        self.order = match limits.policy {
+            Policy::DropOldest => queued.collect(),
+            _ => VecDeque::new(),
+        };
+    }
+}

@@ -1,0 +1,125 @@
+//! The declaration's section in an ELF file.
+
+use std::borrow::Cow;
+
+use object::Endianness;
+use object::elf;
+use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _, SectionHeader as _, Sym as _};
+
+use super::ReadError;
+use super::image::{Image, check_end, check_platform, malformed, opener, truncated};
+use super::platform::Platform;
+
+const SECTION: &[u8] = b".dss.library\0";
+
+pub(super) fn read<'a, H>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError>
+where
+    H: FileHeader<Endian = Endianness>,
+{
+    let wrong = |error| malformed("ELF", error);
+    if bytes.len() < size_of::<H>() {
+        return Err(truncated(bytes, size_of::<H>() as u64));
+    }
+    let header = H::parse(bytes).map_err(wrong)?;
+    let endian = header.endian().map_err(wrong)?;
+    if let Some(what) = not_a_library(header.e_type(endian)) {
+        return Err(ReadError::NotALibrary { what });
+    }
+    check_platform(&platform(header, endian), here)?;
+
+    let programs = u64::from(header.e_phnum(endian)) * u64::from(header.e_phentsize(endian));
+    check_end(bytes, header.e_phoff(endian).into().saturating_add(programs))?;
+    let sections = u64::from(header.e_shnum(endian)) * u64::from(header.e_shentsize(endian));
+    check_end(bytes, header.e_shoff(endian).into().saturating_add(sections))?;
+    let programs = header.program_headers(endian, bytes).map_err(wrong)?;
+    for program in programs {
+        check_end(bytes, program.p_offset(endian).into().saturating_add(program.p_filesz(endian).into()))?;
+    }
+    let sections = header.section_headers(endian, bytes).map_err(wrong)?;
+    for section in sections.iter().filter(|section| section.sh_type(endian) != elf::SHT_NOBITS) {
+        check_end(bytes, section.sh_offset(endian).into().saturating_add(section.sh_size(endian).into()))?;
+    }
+
+    // Both are what the linker calls a shared object; only this flag tells the loader's opinion.
+    let dynamic = programs.iter().find_map(|program| program.dynamic(endian, bytes).transpose());
+    for entry in dynamic.transpose().map_err(wrong)?.unwrap_or_default() {
+        if entry.tag(endian) == elf::DT_FLAGS_1 && entry.val(endian) & elf::DF_1_PIE.0 != 0 {
+            return Err(ReadError::NotALibrary { what: "an ELF executable" });
+        }
+    }
+
+    let mut image = Image::new(endian == Endianness::Big);
+    let names = match header.section_strings_index(endian, bytes) {
+        Ok(index) => sections.get(index.0),
+        Err(_) => None, // a file may do without names
+    };
+    let names = names.map(|section| section.data(endian, bytes)).transpose().map_err(wrong)?;
+    for section in sections {
+        let name = names.and_then(|names| names.get(section.sh_name(endian) as usize..));
+        if name.is_some_and(|name| name.starts_with(SECTION)) {
+            image.add(section.data(endian, bytes).map_err(wrong)?);
+        }
+    }
+    if image.sections.is_empty() {
+        image.opener = find_opener::<H>(sections, endian, bytes);
+    }
+    Ok(image)
+}
+
+/// What it is instead, if it is not what a loader takes for a library.
+fn not_a_library(kind: elf::FileType) -> Option<&'static str> {
+    match kind {
+        elf::ET_DYN => None,
+        elf::ET_EXEC => Some("an ELF executable"),
+        elf::ET_REL => Some("an ELF object file (compiled, and not linked yet)"),
+        elf::ET_CORE => Some("a core file"),
+        _ => Some("an ELF file of a kind that DSS does not know"),
+    }
+}
+
+fn platform<H: FileHeader<Endian = Endianness>>(header: &H, endian: Endianness) -> Platform {
+    let wide = header.is_type_64();
+    let processor = match header.e_machine(endian) {
+        elf::EM_X86_64 => "x86_64",
+        elf::EM_386 => "x86",
+        elf::EM_AARCH64 => "aarch64",
+        elf::EM_ARM => "arm",
+        elf::EM_RISCV if wide => "riscv64",
+        elf::EM_RISCV => "riscv32",
+        elf::EM_PPC64 => "powerpc64",
+        elf::EM_PPC => "powerpc",
+        elf::EM_S390 => "s390x",
+        elf::EM_MIPS if wide => "mips64",
+        elf::EM_MIPS => "mips",
+        elf::EM_LOONGARCH if wide => "loongarch64",
+        elf::EM_LOONGARCH => "loongarch32",
+        elf::EM_SPARCV9 => "sparc64",
+        elf::EM_SPARC => "sparc",
+        _ => "",
+    };
+    let processor = match processor {
+        "" => Cow::Owned(format!("processor number {}", header.e_machine(endian).0)),
+        known => Cow::Borrowed(known),
+    };
+    let system = match header.e_ident().os_abi {
+        elf::ELFOSABI_GNU => "linux",
+        elf::ELFOSABI_FREEBSD => "freebsd",
+        elf::ELFOSABI_NETBSD => "netbsd",
+        elf::ELFOSABI_OPENBSD => "openbsd",
+        elf::ELFOSABI_SOLARIS => "solaris",
+        _ => Platform::ANY_ELF,
+    };
+    Platform { system, processor, bits: if wide { 64 } else { 32 }, big_endian: endian == Endianness::Big }
+}
+
+/// The function by which Lua opens it. A hint for the message alone: what cannot be read has none.
+fn find_opener<H>(sections: &[H::SectionHeader], endian: Endianness, bytes: &[u8]) -> Option<String>
+where
+    H: FileHeader<Endian = Endianness>,
+{
+    let table = sections.iter().find(|section| section.sh_type(endian) == elf::SHT_DYNSYM)?;
+    let symbols = table.data_as_array::<H::Sym, _>(endian, bytes).ok()?;
+    let strings = sections.get(table.sh_link(endian) as usize)?.data(endian, bytes).ok()?;
+    let defined = symbols.iter().filter(|symbol| symbol.st_shndx(endian) != elf::SHN_UNDEF);
+    defined.into_iter().find_map(|symbol| opener(strings, symbol.st_name(endian) as usize, "luaopen_"))
+}

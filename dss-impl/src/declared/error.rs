@@ -1,0 +1,132 @@
+//! Why a file gives no declaration.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use super::LARGEST;
+
+/// Why a file gives no declaration. The text goes on where the file's name was said: `{path} {error}` is a sentence.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// It cannot be opened or read, as the system says.
+    Open(io::Error),
+    /// It is a folder.
+    Folder,
+    /// It is a FIFO, a socket, a device.
+    Special {
+        /// Which of them, with its article.
+        what: &'static str,
+    },
+    /// It has no bytes.
+    Empty,
+    /// It has more bytes than are read: [`LARGEST`].
+    TooLarge {
+        /// How many it has.
+        has: u64,
+    },
+    /// It is no library.
+    NotALibrary {
+        /// What it is, with its article.
+        what: &'static str,
+    },
+    /// It is a library for another processor, system or width.
+    Foreign {
+        /// What it is for.
+        found: String,
+        /// What this process is.
+        here: String,
+    },
+    /// It ends before what its own headers speak of.
+    Truncated {
+        /// How many bytes it has.
+        has: u64,
+        /// How many it would have at least.
+        needs: u64,
+    },
+    /// Its headers make no sense.
+    Malformed {
+        /// The format that it begins as.
+        format: &'static str,
+        /// What makes no sense.
+        reason: String,
+    },
+    /// It is a Lua module and declares nothing, as libraries for 1.0 and v1 do too.
+    LuaModule {
+        /// The function by which Lua opens it.
+        function: String,
+    },
+    /// It is a library that declares nothing.
+    NoDeclaration,
+    /// It has more than one declaration.
+    TwoDeclarations,
+    /// The record is not what one looks like.
+    Damaged {
+        /// The field of it.
+        field: &'static str,
+        /// What is wrong with that, to go on after the field's name.
+        how: String,
+    },
+    /// A text can be read and does not mean what it has to.
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// The text in it.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(error) => write!(f, "cannot be opened: {error}"),
+            Self::Folder => f.write_str("is a folder: give the file of the library"),
+            Self::Special { what } => write!(f, "is {what}: give the file of the library"),
+            Self::Empty => f.write_str("is empty: build the library, or copy it, again"),
+            Self::TooLarge { has } => {
+                write!(f, "has {has} bytes, and no library of more than {LARGEST} is read: strip it")
+            }
+            Self::NotALibrary { what } => write!(f, "is {what} and no shared library"),
+            Self::Foreign { found, here } => {
+                write!(f, "is a library for {found}, and this process is {here}: get the library that is built for it")
+            }
+            Self::Truncated { has, needs } => write!(
+                f,
+                "is cut off: it has {has} bytes, and its headers speak of {needs}: build the library, or copy it, again"
+            ),
+            Self::Malformed { format, reason } => {
+                write!(f, "is a damaged {format} file ({reason}): build the library, or copy it, again")
+            }
+            Self::LuaModule { function } => write!(
+                f,
+                "is a Lua module (it has `{function}`) and declares nothing to DSS, as libraries for DSS 1.0 and v1 do \
+                 too: use `require`"
+            ),
+            Self::NoDeclaration => f.write_str(
+                "is a library that declares nothing to DSS: it is none of DSS's, or it was built without the macro that \
+                 exports it, or stripped of its sections",
+            ),
+            Self::TwoDeclarations => f.write_str(
+                "declares more than one library to DSS: link each library into a file of its own",
+            ),
+            Self::Damaged { field, how } => {
+                write!(f, "has a damaged declaration: its {field} {how}: build the library, or copy it, again")
+            }
+            Self::Invalid { field, text, reason } => {
+                write!(f, "declares the {field} `{text}`, and {reason}: mend the library")
+            }
+        }
+    }
+}
+
+impl Error for ReadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Open(error) => Some(error),
+            _ => None,
+        }
+    }
+}

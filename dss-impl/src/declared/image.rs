@@ -1,0 +1,137 @@
+//! Which kind of file it is, and what the readers of the three formats have in common.
+
+use object::{Endianness, FileKind, macho};
+
+use super::platform::Platform;
+use super::{ReadError, elf, macho as mach, pe};
+
+/// What was found in an image that suits the process.
+pub(super) struct Image<'a> {
+    /// What the sections with the name of a declaration's have, without those that have nothing. No more than two are
+    /// looked for: there has to be one.
+    pub(super) sections: Vec<&'a [u8]>,
+    /// The byte order of the numbers in it.
+    pub(super) big_endian: bool,
+    /// The function that makes it a Lua module. Not looked for where there is a declaration.
+    pub(super) opener: Option<String>,
+}
+
+impl<'a> Image<'a> {
+    pub(super) fn new(big_endian: bool) -> Self {
+        Self { sections: Vec::new(), big_endian, opener: None }
+    }
+
+    /// Takes down another section with the name.
+    pub(super) fn add(&mut self, section: &'a [u8]) {
+        if self.sections.len() < 2 && !section.is_empty() {
+            self.sections.push(section);
+        }
+    }
+}
+
+/// Finds the declaration's section in an image that suits a process that is `here`.
+pub(super) fn read<'a>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError> {
+    if bytes.is_empty() {
+        return Err(ReadError::Empty);
+    }
+    if bytes.starts_with(b"MZ") {
+        return pe::read(bytes, here);
+    }
+    // A cut in the first few bytes; what is longer is told apart by all of them.
+    if bytes.len() < 16 {
+        return Err(match () {
+            () if bytes.starts_with(b"\x7fELF") => truncated(bytes, 64),
+            () if is_mach(bytes) => truncated(bytes, 32),
+            () => ReadError::NotALibrary { what: describe(bytes) },
+        });
+    }
+    match FileKind::parse(bytes) {
+        Ok(FileKind::Elf32) => elf::read::<object::elf::FileHeader32<Endianness>>(bytes, here),
+        Ok(FileKind::Elf64) => elf::read::<object::elf::FileHeader64<Endianness>>(bytes, here),
+        Ok(FileKind::MachO32) => mach::read::<macho::MachHeader32<Endianness>>(bytes, here),
+        Ok(FileKind::MachO64) => mach::read::<macho::MachHeader64<Endianness>>(bytes, here),
+        // Java's classes begin alike, and go on with a version that no file has as many architectures as.
+        Ok(FileKind::MachOFat32) if bytes[4..8] < [0, 0, 0, 43][..] => mach::read_universal_32(bytes, here),
+        Ok(FileKind::MachOFat64) => mach::read_universal_64(bytes, here),
+        _ if bytes.starts_with(b"\x7fELF") => Err(malformed("ELF", "its class is neither 32 nor 64 bit")),
+        _ => Err(ReadError::NotALibrary { what: describe(bytes) }),
+    }
+}
+
+fn is_mach(bytes: &[u8]) -> bool {
+    matches!(bytes.first_chunk(), Some([0xfe, 0xed, 0xfa, 0xce | 0xcf] | [0xce | 0xcf, 0xfa, 0xed, 0xfe]))
+}
+
+/// What it is, if it is none of the formats: by how it begins.
+fn describe(bytes: &[u8]) -> &'static str {
+    const BEGINNINGS: &[(&[u8], &str)] = &[
+        (b"!<arch>\n", "a static archive"),
+        (b"!<thin>\n", "a static archive"),
+        (b"#!", "a script"),
+        (b"/* GNU ld script", "a linker script"),
+        (b"\x1bLua", "compiled Lua"),
+        (b"\x1bLJ", "compiled Lua of LuaJIT's"),
+        (b"PK\x03\x04", "a zip archive"),
+        (b"\x1f\x8b", "a file packed by gzip"),
+        (b"\xfd7zXZ\0", "a file packed by xz"),
+        (b"\x28\xb5\x2f\xfd", "a file packed by zstd"),
+        (b"\0asm", "a WebAssembly module"),
+        (b"BC\xc0\xde", "LLVM bitcode"),
+        (b"\xca\xfe\xba\xbe", "a Java class"),
+    ];
+    let known = BEGINNINGS.iter().find(|(beginning, _)| bytes.starts_with(beginning));
+    match known {
+        Some((_, what)) => what,
+        None if is_text(bytes) => "a text file",
+        None => "a file of a kind that DSS does not know",
+    }
+}
+
+/// Whether its beginning is UTF-8 that a person can read.
+fn is_text(bytes: &[u8]) -> bool {
+    let beginning = &bytes[..bytes.len().min(4096)];
+    let text = match std::str::from_utf8(beginning) {
+        Ok(text) => text,
+        // A character cut in two, at the end of what was looked at.
+        Err(error) if error.error_len().is_none() && beginning.len() < bytes.len() => {
+            let (text, _) = beginning.split_at(error.valid_up_to());
+            std::str::from_utf8(text).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    !text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\x0c'))
+}
+
+/// Refuses a file that ends before `end`, which is an offset in it.
+pub(super) fn check_end(bytes: &[u8], end: u64) -> Result<(), ReadError> {
+    if bytes.len() as u64 >= end { Ok(()) } else { Err(truncated(bytes, end)) }
+}
+
+pub(super) fn truncated(bytes: &[u8], needs: u64) -> ReadError {
+    ReadError::Truncated { has: bytes.len() as u64, needs }
+}
+
+pub(super) fn malformed(format: &'static str, reason: impl ToString) -> ReadError {
+    ReadError::Malformed { format, reason: reason.to_string() }
+}
+
+/// Refuses an image that does not suit a process that is `here`.
+pub(super) fn check_platform(found: &Platform, here: &Platform) -> Result<(), ReadError> {
+    if found.suits(here) {
+        return Ok(());
+    }
+    Err(ReadError::Foreign { found: found.to_string(), here: here.to_string() })
+}
+
+/// The text at `at` among a table's NUL-terminated ones, if that is `prefix` and more: what Lua calls to open a module.
+/// Looks at no more bytes than such a name has, for that one text may be what all symbols of a large table name.
+pub(super) fn opener(strings: &[u8], at: usize, prefix: &str) -> Option<String> {
+    let text = strings.get(at..)?;
+    let name = text.strip_prefix(prefix.as_bytes())?;
+    let name = &name[..name.len().min(128)];
+    let end = name.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'))?;
+    if end == 0 || name[end] != 0 {
+        return None;
+    }
+    Some(format!("luaopen_{}", String::from_utf8_lossy(&name[..end])))
+}

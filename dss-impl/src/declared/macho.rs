@@ -1,0 +1,137 @@
+//! The declaration's section in a Mach-O file, or in the part for this processor of a universal one.
+
+use std::borrow::Cow;
+
+use object::read::macho::{
+    FatArch, LoadCommandVariant, MachHeader, MachOFatFile32, MachOFatFile64, Nlist as _, Section as _,
+    Segment as _,
+};
+use object::{Endianness, FileKind, macho};
+
+use super::ReadError;
+use super::image::{Image, check_end, check_platform, malformed, opener, truncated};
+use super::platform::Platform;
+
+const SEGMENT: &[u8] = b"__DATA";
+const SECTION: &[u8] = b"__dss_library";
+
+pub(super) fn read<'a, H>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError>
+where
+    H: MachHeader<Endian = Endianness>,
+{
+    let wrong = |error| malformed("Mach-O", error);
+    if bytes.len() < size_of::<H>() {
+        return Err(truncated(bytes, size_of::<H>() as u64));
+    }
+    let header = H::parse(bytes, 0).map_err(wrong)?;
+    let endian = header.endian().map_err(wrong)?;
+    if let Some(what) = not_a_library(header.filetype(endian)) {
+        return Err(ReadError::NotALibrary { what });
+    }
+    check_platform(&platform(header.cputype(endian), header.is_big_endian()), here)?;
+    check_end(bytes, size_of::<H>() as u64 + u64::from(header.sizeofcmds(endian)))?;
+
+    let mut image = Image::new(header.is_big_endian());
+    let mut symtab = None;
+    let mut commands = header.load_commands(endian, bytes, 0).map_err(wrong)?;
+    while let Some(command) = commands.next().map_err(wrong)? {
+        if let LoadCommandVariant::Symtab(table) = command.variant().map_err(wrong)? {
+            let symbols = u64::from(table.nsyms.get(endian)) * size_of::<H::Nlist>() as u64;
+            check_end(bytes, u64::from(table.symoff.get(endian)).saturating_add(symbols))?;
+            check_end(bytes, u64::from(table.stroff.get(endian)) + u64::from(table.strsize.get(endian)))?;
+            symtab.get_or_insert(table);
+        }
+        let Some((segment, sections)) = H::Segment::from_command(command).map_err(wrong)? else {
+            continue;
+        };
+        check_end(bytes, segment.fileoff(endian).into().saturating_add(segment.filesize(endian).into()))?;
+        for section in segment.sections(endian, sections).map_err(wrong)? {
+            if section.segment_name() == SEGMENT && section.name() == SECTION {
+                let offset = u64::from(section.offset(endian));
+                check_end(bytes, offset.saturating_add(section.size(endian).into()))?;
+                image.add(section.data(endian, bytes, offset).map_err(wrong)?);
+            }
+        }
+    }
+    if let Some(table) = symtab.filter(|_| image.sections.is_empty()) {
+        image.opener = find_opener::<H>(table, endian, bytes);
+    }
+    Ok(image)
+}
+
+/// The part for this processor of a universal file with 32-bit offsets.
+pub(super) fn read_universal_32<'a>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError> {
+    let file = MachOFatFile32::parse(bytes).map_err(|error| malformed("Mach-O", error))?;
+    read_part(bytes, file.arches(), here)
+}
+
+/// The part for this processor of a universal file with 64-bit offsets.
+pub(super) fn read_universal_64<'a>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError> {
+    let file = MachOFatFile64::parse(bytes).map_err(|error| malformed("Mach-O", error))?;
+    read_part(bytes, file.arches(), here)
+}
+
+fn read_part<'a, A: FatArch>(bytes: &'a [u8], parts: &[A], here: &Platform) -> Result<Image<'a>, ReadError> {
+    // The entry says the processor and not the byte order, which the processors there are leave no choice of.
+    let found = |part: &A| platform(part.cputype(), here.big_endian);
+    let Some(part) = parts.iter().find(|part| found(part).suits(here)) else {
+        let found: Vec<_> = parts.iter().take(8).map(|part| found(part).to_string()).collect();
+        let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", or ") };
+        return Err(ReadError::Foreign { found, here: here.to_string() });
+    };
+    let (offset, size) = part.file_range();
+    check_end(bytes, offset.saturating_add(size))?;
+    let part = part.data(bytes).map_err(|error| malformed("Mach-O", error))?;
+    match FileKind::parse(part) {
+        Ok(FileKind::MachO32) => read::<macho::MachHeader32<Endianness>>(part, here),
+        Ok(FileKind::MachO64) => read::<macho::MachHeader64<Endianness>>(part, here),
+        _ => Err(malformed("Mach-O", "what it has for this processor is no Mach-O file")),
+    }
+}
+
+/// What it is instead, if it is not what a loader takes for a library.
+fn not_a_library(kind: macho::FileType) -> Option<&'static str> {
+    match kind {
+        macho::MH_DYLIB | macho::MH_BUNDLE => None,
+        macho::MH_EXECUTE => Some("a Mach-O executable"),
+        macho::MH_OBJECT => Some("a Mach-O object file (compiled, and not linked yet)"),
+        macho::MH_CORE => Some("a core file"),
+        macho::MH_DSYM => Some("a file of debug symbols"),
+        macho::MH_DYLIB_STUB => Some("a stub to link with"),
+        _ => Some("a Mach-O file of a kind that DSS does not know"),
+    }
+}
+
+fn platform(processor: macho::CpuType, big_endian: bool) -> Platform {
+    let (processor, bits) = match processor {
+        macho::CPU_TYPE_X86_64 => ("x86_64", 64),
+        macho::CPU_TYPE_X86 => ("x86", 32),
+        macho::CPU_TYPE_ARM64 => ("aarch64", 64),
+        macho::CPU_TYPE_ARM64_32 => ("aarch64", 32),
+        macho::CPU_TYPE_ARM => ("arm", 32),
+        macho::CPU_TYPE_POWERPC => ("powerpc", 32),
+        macho::CPU_TYPE_POWERPC64 => ("powerpc64", 64),
+        other => {
+            let processor = Cow::Owned(format!("processor number {}", other.0));
+            let bits = if other.0 & macho::CPU_ARCH_ABI64 == 0 { 32 } else { 64 };
+            return Platform { system: "macos", processor, bits, big_endian };
+        }
+    };
+    Platform { system: "macos", processor: Cow::Borrowed(processor), bits, big_endian }
+}
+
+/// The function by which Lua opens it. A hint for the message alone: what cannot be read has none.
+fn find_opener<H>(
+    table: &macho::SymtabCommand<Endianness>,
+    endian: Endianness,
+    bytes: &[u8],
+) -> Option<String>
+where
+    H: MachHeader<Endian = Endianness>,
+{
+    let symbols = table.symbols::<H, _>(endian, bytes).ok()?;
+    let start = table.stroff.get(endian) as usize;
+    let strings = bytes.get(start..start.checked_add(table.strsize.get(endian) as usize)?)?;
+    let defined = symbols.iter().filter(|symbol| !symbol.is_undefined());
+    defined.into_iter().find_map(|symbol| opener(strings, symbol.n_strx(endian) as usize, "_luaopen_"))
+}

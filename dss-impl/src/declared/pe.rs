@@ -1,0 +1,95 @@
+//! The declaration's section in a PE file.
+
+use std::borrow::Cow;
+
+use object::LittleEndian as LE;
+use object::pe;
+use object::read::pe::{DataDirectories, ExportTable, ImageNtHeaders, SectionTable};
+
+use super::ReadError;
+use super::image::{Image, check_end, check_platform, malformed, opener, truncated};
+use super::platform::Platform;
+
+const SECTION: &[u8; 8] = b".dsslib\0";
+
+/// Reads what begins with `MZ`.
+pub(super) fn read<'a>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError> {
+    let wrong = |error| malformed("PE", error);
+    let dos_size = size_of::<pe::ImageDosHeader>();
+    if bytes.len() < dos_size {
+        return Err(truncated(bytes, dos_size as u64));
+    }
+    let dos = pe::ImageDosHeader::parse(bytes).map_err(wrong)?;
+    let start = u64::from(dos.nt_headers_offset());
+    // Signature, file header, and the number by which the two widths of the optional header are told apart.
+    let end = start + 4 + size_of::<pe::ImageFileHeader>() as u64 + 2;
+    check_end(bytes, end)?;
+    if !bytes[start as usize..].starts_with(b"PE\0\0") {
+        return Err(ReadError::NotALibrary { what: "a program for MS-DOS" });
+    }
+    let number = |at: u64| u16::from_le_bytes([bytes[at as usize], bytes[at as usize + 1]]);
+    // The size of the optional header is the last but one in the file header.
+    check_end(bytes, end - 2 + u64::from(number(end - 6)))?;
+    match number(end - 2) {
+        0x10b => read_wide::<pe::ImageNtHeaders32>(bytes, start, here),
+        0x20b => read_wide::<pe::ImageNtHeaders64>(bytes, start, here),
+        _ => Err(malformed("PE", "its optional header is neither of 32 nor of 64 bit")),
+    }
+}
+
+fn read_wide<'a, H: ImageNtHeaders>(
+    bytes: &'a [u8],
+    start: u64,
+    here: &Platform,
+) -> Result<Image<'a>, ReadError> {
+    let wrong = |error| malformed("PE", error);
+    check_end(bytes, start + size_of::<H>() as u64)?;
+    let mut offset = start;
+    let (headers, directories) = H::parse(bytes, &mut offset).map_err(wrong)?;
+    let file = headers.file_header();
+    if !file.characteristics.get(LE).contains(pe::IMAGE_FILE_DLL) {
+        return Err(ReadError::NotALibrary { what: "a Windows executable" });
+    }
+    check_platform(&platform(file.machine.get(LE), headers.is_type_64()), here)?;
+
+    let table = u64::from(file.number_of_sections.get(LE)) * size_of::<pe::ImageSectionHeader>() as u64;
+    check_end(bytes, offset.saturating_add(table))?;
+    let sections = headers.sections(bytes, offset).map_err(wrong)?;
+    check_end(bytes, sections.max_section_file_offset())?;
+    let mut image = Image::new(false);
+    for section in sections.iter().filter(|section| section.name == *SECTION) {
+        image.add(section.pe_data(bytes).map_err(wrong)?);
+    }
+    if image.sections.is_empty() {
+        image.opener = find_opener(bytes, &directories, &sections);
+    }
+    Ok(image)
+}
+
+fn platform(machine: pe::Machine, wide: bool) -> Platform {
+    let processor = match machine {
+        pe::IMAGE_FILE_MACHINE_AMD64 => Cow::Borrowed("x86_64"),
+        pe::IMAGE_FILE_MACHINE_I386 => Cow::Borrowed("x86"),
+        pe::IMAGE_FILE_MACHINE_ARM64 => Cow::Borrowed("aarch64"),
+        pe::IMAGE_FILE_MACHINE_ARM64EC => Cow::Borrowed("arm64ec"),
+        pe::IMAGE_FILE_MACHINE_ARMNT => Cow::Borrowed("arm"),
+        other => Cow::Owned(format!("processor number {}", other.0)),
+    };
+    Platform { system: "windows", processor, bits: if wide { 64 } else { 32 }, big_endian: false }
+}
+
+/// The function by which Lua opens it. A hint for the message alone: what cannot be read has none.
+fn find_opener(
+    bytes: &[u8],
+    directories: &DataDirectories<'_>,
+    sections: &SectionTable<'_>,
+) -> Option<String> {
+    let directory = directories.get(pe::IMAGE_DIRECTORY_ENTRY_EXPORT)?;
+    let data = directory.data(bytes, sections).ok()?;
+    let address = directory.virtual_address.get(LE);
+    let exports = ExportTable::parse(data, address).ok()?;
+    exports.name_pointers().iter().find_map(|pointer| {
+        let at = pointer.get(LE).checked_sub(address)?;
+        opener(data, at as usize, "luaopen_")
+    })
+}

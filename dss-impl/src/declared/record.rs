@@ -1,0 +1,114 @@
+//! The record, read field by field from bytes.
+//!
+//! It is not read as the struct that authors' crates write: the bytes may be of another width, another byte order, or
+//! of a later crate, whose record is longer. What each field of the first release is and where, in bytes:
+//!
+//! ```text
+//!   0 magic [8]   8 size u32   12 revision u32   16 flags u32   20 reserved u32   24 interface [16]
+//!  40 abi_stable [16]   56 name [64]   120 version [32]   152 requires [64]   216 compiler [64]
+//! 280 crate_version [16]   296 the end; a later crate may go on from here
+//! ```
+
+use std::ops::Range;
+
+use semver::{Version, VersionReq};
+
+use super::{Declared, ReadError};
+use crate::search::check_name;
+
+/// How every record begins.
+pub(super) const MAGIC: &[u8; 8] = b"DSS\0LIB\0";
+
+const SIZE: usize = 8;
+const REVISION: usize = 12;
+const FLAGS: usize = 16;
+const INTERFACE: Range<usize> = 24..40;
+const ABI_STABLE: Range<usize> = 40..56;
+const NAME: Range<usize> = 56..120;
+const VERSION: Range<usize> = 120..152;
+const REQUIRES: Range<usize> = 152..216;
+const COMPILER: Range<usize> = 216..280;
+const CRATE_VERSION: Range<usize> = 280..296;
+/// How many bytes the fields above have.
+const KNOWN: usize = CRATE_VERSION.end;
+
+/// The flag of a library that is built to unwind. Other flags are a later crate's, and mean nothing here.
+const UNWINDS: u32 = 1;
+
+/// The declaration in a section, which begins with it and has nothing else.
+pub(super) fn parse(section: &[u8], big_endian: bool) -> Result<Declared, ReadError> {
+    let damaged = |field, how| Err(ReadError::Damaged { field, how });
+    if !section.starts_with(&MAGIC[..MAGIC.len().min(section.len())]) {
+        return damaged("magic", "is not that of a declaration".to_owned());
+    }
+    let number = |at: usize| -> Option<u32> {
+        let bytes = section.get(at..)?.first_chunk::<4>()?;
+        Some(if big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) })
+    };
+    let (Some(size), Some(record)) = (number(SIZE), section.first_chunk::<KNOWN>()) else {
+        return damaged("section", format!("has {} bytes, and a record has {KNOWN}", section.len()));
+    };
+    let size = size as usize;
+    if size < KNOWN {
+        return damaged("size", format!("is {size} bytes, and a record has {KNOWN} at least"));
+    }
+    let Some(rest) = section.get(size..) else {
+        return damaged("size", format!("is {size} bytes, and its section has {}", section.len()));
+    };
+    check_rest(rest)?;
+
+    let (Some(revision), Some(flags)) = (number(REVISION), number(FLAGS)) else {
+        return damaged("section", "is too short".to_owned()); // it is not: `record` has them
+    };
+    let name = text(record, NAME, "name")?;
+    check_name(&name).map_err(|error| invalid("name", &name, error.reason()))?;
+    let version = text(record, VERSION, "version")?;
+    let requires = text(record, REQUIRES, "required version of DSS")?;
+    Ok(Declared {
+        version: Version::parse(&version)
+            .map_err(|error| invalid("version", &version, format!("that is no semver version ({error})")))?,
+        requires: VersionReq::parse(&requires).map_err(|error| {
+            invalid("required version of DSS", &requires, format!("that is no semver requirement ({error})"))
+        })?,
+        name,
+        revision,
+        interface: text(record, INTERFACE, "interface")?,
+        abi_stable: text(record, ABI_STABLE, "version of abi_stable")?,
+        unwinds: flags & UNWINDS != 0,
+        compiler: text(record, COMPILER, "compiler")?,
+        crate_version: text(record, CRATE_VERSION, "crate version")?,
+        file: None,
+    })
+}
+
+/// What lies behind a record is nothing, or what a linker filled up with.
+fn check_rest(rest: &[u8]) -> Result<(), ReadError> {
+    if rest.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    if rest.windows(MAGIC.len()).any(|bytes| bytes == MAGIC) {
+        return Err(ReadError::TwoDeclarations);
+    }
+    Err(ReadError::Damaged { field: "section", how: "has something else behind the record".to_owned() })
+}
+
+/// A text, up to its first NUL or the end of its field.
+fn text(record: &[u8; KNOWN], range: Range<usize>, field: &'static str) -> Result<String, ReadError> {
+    let damaged = |how: &str| ReadError::Damaged { field, how: how.to_owned() };
+    let bytes = &record[range];
+    let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let (text, padding) = bytes.split_at(length);
+    if padding.iter().any(|byte| *byte != 0) {
+        return Err(damaged("goes on behind its end"));
+    }
+    let text = std::str::from_utf8(text).map_err(|_| damaged("is not UTF-8"))?;
+    // It is going to stand in messages and logs, a line each.
+    if text.chars().any(char::is_control) {
+        return Err(damaged("has control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+fn invalid(field: &'static str, text: &str, reason: impl Into<String>) -> ReadError {
+    ReadError::Invalid { field, text: text.to_owned(), reason: reason.into() }
+}

@@ -1,0 +1,87 @@
+//! Ending a delivery before its time, by its library.
+
+use super::{Dispatcher, Stage};
+use crate::boundary;
+use crate::delivery::{Item, Outcome};
+use crate::handle::Handle;
+use crate::library::Phase as LibraryPhase;
+use crate::sync::{Ordering, thread_token};
+
+impl Dispatcher {
+    /// Ends the delivery of that number with `outcome`: one that is queued; unless `queued_only`, also one whose reply Lua
+    /// has, which then comes too late. False where it was too late for this. [any-thread] `[blocks]` while it is decoded
+    pub fn end(&self, handle: Handle, sequence: u64, outcome: Outcome, queued_only: bool) -> bool {
+        let mut desk = self.desk.lock();
+        let Some(library) = desk.library(handle).filter(|it| it.phase == LibraryPhase::Registered) else {
+            return false;
+        };
+        let adapter = library.adapter();
+        let me = thread_token();
+        let timed_out = outcome == Outcome::TimedOut;
+        let mut intake = self.intake.lock();
+        // A number may be made up: a library ends what is its own.
+        let own = |item: &Item| item.slot == handle.slot;
+        let queued = intake.items.remove(sequence, own).or_else(|| desk.items.remove(sequence, own));
+        if let Some(item) = queued {
+            self.behind.store(intake.items.len(), Ordering::Relaxed);
+            self.ahead.store(desk.items.len(), Ordering::Relaxed);
+            if let Some(bound) = &mut intake.doors[handle.slot as usize].bound {
+                bound.end(sequence, item.bytes);
+                bound.gauge.told();
+            }
+            desk.count_ended(handle, timed_out, me);
+            drop(intake);
+            drop(desk);
+            // There is room for another.
+            self.room.notify_all();
+            self.discard(adapter, handle, vec![(item, outcome)]);
+            self.leave(self.desk.lock(), handle.slot, me);
+            return true;
+        }
+        drop(intake);
+        if queued_only {
+            return false;
+        }
+        let index = loop {
+            match desk.stage(handle.slot, sequence) {
+                Some((index, Stage::Waiting)) => break index,
+                // Its decode ends without waiting for anybody, and Lua has the reply then, or it is over.
+                Some((_, Stage::Decoding)) if !self.on_lua_thread() => {
+                    desk.awaiting += 1;
+                    // The decode ends under the desk lock and then notifies while anybody awaits, and `awaiting` says so.
+                    desk = self.desk.wait(desk, &self.ended);
+                    desk.awaiting -= 1;
+                }
+                _ => return false,
+            }
+        };
+        let pending = desk.vacate(index);
+        desk.count_ended(handle, timed_out, me);
+        drop(desk);
+        boundary::cancel_waiting(adapter, handle, &pending.parcel);
+        pending.waiter.release(outcome);
+        self.leave(self.desk.lock(), handle.slot, me);
+        true
+    }
+}
+
+impl super::Desk {
+    /// Where the delivery of that number lies, and its stage, if it left the queue.
+    fn stage(&self, slot: u32, sequence: u64) -> Option<(u32, Stage)> {
+        self.places.iter().zip(0..).find_map(|(place, index)| {
+            let pending = place.pending.as_ref()?;
+            ((pending.slot, pending.sequence) == (slot, sequence)).then_some((index, pending.stage))
+        })
+    }
+
+    /// Counts it, and begins the call in which its library is told.
+    fn count_ended(&mut self, handle: Handle, timed_out: bool, me: u64) {
+        let library = &mut self.libraries[handle.slot as usize];
+        if timed_out {
+            library.counts.timed_out += 1;
+        } else {
+            library.counts.cancelled += 1;
+        }
+        library.calls.push(me);
+    }
+}

@@ -1,0 +1,46 @@
+//! How long deliveries wait, in buckets that double.
+
+/// Buckets: the first up to a microsecond, each next one up to twice as much, the last without an end.
+pub const BUCKETS: usize = 28;
+
+/// Durations, counted by size.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    counts: [u64; BUCKETS],
+    sum: u64,
+}
+
+impl Histogram {
+    /// Counts one duration, in nanoseconds.
+    #[inline]
+    pub fn add(&mut self, nanoseconds: u64) {
+        let microseconds = nanoseconds.saturating_sub(1) / 1000;
+        let bucket = (u64::BITS - microseconds.leading_zeros()) as usize;
+        self.counts[bucket.min(BUCKETS - 1)] += 1;
+        self.sum = self.sum.saturating_add(nanoseconds);
+    }
+
+    /// The upper end of a bucket, in nanoseconds, inclusive; none for the last one.
+    #[must_use]
+    pub fn upper(bucket: usize) -> Option<u64> {
+        (bucket + 1 < BUCKETS).then(|| 1000 << bucket)
+    }
+
+    /// How many durations are in each bucket.
+    #[must_use]
+    pub fn counts(&self) -> &[u64; BUCKETS] {
+        &self.counts
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// All of them together, in nanoseconds.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+}

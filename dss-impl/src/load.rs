@@ -1,0 +1,106 @@
+//! Loading a library that declares itself: from its name to a module that Lua can call.
+//!
+//! What does not fit is refused by what its file says, before any of its code runs.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use semver::{Version, VersionReq};
+
+use crate::declared::{self, Declared};
+use crate::rendezvous::REVISIONS;
+use crate::search::{self, NotFound};
+use crate::states::StateRef;
+use crate::value::Module;
+
+/// How a revision opens a library of its own in a Lua state: maps its file, and has it register. [lua-thread]
+pub type OpenFn = fn(state: StateRef, file: &Path, declared: &Declared) -> Result<Arc<dyn Module>, String>;
+
+/// Why a library was not loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// There is no file of that name; the text lists those that were tried, a line each.
+    NotFound(String),
+    /// There is one, and it cannot be loaded: a sentence.
+    Refused(String),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::NotFound(text) | LoadError::Refused(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// The file of `name`, or of an absolute path, and what it declares, if that fits this DSS and the version requirement
+/// `wanted`. Runs none of its code. [any-thread]
+///
+/// # Errors
+/// [`LoadError`]
+pub fn look_up(name: &str, templates: &str, wanted: Option<&str>) -> Result<(PathBuf, Declared), LoadError> {
+    let wanted = wanted
+        .map(|text| {
+            VersionReq::parse(text).map_err(|error| {
+                LoadError::Refused(format!(
+                    "bad argument #2 to 'load': wanted a version requirement such as \"^1.2\", found \"{text}\" ({error})"
+                ))
+            })
+        })
+        .transpose()?;
+    let file = search::find(name, templates).map_err(|error| match error {
+        NotFound::Nowhere { .. } => LoadError::NotFound(error.to_string()),
+        _ => LoadError::Refused(error.to_string()),
+    })?;
+    let declared =
+        declared::read(&file).map_err(|error| LoadError::Refused(format!("{} {error}", file.display())))?;
+    if search::check_name(name).is_ok() && declared.name != name {
+        return Err(LoadError::Refused(format!(
+            "{} was found for {name}, and declares itself as {}: rename the file, or load {}",
+            file.display(),
+            declared.name,
+            declared.name
+        )));
+    }
+    let dss = Version::parse(crate::VERSION).map_err(|error| LoadError::Refused(error.to_string()))?;
+    declared::fits(&declared, &dss, REVISIONS, wanted.as_ref())
+        .map_err(|error| LoadError::Refused(error.to_string()))?;
+    Ok((file, declared))
+}
+
+/// Loads the library that [`look_up`] finds into a Lua state. [lua-thread]
+///
+/// # Errors
+/// [`LoadError`]
+pub fn load(
+    state: StateRef,
+    name: &str,
+    templates: &str,
+    wanted: Option<&str>,
+) -> Result<Arc<dyn Module>, LoadError> {
+    let (file, declared) = look_up(name, templates, wanted)?;
+    let shown = file.display().to_string();
+    let other = state.dispatcher.libraries().into_iter().find(|library| {
+        library.name.as_deref() == Some(&declared.name)
+            && library.file.as_deref().is_some_and(|it| it != shown)
+    });
+    if let Some(file) = other.and_then(|other| other.file) {
+        return Err(LoadError::Refused(format!(
+            "there are two libraries named {}: {file} is loaded in this Lua state, and {shown} was found: load one of them, \
+             or rename the other",
+            declared.name
+        )));
+    }
+    // What fits is of a revision that is offered.
+    let open = REVISIONS.iter().find(|revision| revision.number == declared.revision).and_then(|it| it.open);
+    let Some(open) = open else {
+        return Err(LoadError::Refused(format!(
+            "{} in {shown} is of revision v{}, whose libraries are Lua modules: use `require`",
+            declared.name, declared.revision
+        )));
+    };
+    open(state, &file, &declared).map_err(LoadError::Refused)
+}

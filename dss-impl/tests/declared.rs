@@ -1,0 +1,351 @@
+//! Declarations in files: what is read, and the sentences of what is refused.
+#![cfg(not(loom))]
+
+mod images;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dss_impl::adapter::{c1v0, v1};
+use dss_impl::declared::{Declared, ReadError, fits, parse, parse_for, read};
+use images::*;
+use object::Architecture;
+use semver::{Version, VersionReq};
+
+const SECTION: &str = ".dss.library";
+
+fn declared(record: &Record) -> Result<Declared, ReadError> {
+    parse_for(&elf(&[(SECTION, &record.bytes())]), &linux())
+}
+
+fn refusal(result: Result<Declared, ReadError>) -> String {
+    result.expect_err("refused").to_string()
+}
+
+fn refused(record: &Record) -> String {
+    refusal(declared(record))
+}
+
+#[test]
+fn every_field_is_read() {
+    let declared = declared(&Record::new()).unwrap();
+    assert_eq!(declared.name, "fswatch");
+    assert_eq!(declared.version, Version::new(1, 2, 3));
+    assert_eq!(declared.requires, VersionReq::parse("^2.0").unwrap());
+    assert_eq!((declared.revision, declared.unwinds), (2, true));
+    assert_eq!((declared.interface.as_str(), declared.abi_stable.as_str()), ("1.0.0", "0.11"));
+    assert_eq!(declared.compiler, "rustc 1.95.0 (59807616e 2026-04-14)");
+    assert_eq!(declared.crate_version, "1.0.0");
+    assert_eq!(declared.file, None);
+}
+
+#[test]
+fn every_format_width_and_byte_order_is_read() {
+    let little = Record::new();
+    let big = Record { big_endian: true, ..Record::new() };
+    let expected = declared(&little).unwrap();
+    let sections = |record: &Record| record.bytes();
+    let s390x = elf_for(
+        true,
+        true,
+        object::elf::EM_S390,
+        object::elf::ET_DYN,
+        &[(".text", b"code"), (SECTION, &sections(&big))],
+    );
+    let arm =
+        elf_for(false, false, object::elf::EM_ARM, object::elf::ET_DYN, &[(SECTION, &sections(&little))]);
+    let dll = dll(b".dsslib\0", &sections(&little));
+    let dylib = dylib(Architecture::Aarch64, "__DATA", "__dss_library", &sections(&little));
+    let universal = universal(&[
+        (object::macho::CPU_TYPE_X86_64, b"not looked at"),
+        (object::macho::CPU_TYPE_ARM64, &dylib),
+    ]);
+    assert_eq!(parse_for(&s390x, &linux_s390x()).unwrap(), expected);
+    assert_eq!(parse_for(&arm, &linux_arm()).unwrap(), expected);
+    assert_eq!(parse_for(&dll, &windows()).unwrap(), expected);
+    assert_eq!(parse_for(&dylib, &macos()).unwrap(), expected);
+    assert_eq!(parse_for(&universal, &macos()).unwrap(), expected);
+    // Nor does it matter where in memory a file lies.
+    let mut shifted = vec![0];
+    shifted.extend(&dylib);
+    assert_eq!(parse_for(&shifted[1..], &macos()).unwrap(), expected);
+
+    assert_eq!(
+        refusal(parse_for(&s390x, &linux())),
+        "is a library for a system with ELF libraries on 64-bit big-endian s390x, and this process is Linux on 64-bit \
+         x86_64: get the library that is built for it"
+    );
+    for (image, others) in [
+        (&arm, [linux(), linux_s390x(), windows(), macos()]),
+        (&dll, [linux(), linux_s390x(), linux_arm(), macos()]),
+        (&universal, [linux(), linux_s390x(), linux_arm(), windows()]),
+    ] {
+        for other in others {
+            assert!(matches!(parse_for(image, &other), Err(ReadError::Foreign { .. })), "{other}");
+        }
+    }
+    let other = platform("macos", "powerpc", 32, true);
+    assert_eq!(
+        refusal(parse_for(&universal, &other)),
+        "is a library for macOS on 64-bit big-endian x86_64, or macOS on 64-bit big-endian aarch64, and this process is \
+         macOS on 32-bit big-endian powerpc: get the library that is built for it"
+    );
+}
+
+#[test]
+fn a_later_record_is_longer_and_a_full_field_has_no_nul() {
+    let mut later = Record { size: SIZE as u32 + 24, flags: 0xffff_fffe, ..Record::new() }.bytes();
+    later.extend(*b"what a later crate says.");
+    later.extend([0; 40]); // what a linker fills up with
+    let found = parse_for(&elf(&[(SECTION, &later)]), &linux()).unwrap();
+    assert_eq!((found.name.as_str(), found.unwinds), ("fswatch", false));
+
+    let full = Record { compiler: &[b'x'; 64], ..Record::new() };
+    assert_eq!(declared(&full).unwrap().compiler, "x".repeat(64));
+}
+
+#[test]
+fn a_cut_anywhere_is_an_error() {
+    let record = Record::new().bytes();
+    let images = [
+        (elf(&[(SECTION, &record)]), linux()),
+        (dll(b".dsslib\0", &record), windows()),
+        (dylib(Architecture::Aarch64, "__DATA", "__dss_library", &record), macos()),
+    ];
+    for (image, platform) in images {
+        parse_for(&image, &platform).unwrap();
+        for length in 0..image.len() {
+            let error = parse_for(&image[..length], &platform).expect_err("it is cut");
+            match (&error, length) {
+                (ReadError::Empty, 0) | (ReadError::NotALibrary { .. }, 1..4) => {}
+                (ReadError::Truncated { has, needs }, _) => {
+                    assert_eq!(*has, length as u64);
+                    assert!(*needs > *has && *needs <= image.len() as u64, "{error}");
+                }
+                _ => panic!("{length} bytes: {error}"),
+            }
+        }
+    }
+    let image = elf(&[(SECTION, &record)]);
+    assert_eq!(
+        refusal(parse_for(&image[..400], &linux())),
+        format!(
+            "is cut off: it has 400 bytes, and its headers speak of {}: build the library, or copy it, again",
+            image.len()
+        )
+    );
+}
+
+#[test]
+fn a_damaged_record_says_which_field() {
+    let again = "build the library, or copy it, again";
+    let damaged = |how: &str| format!("has a damaged declaration: its {how}: {again}");
+    let in_section = |bytes: &[u8]| refusal(parse_for(&elf(&[(SECTION, bytes)]), &linux()));
+
+    let mut magic = Record::new().bytes();
+    magic[2] = b'x';
+    assert_eq!(in_section(&magic), damaged("magic is not that of a declaration"));
+    assert_eq!(in_section(b"DSS\0"), damaged("section has 4 bytes, and a record has 296"));
+    assert_eq!(in_section(b"XSS\0"), damaged("magic is not that of a declaration"));
+    let short = Record::new().bytes();
+    assert_eq!(in_section(&short[..295]), damaged("section has 295 bytes, and a record has 296"));
+    let record = Record { size: 295, ..Record::new() };
+    assert_eq!(refused(&record), damaged("size is 295 bytes, and a record has 296 at least"));
+    let record = Record { size: u32::MAX, ..Record::new() };
+    assert_eq!(refused(&record), damaged("size is 4294967295 bytes, and its section has 296"));
+    let mut more = Record::new().bytes();
+    more.extend(b"\0\0more");
+    assert_eq!(in_section(&more), damaged("section has something else behind the record"));
+
+    let record = Record { name: b"fs\xffwatch", ..Record::new() };
+    assert_eq!(refused(&record), damaged("name is not UTF-8"));
+    let record = Record { compiler: b"rustc\0 1.95", ..Record::new() };
+    assert_eq!(refused(&record), damaged("compiler goes on behind its end"));
+    let record = Record { abi_stable: b"\x1b[31m", ..Record::new() };
+    assert_eq!(refused(&record), damaged("version of abi_stable has control characters"));
+    // Read in the other byte order, the size is a large number.
+    let record = Record { big_endian: true, ..Record::new() };
+    assert_eq!(refused(&record), damaged("size is 671154176 bytes, and its section has 296"));
+}
+
+#[test]
+fn a_text_has_to_mean_something() {
+    let record = Record { name: b"fs/watch", ..Record::new() };
+    assert_eq!(
+        refused(&record),
+        "declares the name `fs/watch`, and a relative path is not looked up: give the name alone, or an absolute path: \
+         mend the library"
+    );
+    let record = Record { name: b"", ..Record::new() };
+    assert_eq!(
+        refused(&record),
+        "declares the name ``, and a name has at least one character: mend the library"
+    );
+    let record = Record { name: &[b'x'; 64], ..Record::new() };
+    assert_eq!(
+        refused(&record),
+        format!("declares the name `{}`, and a name has at most 63 bytes: mend the library", "x".repeat(64))
+    );
+    let record = Record { version: b"1.x", ..Record::new() };
+    assert_eq!(
+        refused(&record),
+        "declares the version `1.x`, and that is no semver version (unexpected character 'x' while parsing minor version \
+         number): mend the library"
+    );
+    let record = Record { requires: b"two", ..Record::new() };
+    assert_eq!(
+        refused(&record),
+        "declares the required version of DSS `two`, and that is no semver requirement (unexpected character 't' while \
+         parsing major version number): mend the library"
+    );
+}
+
+#[test]
+fn two_records_are_two_libraries() {
+    let sentence = "declares more than one library to DSS: link each library into a file of its own";
+    let record = Record::new().bytes();
+    let mut apart = record.clone();
+    apart.extend([0; 24]);
+    apart.extend(&record);
+    assert_eq!(refusal(parse_for(&elf(&[(SECTION, &record.repeat(2))]), &linux())), sentence);
+    assert_eq!(refusal(parse_for(&elf(&[(SECTION, &apart)]), &linux())), sentence);
+    assert_eq!(refusal(parse_for(&elf(&[(SECTION, &record), (SECTION, &record)]), &linux())), sentence);
+    parse_for(&elf(&[(SECTION, &record), (SECTION, b"")]), &linux()).unwrap();
+}
+
+#[test]
+fn what_is_no_library_is_named() {
+    let what = |bytes: &[u8]| refusal(parse(bytes));
+    assert_eq!(what(b""), "is empty: build the library, or copy it, again");
+    assert_eq!(what(b"return {}\n"), "is a text file and no shared library");
+    assert_eq!(what("größer\n".repeat(1000).as_bytes()), "is a text file and no shared library");
+    assert_eq!(what(b"#!/bin/sh\nexit 1\n"), "is a script and no shared library");
+    assert_eq!(what(b"!<arch>\nlibx.a/         "), "is a static archive and no shared library");
+    assert_eq!(what(b"\x1bLuaT\0\x19\x93\r\n\x1a\n\x04\x08\x08x"), "is compiled Lua and no shared library");
+    assert_eq!(what(b"\xca\xfe\xba\xbe\0\0\0\x41\0\0\0\0\0\0\0\0"), "is a Java class and no shared library");
+    assert_eq!(what(&[0; 100]), "is a file of a kind that DSS does not know and no shared library");
+    assert_eq!(
+        what(b"\x7fELF\x07zzzzzzzzzzzz"),
+        "is a damaged ELF file (its class is neither 32 nor 64 bit): build the library, or copy it, again"
+    );
+    for (kind, expected) in [
+        (object::elf::ET_EXEC, "an ELF executable"),
+        (object::elf::ET_REL, "an ELF object file (compiled, and not linked yet)"),
+        (object::elf::ET_CORE, "a core file"),
+    ] {
+        let record = Record::new().bytes();
+        let image = elf_for(true, false, object::elf::EM_X86_64, kind, &[(SECTION, &record)]);
+        assert_eq!(refusal(parse_for(&image, &linux())), format!("is {expected} and no shared library"));
+    }
+    let mut program = dll(b".dsslib\0", &Record::new().bytes());
+    let at = program.windows(4).position(|bytes| bytes == b"PE\0\0").unwrap();
+    program[at + 23] &= !0x20;
+    assert_eq!(refusal(parse_for(&program, &windows())), "is a Windows executable and no shared library");
+    program[at] = b'X';
+    assert_eq!(refusal(parse_for(&program, &windows())), "is a program for MS-DOS and no shared library");
+}
+
+/// A library built by the C compiler, whose constructor leaves a file called `trace`, with `more` in its source.
+fn build(folder: &Path, record: &[u8], more: &str) -> PathBuf {
+    let (source, library) = (folder.join("library.c"), folder.join("library.so"));
+    let trace = folder.join("trace");
+    let code = format!(
+        "#include <stdio.h>\n\
+         __attribute__((section(\"{SECTION}\"), used, aligned(4))) static const unsigned char record[] = {{{}}};\n\
+         __attribute__((constructor)) static void run(void) {{ FILE *f = fopen({trace:?}, \"w\"); if (f) fclose(f); }}\n\
+         {more}\n",
+        record.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
+    );
+    fs::write(&source, code).unwrap();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .status()
+        .expect("a C compiler");
+    assert!(built.success());
+    library
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_endian = "little"))]
+fn reading_runs_none_of_the_librarys_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace");
+    let library = build(folder.path(), &Record::new().bytes(), "");
+    let found = read(&library).unwrap();
+    assert_eq!((found.name.as_str(), found.file.as_deref()), ("fswatch", Some(library.as_path())));
+    let misfit = fits(&found, &Version::new(3, 0, 0), &[&c1v0::REVISION, &v1::REVISION], None).unwrap_err();
+    assert_eq!(
+        misfit.to_string(),
+        format!(
+            "fswatch 1.2.3 ({}) wants revision v2 (1.0.0), and this DSS 3.0.0 offers c1v0 ({}), v1 ({}): upgrade DSS",
+            library.display(),
+            c1v0::REVISION.version,
+            v1::REVISION.version,
+        )
+    );
+    assert!(!trace.exists());
+
+    let path = std::ffi::CString::new(library.to_str().unwrap()).unwrap();
+    // SAFETY: the library is the one above, whose constructor writes a file.
+    let image = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
+    assert!(!image.is_null());
+    assert!(trace.exists(), "loading it does run its code");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn libraries_that_declare_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = build(folder.path(), &[0], "int luaopen_fs_watch(void *L) { return 0; }");
+    let stripped = Command::new("objcopy").args(["--remove-section", SECTION]).arg(&library).status();
+    assert!(stripped.unwrap().success());
+    assert_eq!(
+        refusal(read(&library)),
+        "is a Lua module (it has `luaopen_fs_watch`) and declares nothing to DSS, as libraries for DSS 1.0 and v1 do too: \
+         use `require`"
+    );
+    assert_eq!(
+        refusal(parse_for(&elf(&[(".text", b"code")]), &linux())),
+        "is a library that declares nothing to DSS: it is none of DSS's, or it was built without the macro that exports \
+         it, or stripped of its sections"
+    );
+    let named_alike = elf(&[(".dss.library2", &Record::new().bytes())]);
+    assert!(matches!(parse_for(&named_alike, &linux()), Err(ReadError::NoDeclaration)));
+    let elsewhere = dylib(Architecture::Aarch64, "__TEXT", "__dss_library", &Record::new().bytes());
+    assert!(matches!(parse_for(&elsewhere, &macos()), Err(ReadError::NoDeclaration)));
+    assert!(matches!(parse_for(&dll(b".data\0\0\0", b"x"), &windows()), Err(ReadError::NoDeclaration)));
+    assert!(!folder.path().join("trace").exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_no_file_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let empty = folder.path().join("empty.so");
+    fs::write(&empty, "").unwrap();
+    let large = folder.path().join("large.so");
+    fs::File::create(&large).unwrap().set_len((1 << 30) + 1).unwrap();
+    let text = folder.path().join("text.so");
+    fs::write(&text, "hello\n").unwrap();
+    let link = folder.path().join("link.so");
+    std::os::unix::fs::symlink(&text, &link).unwrap();
+    let missing = folder.path().join("missing.so");
+    let this = std::env::current_exe().unwrap();
+    for (path, sentence) in [
+        (folder.path(), "is a folder: give the file of the library"),
+        (Path::new("/dev/zero"), "is a device: give the file of the library"),
+        (&fifo, "is a FIFO: give the file of the library"),
+        (&empty, "is empty: build the library, or copy it, again"),
+        (&large, "has 1073741825 bytes, and no library of more than 1073741824 is read: strip it"),
+        (&text, "is a text file and no shared library"),
+        (&link, "is a text file and no shared library"),
+        (&missing, "cannot be opened: No such file or directory (os error 2)"),
+        (&this, "is an ELF executable and no shared library"),
+    ] {
+        assert_eq!(refusal(read(path)), sentence, "{}", path.display());
+    }
+}

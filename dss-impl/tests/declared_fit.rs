@@ -1,0 +1,110 @@
+//! What fits, and the sentences of what does not.
+#![cfg(not(loom))]
+
+mod images;
+
+use dss_impl::adapter::v1;
+use dss_impl::declared::{Declared, MisfitKind, fits, parse_for};
+use images::*;
+use semver::{Version, VersionReq};
+
+fn declared() -> Declared {
+    parse_for(&elf(&[(".dss.library", &Record::new().bytes())]), &linux()).unwrap()
+}
+
+#[test]
+fn a_misfit_names_both_sides() {
+    let good = declared();
+    let offers = [
+        &v1::REVISION,
+        &dss_impl::rendezvous::Revision { number: 2, name: "v2", version: "1.0.0", ..v1::REVISION },
+    ];
+    let dss = Version::new(2, 1, 0);
+    let misfit = |declared: &Declared, wanted: Option<&str>| {
+        let wanted = wanted.map(|wanted| VersionReq::parse(wanted).unwrap());
+        let misfit = fits(declared, &dss, &offers, wanted.as_ref()).unwrap_err();
+        (misfit.kind(), misfit.to_string())
+    };
+    fits(&good, &dss, &offers, None).unwrap();
+    fits(&good, &dss, &offers, Some(&VersionReq::parse("^1.2").unwrap())).unwrap();
+
+    let library = Declared { unwinds: false, ..good.clone() };
+    let sentence = "fswatch 1.2.3 is built with panic = \"abort\", and this DSS 2.1.0 serves only libraries in which a panic \
+                    can be caught: build the library with panic = \"unwind\"";
+    assert_eq!(misfit(&library, None), (MisfitKind::Panic, sentence.to_owned()));
+
+    for (version, advice) in
+        [("0.12", "upgrade DSS"), ("0.9", "build the library with a dss-abi of this DSS's time")]
+    {
+        let library = Declared { abi_stable: version.to_owned(), ..good.clone() };
+        let sentence = format!(
+            "fswatch 1.2.3 is built with abi_stable {version}, and this DSS 2.1.0 reads abi_stable 0.11: {advice}"
+        );
+        assert_eq!(misfit(&library, None), (MisfitKind::AbiStable, sentence));
+    }
+
+    let offered = format!("v1 ({}), v2 (1.0.0)", v1::REVISION.version);
+    for (revision, advice) in [(3, "upgrade DSS"), (0, "build the library for one of these revisions")] {
+        let library = Declared { revision, ..good.clone() };
+        let sentence = format!(
+            "fswatch 1.2.3 wants revision v{revision} (1.0.0), and this DSS 2.1.0 offers {offered}: {advice}"
+        );
+        assert_eq!(misfit(&library, None), (MisfitKind::Revision, sentence));
+    }
+
+    for (requires, advice) in [
+        ("^2.3", "upgrade DSS"),
+        ("^3", "upgrade DSS"),
+        (">2.1.0", "upgrade DSS"),
+        ("^1", "upgrade fswatch"),
+        ("<2.1", "upgrade fswatch"),
+    ] {
+        let library = Declared {
+            requires: VersionReq::parse(requires).unwrap(),
+            file: Some("/opt/fswatch.so".into()),
+            ..good.clone()
+        };
+        let sentence = format!(
+            "fswatch 1.2.3 (/opt/fswatch.so) requires DSS {requires}, and this is DSS 2.1.0: {advice}"
+        );
+        assert_eq!(misfit(&library, None), (MisfitKind::Requires, sentence));
+    }
+
+    for (wanted, advice) in [
+        ("^1.3", "upgrade fswatch"),
+        ("^0.9", "ask for a version that is there, or install an older fswatch"),
+    ] {
+        let sentence =
+            format!("fswatch {wanted} is wanted, and what DSS 2.1.0 found is fswatch 1.2.3: {advice}");
+        assert_eq!(misfit(&good, Some(wanted)), (MisfitKind::Wanted, sentence));
+    }
+}
+
+#[test]
+fn a_pre_release_counts_as_its_release() {
+    let offers = [&dss_impl::rendezvous::Revision { number: 2, ..v1::REVISION }];
+    let fit = |dss: &str, requires: &str| {
+        let requires = VersionReq::parse(requires).unwrap();
+        let declared = Declared { requires, ..declared() };
+        fits(&declared, &Version::parse(dss).unwrap(), &offers, None).is_ok()
+    };
+    for (dss, requires) in [
+        ("2.1.0-rc.1", "^2.0"),
+        ("2.1.0-rc.1", "^2.1"),
+        ("2.1.0-rc.1", "*"),
+        ("2.1.0-rc.2", "^2.1.0-rc.1"),
+        ("2.1.0", "^2.1.0-rc.1"),
+        ("2.2.0-dev", "^2.1.0-rc.1"),
+    ] {
+        assert!(fit(dss, requires), "{dss} for {requires}");
+    }
+    for (dss, requires) in [
+        ("3.0.0-alpha", "^2.0"),
+        ("3.0.0-alpha", "<3"),
+        ("2.1.0-rc.1", "^2.1.0-rc.2"),
+        ("2.1.0-rc.1", "^2.2"),
+        ("2.1.0-rc.1", "=2.1.0-rc.2"),
+    ] {
+        assert!(!fit(dss, requires), "{dss} for {requires}");
+    }
+}

@@ -1,0 +1,99 @@
+//! From names to files, and the messages of what is not found.
+#![cfg(not(loom))]
+
+use std::fs;
+
+use dss_impl::search::{BadName, NotFound, check_name, find, templates};
+
+fn bad(name: &str) -> String {
+    let bad = check_name(name).unwrap_err();
+    assert_eq!(find(name, "?"), Err(NotFound::Name(bad.clone())));
+    assert_eq!(find(name, "?").unwrap_err().to_string(), bad.to_string());
+    bad.to_string()
+}
+
+#[test]
+fn names_are_checked() {
+    for name in ["fswatch", "a", "my.lib_2-x", "0", "-", &"x".repeat(63)] {
+        check_name(name).unwrap();
+    }
+    assert_eq!(bad(""), "a library's name is empty: a name has at least one character");
+    assert_eq!(bad(&"x".repeat(64)), "a library's name is too long: a name has at most 63 bytes");
+    assert_eq!(bad(".hidden"), "\".hidden\" is no library's name: a name does not begin with a dot");
+    assert_eq!(
+        bad("a b"),
+        "\"a b\" is no library's name: names are made of letters, digits, `_`, `-` and `.`, and of no ' '"
+    );
+    assert_eq!(
+        bad("a\0b"),
+        "\"a\\0b\" is no library's name: names are made of letters, digits, `_`, `-` and `.`, and of no '\\0'"
+    );
+    assert!(matches!(check_name("größe"), Err(BadName::Character { found: 'ö', .. })));
+    assert!(matches!(check_name("a;b"), Err(BadName::Character { found: ';', .. })));
+    assert!(matches!(check_name("a?"), Err(BadName::Character { found: '?', .. })));
+    let relative =
+        "is no library's name: a relative path is not looked up: give the name alone, or an absolute path";
+    assert_eq!(bad("./fswatch.so"), format!("\"./fswatch.so\" {relative}"));
+    assert_eq!(bad("../fswatch"), format!("\"../fswatch\" {relative}"));
+    assert_eq!(bad("lib\\fswatch"), format!("\"lib\\\\fswatch\" {relative}"));
+}
+
+#[test]
+fn the_first_file_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    fs::create_dir_all(folder.path().join("one/net")).unwrap();
+    fs::create_dir_all(folder.path().join("two/net/http.so")).unwrap(); // a folder is in nobody's way
+    fs::write(folder.path().join("one/net/http.so"), "").unwrap();
+    fs::write(folder.path().join("one/fswatch.so"), "").unwrap();
+    fs::write(folder.path().join("one/fswatch-fswatch.so"), "").unwrap();
+    let path = format!("{root}/two/?.so;;{root}/one/?.so;{root}/one/?-?.so");
+
+    let one = folder.path().join("one");
+    assert_eq!(find("fswatch", &path).unwrap(), one.join("fswatch.so"));
+    assert_eq!(find("net.http", &path).unwrap(), one.join("net/http.so"));
+    assert_eq!(find("fswatch", &format!("{root}/one/?-?.so")).unwrap(), one.join("fswatch-fswatch.so"));
+    assert_eq!(
+        find("net.smtp", &path).unwrap_err().to_string(),
+        format!(
+            "library 'net.smtp' not found:\n\tno file '{root}/two/net/smtp.so'\n\tno file '{root}/one/net/smtp.so'\n\t\
+             no file '{root}/one/net/smtp-net/smtp.so'"
+        )
+    );
+    assert_eq!(
+        find("fswatch", "").unwrap_err().to_string(),
+        "library 'fswatch' not found:\n\tthe path to search has no templates"
+    );
+}
+
+#[test]
+fn an_absolute_path_is_taken_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("any name, even ö.so");
+    fs::write(&file, "").unwrap();
+    assert_eq!(find(file.to_str().unwrap(), "/nowhere/?.so").unwrap(), file);
+    assert_eq!(find(folder.path().to_str().unwrap(), "").unwrap(), folder.path());
+    assert_eq!(
+        find("/nowhere/x.so", "/else/?.so").unwrap_err().to_string(),
+        "library '/nowhere/x.so' not found:\n\tno file '/nowhere/x.so'"
+    );
+}
+
+#[test]
+fn what_is_found_is_absolute() {
+    // Tests run in the folder of their package.
+    let found = find("Cargo", "./?.toml").unwrap();
+    assert!(found.is_absolute() && found.ends_with("Cargo.toml"), "{}", found.display());
+    assert!(find("Cargo", "?.toml").unwrap().is_absolute());
+}
+
+#[test]
+fn two_semicolons_stand_for_the_default() {
+    assert_eq!(templates(None, "d"), "d");
+    assert_eq!(templates(Some("a"), "d"), "a");
+    assert_eq!(templates(Some(""), "d"), "");
+    assert_eq!(templates(Some(";;"), "d"), "d");
+    assert_eq!(templates(Some(";;a"), "d"), "d;a");
+    assert_eq!(templates(Some("a;;"), "d"), "a;d");
+    assert_eq!(templates(Some("a;;b"), "d;e"), "a;d;e;b");
+}

@@ -1,0 +1,262 @@
+//! Answers by return: where a library wants what a Lua function returns, and not what it calls a reply function with.
+//!
+//! What Lua calls is the *answering function*, a closure around the library's function; it calls that, and its results are
+//! the answer. A callback that answers later takes the answer upon itself by `defer()`.
+//!
+//! | a request is | ends by                                                                     | leaves to |
+//! |--------------|-----------------------------------------------------------------------------|-----------|
+//! | uncalled     | its answering function being collected                                       | running   |
+//! | running      | the callback's return, unless it deferred; its error, deferred or not        | deferred  |
+//! | deferred     | a call of its reply; that being collected                                    | -         |
+//!
+//! Each may end by its library or its deadline too: then what comes from Lua is too late, and dropped. Which one ended it,
+//! the dispatcher says: `begin_reply` gives a request once.
+
+use std::ffi::c_int;
+
+use dss_impl::delivery::Failure;
+use dss_impl::dispatcher::{Dispatcher, ReplyEnd, Ticket};
+use dss_impl::value::Value;
+use mlua::ffi;
+
+use crate::errors;
+use crate::guard;
+use crate::raw::Stack;
+use crate::read::{self, Reading};
+
+/// The registry key of the metatable of deferred replies, which what an answering function has as its upvalue shares.
+static METATABLE: u8 = 8;
+
+/// What the userdata holds: names, checked at each use.
+#[derive(Clone, Copy)]
+pub(crate) struct Request {
+    dispatcher: &'static Dispatcher,
+    ticket: Ticket,
+    /// It was called, or given away to what `defer()` returned: its being collected says nothing.
+    over: bool,
+}
+
+/// A callback that runs. Lies in the frame that called it, which restores what was in [`guard::Guard::answering`].
+pub(crate) struct Frame {
+    request: *mut Request,
+    deferred: bool,
+}
+
+/// What became of an answer.
+enum End {
+    Taken,
+    /// The request ended before.
+    TooLate,
+    /// It cannot be read, or its library could not take it.
+    Refused,
+}
+
+/// Makes the metatable. Raises.
+pub(crate) fn prepare(stack: Stack) {
+    stack.push_own(&METATABLE);
+    let there = stack.type_at(-1) == ffi::LUA_TTABLE;
+    stack.pop(1);
+    if there {
+        return;
+    }
+    stack.new_table(0);
+    guard::push_guard(stack);
+    stack.push_function(called, 1);
+    stack.set_field(-2, c"__call");
+    stack.push_function(collected, 0);
+    stack.set_field(-2, c"__gc");
+    stack.push_bytes(b"DarkSideSync deferred reply");
+    stack.set_field(-2, c"__name");
+    stack.push_boolean(false);
+    stack.set_field(-2, c"__metatable");
+    stack.set_own(&METATABLE);
+}
+
+fn push_request(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket) {
+    // Over, until nothing can raise any more: what stands half-made is nobody's to end.
+    let request = stack.new_userdata(Request { dispatcher, ticket, over: true });
+    stack.push_own(&METATABLE);
+    stack.set_metatable(-2);
+    // SAFETY: Lua made room for it, and it is on the stack.
+    unsafe { (*request).over = false };
+}
+
+/// Puts the answering function in the place of the function at `index`. Raises.
+pub(crate) fn wrap(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket, index: c_int) {
+    guard::push_guard(stack);
+    push_request(stack, dispatcher, ticket);
+    stack.push_value(index);
+    stack.push_function(answering, 3);
+    stack.replace(index);
+}
+
+/// The answering function. A second call does nothing. Upvalues: guard, request, the callback.
+unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let guard = match guard::served(stack) {
+        Ok(guard) => guard,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    let request: *mut Request = stack.pointer_at(Stack::upvalue(2));
+    // SAFETY: `wrap` put it there, and the function keeps it.
+    if unsafe { (*request).over } {
+        return 0;
+    }
+    let arguments = stack.top();
+    stack.push_function(errors::trace, 0);
+    stack.insert(1);
+    stack.push_function(read::protected, 0);
+    stack.insert(2);
+    stack.push_value(Stack::upvalue(3));
+    stack.insert(3);
+    // Here, where every way out ends the request, or leaves it to its reply.
+    // SAFETY: as above.
+    unsafe { (*request).over = true };
+    let mut frame = Frame { request, deferred: false };
+    let outer = guard.answering.replace(&raw mut frame);
+    let returned = stack.protected_call(arguments, ffi::LUA_MULTRET, 1);
+    guard.answering.set(outer);
+    // SAFETY: as above.
+    let request = unsafe { *request };
+    if !returned {
+        let told = fail(stack, request);
+        if told && !errors::is_interruption(stack) {
+            // Its requester has it.
+            return 0;
+        }
+        // Nobody has heard of it yet; or it is for the whole program.
+        return stack.raise_top();
+    }
+    if frame.deferred {
+        return 0;
+    }
+    let mut failure = Failure::default();
+    match finish(stack, request, stack.top() - 2, &mut failure) {
+        End::Taken | End::TooLate => 0,
+        End::Refused => stack.raise(failure.as_bytes()),
+    }
+}
+
+/// Answers with the `count` values on top, under which lies [`read::protected`]; where they are no answer, `failure` says
+/// why. Raises nothing.
+fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -> End {
+    // Read first: a request whose reply has begun is not ended by its deadline.
+    let mut reading = Reading::new(request.dispatcher, None);
+    match reading.read(stack, count) {
+        Ok(()) => match conclude(request, Ok(std::mem::take(&mut reading.values))) {
+            Some(Ok(())) => End::Taken,
+            Some(Err(sentence)) => {
+                failure.set(&sentence);
+                End::Refused
+            }
+            None => End::TooLate,
+        },
+        Err((at, problem)) => {
+            let sentence = format!("bad answer #{at} to a request: {problem}");
+            failure.set(&sentence);
+            conclude(request, Err(sentence));
+            End::Refused
+        }
+    }
+}
+
+/// Ends the request with the error on top, which stays there; false where it ended before. Raises nothing.
+fn fail(stack: Stack, request: Request) -> bool {
+    conclude(request, Err(errors::take_trace(stack))).is_some()
+}
+
+/// Ends the request, with what Lua answered or the text of an error; says what its library says of that. None where it ended
+/// before.
+fn conclude(request: Request, answer: Result<Vec<Value>, String>) -> Option<Result<(), String>> {
+    let replying = request.dispatcher.begin_reply(request.ticket)?;
+    let (adapter, parcel) = (replying.adapter, &replying.parcel);
+    let mut failed = answer.is_err();
+    // SAFETY: on the Lua thread, and the reply has begun.
+    let taken = unsafe { adapter.answer(parcel, answer) };
+    if let Err(sentence) = &taken
+        && !failed
+    {
+        failed = true;
+        // SAFETY: as above. An error is never refused.
+        let _ = unsafe { adapter.answer(parcel, Err(sentence.clone())) };
+    }
+    request.dispatcher.replied(&replying, if failed { ReplyEnd::Failed } else { ReplyEnd::Replied });
+    Some(taken)
+}
+
+/// Ends the request of a callback that never came to run, with the error on top.
+#[cold]
+pub(crate) fn abandon(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket) {
+    fail(stack, Request { dispatcher, ticket, over: true });
+}
+
+/// `defer()` → the reply, a function of the answers. Upvalue: guard.
+pub(crate) unsafe extern "C-unwind" fn defer(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let guard = match guard::served(stack) {
+        Ok(guard) => guard,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    // SAFETY: `answering` put it there, whose frame stands below this one: it takes it away before it leaves.
+    let Some(frame) = (unsafe { guard.answering.get().as_mut() }) else {
+        return stack.raise(
+            b"'defer' was called where no request is being answered: call it in the callback of a request, before that \
+              returns",
+        );
+    };
+    if frame.deferred {
+        return stack.raise(
+            b"'defer' was called twice in one callback: the first call gave the reply, keep that one",
+        );
+    }
+    // SAFETY: the answering function that runs has it.
+    let Request { dispatcher, ticket, .. } = unsafe { *frame.request };
+    push_request(stack, dispatcher, ticket);
+    frame.deferred = true;
+    1
+}
+
+/// `reply(...)` → whether the answer was in time. Upvalue: guard.
+unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    if let Err(sentence) = guard::served(stack) {
+        return stack.raise(sentence.as_bytes());
+    }
+    let request: *mut Request = stack.pointer_at(1);
+    // SAFETY: the metatable is not to be had from Lua, so its functions see what `push_request` made.
+    let Request { dispatcher, ticket, over } = unsafe { *request };
+    if over {
+        stack.push_boolean(false);
+        return 1;
+    }
+    let arguments = stack.top() - 1;
+    stack.push_function(read::protected, 0);
+    stack.insert(2);
+    // SAFETY: as above.
+    unsafe { (*request).over = true };
+    let mut failure = Failure::default();
+    match finish(stack, Request { dispatcher, ticket, over: true }, arguments, &mut failure) {
+        End::Refused => stack.raise(failure.as_bytes()),
+        end => {
+            stack.push_boolean(matches!(end, End::Taken));
+            1
+        }
+    }
+}
+
+/// The finalizer: nobody can answer any more.
+unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let request: *mut Request = stack.pointer_at(1);
+    // SAFETY: Lua finalizes what `push_request` made.
+    let Request { dispatcher, ticket, over } = unsafe { *request };
+    // Once DSS has stopped, its dispatcher may serve another state; the ticket names nothing there.
+    if !over && let Some(replying) = dispatcher.begin_reply(ticket) {
+        dispatcher.replied(&replying, ReplyEnd::Collected);
+    }
+    0
+}

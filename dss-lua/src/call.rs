@@ -1,0 +1,201 @@
+//! Calling a library's functions, and the methods of its objects.
+//!
+//! A call comes in by a function that may raise and owns nothing. It puts what may raise on the stack, to be called protected,
+//! and goes on in [`run`], which owns the arguments and results, and raises nothing.
+
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+
+use dss_impl::dispatcher::Dispatcher;
+use dss_impl::value::{Module, Results, Value};
+use mlua::ffi;
+
+use crate::guard;
+use crate::kept::{self, Kept};
+use crate::objects::Kind;
+use crate::raw::Stack;
+use crate::read::{self, Reading};
+
+/// A library that was loaded into the state.
+pub(crate) struct Library {
+    pub(crate) module: Arc<dyn Module>,
+    pub(crate) functions: Vec<String>,
+}
+
+impl Library {
+    pub(crate) fn described(&self) -> String {
+        format!("the library {}", self.module.name())
+    }
+}
+
+/// What is called.
+pub(crate) enum Callee {
+    Function(Arc<Library>, usize),
+    Method(Arc<Kind>, usize, *mut c_void),
+    Close(Arc<Kind>, *mut c_void),
+    Text(Arc<Kind>, *mut c_void),
+}
+
+/// What it gave, until it is in Lua. Lies in a frame below the protected call that pushes it.
+enum Given {
+    Results(Box<dyn Results>),
+    Text(String),
+    Nothing,
+    /// The sentence of an error.
+    Refusal(String),
+}
+
+struct Push {
+    given: Given,
+    /// What was pushed is the sentence of an error.
+    refused: bool,
+}
+
+impl Callee {
+    fn library(&self) -> &Arc<Library> {
+        match self {
+            Callee::Function(library, _) => library,
+            Callee::Method(kind, ..) | Callee::Close(kind, _) | Callee::Text(kind, _) => &kind.library,
+        }
+    }
+
+    /// Its name, in sentences.
+    fn name(&self) -> String {
+        match self {
+            Callee::Function(library, at) => {
+                format!("'{}.{}'", library.module.name(), library.functions[*at])
+            }
+            Callee::Method(kind, at, _) => format!("'{}:{}'", kind.class.name(), kind.methods[*at]),
+            Callee::Close(kind, _) => format!("'{}:close'", kind.class.name()),
+            Callee::Text(kind, _) => format!("'{}:tostring'", kind.class.name()),
+        }
+    }
+
+    fn call(&self, arguments: Vec<Value>) -> Given {
+        let results = match self {
+            Callee::Function(library, at) => library.module.call(*at, arguments),
+            // SAFETY: the object is an argument, of this class, and was not dropped: see `objects`.
+            Callee::Method(kind, at, data) => unsafe { kind.class.call(*at, *data, arguments) },
+            // SAFETY: likewise.
+            Callee::Close(kind, data) => match unsafe { kind.class.close(*data) } {
+                Ok(()) => return Given::Nothing,
+                Err(sentence) => Err(sentence),
+            },
+            // SAFETY: likewise.
+            Callee::Text(kind, data) => match unsafe { kind.class.text(*data) } {
+                Some(text) => return Given::Text(text),
+                None => return Given::Nothing,
+            },
+        };
+        match results {
+            Ok(results) => Given::Results(results),
+            Err(sentence) => Given::Refusal(sentence),
+        }
+    }
+}
+
+/// Puts under the arguments, from `first` on, what [`run`] calls. *Raises* for want of memory.
+pub(crate) fn prepare(stack: Stack, first: c_int) {
+    stack.push_function(push_protected, 0);
+    stack.insert(first);
+    stack.push_function(read::protected, 0);
+    stack.insert(first + 1);
+}
+
+/// Calls with the arguments on top, from `first + 2` on, after [`prepare`]; leaves the results there, and says how many. None
+/// where the sentence of an error is on top. Raises nothing.
+pub(crate) fn run(
+    stack: Stack,
+    dispatcher: &'static Dispatcher,
+    callee: Callee,
+    first: c_int,
+) -> Option<c_int> {
+    // A library's function may hand something over, and ask whether this is the Lua thread.
+    dispatcher.enter_lua();
+    let library = callee.library();
+    let mut reading = Reading::new(dispatcher, Some(Arc::clone(library)));
+    let read = reading.read(stack, stack.top() - first - 1);
+    let given = match read {
+        Err((at, problem)) => Given::Refusal(format!("bad argument #{at} to {}: {problem}", callee.name())),
+        Ok(()) if !library.module.is_registered() => {
+            let (name, library) = (callee.name(), library.described());
+            Given::Refusal(format!("{name}: {library} has left this Lua state: load it again"))
+        }
+        Ok(()) => callee.call(std::mem::take(&mut reading.values)),
+    };
+    let mut push = Push { given, refused: false };
+    stack.push_pointer(&raw mut push);
+    let pushed = stack.protected_call(1, ffi::LUA_MULTRET, 0);
+    (pushed && !push.refused).then(|| stack.top() - first + 1)
+}
+
+/// Pushes what was given.
+unsafe extern "C-unwind" fn push_protected(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let push: *mut Push = stack.pointer_at(1);
+    // SAFETY: `run` gives the address of what lies in its frame, which stands below this one.
+    let push = unsafe { &mut *push };
+    stack.set_top(0);
+    match &mut push.given {
+        // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
+        Given::Results(results) => match unsafe { results.push(stack.pointer()) } {
+            Ok(count) => return count.clamp(0, stack.top()),
+            Err(sentence) => {
+                push.refused = true;
+                stack.set_top(0);
+                stack.push_bytes(sentence.as_bytes());
+            }
+        },
+        Given::Text(text) => stack.push_bytes(text.as_bytes()),
+        Given::Nothing => return 0,
+        Given::Refusal(sentence) => {
+            push.refused = true;
+            stack.push_bytes(sentence.as_bytes());
+        }
+    }
+    1
+}
+
+/// What is raised where Lua has collected what a function belongs to: its state closes.
+pub(crate) const GONE: &str = "the library is gone, for this Lua state closes";
+
+/// A function of a library's; its upvalues are the guard, the library that is kept, and its place.
+unsafe extern "C-unwind" fn function(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let dispatcher = match guard::served(stack) {
+        Ok(guard) => guard.state.dispatcher,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    prepare(stack, 1);
+    match call_function(stack, dispatcher) {
+        Some(Some(count)) => count,
+        Some(None) => stack.raise_top_placed(),
+        None => stack.raise(GONE.as_bytes()),
+    }
+}
+
+/// The part of [`function`] that owns something, and raises nothing; none where the library is gone.
+fn call_function(stack: Stack, dispatcher: &'static Dispatcher) -> Option<Option<c_int>> {
+    let kept: *const Kept<Library> = stack.pointer_at(Stack::upvalue(2));
+    // SAFETY: `push_functions` put it there, and the function keeps it.
+    let library = unsafe { &*kept }.get()?;
+    let at = stack.number_at(Stack::upvalue(3)) as usize;
+    Some(run(stack, dispatcher, Callee::Function(library, at), 1))
+}
+
+/// Sets the functions of a library in the table at index 1. Raises.
+pub(crate) fn set_functions(stack: Stack, library: &Arc<Library>) {
+    kept::push(stack, library);
+    let kept = stack.top();
+    for (at, name) in library.functions.iter().enumerate() {
+        stack.push_bytes(name.as_bytes());
+        guard::push_guard(stack);
+        stack.push_value(kept);
+        stack.push_integer(at);
+        stack.push_function(function, 3);
+        stack.raw_set(1);
+    }
+    stack.set_top(kept);
+}

@@ -1,0 +1,321 @@
+//! Values on their way from Lua to a library: the arguments of its functions, and what a Lua function answered.
+//!
+//! They are read in one protected call, and everything that was read lies in the frame below that call, in [`Reading`]: a
+//! table that changes under the reader (Lua may run finalizers while a function is being kept) costs an error, and nothing
+//! that was read by then is lost. So the reader does not call itself: tables that are being read lie in a list of its own.
+
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+
+use dss_impl::dispatcher::Dispatcher;
+use dss_impl::value::{MAX_DEPTH, ObjectRef, Value};
+use mlua::ffi;
+
+use crate::call::Library;
+use crate::callbacks;
+use crate::objects::{self, Kind};
+use crate::raw::Stack;
+use crate::values::{EXACT, HAS_INTEGERS};
+
+/// Values in one reading, those in tables included. A table that lies in another twice is read twice, so a few tables could
+/// stand for more than any memory holds.
+const MOST_VALUES: usize = 1 << 20;
+
+/// Bytes in all strings of one reading, for the same reason.
+const MOST_BYTES: usize = 1 << 30;
+
+/// Slots of Lua's stack for one table: itself, a key, its value, a copy of the key.
+const SLOTS: c_int = 4;
+
+/// LuaJIT's number of the type that Lua does not have.
+const C_DATA: c_int = 10;
+
+/// What is read. Lies in a frame below the protected call that reads.
+pub(crate) struct Reading {
+    dispatcher: &'static Dispatcher,
+    /// Whose objects are read; none where there are to be no objects.
+    library: Option<Arc<Library>>,
+    /// All that was read to its end.
+    pub(crate) values: Vec<Value>,
+    /// The value that was read last, until it has its place.
+    done: Option<Value>,
+    /// The tables that are being read, outermost first.
+    open: Vec<Open>,
+    count: usize,
+    bytes: usize,
+    problem: Option<Problem>,
+}
+
+struct Open {
+    table: *const c_void,
+    key: Option<Value>,
+    entries: Vec<(Value, Value)>,
+}
+
+/// Why a value was not read. Plain data: a Lua error may skip it.
+#[derive(Clone, Copy)]
+enum Problem {
+    Cycle,
+    TooDeep,
+    TooMany,
+    TooLong,
+    Memory,
+    Callbacks,
+    Kind(&'static str),
+    /// An object where there are to be none, or another library's; its class, which its metatable keeps.
+    Object(*const Kind),
+    /// An object that was collected.
+    Gone,
+}
+
+impl Stack {
+    /// Pops a key and pushes the entry after it; false, with nothing pushed, after the last. *Raises* where there is no
+    /// such key.
+    fn next(self, table: c_int) -> bool {
+        // SAFETY: see `new`; the caller has seen a table there.
+        unsafe { ffi::lua_next(self.0, table) != 0 }
+    }
+
+    fn boolean_at(self, index: c_int) -> bool {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_toboolean(self.0, index) != 0 }
+    }
+
+    /// The number at `index`.
+    fn value_of_number(self, index: c_int) -> Value {
+        if HAS_INTEGERS {
+            // SAFETY: see `new`.
+            if unsafe { ffi::lua_isinteger(self.0, index) } != 0 {
+                // SAFETY: see `new`.
+                let integer = unsafe { ffi::lua_tointeger(self.0, index) };
+                #[allow(clippy::useless_conversion, reason = "the type is another in each Lua")]
+                return Value::Integer(integer.into());
+            }
+            return Value::Float(self.number_at(index));
+        }
+        let number = self.number_at(index);
+        let negative_zero = number == 0.0 && number.is_sign_negative();
+        if number.fract() == 0.0 && number.abs() <= EXACT as f64 && !negative_zero {
+            Value::Integer(number as i64)
+        } else {
+            Value::Float(number)
+        }
+    }
+
+    fn address_at(self, index: c_int) -> *const c_void {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_topointer(self.0, index) }
+    }
+}
+
+impl Reading {
+    /// A reading for a library, or of an answer, in which there are no objects: they are good for the length of a call.
+    pub(crate) fn new(dispatcher: &'static Dispatcher, library: Option<Arc<Library>>) -> Self {
+        Reading {
+            dispatcher,
+            library,
+            values: Vec::new(),
+            done: None,
+            open: Vec::new(),
+            count: 0,
+            bytes: 0,
+            problem: None,
+        }
+    }
+
+    /// Reads the `count` values on top, which it pops. [`protected`] lies below them. Raises nothing.
+    ///
+    /// # Errors
+    /// The number of the value that cannot be read, and why.
+    pub(crate) fn read(&mut self, stack: Stack, count: c_int) -> Result<(), (usize, String)> {
+        stack.push_pointer(std::ptr::from_mut(self));
+        stack.insert(-count - 1);
+        let read = stack.protected_call(count + 1, 0, 0);
+        let at = self.values.len() + 1;
+        if !read {
+            let text = String::from_utf8_lossy(stack.bytes_at(-1).unwrap_or_default()).into_owned();
+            stack.pop(1);
+            return Err((at, text));
+        }
+        match self.problem {
+            None => Ok(()),
+            Some(problem) => Err((at, self.sentence(problem))),
+        }
+    }
+
+    fn sentence(&self, problem: Problem) -> String {
+        let place = if self.open.is_empty() { "" } else { " in a table" };
+        match problem {
+            Problem::Cycle => "a table contains itself".to_owned(),
+            Problem::TooDeep => format!("tables lie within each other, more than {MAX_DEPTH} deep"),
+            Problem::TooMany => format!("there are more than {MOST_VALUES} values, those in tables included"),
+            Problem::TooLong => format!("there are more than {MOST_BYTES} bytes in its strings"),
+            Problem::Memory => "there is no memory for it".to_owned(),
+            Problem::Callbacks => {
+                "libraries refer to as many functions as DSS can tell apart already".to_owned()
+            }
+            Problem::Kind(found) => format!("found {found}{place}, which no library can be given"),
+            Problem::Gone => format!("found an object{place} that was collected"),
+            Problem::Object(kind) => {
+                // SAFETY: the object holds it, and lies in an argument.
+                let kind = unsafe { &*kind };
+                match &self.library {
+                    Some(library) => format!(
+                        "found {}{place}, and only objects of {} can be given to it",
+                        kind.described(),
+                        library.described()
+                    ),
+                    None => format!(
+                        "found {}{place}, and an object can be given to its library's functions alone",
+                        kind.described()
+                    ),
+                }
+            }
+        }
+    }
+
+    /// Reads the value on top, which it pops. *Raises* for want of memory.
+    fn read_top(&mut self, stack: Stack) -> Result<(), Problem> {
+        self.begin(stack)?;
+        loop {
+            if self.done.is_some() {
+                stack.pop(1);
+                let Some(open) = self.open.last_mut() else {
+                    self.values.extend(self.done.take());
+                    return Ok(());
+                };
+                match (open.key.take(), self.done.take()) {
+                    (Some(key), Some(value)) => open.entries.push((key, value)),
+                    (_, key) => {
+                        // That was the copy of the key; under it lies the value.
+                        open.key = key;
+                        self.begin(stack)?;
+                        continue;
+                    }
+                }
+            }
+            // On top are the innermost table and the key that was read last.
+            if stack.next(-2) {
+                stack.push_value(-2);
+                self.begin(stack)?;
+            } else {
+                self.done = self.open.pop().map(Open::close);
+            }
+        }
+    }
+
+    /// Begins with the value on top: it is done, or a table, which is then open and has its first key, nil, above it.
+    fn begin(&mut self, stack: Stack) -> Result<(), Problem> {
+        self.count += 1;
+        if self.count > MOST_VALUES {
+            return Err(Problem::TooMany);
+        }
+        let value = match stack.type_at(-1) {
+            ffi::LUA_TNIL => Value::Nil,
+            ffi::LUA_TBOOLEAN => Value::Boolean(stack.boolean_at(-1)),
+            ffi::LUA_TNUMBER => stack.value_of_number(-1),
+            ffi::LUA_TSTRING => Value::Bytes(self.string(stack.bytes_at(-1).unwrap_or_default())?),
+            ffi::LUA_TTABLE => return self.open(stack),
+            ffi::LUA_TFUNCTION => return self.function(stack),
+            ffi::LUA_TUSERDATA => Value::Object(self.object(stack)?),
+            ffi::LUA_TTHREAD => return Err(Problem::Kind("a coroutine")),
+            ffi::LUA_TLIGHTUSERDATA => return Err(Problem::Kind("a light userdata")),
+            C_DATA => return Err(Problem::Kind("C data")),
+            _ => return Err(Problem::Kind("a value of an unknown type")),
+        };
+        self.done = Some(value);
+        Ok(())
+    }
+
+    fn string(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+        self.bytes += bytes.len();
+        if self.bytes > MOST_BYTES {
+            return Err(Problem::TooLong);
+        }
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(bytes.len()).map_err(|_| Problem::Memory)?;
+        copy.extend_from_slice(bytes);
+        Ok(copy)
+    }
+
+    fn open(&mut self, stack: Stack) -> Result<(), Problem> {
+        let table = stack.address_at(-1);
+        if self.open.iter().any(|open| open.table == table) {
+            return Err(Problem::Cycle);
+        }
+        if self.open.len() == MAX_DEPTH {
+            return Err(Problem::TooDeep);
+        }
+        if !stack.reserve(SLOTS + 4) {
+            return Err(Problem::Memory);
+        }
+        self.open.push(Open { table, key: None, entries: Vec::new() });
+        stack.push_nil();
+        Ok(())
+    }
+
+    fn function(&mut self, stack: Stack) -> Result<(), Problem> {
+        callbacks::forget_released(stack, self.dispatcher);
+        let reference = self.dispatcher.new_callback().ok_or(Problem::Callbacks)?;
+        let place = reference.id().place();
+        // Where keeping it raises, it is given back with all the rest.
+        self.done = Some(Value::Callback(reference));
+        callbacks::keep(stack, place);
+        Ok(())
+    }
+
+    fn object(&self, stack: Stack) -> Result<ObjectRef, Problem> {
+        let object =
+            objects::at(stack, -1).ok_or(Problem::Kind("a userdata that is no object of a library's"))?;
+        // SAFETY: Lua holds it, and a kind outlives its objects.
+        let Some(kind) = (unsafe { object.kind.as_ref() }) else { return Err(Problem::Gone) };
+        if !self.library.as_ref().is_some_and(|library| Arc::ptr_eq(library, &kind.library)) {
+            return Err(Problem::Object(object.kind));
+        }
+        Ok(ObjectRef { data: object.data, class: kind.class.key() })
+    }
+}
+
+impl Open {
+    /// The table as a value: a list, where its keys are 1 to n.
+    fn close(self) -> Value {
+        let mut entries = self.entries;
+        let length = entries.len() as i64;
+        // A table has each key once, so n of them that are 1 to n are all of these.
+        let place = |key: &Value| match key {
+            Value::Integer(place) if (1..=length).contains(place) => Some(*place),
+            _ => None,
+        };
+        if !entries.iter().all(|(key, _)| place(key).is_some()) {
+            return Value::Map(entries);
+        }
+        if !entries.is_sorted_by_key(|(key, _)| place(key)) {
+            entries.sort_unstable_by_key(|(key, _)| place(key));
+        }
+        Value::List(entries.into_iter().map(|(_, value)| value).collect())
+    }
+}
+
+/// The protected part of [`Reading::read`].
+pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let reading: *mut Reading = stack.pointer_at(1);
+    // SAFETY: `read` gives the address of what lies in a frame below this one.
+    let reading = unsafe { &mut *reading };
+    for index in 2..=stack.top() {
+        if !stack.reserve(SLOTS) {
+            reading.problem = Some(Problem::Memory);
+            return 0;
+        }
+        stack.push_value(index);
+        if let Err(problem) = reading.read_top(stack) {
+            reading.problem = Some(problem);
+            return 0;
+        }
+    }
+    0
+}
+
+// A Lua error skips the frames of the reader: what they have of its own type has no destructor.
+const _: () = assert!(!std::mem::needs_drop::<Result<(), Problem>>());

@@ -1,0 +1,134 @@
+//! Values on their way to Lua: what the adapters push with.
+
+use std::ffi::{c_int, c_void};
+
+use dss_impl::value::LuaValues;
+use mlua::ffi;
+
+use crate::callbacks;
+use crate::objects;
+use crate::raw::Stack;
+
+/// Whether this Lua has integers beside its floats.
+pub(crate) const HAS_INTEGERS: bool = !cfg!(any(feature = "lua51", feature = "lua52", feature = "luajit"));
+
+/// Up to here, and down to its negative, a float holds every integer.
+pub(crate) const EXACT: i64 = 1 << 53;
+
+/// This Lua's values.
+pub(crate) struct Values;
+
+impl Stack {
+    /// Pushes an integer; false, with nothing pushed, where this Lua cannot hold it exactly.
+    #[inline]
+    fn push_exact(self, value: i64) -> bool {
+        if HAS_INTEGERS {
+            // SAFETY: see `new`. The type is this one wherever Lua has integers.
+            unsafe { ffi::lua_pushinteger(self.0, value as ffi::lua_Integer) };
+            return true;
+        }
+        let exact = (-EXACT..=EXACT).contains(&value);
+        if exact {
+            self.push_number(value as f64);
+        }
+        exact
+    }
+
+    /// Pushes a table. *Raises* for want of memory.
+    fn push_sized_table(self, items: usize, entries: usize) {
+        // More than Lua can count is more than it has memory for, and it says so.
+        let count = |wanted: usize| c_int::try_from(wanted).unwrap_or(c_int::MAX);
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_createtable(self.0, count(items), count(entries)) };
+    }
+
+    /// Whether the value at `index` can be a key.
+    fn is_key(self, index: c_int) -> bool {
+        match self.type_at(index) {
+            ffi::LUA_TNIL => false,
+            ffi::LUA_TNUMBER => !self.number_at(index).is_nan(),
+            _ => true,
+        }
+    }
+}
+
+/// The stack of a state that an adapter was given.
+///
+/// # Safety
+/// As [`LuaValues`] says.
+#[inline]
+unsafe fn on(lua: *mut c_void) -> Stack {
+    // SAFETY: as the caller promises.
+    unsafe { Stack::new(lua.cast()) }
+}
+
+impl LuaValues for Values {
+    #[inline]
+    unsafe fn reserve(&self, lua: *mut c_void, count: c_int) -> bool {
+        // SAFETY: as the trait says.
+        unsafe { on(lua) }.reserve(count)
+    }
+
+    #[inline]
+    unsafe fn push_nil(&self, lua: *mut c_void) {
+        // SAFETY: as the trait says.
+        unsafe { on(lua) }.push_nil();
+    }
+
+    #[inline]
+    unsafe fn push_boolean(&self, lua: *mut c_void, value: bool) {
+        // SAFETY: as the trait says.
+        unsafe { on(lua) }.push_boolean(value);
+    }
+
+    #[inline]
+    unsafe fn push_integer(&self, lua: *mut c_void, value: i64) -> bool {
+        // SAFETY: as the trait says.
+        unsafe { on(lua) }.push_exact(value)
+    }
+
+    #[inline]
+    unsafe fn push_float(&self, lua: *mut c_void, value: f64) {
+        // SAFETY: as the trait says.
+        unsafe { on(lua) }.push_number(value);
+    }
+
+    #[inline]
+    unsafe fn push_bytes(&self, lua: *mut c_void, value: &[u8]) {
+        // SAFETY: as the trait says.
+        unsafe { on(lua) }.push_bytes(value);
+    }
+
+    unsafe fn push_table(&self, lua: *mut c_void, items: usize, entries: usize) {
+        // SAFETY: as the trait says.
+        unsafe { on(lua) }.push_sized_table(items, entries);
+    }
+
+    unsafe fn set_item(&self, lua: *mut c_void, at: usize) {
+        // SAFETY: as the trait says.
+        unsafe { on(lua) }.raw_set_at(-2, c_int::try_from(at).unwrap_or(c_int::MAX));
+    }
+
+    unsafe fn set_entry(&self, lua: *mut c_void) -> bool {
+        // SAFETY: as the trait says.
+        let stack = unsafe { on(lua) };
+        let good = stack.is_key(-2);
+        if good {
+            stack.raw_set(-3);
+        } else {
+            stack.pop(2);
+        }
+        good
+    }
+
+    #[inline]
+    unsafe fn push_callback(&self, lua: *mut c_void, place: u32) {
+        // SAFETY: as the trait says.
+        callbacks::push(unsafe { on(lua) }, place);
+    }
+
+    unsafe fn push_object(&self, lua: *mut c_void, class: usize, data: *mut c_void) -> bool {
+        // SAFETY: as the trait says.
+        objects::push(unsafe { on(lua) }, class, data)
+    }
+}
