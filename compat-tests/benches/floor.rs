@@ -1,19 +1,46 @@
-//! What DSS costs over the floor: a C module that does the least. `cargo bench` prints the table of the README.
+//! What DSS costs over the floor, a C module that does the least; and what v2 costs over v1. `cargo bench` prints the tables
+//! of the README.
 //!
-//! Both run in one process, driven by the same library, turn about; a row's ratio is the median of the rounds' ratios,
-//! with the least and the largest behind it.
+//! Both sides of a table run in one process, turn about; a row's ratio is the median of the rounds' ratios, with the least and
+//! the largest behind it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use compat_tests::artefacts::{Artefacts, workspace};
-use compat_tests::luas::{ALL, Lua};
+use compat_tests::luas::ALL;
 use compat_tests::run::limited;
 
 const ROUNDS: usize = 25;
 const ITEMS: usize = 100_000;
-const ROWS: [(&str, f64); 4] =
-    [("deliver, 1 thread", 2.5), ("deliver, 4 threads", 1.5), ("poll", 1.15), ("dispatch", 1.4)];
+/// A table: who is compared, the script that measures, and the rows with the most that each ratio is to be.
+struct Table {
+    sides: [&'static str; 2],
+    script: &'static str,
+    rows: &'static [(&'static str, Option<f64>)],
+}
+
+const TABLES: [Table; 2] = [
+    Table {
+        sides: ["floor", "darksidesync"],
+        script: "floor.lua",
+        rows: &[
+            ("deliver, 1 thread", Some(2.5)),
+            ("deliver, 4 threads", Some(1.5)),
+            ("poll", Some(1.15)),
+            ("dispatch", Some(1.4)),
+        ],
+    },
+    Table {
+        sides: ["v1", "v2"],
+        script: "revisions.lua",
+        rows: &[
+            ("deliver, two integers", None),
+            ("dispatch, two integers", None),
+            ("deliver to callback", Some(1.6)),
+        ],
+    },
+];
 
 fn main() {
     // Cargo passes `--bench`; a name picks a Lua, and Lua 5.4 is the default.
@@ -21,41 +48,51 @@ fn main() {
     let named = named.unwrap_or_else(|| "lua54".to_owned());
     let lua = ALL.into_iter().find(|lua| lua.0 == named);
     let lua = lua.unwrap_or_else(|| panic!("no Lua is called {named}: choose one of {ALL:?}"));
-    let measured = measure(lua);
-    println!("{}, {ROUNDS} rounds of {ITEMS} items; nanoseconds an item, medians.\n", lua.title());
-    println!("| | floor | DSS | ratio | least..largest | at most |");
+    let artefacts = Artefacts::build(lua, "release");
+    println!("{}, {ROUNDS} rounds of {ITEMS} items; nanoseconds an item, medians.", lua.title());
+    for table in &TABLES {
+        print(table, &measure(table, &artefacts));
+    }
+}
+
+/// Nanoseconds an item, a figure a round, by row and side.
+type Measured = BTreeMap<(String, String), Vec<f64>>;
+
+fn print(table: &Table, measured: &Measured) {
+    let [base, other] = table.sides;
+    let title = if other == "darksidesync" { "DSS" } else { other };
+    println!("\n| | {base} | {title} | ratio | least..largest | at most |");
     println!("|---|---|---|---|---|---|");
-    for (row, bound) in ROWS {
-        let (floor, dss) = (&measured[&(row, "floor")], &measured[&(row, "darksidesync")]);
-        let mut ratios: Vec<f64> = floor.iter().zip(dss).map(|(floor, dss)| dss / floor).collect();
+    for (row, bound) in table.rows {
+        let of = |side: &str| &measured[&((*row).to_owned(), side.to_owned())];
+        let (base, other) = (of(base), of(other));
+        let mut ratios: Vec<f64> = base.iter().zip(other).map(|(base, other)| other / base).collect();
         let ratio = median(&mut ratios);
         println!(
-            "| {row} | {:.0} | {:.0} | {ratio:.2} | {:.2}..{:.2} | {bound} |",
-            median(&mut floor.clone()),
-            median(&mut dss.clone()),
+            "| {row} | {:.0} | {:.0} | {ratio:.2} | {:.2}..{:.2} | {} |",
+            median(&mut base.clone()),
+            median(&mut other.clone()),
             ratios[0],
             ratios[ratios.len() - 1],
+            bound.map_or("-".to_owned(), |bound| bound.to_string()),
         );
     }
 }
 
-fn measure(lua: Lua) -> BTreeMap<(&'static str, &'static str), Vec<f64>> {
-    let artefacts = Artefacts::build(lua, "release");
+fn measure(table: &Table, artefacts: &Artefacts) -> Measured {
     let mut command = artefacts.command(&[]);
-    command.arg(workspace().join("compat-tests/benches/floor.lua"));
+    command.arg(workspace().join("compat-tests/benches").join(table.script));
     command.arg(ROUNDS.to_string()).arg(ITEMS.to_string());
     let ended = limited(&mut command, Duration::from_secs(600));
     assert!(ended.succeeded(), "{}", ended.report());
-    let mut measured = BTreeMap::new();
+    let mut measured = Measured::new();
     for line in ended.stdout.lines() {
         let mut parts = line.split('|');
-        let (Some(what), Some(which), Some(figure)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(row), Some(side), Some(figure)) = (parts.next(), parts.next(), parts.next()) else {
             panic!("the script printed {line:?}");
         };
-        let row = ROWS.iter().find(|(row, _)| *row == what).expect("a row of the table").0;
-        let which = if which == "floor" { "floor" } else { "darksidesync" };
         let figure: f64 = figure.parse().expect("a figure");
-        measured.entry((row, which)).or_insert_with(Vec::new).push(figure);
+        measured.entry((row.to_owned(), side.to_owned())).or_default().push(figure);
     }
     measured
 }

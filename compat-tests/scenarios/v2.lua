@@ -604,6 +604,23 @@ scenario("what is counted can be read as a table and as metrics", function()
     matches(text, "# EOF\n$")
 end)
 
+scenario("a million small deliveries take less than 160 MB", function()
+    local dss, probe = load_probe()
+    probe.limit(2000000, 1000000000, "refuse")
+    local sum = 0
+    local function add(at, seven) sum = sum + seven end
+    probe.fast_from_thread(add, 1000)
+    eq(dss.dispatch(), 1000)
+    local before = host.rss()
+    local _, taken = probe.fast_from_thread(add, 1000000)
+    local grown = host.rss() - before
+    eq(taken, 1000000)
+    ok(grown < 160 * 1000 * 1000, ("%d bytes more"):format(grown))
+    sum = 0
+    eq(dss.dispatch(), 1000000)
+    eq(sum, 7000000)
+end)
+
 scenario("a state that closes takes all with it, a hundred times", function()
     local dss, probe = load_probe()
     for round = 1, 100 do

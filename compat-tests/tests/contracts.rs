@@ -62,6 +62,13 @@ fn the_layouts_of_v1_are_the_ones_on_file() {
     }
 }
 
+#[test]
+fn the_layouts_of_v2_are_the_ones_on_file() {
+    if cfg!(target_pointer_width = "64") {
+        fresh("dss-abi/v2/layout.txt", &dss_abi_v2::layout::dump());
+    }
+}
+
 /// The releases, and the crates that each froze.
 fn releases() -> Vec<PathBuf> {
     let folder = workspace().join("compat-tests/releases");

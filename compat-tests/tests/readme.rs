@@ -3,8 +3,9 @@
 //! | block | is |
 //! |---|---|
 //! | `lua` | run in the Lua 5.4 host; must print what a line `<!-- prints: one \| two -->` above it says |
-//! | `c`, `rust` | compiled as the library whose `luaopen_` it has; some `lua` block of the document must require it |
-//! | `toml` | the manifest of the document's `rust` blocks |
+//! | `c`, `rust` | compiled as the library whose `luaopen_` or `library!` it has; some `lua` block of the document must require or load it |
+//! | `rust` without either | a part: compiled with the manifest of the document's library for v2 |
+//! | `toml` | the manifest of the document's library of that name |
 //! | `sh`, `console` | run line by line, with paths that lead into the target folder; see `readme/shell.rs` |
 //! | `text` | what the program of `readme/programs.rs` prints that a line `<!-- test: name -->` above it names |
 //!
@@ -36,20 +37,22 @@ use compat_tests::run::limited;
 use libtest_mimic::{Arguments, Trial};
 
 /// The documents. One that is not there has no examples.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "dss-abi/README.md",
     "dss-abi/c1v0/README.md",
     "dss-abi/v1/README.md",
+    "dss-abi/v2/README.md",
+    "dss-abi/v2-derive/README.md",
     "compat-tests/README.md",
 ];
 
 fn main() {
     let arguments = Arguments::from_args();
-    let mut trials = vec![Trial::test("darksidesync-2.0.0-1.rockspec", || {
-        rockspec::check("darksidesync-2.0.0-1.rockspec");
+    let mut trials = vec![Trial::test("darksidesync-2.1.0-1.rockspec", || {
+        rockspec::check("darksidesync-2.1.0-1.rockspec");
         Ok(())
     })];
     for document in DOCUMENTS {
@@ -93,18 +96,22 @@ fn run(block: &Block, all: &[Block]) -> Result<(), libtest_mimic::Failed> {
                 .ok_or("a text needs a line `<!-- test: ... -->` that says what prints it")?;
             compare(&block.text, &execute(block, programs::called(name))?)
         }
+        "rust" if libraries::name(block).is_none() => {
+            libraries::check_part(block, all);
+            Ok(())
+        }
         "c" | "rust" => {
-            let name = libraries::name(block);
+            let name = libraries::name(block).ok_or("a library in C has its luaopen_ function")?;
             let user =
                 all.iter().find(|other| other.language == "lua" && libraries::requires(&other.text, &name));
-            user.ok_or_else(|| format!("no Lua example of the document requires {name}"))?;
+            user.ok_or_else(|| format!("no Lua example of the document requires or loads {name}"))?;
             libraries::build(&name, all);
             Ok(())
         }
         "toml" => {
-            let library = all.iter().find(|other| other.language == "rust");
-            let library = library.ok_or("a manifest belongs to a library: the document has none in Rust")?;
-            libraries::build(&libraries::name(library), all);
+            let mut names = all.iter().filter(|other| other.language == "rust").filter_map(libraries::name);
+            let name = names.find(|name| libraries::is_manifest_of(block, name));
+            libraries::build(&name.ok_or("a manifest belongs to a library in Rust of the document")?, all);
             Ok(())
         }
         "sh" | "console" => {
@@ -124,7 +131,9 @@ fn execute(block: &Block, code: &str) -> Result<String, libtest_mimic::Failed> {
     let script = folder("scripts").join(block.name().replace(['/', ' ', ':'], "-") + ".lua");
     fs::write(&script, format!("do {before} end\n{code}")).expect("the target folder can be written to");
     let mut command = artefacts().command(&[folder("modules")]);
-    command.arg(script);
+    let templates =
+        [&artefacts().for_every_lua, &folder("v2")].map(|folder| folder.join("?.so").display().to_string());
+    command.env("DSS_PATH", templates.join(";")).arg(script);
     let ended = limited(&mut command, Duration::from_secs(60));
     if !ended.succeeded() {
         return Err(ended.report().into());

@@ -1,11 +1,11 @@
 //! The libraries that the documents show, built as their authors would.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use compat_tests::artefacts::{cargo, succeed, target, workspace};
+use compat_tests::artefacts::{cargo, extension, succeed, target, workspace};
 use compat_tests::c::{self, Module};
 
 use crate::blocks::Block;
@@ -15,44 +15,66 @@ use crate::{artefacts, folder, read};
 const COPIED: [&str; 3] =
     ["include/darksidesync_api.h", "helper/darksidesync_aux.h", "helper/darksidesync_aux.c"];
 
-/// What Lua calls the library in `block`.
-pub(crate) fn name(block: &Block) -> String {
-    let (_, after) = match &*block.language {
-        "c" => block.text.split_once("int luaopen_").expect("a library in C has its luaopen_ function"),
-        _ => {
-            let (_, after) =
-                block.text.split_once("#[mlua::lua_module]").expect("a library in Rust says what it is");
-            after.split_once("fn ").expect("a function follows")
-        }
+/// How a library for v2 begins to say what it is.
+const DECLARED: &str = "library! {";
+
+/// What Lua calls the library in `block`; none where that is a part of one.
+pub(crate) fn name(block: &Block) -> Option<String> {
+    let after = |text: &'static str| block.text.split_once(text).map(|(_, after)| after);
+    let (after, end) = match &*block.language {
+        "c" => (after("int luaopen_")?, '('),
+        _ if is_v2(block) => (after(DECLARED)?.split_once("name: \"").expect("its name follows").1, '"'),
+        _ => (after("#[mlua::lua_module]")?.split_once("fn ").expect("a function follows").1, '('),
     };
-    after.split('(').next().expect("split gives one").to_owned()
+    Some(after.split(end).next().expect("split gives one").to_owned())
 }
 
-/// Whether Lua code requires the module `name`.
+/// Whether it is a library that DSS loads, and not Lua.
+fn is_v2(block: &Block) -> bool {
+    block.text.contains(DECLARED)
+}
+
+/// Whether Lua code requires the module `name`, or loads the library.
 pub(crate) fn requires(code: &str, name: &str) -> bool {
-    [format!("require \"{name}\""), format!("require(\"{name}\")")].iter().any(|form| code.contains(form))
+    let forms = |function: &str| [format!("{function} \"{name}\""), format!("{function}(\"{name}\"")];
+    forms("require").iter().chain(&forms("load")).any(|form| code.contains(form))
 }
 
-/// Builds the libraries of `all` that `code` requires.
+/// Builds the libraries of `all` that `code` requires or loads.
 pub(crate) fn build_required(code: &str, all: &[Block]) {
-    for block in all.iter().filter(|block| ["c", "rust"].contains(&&*block.language)) {
-        let name = name(block);
+    for name in all.iter().filter_map(library) {
         if requires(code, &name) {
             build(&name, all);
         }
     }
 }
 
-/// Builds the library `name` of `all` into the folder `modules`, once in this process.
+/// The name of the library that a block is, where it is one.
+fn library(block: &Block) -> Option<String> {
+    ["c", "rust"].contains(&&*block.language).then(|| name(block)).flatten()
+}
+
+/// Whether `block` is the manifest of the library `name`.
+pub(crate) fn is_manifest_of(block: &Block, name: &str) -> bool {
+    block.language == "toml" && block.text.contains(&format!("name = \"{name}\"\n"))
+}
+
+/// The manifest of the library `name`.
+fn manifest<'a>(name: &str, all: &'a [Block]) -> &'a Block {
+    let manifest = all.iter().find(|block| is_manifest_of(block, name));
+    manifest.unwrap_or_else(|| panic!("the manifest of {name} is not in the document"))
+}
+
+/// Builds the library `name` of `all`, once in this process: into the folder `modules`, or `v2` where DSS loads it.
 pub(crate) fn build(name: &str, all: &[Block]) {
-    static BUILT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let block = all.iter().find(|block| library(block).is_some_and(|it| it == name));
+    let block = block.expect("a library of the document");
+    let kind = if is_v2(block) { "v2" } else { "modules" };
+    let output = folder(kind).join(format!("{name}.so"));
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if built.iter().any(|one| one == name) {
+    if built.contains(&output) {
         return;
     }
-    let is_it = |block: &&Block| ["c", "rust"].contains(&&*block.language) && self::name(block) == name;
-    let block = all.iter().find(is_it).expect("a library of the document");
-    let output = folder("modules").join(format!("{name}.so"));
     match &*block.language {
         "c" => {
             let sources = c_sources(name, block, "c");
@@ -65,13 +87,27 @@ pub(crate) fn build(name: &str, all: &[Block]) {
             });
         }
         _ => {
-            let manifest =
-                all.iter().find(|block| block.language == "toml").expect("its manifest is in the document");
-            build_crate(name, block, manifest, &output);
+            let from = build_crate(name, kind, block, &manifest(name, all).text);
+            fs::copy(&from, &output).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
         }
     }
-    built.push(name.to_owned());
+    built.push(output);
 }
+
+/// Compiles a part of a library for v2, with the manifest of the one that the document has.
+pub(crate) fn check_part(block: &Block, all: &[Block]) {
+    let whole = all.iter().find(|block| block.language == "rust" && is_v2(block));
+    let whole = whole.and_then(name).expect("a part belongs to a library for v2 of the document");
+    let part =
+        format!("part_{}", block.name().replace(|c: char| !c.is_ascii_alphanumeric(), "_").to_lowercase());
+    let own = |name: &str| format!("name = \"{name}\"\n");
+    let manifest = manifest(&whole, all).text.replace(&own(&whole), &own(&part));
+    let _one_at_a_time = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    build_crate(&part, "parts", block, &manifest);
+}
+
+/// What was built. Held while something is.
+static BUILT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// The folder of the headers of the Lua in which the examples run.
 pub(crate) fn include() -> PathBuf {
@@ -90,29 +126,39 @@ pub(crate) fn c_sources(name: &str, block: &Block, folder_name: &str) -> PathBuf
     folder
 }
 
-/// Builds a crate of the document's manifest and source, offline: all that it depends on is here already.
-fn build_crate(name: &str, block: &Block, manifest: &Block, output: &Path) {
+/// Builds a crate of the document's manifest and source, offline: all that it depends on is here already. Gives the file.
+fn build_crate(name: &str, kind: &str, block: &Block, manifest: &str) -> PathBuf {
     // Its build brings in what the crate depends on.
     let _ = artefacts();
-    let folder = folder(&format!("crates/{name}"));
-    assert!(manifest.text.contains(&format!("name = \"{name}\"\n")), "the manifest is not that of {name}");
-    // Not yet released, or not this: the crate in the tree.
-    let released = "dss-abi-v1 = { version";
-    assert_eq!(manifest.text.matches(released).count(), 1, "the manifest depends on `{released} ...`");
-    let here = format!("dss-abi-v1 = {{ path = \"{}\", version", workspace().join("dss-abi/v1").display());
-    let manifest = manifest.text.replace(released, &here);
+    let folder = folder(&format!("crates/{kind}/{name}"));
     fs::create_dir_all(folder.join("src")).expect("the target folder can be written to");
     let write = |file: &str, text: &str| fs::write(folder.join(file), text).expect("a folder made above");
-    write("Cargo.toml", &format!("{manifest}\n[workspace]\n\n{}", profiles()));
+    write("Cargo.toml", &format!("{}\n[workspace]\n\n{}", in_tree(manifest), profiles()));
     write("Cargo.lock", &read("Cargo.lock"));
     write("src/lib.rs", &block.text);
     let mut command = cargo();
     command.current_dir(&folder).args(["build", "--quiet", "--offline", "--profile", "compat"]);
     succeed(&mut command);
-    let built = target().join("cargo/compat");
-    let from = ["so", "dylib"].map(|ending| built.join(format!("lib{name}.{ending}")));
-    let from = from.iter().find(|path| path.exists()).expect("cargo built a shared library");
-    fs::copy(from, output).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    target().join("cargo/compat").join(format!("lib{name}.{}", extension()))
+}
+
+/// The manifest, with the crate in the tree in place of a release: that is not yet one, or not this.
+fn in_tree(manifest: &str) -> String {
+    let lines = manifest.lines().map(|line| match line.split_once(" = ") {
+        Some((package @ ("dss-abi-v1" | "dss-abi-v2"), wanted)) => {
+            let folder =
+                workspace().join("dss-abi").join(package.rsplit('-').next().expect("rsplit gives one"));
+            let rest = match wanted.strip_prefix("{ ") {
+                Some(rest) => rest.to_owned(),
+                None => format!("version = {wanted} }}"),
+            };
+            format!("{package} = {{ path = \"{}\", {rest}\n", folder.display())
+        }
+        _ => format!("{line}\n"),
+    });
+    let changed: String = lines.collect();
+    assert_eq!(changed.matches("dss-abi/v").count(), 1, "the manifest depends on one dss-abi of a revision");
+    changed
 }
 
 /// The workspace's profiles, so that what it has built is used again.

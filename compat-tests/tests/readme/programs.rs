@@ -12,10 +12,17 @@ pub(crate) fn called(name: &str) -> &'static str {
         "wrong-lua" => "_VERSION = 'Lua 5.3'  print((select(2, pcall(require, 'darksidesync'))))",
         "too-new" => "require 'darksidesync'  print(require('probe_v1').request(7, '^7.0'))",
         "other-layout" => "require 'darksidesync'  print(require('probe_v1').request(1, '^1.0', 'layout'))",
+        "unwanted" => UNWANTED,
         "nothing-there" => "print(require('probe_v1').nothing())",
         other => panic!("there is no program called {other}"),
     }
 }
+
+/// Asks for another version of a library than there is; the sentence as it would be of another name and folder.
+const UNWANTED: &str = r#"
+    local _, sentence = pcall(require("darksidesync").load, "probe_v2", "^2")
+    print((sentence:gsub("%(/.-%)", "(/usr/local/lib/dss/misfit.so)"):gsub("probe_v2", "misfit")))
+"#;
 
 /// Visits the server that the example starts, prints what it says, and ends `run`.
 const VISIT: &str = r#"

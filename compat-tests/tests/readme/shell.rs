@@ -49,7 +49,8 @@ fn execute(line: &str, folder: &Path, own: &str, all: &[Block]) {
         ["mkdir" | "cp" | "sudo" | "(cd", ..] => shell(line, folder, workspace()),
         ["cc" | "gcc", ..] => {
             for block in all.iter().filter(|block| block.language == "c") {
-                libraries::c_sources(&libraries::name(block), block, own);
+                let name = libraries::name(block).expect("a library in C has its luaopen_ function");
+                libraries::c_sources(&name, block, own);
             }
             shell(line, folder, folder);
         }
@@ -129,7 +130,9 @@ fn check(folder: &Path) {
         let sums = fs::read_to_string(release.join("SHA256SUMS")).expect("a release has its checksums");
         let names: Vec<_> =
             sums.lines().filter_map(|line| line.split_once("  ")).map(|(_, name)| name).collect();
-        assert!(names.iter().any(|name| name.starts_with("dss-abi-v1-")), "{names:?} has no dss-abi-v1");
+        for revision in ["dss-abi-v1-", "dss-abi-v2-1", "dss-abi-v2-derive-"] {
+            assert!(names.iter().any(|name| name.starts_with(revision)), "{names:?} has no {revision}");
+        }
         assert_eq!(names.len() + 1, entries(&release).len(), "{names:?} are not all files of the release");
     }
 }

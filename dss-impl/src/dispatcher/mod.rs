@@ -23,7 +23,7 @@ mod wake;
 use crate::adapter::Adapter;
 use crate::biased::{Biased, Guard};
 use crate::bounds::Bound;
-use crate::callbacks::{Callbacks, Reference};
+use crate::callbacks::{CallbackId, Callbacks, Reference};
 use crate::delivery::{Item, Outcome, Parcel, Waiter};
 use crate::handle::Handle;
 use crate::library::Library;
@@ -228,6 +228,13 @@ impl Dispatcher {
     #[must_use]
     pub fn new_callback(&self) -> Option<Reference> {
         self.callbacks.insert(self.index).map(Reference::adopt)
+    }
+
+    /// Another reference to a callback of this state; none where it is dead, or another state's. [any-thread]
+    #[inline]
+    #[must_use]
+    pub fn retain(&self, id: CallbackId) -> Option<Reference> {
+        (id.dispatcher == self.index && self.callbacks.retain(id)).then(|| Reference::adopt(id))
     }
 
     /// The places of functions that nobody refers to any more, for the module to forget them. [lua-thread]

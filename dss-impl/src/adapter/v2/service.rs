@@ -38,9 +38,10 @@ fn code(error: BoundedError) -> Code {
 }
 
 /// Makes the parcel of a delivery, and says what it counts for the bound. Until it is taken its values are the library's.
+#[inline]
 fn parcel(
     delivery: &RawDelivery<'_>,
-    handle: Handle,
+    (dispatcher, handle): (&Dispatcher, Handle),
     request: Option<Box<RequestPart>>,
 ) -> Result<(Parcel, u32), Code> {
     let given = if delivery.count == 0 {
@@ -50,9 +51,8 @@ fn parcel(
         unsafe { std::slice::from_raw_parts(delivery.values, delivery.count) }
     };
     let bytes = values::measure(given, handle.dispatcher)?;
-    let id = CallbackId::from_raw(delivery.callback);
-    let callback = callbacks::retain(id).filter(|_| id.dispatcher == handle.dispatcher);
-    let callback = callback.ok_or(Code::INVALID_CALLBACK)?;
+    let callback =
+        dispatcher.retain(CallbackId::from_raw(delivery.callback)).ok_or(Code::INVALID_CALLBACK)?;
     // SAFETY: as above; whether they are given up is decided when the parcel is taken or refused.
     let parcel = unsafe { Record::make(delivery.callback, delivery.values, delivery.count, request) };
     let parcel = parcel.ok_or(Code::OUT_OF_MEMORY)?;
@@ -69,6 +69,7 @@ fn take_back(parcel: &Parcel, callback: u64) {
 }
 
 /// What a key is within the library: keys are each callback's own. Empty where there is none.
+#[inline]
 fn key(delivery: &RawDelivery<'_>) -> Vec<u8> {
     if delivery.key.is_empty() {
         return Vec::new();
@@ -82,7 +83,7 @@ fn accepted(accepted: crate::dispatcher::Accepted) -> Accepted {
 
 fn deliver(handle: usize, delivery: &RawDelivery<'_>) -> Result<Accepted, Code> {
     let (dispatcher, handle) = dispatcher(handle)?;
-    let (parcel, bytes) = parcel(delivery, handle, None)?;
+    let (parcel, bytes) = parcel(delivery, (dispatcher, handle), None)?;
     let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: false };
     dispatcher.deliver_bounded(handle, consignment, true).map(accepted).map_err(|error| {
         take_back(&parcel, delivery.callback);
@@ -95,7 +96,7 @@ fn deliver_many(handle: usize, deliveries: &[RawDelivery<'_>]) -> Result<Accepte
     let mut parcels = Vec::with_capacity(deliveries.len());
     let mut malformed = None;
     for delivery in deliveries {
-        match parcel(delivery, handle, None) {
+        match parcel(delivery, (dispatcher, handle), None) {
             Ok((parcel, bytes)) => parcels.push((parcel, bytes, key(delivery))),
             Err(code) => {
                 malformed = Some(code);
@@ -128,7 +129,7 @@ fn request(handle: usize, request: &RawRequest<'_>) -> Result<Accepted, Code> {
         answer: None,
     };
     let delivery = &request.delivery;
-    let (parcel, bytes) = parcel(delivery, handle, Some(Box::new(part)))?;
+    let (parcel, bytes) = parcel(delivery, (dispatcher, handle), Some(Box::new(part)))?;
     let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: true };
     dispatcher.deliver_bounded(handle, consignment, false).map(accepted).map_err(|error| {
         take_back(&parcel, delivery.callback);
