@@ -11,6 +11,7 @@
 //! Whenever the count falls to 0 the generation goes up, so a name that is used too late names nothing. Lua is touched on the
 //! Lua thread alone: a place that any other thread let go of is noted, and its function forgotten when Lua next enters.
 
+use std::ffi::c_void;
 use std::sync::OnceLock;
 
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
@@ -92,10 +93,17 @@ impl Callbacks {
         }
     }
 
+    #[inline]
     fn at(&self, place: u32) -> Option<&AtomicU64> {
         let chunk = (place / FIRST + 1).ilog2();
         let index = place - FIRST * ((1 << chunk) - 1);
         self.chunks.get(chunk as usize)?.get()?.get(index as usize)
+    }
+
+    /// The address of a place: chunks are never freed, so it is nothing else's.
+    #[inline]
+    pub(crate) fn key(&self, place: u32) -> *const c_void {
+        self.at(place).map_or(std::ptr::null(), |word| std::ptr::from_ref(word).cast())
     }
 
     /// A place with one reference; none where there are more callbacks than can be told apart. [lua-thread]

@@ -12,12 +12,17 @@ pub struct Histogram {
 
 impl Histogram {
     /// Counts one duration, in nanoseconds.
-    #[inline]
     pub fn add(&mut self, nanoseconds: u64) {
+        self.add_many(nanoseconds, 1);
+    }
+
+    /// Counts a duration, in nanoseconds, that stands for `count`.
+    #[inline]
+    pub fn add_many(&mut self, nanoseconds: u64, count: u64) {
         let microseconds = nanoseconds.saturating_sub(1) / 1000;
         let bucket = (u64::BITS - microseconds.leading_zeros()) as usize;
-        self.counts[bucket.min(BUCKETS - 1)] += 1;
-        self.sum = self.sum.saturating_add(nanoseconds);
+        self.counts[bucket.min(BUCKETS - 1)] += count;
+        self.sum = self.sum.saturating_add(nanoseconds.saturating_mul(count));
     }
 
     /// The upper end of a bucket, in nanoseconds, inclusive; none for the last one.

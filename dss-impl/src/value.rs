@@ -106,11 +106,12 @@ pub trait LuaValues: Sync {
     /// See the trait.
     unsafe fn set_entry(&self, lua: *mut c_void) -> bool;
 
-    /// Pushes the function that is kept at `place` of the state's callbacks; `nil` where it is gone.
+    /// Pushes the function that is kept by `key`, a [`Dispatcher::callback_key`](crate::Dispatcher::callback_key); `nil`
+    /// where it is gone.
     ///
     /// # Safety
     /// See the trait.
-    unsafe fn push_callback(&self, lua: *mut c_void, place: u32);
+    unsafe fn push_callback(&self, lua: *mut c_void, key: *const c_void);
 
     /// Pushes a new userdata for an object of that class, and writes `data` into it as the last thing, when nothing can raise
     /// any more: from then on Lua owns it. False, with nothing pushed, where the state has no such class.

@@ -6,7 +6,7 @@ mod common;
 
 use common::{bounded_house, hand_over, item, poll};
 use dss_impl::bounds::Policy;
-use dss_impl::clock;
+use dss_impl::clock::{self, Stamp};
 use dss_impl::delivery::Parcel;
 use dss_impl::dispatcher::Consignment;
 use dss_impl::histogram::{BUCKETS, Histogram};
@@ -61,7 +61,7 @@ fn what_is_taken_is_counted_where_its_time_is_noted() {
     let (dispatcher, _, library, handle) = bounded_house(10, Policy::Refuse);
     let waits = || dispatcher.libraries()[0].waits.clone();
     assert_eq!(waits(), Some(Histogram::default()));
-    hand_over(dispatcher, handle, stamped(0, clock::now() + 1)).unwrap();
+    hand_over(dispatcher, handle, stamped(0, clock::now() & !1)).unwrap();
     hand_over(dispatcher, handle, item(1)).unwrap();
     assert_eq!(waits().unwrap().count(), 0, "queued still");
     poll(dispatcher);
@@ -69,7 +69,7 @@ fn what_is_taken_is_counted_where_its_time_is_noted() {
     poll(dispatcher);
     assert_eq!(waits().unwrap().count(), 1, "the second has no time");
     // A time that is to come is none that was waited.
-    hand_over(dispatcher, handle, stamped(2, u64::MAX >> 1)).unwrap();
+    hand_over(dispatcher, handle, stamped(2, (u64::MAX >> 1) & !1)).unwrap();
     let sum = waits().unwrap().sum();
     poll(dispatcher);
     assert_eq!((waits().unwrap().count(), waits().unwrap().sum()), (2, sum));
@@ -77,6 +77,21 @@ fn what_is_taken_is_counted_where_its_time_is_noted() {
     dispatcher.unregister(handle).unwrap();
     library.register_bounded(dispatcher, 1, dss_impl::bounds::Limits::default());
     assert_eq!(waits().unwrap().count(), 2);
+}
+
+#[test]
+fn where_many_are_queued_one_in_eight_stands_for_all() {
+    let stands_for = |count, queued| Stamp::take(count, queued).age().map(|(_, stands_for)| stands_for);
+    assert!((0..100).all(|count| stands_for(count, 63) == Some(1)));
+    let sum: u64 = (0..800).filter_map(|count| stands_for(count, 64)).sum();
+    assert_eq!(sum, 800);
+    assert_eq!((0..800).filter(|count| stands_for(*count, 64).is_some()).count(), 100);
+    assert_eq!(Stamp::NONE.age(), None);
+    let stamp = Stamp::take(0, 0);
+    assert_eq!(Stamp::from_raw(stamp.to_raw()), stamp);
+    let mut histogram = Histogram::default();
+    histogram.add_many(1500, 8);
+    assert_eq!((histogram.count(), histogram.sum(), histogram.counts()[1]), (8, 12_000, 8));
 }
 
 #[test]

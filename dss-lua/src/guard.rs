@@ -11,7 +11,6 @@ use mlua::ffi;
 use mlua::prelude::*;
 
 use crate::answers::Frame;
-use crate::callbacks;
 use crate::errors;
 use crate::hosted;
 use crate::load;
@@ -79,7 +78,6 @@ pub(crate) fn with<R>(lua: &Lua, work: impl FnOnce(&Guard) -> R) -> LuaResult<R>
 
 /// Makes the guard and the table that libraries look for. Raises.
 fn publish(stack: Stack, state: StateRef) {
-    callbacks::prepare(stack);
     stack.new_userdata(Guard {
         state,
         stop: Cell::new(false),

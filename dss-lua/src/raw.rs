@@ -181,13 +181,6 @@ impl Stack {
         unsafe { ffi::lua_rawseti(self.0, table, at.into()) };
     }
 
-    /// Pushes `t[at]`, without metamethods.
-    #[inline]
-    pub(crate) fn raw_get_at(self, table: c_int, at: c_int) {
-        // SAFETY: see `new`; the caller made the table.
-        unsafe { ffi::lua_rawgeti(self.0, table, at.into()) };
-    }
-
     /// Sets an entry to the key and the value that it pops, without metamethods. *Raises* for want of memory, and where the
     /// key is none.
     #[inline]
@@ -252,6 +245,19 @@ impl Stack {
     pub(crate) fn set_own(self, key: &'static u8) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_rawsetp(self.0, ffi::LUA_REGISTRYINDEX, std::ptr::from_ref(key).cast()) };
+    }
+
+    /// Pushes `registry[key]`, where the key is an address of the core's.
+    #[inline]
+    pub(crate) fn push_kept(self, key: *const c_void) {
+        // SAFETY: see `new`; the address is not followed.
+        unsafe { ffi::lua_rawgetp(self.0, ffi::LUA_REGISTRYINDEX, key) };
+    }
+
+    /// Sets `registry[key]` to what it pops. *Raises* for want of memory, where it was nil.
+    pub(crate) fn set_kept(self, key: *const c_void) {
+        // SAFETY: as above.
+        unsafe { ffi::lua_rawsetp(self.0, ffi::LUA_REGISTRYINDEX, key) };
     }
 
     /// Pushes a function with `count` upvalues, which it pops. *Raises* for want of memory.

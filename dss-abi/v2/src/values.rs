@@ -1,7 +1,7 @@
 //! Several values: arguments, results and answers.
 
 use std::fmt;
-use std::mem::{replace, take, ManuallyDrop, MaybeUninit};
+use std::mem::{forget, replace, take, ManuallyDrop, MaybeUninit};
 
 use abi_stable::std_types::RVec;
 
@@ -46,11 +46,14 @@ impl Values {
     #[inline]
     pub fn push(&mut self, value: impl IntoValue) {
         let raw = match value.into_value() {
-            Ok(Value::Nil) => RawValue::Nil,
-            Ok(Value::Boolean(value)) => RawValue::Boolean(value),
-            Ok(Value::Integer(value)) => RawValue::Integer(value),
-            Ok(Value::Float(value)) => RawValue::Float(value),
-            Ok(value) => self.make_ready(value),
+            Ok(value) => match plain(&value) {
+                Some(raw) => {
+                    // It has nothing to drop, which the compiler would ask at run time.
+                    forget(value);
+                    raw
+                }
+                None => self.make_ready(value),
+            },
             Err(error) => self.refuse(error, None),
         };
         if self.spilled.is_empty() && self.count < INLINE {
@@ -163,6 +166,18 @@ impl Values {
             Some(error) => Err(error),
             None => Ok(RVec::from(self.take_all())),
         }
+    }
+}
+
+/// What has neither memory nor a reference of its own.
+#[inline]
+fn plain(value: &Value) -> Option<RawValue> {
+    match value {
+        Value::Nil => Some(RawValue::Nil),
+        Value::Boolean(value) => Some(RawValue::Boolean(*value)),
+        Value::Integer(value) => Some(RawValue::Integer(*value)),
+        Value::Float(value) => Some(RawValue::Float(*value)),
+        _ => None,
     }
 }
 

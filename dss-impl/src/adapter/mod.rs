@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 
+use crate::clock::Stamp;
 use crate::delivery::{Failure, Outcome, Parcel};
 use crate::handle::Handle;
 use crate::value::Value;
@@ -75,10 +76,10 @@ pub trait Adapter: Sync {
         false
     }
 
-    /// When a parcel was delivered, on [`crate::clock`]; 0 where the revision does not note it.
-    fn delivered_at(&self, parcel: &Parcel) -> u64 {
+    /// When a parcel was delivered, where the revision notes it.
+    fn delivered_at(&self, parcel: &Parcel) -> Stamp {
         let _ = parcel;
-        0
+        Stamp::NONE
     }
 
     /// Keeps what Lua answered, or the error with its traceback, until [`Self::complete`]. Called where

@@ -80,6 +80,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// Nothing was taken, and nothing of the parcel was touched.
+    #[inline]
     pub fn deliver_bounded(
         &self,
         handle: Handle,

@@ -20,10 +20,13 @@ mod reply;
 mod take;
 mod wake;
 
+use std::ffi::c_void;
+
 use crate::adapter::Adapter;
 use crate::biased::{Biased, Guard};
 use crate::bounds::Bound;
 use crate::callbacks::{CallbackId, Callbacks, Reference};
+use crate::clock::Stamp;
 use crate::delivery::{Item, Outcome, Parcel, Waiter};
 use crate::handle::Handle;
 use crate::library::Library;
@@ -123,6 +126,8 @@ pub struct Dispatcher {
     behind: AtomicUsize,
     /// How many items lie at the desk, likewise.
     ahead: AtomicUsize,
+    /// How many items were to be stamped; no more than roughly.
+    stamps: AtomicUsize,
     desk: Biased<Desk>,
     intake: Mutex<Intake>,
     /// Something came for the sleeping Lua thread. With `intake`.
@@ -145,6 +150,7 @@ impl Dispatcher {
             lua_thread: AtomicU64::new(0),
             behind: AtomicUsize::new(0),
             ahead: AtomicUsize::new(0),
+            stamps: AtomicUsize::new(0),
             desk: Biased::new(Desk {
                 phase: Phase::Closed,
                 items: Queue::new(),
@@ -210,6 +216,16 @@ impl Dispatcher {
         self.ahead.load(Ordering::Relaxed) + self.behind.load(Ordering::Relaxed)
     }
 
+    /// The stamp of an item that is about to be delivered. [any-thread]
+    #[inline]
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        // Two threads may count as one: which items stand for others does not matter, only that some do.
+        let count = self.stamps.load(Ordering::Relaxed).wrapping_add(1);
+        self.stamps.store(count, Ordering::Relaxed);
+        Stamp::take(count, self.queue_size())
+    }
+
     /// Libraries that are registered and keep `run` going. [any-thread]
     #[must_use]
     pub fn registered(&self) -> usize {
@@ -235,6 +251,14 @@ impl Dispatcher {
     #[must_use]
     pub fn retain(&self, id: CallbackId) -> Option<Reference> {
         (id.dispatcher == self.index && self.callbacks.retain(id)).then(|| Reference::adopt(id))
+    }
+
+    /// What the module keeps the function of a place by: an address that is nothing else's in this process, for as long as it
+    /// lasts. NULL where there is no such place. [any-thread]
+    #[inline]
+    #[must_use]
+    pub fn callback_key(&self, place: u32) -> *const c_void {
+        self.callbacks.key(place)
     }
 
     /// The places of functions that nobody refers to any more, for the module to forget them. [lua-thread]

@@ -6,7 +6,6 @@ use super::{Desk, Dispatcher, Pending, Phase, Stage, Ticket};
 use crate::adapter::Adapter;
 use crate::biased::Guard;
 use crate::boundary;
-use crate::clock;
 use crate::delivery::{Item, Outcome, Parcel};
 use crate::handle::Handle;
 use crate::library::{Library, Phase as LibraryPhase};
@@ -147,9 +146,9 @@ impl Dispatcher {
 
     /// Counts an item of a library that has a bound, and tells who waits for room.
     fn left_bound(&self, library: &mut Library, parcel: &Parcel, sequence: u64, bytes: u32) {
-        let delivered_at = library.adapter().delivered_at(parcel);
-        if let Some(waits) = library.waits.as_mut().filter(|_| delivered_at > 0) {
-            waits.add(clock::now().saturating_sub(delivered_at));
+        let age = library.adapter().delivered_at(parcel).age();
+        if let (Some(waits), Some((nanoseconds, count))) = (library.waits.as_mut(), age) {
+            waits.add_many(nanoseconds, count);
         }
         if let Some(gauge) = library.gauge.as_ref()
             && gauge.leave(sequence, bytes)

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use dss_impl::adapter::Adapter;
 use dss_impl::bounds::{Limits, Policy};
+use dss_impl::clock::Stamp;
 use dss_impl::delivery::{Failure, Outcome, Parcel};
 use dss_impl::dispatcher::{
     Accepted, BoundedError, Consignment, DecodeEnd, Dispatcher, RegisterError, Ticket,
@@ -123,8 +124,8 @@ impl Adapter for Library {
     }
 
     /// A parcel's function stands for the time, where it is more than the one that all have.
-    fn delivered_at(&self, parcel: &Parcel) -> u64 {
-        if parcel.decode > 1 { parcel.decode as u64 } else { 0 }
+    fn delivered_at(&self, parcel: &Parcel) -> Stamp {
+        if parcel.decode > 1 { Stamp::from_raw(parcel.decode) } else { Stamp::NONE }
     }
 
     unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {

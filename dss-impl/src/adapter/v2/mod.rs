@@ -31,6 +31,7 @@ use dss_abi_v2::contract::{
 use parking_lot::Mutex;
 
 use super::{Adapter, FAILED};
+use crate::clock::Stamp;
 use crate::delivery::{Failure, Outcome, Parcel};
 use crate::handle::Handle;
 use crate::rendezvous::{Grant, Revision};
@@ -172,8 +173,8 @@ impl Adapter for V2 {
     }
 
     #[inline]
-    fn delivered_at(&self, parcel: &Parcel) -> u64 {
-        parcel.decode as u64
+    fn delivered_at(&self, parcel: &Parcel) -> Stamp {
+        Stamp::from_raw(parcel.decode)
     }
 
     unsafe fn answer(&self, parcel: &Parcel, answer: Result<Vec<Value>, String>) -> Result<(), String> {

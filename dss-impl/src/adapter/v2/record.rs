@@ -13,7 +13,7 @@ use dss_abi_v2::contract::CompleteFn;
 use dss_abi_v2::value::RawValue;
 
 use crate::callbacks::{self, CallbackId};
-use crate::clock;
+use crate::clock::Stamp;
 use crate::delivery::Parcel;
 
 /// The head of the allocation.
@@ -56,6 +56,7 @@ impl<'a> Record<'a> {
         values: *const ManuallyDrop<RawValue>,
         count: usize,
         request: Option<Box<RequestPart>>,
+        stamp: Stamp,
     ) -> Option<Parcel> {
         let layout = layout(count)?;
         // SAFETY: the layout is not empty: it has the head.
@@ -69,8 +70,7 @@ impl<'a> Record<'a> {
             unsafe { std::ptr::copy_nonoverlapping(values.cast(), place.as_ptr(), count) };
         }
         Some(Parcel {
-            // On 32 bits no time fits, and none is noted.
-            decode: usize::try_from(clock::now()).unwrap_or(0),
+            decode: stamp.to_raw(),
             reply: request.map_or(0, |part| Box::into_raw(part).expose_provenance()),
             finish: count + 1,
             data: head.as_ptr().expose_provenance(),

@@ -54,7 +54,9 @@ fn parcel(
     let callback =
         dispatcher.retain(CallbackId::from_raw(delivery.callback)).ok_or(Code::INVALID_CALLBACK)?;
     // SAFETY: as above; whether they are given up is decided when the parcel is taken or refused.
-    let parcel = unsafe { Record::make(delivery.callback, delivery.values, delivery.count, request) };
+    let parcel = unsafe {
+        Record::make(delivery.callback, delivery.values, delivery.count, request, dispatcher.stamp())
+    };
     let parcel = parcel.ok_or(Code::OUT_OF_MEMORY)?;
     // The record has the reference from here on.
     let _ = callback.into_raw();

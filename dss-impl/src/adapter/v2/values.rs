@@ -30,6 +30,13 @@ unsafe extern "C" fn release(callback: u64) {
     callbacks::release(CallbackId::from_raw(callback));
 }
 
+/// What Lua keeps a callback's function by.
+#[inline]
+fn key(callback: CallbackId) -> *const c_void {
+    states::dispatcher_at(callback.dispatcher)
+        .map_or(std::ptr::null(), |dispatcher| dispatcher.callback_key(callback.place()))
+}
+
 /// A reference as a library holds it.
 pub(super) fn reference(reference: Reference) -> RawCallback {
     RawCallback { id: reference.into_raw(), release: ReleaseFn(release) }
@@ -51,7 +58,7 @@ pub(super) unsafe fn push_delivery(
         return Err(NO_ROOM);
     }
     // SAFETY: as above.
-    unsafe { to.push_callback(lua, record.callback().place()) };
+    unsafe { to.push_callback(lua, key(record.callback())) };
     for value in &mut *record.values {
         if let RawValue::Integer(integer) = value {
             // SAFETY: as above. Many are, and want no call between.
@@ -126,7 +133,7 @@ pub(super) unsafe fn push(
         }
         // SAFETY: as above.
         RawValue::Callback(callback) => unsafe {
-            to.push_callback(lua, CallbackId::from_raw(callback.id).place());
+            to.push_callback(lua, key(CallbackId::from_raw(callback.id)));
         },
         RawValue::Object(object) => {
             let (data, class) = (object.data, object.class);
