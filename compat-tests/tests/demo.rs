@@ -26,13 +26,13 @@ fn turn() -> MutexGuard<'static, ()> {
     turn
 }
 
-/// The fields of a library's line in the summary, which is the last that begins with its name.
-fn row<'a>(output: &'a str, library: &str) -> Vec<&'a str> {
+/// The fields of a library's line in the summary, which is the last that begins with its name and revision.
+fn row<'a>(output: &'a str, library: &str, revision: &str) -> Vec<&'a str> {
     let lines = output.lines().rev();
     let row = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
     row.into_iter()
-        .find(|fields| fields.first() == Some(&library))
-        .unwrap_or_else(|| panic!("no line of {library} in:\n{output}"))
+        .find(|fields| fields.starts_with(&[library, revision]))
+        .unwrap_or_else(|| panic!("no line of {library} for {revision} in:\n{output}"))
 }
 
 /// The field in this column, as a number.
@@ -43,24 +43,45 @@ fn number(row: &[&str], column: usize) -> u64 {
 const DELIVERIES: usize = 2;
 const REPLIES: usize = 3;
 const CANCELLED: usize = 4;
+const LATE: usize = 5;
+
+/// The libraries, each with its revision.
+const LIBRARIES: [(&str, &str); 7] = [
+    ("timer", "c1v0"),
+    ("luaexit", "v1"),
+    ("fswatch", "v1"),
+    ("httpd", "v1"),
+    ("fswatch", "v2"),
+    ("httpd", "v2"),
+    ("sqlite", "v2"),
+];
 
 #[test]
-fn shows_all_four_libraries_and_ends_well() {
+fn shows_libraries_of_all_revisions_and_ends_well() {
     let _turn = turn();
     let ended = limited(&mut demo(&[]), LIMIT);
     assert!(ended.succeeded(), "{}", ended.report());
     let output = &ended.stdout;
-    for (library, revision) in [("timer", "c1v0"), ("luaexit", "v1"), ("fswatch", "v1"), ("httpd", "v1")] {
-        assert_eq!(row(output, library)[1], revision, "{output}");
-        assert!(number(&row(output, library), DELIVERIES) > 0, "{output}");
+    let row = |library, revision| row(output, library, revision);
+    for (library, revision) in LIBRARIES {
+        assert!(number(&row(library, revision), DELIVERIES) > 0, "{output}");
     }
-    for library in ["luaexit", "fswatch"] {
-        assert_eq!(row(output, library)[REPLIES..=CANCELLED], ["0", "0"], "{output}");
+    for (library, revision) in [("luaexit", "v1"), ("fswatch", "v1"), ("fswatch", "v2")] {
+        assert_eq!(row(library, revision)[REPLIES..=LATE], ["0", "0", "0"], "{output}");
     }
-    assert_eq!(row(output, "timer")[REPLIES..=CANCELLED], ["10", "1"], "{output}");
-    let httpd = row(output, "httpd");
-    assert_eq!(httpd[CANCELLED], "1", "{output}");
+    assert_eq!(row("timer", "c1v0")[REPLIES..=LATE], ["10", "1", "0"], "{output}");
+    let httpd = row("httpd", "v1");
+    assert_eq!(httpd[CANCELLED..=LATE], ["1", "0"], "{output}");
     assert_eq!(number(&httpd, DELIVERIES), number(&httpd, REPLIES) + 1, "{output}");
+    // One client left, and six were told that Lua was too slow.
+    let httpd = row("httpd", "v2");
+    assert_eq!(httpd[CANCELLED..=LATE], ["1", "6"], "{output}");
+    assert_eq!(number(&httpd, DELIVERIES), number(&httpd, REPLIES) + 1 + 6, "{output}");
+    // 2,000 rows: for each a function in Lua, and two callbacks.
+    let sqlite = row("sqlite", "v2");
+    assert_eq!(sqlite[CANCELLED..=LATE], ["0", "0"], "{output}");
+    let functions = number(&sqlite, REPLIES);
+    assert!(functions > 2000 && number(&sqlite, DELIVERIES) == 2 * functions + 2000 + 2, "{output}");
     assert!(output.contains("Every callback arrived."), "{output}");
     assert!(!output.contains('\x1b'), "escape sequences where there is no terminal:\n{output}");
 }
@@ -133,10 +154,22 @@ fn serves_until_ctrl_c() {
     assert!(later.ends_with("\r\n\r\n13\n"), "{later}");
     let missing = get(&url, "/missing");
     assert!(missing.starts_with("HTTP/1.1 404 "), "{missing}");
+    let url2 = serving.after("The same pages, but by v2, are on ");
+    let url2 = url2.trim_end_matches(',');
+    let fifty = get(url2, "/sql?n=50");
+    assert!(fifty.starts_with("HTTP/1.1 200 ") && fifty.ends_with("\r\n\r\n12586269025\n"), "{fifty}");
+    let later = get(url2, "/later?n=7");
+    assert!(later.ends_with("\r\n\r\n13\n"), "{later}");
+    let slow = get(url2, "/slow");
+    assert!(slow.starts_with("HTTP/1.1 503 "), "{slow}");
+    let metrics = get(url2, "/metrics");
+    assert!(metrics.contains("\ndarksidesync_timed_out_total{") && metrics.ends_with("# EOF\n"), "{metrics}");
     let (code, output) = serving.end(libc::SIGINT);
     assert_eq!(code, Some(0), "{output}");
-    let httpd = row(&output, "httpd");
-    assert_eq!(httpd[DELIVERIES..=CANCELLED], ["3", "3", "0"], "{output}");
+    assert_eq!(row(&output, "httpd", "v1")[DELIVERIES..=LATE], ["3", "3", "0", "0"], "{output}");
+    assert_eq!(row(&output, "httpd", "v2")[DELIVERIES..=LATE], ["4", "3", "0", "1"], "{output}");
+    // The function's call, and the callbacks of the query and of the table that was made.
+    assert_eq!(row(&output, "sqlite", "v2")[DELIVERIES..=LATE], ["3", "1", "0", "0"], "{output}");
     assert!(output.contains("Good bye."), "{output}");
 }
 

@@ -131,6 +131,14 @@ impl Callbacks {
         Some(CallbackId { dispatcher, place, generation })
     }
 
+    /// Whether the name names something. [any-thread]
+    pub(crate) fn is_live(&self, id: CallbackId) -> bool {
+        self.at(id.place).is_some_and(|word| {
+            let (generation, references) = unpack(word.load(Ordering::Acquire));
+            generation == id.generation && references > 0
+        })
+    }
+
     /// Takes another reference; false where the name names nothing. [any-thread]
     #[inline]
     pub(crate) fn retain(&self, id: CallbackId) -> bool {

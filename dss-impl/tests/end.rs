@@ -146,38 +146,29 @@ fn what_has_begun_is_left_alone_where_that_is_asked_for() {
     assert_eq!(library.calls(), [Call::Complete(0, Outcome::Replied)]);
 }
 
+/// A deadline that is over while the decode runs is not lost, and nobody waits for that decode.
 #[test]
-fn inside_its_decode_it_is_too_late() {
-    let (dispatcher, _, library, handle) = house();
-    let number = hand_over(dispatcher, handle, request(0)).unwrap();
-    let taken = unsafe { dispatcher.take_one() }.unwrap();
-    assert!(!dispatcher.end(handle, number, Outcome::Withdrawn, false), "this thread would wait for itself");
-    let other = std::thread::spawn(move || dispatcher.end(handle, number, Outcome::Withdrawn, true));
-    assert!(!other.join().unwrap(), "it is queued no more");
-    assert_eq!(library.calls(), []);
-    assert!(dispatcher.decoded(&taken, DecodeEnd::Values).reply);
-}
-
-/// A deadline that is over while the decode runs is not lost.
-#[test]
-fn on_another_thread_it_is_ended_after_its_decode() {
-    for end in [DecodeEnd::Values, DecodeEnd::Over] {
+fn inside_its_decode_it_is_ended_when_that_is_over() {
+    for end in [DecodeEnd::Values, DecodeEnd::Over, DecodeEnd::Failed] {
         let (dispatcher, _, library, handle) = house();
         let number = hand_over(dispatcher, handle, request(0)).unwrap();
         let taken = unsafe { dispatcher.take_one() }.unwrap();
-        let timer = std::thread::spawn(move || dispatcher.end(handle, number, Outcome::TimedOut, false));
-        std::thread::sleep(Duration::from_millis(10));
-        assert!(!timer.is_finished(), "its decode runs");
-        dispatcher.decoded(&taken, end);
-        let ended = timer.join().unwrap();
-        assert_eq!(ended, end == DecodeEnd::Values);
-        let calls = library.calls();
-        if ended {
-            assert_eq!(calls, [Call::CancelWaiting(0), Call::Complete(0, Outcome::TimedOut)]);
-            assert!(dispatcher.begin_reply(taken.ticket.unwrap()).is_none());
-        } else {
-            assert_eq!(calls, [Call::Complete(0, Outcome::Decoded)]);
+        let other = std::thread::spawn(move || {
+            let queued = dispatcher.end(handle, number, Outcome::Withdrawn, true);
+            (queued, dispatcher.end(handle, number, Outcome::TimedOut, false))
+        });
+        assert_eq!(other.join().unwrap(), (false, true), "queued no more, and ended");
+        assert!(!dispatcher.end(handle, number, Outcome::Withdrawn, false), "once");
+        assert_eq!(library.calls(), [], "its decode runs");
+        assert!(!dispatcher.decoded(&taken, end).reply);
+        let mut wanted = vec![Call::Complete(0, Outcome::TimedOut)];
+        if end == DecodeEnd::Values {
+            wanted.insert(0, Call::CancelWaiting(0));
         }
+        assert_eq!(library.calls(), wanted);
+        assert!(dispatcher.begin_reply(taken.ticket.unwrap()).is_none());
+        let counted = &dispatcher.libraries()[0];
+        assert_eq!((counted.timed_out, counted.cancelled), (1, 0));
     }
 }
 

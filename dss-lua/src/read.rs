@@ -265,6 +265,10 @@ impl Reading {
     }
 
     fn object(&self, stack: Stack) -> Result<ObjectRef, Problem> {
+        if !self.open.is_empty() {
+            // Nothing keeps it for the length of the call once Lua code takes it out of its table.
+            return Err(Problem::Kind("an object within a table"));
+        }
         let object =
             objects::at(stack, -1).ok_or(Problem::Kind("a userdata that is no object of a library's"))?;
         // SAFETY: Lua holds it, and a kind outlives its objects.

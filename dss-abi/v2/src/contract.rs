@@ -39,7 +39,8 @@ pub struct Opening {
 
 /// A function or a method of a library, as Lua calls it. [lua-thread]
 ///
-/// `data` is the object's, or NULL for a function. Arguments of the kind `Borrowed` are good for the length of the call.
+/// `data` is the object's, or NULL for a function. Arguments of the kind `Borrowed` are good for the length of the call, and are
+/// never within a list or a map.
 /// Returns the results, or the sentence of a Lua error. Never unwinds.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
@@ -76,8 +77,8 @@ pub struct ClosingFn(
     pub unsafe extern "C" fn(context: *mut c_void, handle: usize),
 );
 
-/// Ends a request; called once for each that was taken, on the thread that ends it, with no lock held. [any-thread] Never
-/// unwinds, and does not wait for anything.
+/// Ends a request; called once for each that was taken, on the thread that ends it, with no lock of DSS's held. [any-thread]
+/// Never unwinds, and does not wait for anything. It may come before [`Service::request`] has returned.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct CompleteFn(
@@ -134,7 +135,8 @@ pub struct RawClass {
     pub to_string: ROption<TextFn>,
     /// For `object:close()` and `<close>`; called with no arguments.
     pub close: ROption<CallFn>,
-    /// Drops an object's data. [lua-thread], except for what never came to Lua.
+    /// Drops an object's data. [lua-thread] where Lua collects it; on the thread that unregisters where the library leaves; on
+    /// any thread for what never came to Lua.
     pub drop: DropFn,
 }
 
@@ -282,6 +284,9 @@ pub struct AcceptedMany {
 }
 
 /// What DSS does for a library.
+///
+/// No lock that the library's completions, destructors or `closing` take may be held over a call of these: each may end other
+/// deliveries of the library's, on the calling thread.
 #[sabi_trait]
 pub trait Service: Send + Sync + 'static {
     /// Registers a library in the state that is being opened. [lua-thread]
@@ -303,8 +308,8 @@ pub trait Service: Send + Sync + 'static {
     fn request(&self, handle: usize, request: RawRequest<'_>) -> RResult<Accepted, Code>;
 
     /// Ends a delivery before its time: a plain one that is queued; a request until its answer has come, or, with
-    /// `queued_only`, while it is queued. A request is completed with `ended`, one of the `ENDED_` constants, before this
-    /// returns. False where it was too late. [any-thread]
+    /// `queued_only`, while it is queued. A request is completed with `ended`, [`ENDED_CANCELLED`] or [`ENDED_TIMED_OUT`],
+    /// before this returns; one that Lua is just taking, as soon as it has. False where it was too late. [any-thread]
     fn end(&self, handle: usize, ticket: u64, ended: u32, queued_only: bool) -> bool;
 
     /// Sets the bounds anew. [any-thread]

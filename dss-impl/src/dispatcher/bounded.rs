@@ -132,7 +132,8 @@ impl Dispatcher {
                     drop(locks);
                     locks = self.locks(true);
                 }
-                Err(Refusal::Refused(BoundedError::Full)) if patient => {
+                // Not with items in hand that made room: whoever waits for those is not made to wait for this.
+                Err(Refusal::Refused(BoundedError::Full)) if patient && displaced.is_empty() => {
                     match self.await_room(locks, handle, consignment.bytes, &mut deadline) {
                         Ok(again) => locks = again,
                         Err((again, error)) => {

@@ -8,8 +8,9 @@ use crate::library::Phase as LibraryPhase;
 use crate::sync::{Ordering, thread_token};
 
 impl Dispatcher {
-    /// Ends the delivery of that number with `outcome`: one that is queued; unless `queued_only`, also one whose reply Lua
-    /// has, which then comes too late. False where it was too late for this. [any-thread] `[blocks]` while it is decoded
+    /// Ends the delivery of that number with `outcome`: one that is queued; unless `queued_only`, also one that is being decoded,
+    /// as soon as that is over, and one whose reply Lua has, which then comes too late. False where it was too late for this.
+    /// [any-thread]
     pub fn end(&self, handle: Handle, sequence: u64, outcome: Outcome, queued_only: bool) -> bool {
         let mut desk = self.desk.lock();
         let Some(library) = desk.library(handle).filter(|it| it.phase == LibraryPhase::Registered) else {
@@ -29,7 +30,8 @@ impl Dispatcher {
                 bound.end(sequence, item.bytes);
                 bound.gauge.told();
             }
-            desk.count_ended(handle, timed_out, me);
+            desk.count_ended(handle, timed_out);
+            desk.libraries[handle.slot as usize].calls.push(me);
             drop(intake);
             drop(desk);
             // There is room for another.
@@ -42,21 +44,14 @@ impl Dispatcher {
         if queued_only {
             return false;
         }
-        let index = loop {
-            match desk.stage(handle.slot, sequence) {
-                Some((index, Stage::Waiting)) => break index,
-                // Its decode ends without waiting for anybody, and Lua has the reply then, or it is over.
-                Some((_, Stage::Decoding)) if !self.on_lua_thread() => {
-                    desk.awaiting += 1;
-                    // The decode ends under the desk lock and then notifies while anybody awaits, and `awaiting` says so.
-                    desk = self.desk.wait(desk, &self.ended);
-                    desk.awaiting -= 1;
-                }
-                _ => return false,
-            }
+        let index = match desk.stage(handle.slot, sequence) {
+            Some((index, Stage::Waiting)) => index,
+            Some((index, Stage::Decoding)) => return desk.end_after_decode(handle, index, outcome),
+            _ => return false,
         };
         let pending = desk.vacate(index);
-        desk.count_ended(handle, timed_out, me);
+        desk.count_ended(handle, timed_out);
+        desk.libraries[handle.slot as usize].calls.push(me);
         drop(desk);
         boundary::cancel_waiting(adapter, handle, &pending.parcel);
         pending.waiter.release(outcome);
@@ -74,14 +69,22 @@ impl super::Desk {
         })
     }
 
-    /// Counts it, and begins the call in which its library is told.
-    fn count_ended(&mut self, handle: Handle, timed_out: bool, me: u64) {
-        let library = &mut self.libraries[handle.slot as usize];
+    /// Has the decode that runs end its delivery so. It is not waited for: it may run Lua's finalizers, and these the library's
+    /// code, which may wait for a lock that the caller holds.
+    fn end_after_decode(&mut self, handle: Handle, index: u32, outcome: Outcome) -> bool {
+        let pending = self.places[index as usize].pending.as_mut();
+        let Some(pending) = pending.filter(|pending| pending.ended.is_none()) else { return false };
+        pending.ended = Some(outcome);
+        self.count_ended(handle, outcome == Outcome::TimedOut);
+        true
+    }
+
+    fn count_ended(&mut self, handle: Handle, timed_out: bool) {
+        let counts = &mut self.libraries[handle.slot as usize].counts;
         if timed_out {
-            library.counts.timed_out += 1;
+            counts.timed_out += 1;
         } else {
-            library.counts.cancelled += 1;
+            counts.cancelled += 1;
         }
-        library.calls.push(me);
     }
 }

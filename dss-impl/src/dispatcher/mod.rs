@@ -90,6 +90,8 @@ struct Pending {
     parcel: Parcel,
     waiter: Waiter,
     stage: Stage,
+    /// How its library ended it while it was being decoded: the decode's end ends it so.
+    ended: Option<Outcome>,
 }
 
 /// A place for a [`Pending`]; its generation goes up each time it is emptied.
@@ -251,6 +253,12 @@ impl Dispatcher {
     #[must_use]
     pub fn retain(&self, id: CallbackId) -> Option<Reference> {
         (id.dispatcher == self.index && self.callbacks.retain(id)).then(|| Reference::adopt(id))
+    }
+
+    /// Whether `id` names a callback of this state that lives. [any-thread]
+    #[must_use]
+    pub fn has_callback(&self, id: CallbackId) -> bool {
+        id.dispatcher == self.index && self.callbacks.is_live(id)
     }
 
     /// What the module keeps the function of a place by: an address that is nothing else's in this process, for as long as it

@@ -139,8 +139,9 @@ impl Dispatcher {
         if library.gauge.is_some() {
             self.left_bound(library, &parcel, sequence, bytes);
         }
-        let ticket = waiter
-            .map(|waiter| desk.place(Pending { slot, sequence, parcel, waiter, stage: Stage::Decoding }));
+        let ticket = waiter.map(|waiter| {
+            desk.place(Pending { slot, sequence, parcel, waiter, stage: Stage::Decoding, ended: None })
+        });
         Some(Taken { handle, parcel, adapter, ticket, me, bound: PhantomData })
     }
 
@@ -206,22 +207,26 @@ impl Dispatcher {
         let desk = &mut *guard;
         let library = &mut desk.libraries[slot as usize];
         library.counts.delivered += u64::from(end != DecodeEnd::Failed);
-        let registered = library.phase == LibraryPhase::Registered;
-        let outcome = match end {
-            DecodeEnd::Values if registered && desk.phase == Phase::Open => {
+        let open = library.phase == LibraryPhase::Registered && desk.phase == Phase::Open;
+        let early = desk.pending(ticket).and_then(|pending| pending.ended);
+        let outcome = match (end, early) {
+            (_, Some(outcome)) => outcome,
+            (DecodeEnd::Values, None) if open => {
                 if let Some(pending) = desk.pending(ticket) {
                     pending.stage = Stage::Waiting;
                 }
                 self.leave(guard, slot, taken.me);
                 return Decoded { reply: true, remaining };
             }
-            DecodeEnd::Values => Outcome::Cancelled,
-            DecodeEnd::Over => Outcome::Decoded,
-            DecodeEnd::Failed => Outcome::Failed,
+            (DecodeEnd::Values, None) => {
+                desk.libraries[slot as usize].counts.cancelled += 1;
+                Outcome::Cancelled
+            }
+            (DecodeEnd::Over, None) => Outcome::Decoded,
+            (DecodeEnd::Failed, None) => Outcome::Failed,
         };
         let pending = desk.remove(ticket);
-        if outcome == Outcome::Cancelled {
-            guard.libraries[slot as usize].counts.cancelled += 1;
+        if end == DecodeEnd::Values {
             drop(guard);
             boundary::cancel_waiting(taken.adapter, taken.handle, &taken.parcel);
             // SAFETY: as in `decoded`.

@@ -37,7 +37,11 @@ impl Request {
         Ok(())
     }
 
-    fn exchange(&self, port: u16, clock: &Clock) -> io::Result<(u16, String)> {
+    /// Sends it, and leaves the answer to come.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn send(&self, port: u16, clock: &Clock) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(LIMIT))?;
         let Request { line, body, .. } = self;
@@ -47,6 +51,11 @@ impl Request {
         );
         let request = format!("{head}x-sent: {:.9}\r\n\r\n{body}", clock.now());
         stream.write_all(request.as_bytes())?;
+        Ok(stream)
+    }
+
+    fn exchange(&self, port: u16, clock: &Clock) -> io::Result<(u16, String)> {
+        let mut stream = self.send(port, clock)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let parse = || {

@@ -1,4 +1,4 @@
-//! The demo: one Lua 5.4 state, one DSS, and four libraries at once, of two revisions and two languages. See `USAGE`.
+//! The demo: one Lua 5.4 state, one DSS, and seven libraries at once, of three revisions and two languages. See `USAGE`.
 //!
 //! This process is the outside world and the screen. The Lua half, `compat-tests/demo/demo.lua`, is a child process that
 //! says what its callbacks hear, a line each.
@@ -28,19 +28,21 @@ use script::{Heard, Script};
 use tally::{News, Tally};
 
 const USAGE: &str = "\
-DarkSideSync's demo: one Lua 5.4 state, and four background libraries that call
+DarkSideSync's demo: one Lua 5.4 state, and seven background libraries that call
 into it at once.
 
-    cargo demo               some seconds of timers, signals, files and HTTP
-                             requests, then a summary
+    cargo demo               some seconds of timers, signals, files, HTTP
+                             requests and SQL, then a summary
     cargo demo -- --serve    stays, for your own requests, until Ctrl-C
     cargo demo -- --plain    lines in place of the live table, as they come
                              where stdout is no terminal
     cargo demo -- --help     this
 
 timer is written in C for the interface of DarkSideSync 1.0; luaexit (signals),
-fswatch (files) and httpd are written in Rust for revision v1. All are built
-first, which needs a C compiler and, the first time, some minutes.
+fswatch (files) and httpd are written in Rust for revision v1. fswatch and httpd
+again, and sqlite, are written in Rust for v2: they know nothing of Lua, and DSS
+loads them. All are built first, which needs a C compiler and, the first time,
+some minutes.
 
 Exit code 0: every callback arrived that should have. 1: something did not, and
 it says what. 2: an unknown option. 130: it was ended early.
@@ -97,7 +99,7 @@ fn main() -> ExitCode {
 /// Builds what the demo shows; none where that fails.
 fn build(screen: &Screen) -> Option<Artefacts> {
     emit(
-        "Building DarkSideSync, the four libraries and a host for Lua 5.4. The first\n\
+        "Building DarkSideSync, the seven libraries and a host for Lua 5.4. The first\n\
          time, this takes some minutes.\n",
     );
     let started = Instant::now();
@@ -138,7 +140,8 @@ fn run(artefacts: &Artefacts, serve: bool, screen: &mut Screen) -> io::Result<Ex
     }
     let folder = Folder::new()?;
     let (sender, events) = mpsc::channel();
-    let script = Script::start(artefacts, if serve { "serve" } else { "tour" }, &folder.0, sender.clone())?;
+    let (mode, rows) = if serve { ("serve", 0) } else { ("tour", outside::ROWS) };
+    let script = Script::start(artefacts, mode, &folder.0, rows, sender.clone())?;
     emit(&format!("{}, process {}\n\n", script.title, script.pid()));
     if serve {
         emit(&invitation(&script, &folder.0));
@@ -206,7 +209,7 @@ fn verdict(tally: &Tally, failures: &[String], serve: bool, early: bool) -> Exit
 
 /// What one may do while it serves.
 fn invitation(script: &Script, folder: &Path) -> String {
-    let url = format!("http://127.0.0.1:{}", script.port);
+    let [url, url2] = script.ports.map(|port| format!("http://127.0.0.1:{port}"));
     format!(
         "Serving on {url} until Ctrl-C. In another terminal:\n\n\
         \x20   curl {url}/\n\
@@ -214,7 +217,12 @@ fn invitation(script: &Script, folder: &Path) -> String {
         \x20   curl -d '1 2 3' {url}/sum\n\
         \x20   curl '{url}/later?n=7'   # a second later, by a timer\n\
         \x20   curl {url}/libraries     # what DSS counts\n\
-        \x20   curl {url}/never         # until Ctrl-C here cancels it\n\
+        \x20   curl {url}/never         # until Ctrl-C here cancels it\n\n\
+        The same pages, but by v2, are on {url2}, and\n\n\
+        \x20   curl '{url2}/sql?n=50'   # by a query that calls Lua\n\
+        \x20   curl {url2}/slow         # too slow for its deadline\n\
+        \x20   curl {url2}/metrics      # DSS's counts, as OpenMetrics\n\n\
+        Both revisions of fswatch see the file, and luaexit the signal:\n\n\
         \x20   touch {}/file\n\
         \x20   kill -TERM {}\n\n",
         folder.display(),
@@ -285,6 +293,7 @@ impl Show {
                 match (news, &self.outside) {
                     (Some(News::Signal), Some(outside)) => outside.signal_heard(),
                     (Some(News::Read(number)), Some(outside)) => outside.remove(number),
+                    (Some(News::Held), Some(outside)) => outside.held(),
                     _ => {}
                 }
             }

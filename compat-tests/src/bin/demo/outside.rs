@@ -15,18 +15,26 @@ use crate::script::{Clock, Script};
 
 const FILES: u32 = 100;
 const BETWEEN_FILES: Duration = Duration::from_millis(50);
-const CLIENTS: u64 = 4;
+/// The clients of each server; those of v2's that are told that the answer took too long come on top.
+const CLIENTS: [u64; 2] = [4, 2];
 const REQUESTS: u64 = 90;
+/// The clients that ask for what Lua is too slow for, and their requests, each as long as the server's deadline.
+const SLOW_CLIENTS: u64 = 3;
+const SLOW_REQUESTS: u64 = 2;
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(40);
 const SIGNALS: u32 = 40;
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(125);
+/// How long a part waits for word from Lua that it got what was sent.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The rows that Lua gives to the database.
+pub(crate) const ROWS: u64 = 2000;
 
 /// What was done, or failed.
 pub(crate) enum Done {
     /// A file was made and written, by its number.
     Wrote(u32),
     /// A request got its answer, or the sentence that says what was wrong.
-    Asked(Result<(), String>),
+    Asked(Asked, Result<(), String>),
     /// The request that nobody answers was ended by the stop of its server, or the sentence that says how else.
     Ended(Result<(), String>),
     /// SIGTERM was sent, at this time on Lua's clock.
@@ -37,8 +45,37 @@ pub(crate) enum Done {
     Part,
 }
 
+/// Whose server is asked, as an index.
+#[derive(Clone, Copy)]
+pub(crate) enum Server {
+    V1,
+    V2,
+}
+
+/// What a request is for, as an index.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked {
+    /// An answer of Lua's, by v1.
+    V1,
+    /// The same by v2.
+    V2,
+    /// An answer of the database's, by v2.
+    Sql,
+    /// What v2 says where Lua is too slow.
+    Slow,
+}
+
+impl Asked {
+    fn server(self) -> Server {
+        match self {
+            Asked::V1 => Server::V1,
+            Asked::V2 | Asked::Sql | Asked::Slow => Server::V2,
+        }
+    }
+}
+
 /// The threads that say [`Done::Part`].
-pub(crate) const PARTS: usize = CLIENTS as usize + 2;
+pub(crate) const PARTS: usize = (CLIENTS[0] + CLIENTS[1] + SLOW_CLIENTS) as usize + 3;
 
 /// The outside world.
 pub(crate) struct Outside {
@@ -51,12 +88,14 @@ pub(crate) struct Outside {
 struct World {
     events: Sender<Event>,
     clock: Clock,
-    port: u16,
+    ports: [u16; 2],
     pid: u32,
     folder: PathBuf,
     stopping: Arc<AtomicBool>,
     /// How many signals Lua said that it got.
     signals_heard: Arc<AtomicU64>,
+    /// Lua has the request whose client leaves.
+    held: Arc<AtomicBool>,
 }
 
 impl Outside {
@@ -70,21 +109,32 @@ impl Outside {
         let world = World {
             events,
             clock: script.clock,
-            port: script.port,
+            ports: script.ports,
             pid: script.pid(),
             folder: folder.to_owned(),
             stopping,
             signals_heard: Arc::default(),
+            held: Arc::default(),
         };
         let spawn = |part: fn(&World, u64), number| {
             let world = world.clone();
             thread::spawn(move || part(&world, number))
         };
         spawn(|world, _| world.never(), 0);
+        spawn(|world, _| world.leave(), 0);
         spawn(|world, _| world.files(), 0);
-        (0..CLIENTS).for_each(|client| drop(spawn(World::requests, client)));
+        (0..CLIENTS[0])
+            .for_each(|client| drop(spawn(|world, client| world.requests(client, request), client)));
+        (0..CLIENTS[1])
+            .for_each(|client| drop(spawn(|world, client| world.requests(client, request_v2), client)));
+        (0..SLOW_CLIENTS).for_each(|client| drop(spawn(|world, _| world.slow(), client)));
         let signals = spawn(|world, _| world.signals(), 0);
         Outside { world, signals }
+    }
+
+    /// Lua has the request whose client leaves: it may.
+    pub(crate) fn held(&self) {
+        self.world.held.store(true, Ordering::Release);
     }
 
     /// Lua has got a signal: the next may be sent.
@@ -137,9 +187,26 @@ impl World {
         file.write_all(content(number, self.clock.now()).as_bytes())
     }
 
-    fn requests(&self, client: u64) {
+    fn ask(&self, server: Server, request: &Request) -> Result<(), String> {
+        request.ask(self.ports[server as usize], &self.clock)
+    }
+
+    fn requests(&self, client: u64, request: fn(u64, u64) -> (Asked, Request)) {
         for number in 0..REQUESTS {
-            self.say(Done::Asked(request(client, number).ask(self.port, &self.clock)));
+            let (asked, request) = request(client, number);
+            self.say(Done::Asked(asked, self.ask(asked.server(), &request)));
+            if !self.pause(BETWEEN_REQUESTS) {
+                break;
+            }
+        }
+        self.say(Done::Part);
+    }
+
+    /// Requests for what Lua answers too late. Meanwhile the same server has the others' answered.
+    fn slow(&self) {
+        for _ in 0..SLOW_REQUESTS {
+            let request = refused("GET /slow", "the answer took too long");
+            self.say(Done::Asked(Asked::Slow, self.ask(Server::V2, &request)));
             if !self.pause(BETWEEN_REQUESTS) {
                 break;
             }
@@ -149,13 +216,22 @@ impl World {
 
     /// The request that is in flight when its server is stopped. It is not waited for: its answer is that very stop.
     fn never(&self) {
-        let request = Request {
-            line: "GET /never".to_owned(),
-            body: String::new(),
-            status: 503,
-            answer: "the server is shutting down".to_owned(),
-        };
-        self.say(Done::Ended(request.ask(self.port, &self.clock)));
+        self.say(Done::Ended(self.ask(Server::V1, &refused(NEVER, "the server is shutting down"))));
+    }
+
+    /// The same request of v2, whose client doesn't wait for it: it leaves when Lua has it.
+    fn leave(&self) {
+        let waiting = refused(NEVER, "").send(self.ports[Server::V2 as usize], &self.clock);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.held.load(Ordering::Acquire) && Instant::now() < deadline {
+            if !self.pause(Duration::from_millis(1)) {
+                break;
+            }
+        }
+        if let Err(error) = waiting {
+            self.say(Done::Failed(format!("{NEVER}: {error}")));
+        }
+        self.say(Done::Part);
     }
 
     /// A signal that comes before the last one was read is none, as systems have it: each waits for its turn.
@@ -167,7 +243,7 @@ impl World {
                 break;
             }
             self.say(Done::Killed(at));
-            let deadline = Instant::now() + Duration::from_secs(5);
+            let deadline = Instant::now() + PATIENCE;
             let mut goes_on = self.pause(BETWEEN_SIGNALS);
             while goes_on && self.signals_heard.load(Ordering::Acquire) < sent {
                 // That one is lost, and the verdict will say so.
@@ -181,15 +257,39 @@ impl World {
     }
 }
 
+/// The request that nobody answers.
+pub(crate) const NEVER: &str = "GET /never";
+
+/// A request that the server has no answer of Lua's for.
+fn refused(line: &str, why: &str) -> Request {
+    Request { line: line.to_owned(), body: String::new(), status: 503, answer: why.to_owned() }
+}
+
 /// The requests that one client makes, in turn: three that Lua has to compute, the last of them from a timer.
-fn request(client: u64, number: u64) -> Request {
+fn request(client: u64, number: u64) -> (Asked, Request) {
     let n = (client * 31 + number * 7) % 91;
     let (line, body, answer) = match number % 3 {
         0 => (format!("GET /fibonacci?n={n}"), String::new(), fibonacci(n)),
         1 => ("POST /sum".to_owned(), format!("{client} {number} {n}"), client + number + n),
         _ => (format!("GET /later?n={n}"), String::new(), fibonacci(n)),
     };
-    Request { line, body, status: 200, answer: format!("{answer}\n") }
+    (Asked::V1, Request { line, body, status: 200, answer: format!("{answer}\n") })
+}
+
+/// The same for v2, and a fourth that the database answers, with a function that is written in Lua.
+fn request_v2(client: u64, number: u64) -> (Asked, Request) {
+    let (_, request) = request(client, number);
+    if number % 4 == 3 {
+        let n = (client * 17 + number * 5) % 91;
+        let (line, answer) = (format!("GET /sql?n={n}"), format!("{}\n", fibonacci(n)));
+        return (Asked::Sql, Request { line, body: String::new(), status: 200, answer });
+    }
+    (Asked::V2, request)
+}
+
+/// The sum of what Lua computes for the rows of the database.
+pub(crate) fn sum_of_rows() -> u64 {
+    (1..=ROWS).map(|row| fibonacci(row % 50)).sum()
 }
 
 fn fibonacci(n: u64) -> u64 {

@@ -3,13 +3,17 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::tally::{LIBRARIES, Row, Tally};
+use crate::script::Counts;
+use crate::tally::{COUNT, LIBRARIES, Library, Row, Tally};
+use crate::times::human;
 
 const TABLE: Duration = Duration::from_millis(100);
 const LINES: Duration = Duration::from_secs(1);
 
 /// What the times of each library are counted from.
-const SINCE: [&str; 4] = ["due time", "kill()", "write()", "request"];
+const SINCE: [&str; COUNT] = ["due time", "kill()", "write()", "request", "write()", "request", DELIVER];
+/// Where nothing outside begins it, it is DSS that counts.
+const DELIVER: &str = "deliver";
 
 /// Where it is all written: stdout.
 pub(crate) struct Screen {
@@ -29,7 +33,7 @@ impl Screen {
         let coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Screen {
             // The table has to fit, or its top is out of reach when it is drawn again.
-            live: terminal && !plain && size().is_some_and(|(_, height)| height > 8),
+            live: terminal && !plain && size().is_some_and(|(_, height)| height > COUNT + 3),
             colours: terminal && coloured,
             started: Instant::now(),
             drawn: None,
@@ -62,28 +66,34 @@ impl Screen {
         if self.live {
             self.table(tally);
         } else {
-            let each: Vec<_> = LIBRARIES
-                .iter()
-                .zip(&tally.rows)
-                .map(|(name, row)| format!("{name} {}", row.callbacks))
-                .collect();
-            let seconds = self.started.elapsed().as_secs();
-            emit(&format!("{seconds:>3} s: callbacks in Lua: {}\n", each.join(", ")));
+            let mut text = format!("{:>3} s:", self.started.elapsed().as_secs());
+            let mut of = "";
+            for (Library { name, revision }, row) in LIBRARIES.iter().zip(&tally.rows) {
+                match (of, *revision) {
+                    (before, now) if before == now => text.push(','),
+                    ("", now) => text.push_str(&format!(" {now}")),
+                    (_, now) => text.push_str(&format!("; {now}")),
+                }
+                of = revision;
+                text.push_str(&format!(" {name} {}", row.callbacks));
+            }
+            emit(&format!("{text}\n"));
         }
     }
 
     fn table(&mut self, tally: &Tally) {
         let head = ["library", "revision", "callbacks", "replies", "waiting", "p50", "p99", "last"];
-        let rows = LIBRARIES.iter().zip(&tally.rows).map(|(name, row)| {
-            let Row { callbacks, times, last, counts, .. } = row;
+        let rows = LIBRARIES.iter().zip(&tally.rows).zip(SINCE).map(|((library, row), since)| {
+            let Row { callbacks, last, counts, .. } = row;
+            let [p50, p99] = times(row, since);
             vec![
-                (*name).to_owned(),
+                library.name.to_owned(),
                 counts.revision.clone(),
                 callbacks.to_string(),
                 counts.replied.to_string(),
                 counts.waiting.to_string(),
-                times.percentile(50),
-                times.percentile(99),
+                p50,
+                p99,
                 last.clone(),
             ]
         });
@@ -107,18 +117,21 @@ impl Screen {
     /// Ends the live table, which stays, and shows the summary.
     pub(crate) fn summary(&mut self, tally: &Tally, uncertainty: f64) {
         self.finish(tally);
-        let head = ["library", "revision", "deliveries", "replies", "cancelled", "p50", "p99", "since"];
-        let rows = LIBRARIES.iter().zip(&tally.rows).zip(SINCE).map(|((name, row), since)| {
-            let Row { times, counts, .. } = row;
+        let head =
+            ["library", "revision", "deliveries", "replies", "cancelled", "late", "p50", "p99", "since"];
+        let rows = LIBRARIES.iter().zip(&tally.rows).zip(SINCE).map(|((library, row), since)| {
+            let Counts { queued, waiting, cancelled, late, .. } = row.counts;
+            let [p50, p99] = times(row, since);
             vec![
-                (*name).to_owned(),
-                counts.revision.clone(),
-                counts.delivered.to_string(),
-                counts.replied.to_string(),
-                // At that moment nothing is queued, and what waits for a reply will get none: it is cancelled.
-                (counts.queued + counts.waiting).to_string(),
-                times.percentile(50),
-                times.percentile(99),
+                library.name.to_owned(),
+                row.counts.revision.clone(),
+                row.counts.delivered.to_string(),
+                row.counts.replied.to_string(),
+                // At that moment nothing is queued, and what waits for a reply will get none: it is cancelled, too.
+                (cancelled + queued + waiting).to_string(),
+                late.to_string(),
+                p50,
+                p99,
                 since.to_owned(),
             ]
         });
@@ -129,14 +142,18 @@ impl Screen {
         }
         text.push_str(&format!(
             "\nRevision, deliveries and replies are DSS's own counts, from just before the\n\
-             libraries were stopped; cancelled is what still waited for a reply then. The\n\
-             times run to the callback in Lua, and begin outside of DSS: when a timer is\n\
-             due, at kill(), at the write() to a file, when a client sends its request. They\n\
-             hold the system's part and the library's own thread, too; `cargo bench` measures\n\
-             DSS alone. All but timer's take two processes' clocks, known to {:.0} µs.\n",
+             libraries were stopped; cancelled is what still waited for a reply then, or was\n\
+             taken back; late is what had no answer at its deadline, which v2 alone has. The\n\
+             times run to the callback in Lua, and begin outside of DSS: when a timer is due,\n\
+             at kill(), at the write() to a file, when a client sends its request. They hold\n\
+             the system's part and the library's own thread, too; `cargo bench` measures DSS\n\
+             alone. All but timer's and sqlite's take two processes' clocks, known to {:.0} µs.\n\
+             sqlite's are from the histogram that DSS keeps for v2: from deliver to decode,\n\
+             in steps that double.\n",
             (uncertainty * 1e6).ceil()
         ));
-        if tally.rows.iter().any(|row| row.times.is_empty()) {
+        let unknown = |(row, since): (&Row, &str)| times(row, since).iter().any(|time| time == NO_TIME);
+        if tally.rows.iter().zip(SINCE).any(unknown) {
             text.push_str("Where there is none, nothing came from the demo, which alone notes its times.\n");
         }
         emit(&text);
@@ -162,6 +179,19 @@ impl Drop for Screen {
             emit("\x1b[?25h");
         }
     }
+}
+
+/// What stands for a time where there is none.
+const NO_TIME: &str = "-";
+
+/// What half of a library's callbacks did not take longer than, and 99 of 100.
+fn times(row: &Row, since: &str) -> [String; 2] {
+    if since == DELIVER {
+        let waited = row.counts.waited;
+        return waited
+            .map_or([NO_TIME; 2].map(str::to_owned), |times| times.map(|time| format!("≤{}", human(time))));
+    }
+    [50, 99].map(|percent| row.times.percentile(percent).map_or(NO_TIME.to_owned(), human))
 }
 
 /// Lines with their fields below each other; numbers and times to the right.

@@ -23,9 +23,15 @@ pub(crate) enum Heard {
     /// A signal's callback. `at` is on Lua's clock, in this and in what follows.
     Signal { at: f64, name: String },
     /// A file's callback, with the beginning of what was read in it.
-    File { at: f64, kind: String, name: String, content: String },
+    File { revision: String, at: f64, kind: String, name: String, content: String },
     /// The handler of a request; `sent` is what the client put into the request.
-    Request { at: f64, line: String, sent: Option<f64> },
+    Request { revision: String, at: f64, line: String, sent: Option<f64> },
+    /// A reply to a request whose deadline was over; it may have been in time all the same.
+    Late { in_time: bool },
+    /// A callback of the database's, or a function that it called.
+    Sql { kind: String, what: String },
+    /// How many rows the database had in the end, and the sum of their values.
+    Database { rows: u64, sum: u64 },
     /// What DSS counts for a library.
     Library { last: bool, counts: Counts },
     /// How many timers were set to fire once.
@@ -36,7 +42,7 @@ pub(crate) enum Heard {
     Error(String),
 }
 
-/// One entry of `darksidesync.libraries()`.
+/// One entry of `darksidesync.stats()`.
 #[derive(Clone, Default)]
 pub(crate) struct Counts {
     pub(crate) name: String,
@@ -45,6 +51,10 @@ pub(crate) struct Counts {
     pub(crate) replied: u64,
     pub(crate) queued: u64,
     pub(crate) waiting: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) late: u64,
+    /// What half of its deliveries did not wait longer than, and 99 of 100, where the revision notes it.
+    pub(crate) waited: Option<[f64; 2]>,
 }
 
 /// Lua's clock, read from here. Both are this machine's monotonic clock, with another beginning each.
@@ -90,14 +100,14 @@ pub(crate) struct Script {
     stderr: JoinHandle<String>,
     /// Its clock.
     pub(crate) clock: Clock,
-    /// The port that its server listens on.
-    pub(crate) port: u16,
+    /// The ports that its servers listen on: v1's, v2's.
+    pub(crate) ports: [u16; 2],
     /// What the module calls itself, and which Lua it runs in.
     pub(crate) title: String,
 }
 
 impl Script {
-    /// Starts it, and sends what it says to `events`.
+    /// Starts it, with so many `rows` for its database, and sends what it says to `events`.
     ///
     /// # Errors
     /// It cannot be started, or ends before it is ready. What it wrote to stderr is part of the error.
@@ -105,10 +115,15 @@ impl Script {
         artefacts: &Artefacts,
         mode: &str,
         folder: &Path,
+        rows: u64,
         events: Sender<Event>,
     ) -> io::Result<Script> {
         let mut command = artefacts.command(&[]);
-        command.arg(workspace().join("compat-tests/demo/demo.lua")).arg(mode).arg(folder);
+        command
+            .arg(workspace().join("compat-tests/demo/demo.lua"))
+            .arg(mode)
+            .arg(folder)
+            .arg(rows.to_string());
         // A group of its own: Ctrl-C is for this process, which passes it on when it is time.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
@@ -122,9 +137,9 @@ impl Script {
             String::from_utf8_lossy(&bytes).into_owned()
         });
         match Self::greet(&mut stdin, &mut stdout, &events) {
-            Ok((clock, port, title)) => {
+            Ok((clock, ports, title)) => {
                 thread::spawn(move || listen(stdout, &events));
-                Ok(Script { child, stderr, clock, port, title })
+                Ok(Script { child, stderr, clock, ports, title })
             }
             Err(error) => {
                 // It may have ended by itself: then there is nothing to kill.
@@ -140,14 +155,14 @@ impl Script {
         stdin: &mut ChildStdin,
         stdout: &mut BufReader<ChildStdout>,
         events: &Sender<Event>,
-    ) -> io::Result<(Clock, u16, String)> {
+    ) -> io::Result<(Clock, [u16; 2], String)> {
         let clock = Clock::compare(stdin, stdout)?;
         loop {
             let line = line(stdout)?;
             let fields: Vec<&str> = line.split('\t').collect();
-            if let ["ready", port, version, lua] = fields[..] {
-                let port = port.parse().map_err(io::Error::other)?;
-                return Ok((clock, port, format!("{version} in {lua}")));
+            if let ["ready", old, new, version, lua] = fields[..] {
+                let port = |text: &str| text.parse().map_err(io::Error::other);
+                return Ok((clock, [port(old)?, port(new)?], format!("{version} in {lua}")));
             }
             // A first timer may well be due by now.
             let _ = events.send(parse(&line));
@@ -203,29 +218,45 @@ fn heard(line: &str) -> Option<Heard> {
     Some(match fields[..] {
         ["timer", kind, late] => Heard::Timer { kind: kind.to_owned(), late: late.parse().ok()? },
         ["signal", at, name] => Heard::Signal { at: at.parse().ok()?, name: name.to_owned() },
-        ["file", at, kind, name, content] => Heard::File {
+        ["file", revision, at, kind, name, content] => Heard::File {
+            revision: revision.to_owned(),
             at: at.parse().ok()?,
             kind: kind.to_owned(),
             name: name.to_owned(),
             content: content.to_owned(),
         },
-        ["request", at, line, sent] => {
-            Heard::Request { at: at.parse().ok()?, line: line.to_owned(), sent: sent.parse().ok() }
-        }
-        ["library", moment, name, revision, delivered, replied, queued, waiting] => Heard::Library {
+        ["request", revision, at, line, sent] => Heard::Request {
+            revision: revision.to_owned(),
+            at: at.parse().ok()?,
+            line: line.to_owned(),
+            sent: sent.parse().ok(),
+        },
+        ["late", in_time] => Heard::Late { in_time: in_time.parse().ok()? },
+        ["sql", kind, what] => Heard::Sql { kind: kind.to_owned(), what: what.to_owned() },
+        ["database", rows, sum] => Heard::Database { rows: rows.parse().ok()?, sum: sum.parse().ok()? },
+        ["library", moment, name, revision, ref counts @ ..] => Heard::Library {
             last: moment == "last",
-            counts: Counts {
-                name: name.to_owned(),
-                revision: revision.to_owned(),
-                delivered: delivered.parse().ok()?,
-                replied: replied.parse().ok()?,
-                queued: queued.parse().ok()?,
-                waiting: waiting.parse().ok()?,
-            },
+            counts: Counts { name: name.to_owned(), revision: revision.to_owned(), ..numbers(counts)? },
         },
         ["armed", count] => Heard::Armed(count.parse().ok()?),
         ["stopped", count] => Heard::Stopped(count.parse().ok()?),
         ["error", message] => Heard::Error(message.to_owned()),
         _ => return None,
+    })
+}
+
+/// What is counted for a library, in the order of the line.
+fn numbers(fields: &[&str]) -> Option<Counts> {
+    let [delivered, replied, queued, waiting, cancelled, late, p50, p99] = *fields else { return None };
+    let waited = || Some([p50.parse().ok()?, p99.parse().ok()?]);
+    Some(Counts {
+        delivered: delivered.parse().ok()?,
+        replied: replied.parse().ok()?,
+        queued: queued.parse().ok()?,
+        waiting: waiting.parse().ok()?,
+        cancelled: cancelled.parse().ok()?,
+        late: late.parse().ok()?,
+        waited: waited(),
+        ..Counts::default()
     })
 }

@@ -18,17 +18,12 @@ impl Times {
         self.0.push_back(seconds.max(0.0));
     }
 
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The time that this share of them, in percent, does not exceed, for people to read.
-    pub(crate) fn percentile(&self, percent: usize) -> String {
+    /// The time that this share of them, in percent, does not exceed; none where there is none.
+    pub(crate) fn percentile(&self, percent: usize) -> Option<f64> {
         let mut sorted: Vec<f64> = self.0.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
         let rank = (sorted.len() * percent).div_ceil(100).max(1);
-        sorted.get(rank - 1).map_or("-".to_owned(), |seconds| human(*seconds))
+        sorted.get(rank - 1).copied()
     }
 }
 

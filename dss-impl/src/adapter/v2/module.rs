@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
 use abi_stable::std_types::{RResult, RString, RVec};
-use dss_abi_v2::contract::{CallFn, RawClass, RawFunction};
+use dss_abi_v2::contract::{CallFn, Code, RawClass, RawFunction};
 use dss_abi_v2::value::RawValue;
 use parking_lot::Mutex;
 
@@ -16,31 +16,50 @@ use crate::states;
 use crate::value::{Class, Module, Results, Value};
 
 /// The objects of one library that one Lua state has. When the library leaves they are dropped, and what Lua has left of them
-/// names nothing.
+/// names nothing. Those that take no room may have one address: they are told apart by class, and counted.
 #[derive(Default)]
-pub(super) struct Objects(Mutex<HashMap<usize, &'static RawClass>>);
+pub(super) struct Objects(Mutex<HashMap<(usize, usize), Held>>);
+
+struct Held {
+    class: &'static RawClass,
+    count: usize,
+}
+
+fn key(data: *mut c_void, class: &'static RawClass) -> (usize, usize) {
+    (data.expose_provenance(), std::ptr::from_ref(class).expose_provenance())
+}
 
 impl Objects {
-    fn has(&self, data: *mut c_void) -> bool {
-        self.0.lock().contains_key(&data.addr())
+    fn add(&self, data: *mut c_void, class: &'static RawClass) {
+        self.0.lock().entry(key(data, class)).or_insert(Held { class, count: 0 }).count += 1;
+    }
+
+    fn has(&self, data: *mut c_void, class: &'static RawClass) -> bool {
+        self.0.lock().contains_key(&key(data, class))
     }
 
     /// Drops an object, if it was not dropped before.
-    fn drop_one(&self, data: *mut c_void) {
-        // A statement of its own: the lock is given up before the library's code runs.
-        let class = self.0.lock().remove(&data.addr());
-        if let Some(class) = class {
-            // SAFETY: the library made the two together, and the map had them once.
-            unsafe { (class.drop.0)(data) };
+    fn drop_one(&self, data: *mut c_void, class: &'static RawClass) {
+        let key = key(data, class);
+        let mut objects = self.0.lock();
+        let Some(held) = objects.get_mut(&key) else { return };
+        held.count -= 1;
+        if held.count == 0 {
+            objects.remove(&key);
         }
+        drop(objects);
+        // SAFETY: the library made the two together, and the map had them once more than it has now.
+        unsafe { (class.drop.0)(data) };
     }
 
     pub(super) fn drop_all(&self) {
         let all = std::mem::take(&mut *self.0.lock());
-        for (data, class) in all {
+        for ((data, _), Held { class, count }) in all {
             let data: *mut c_void = std::ptr::with_exposed_provenance_mut(data);
-            // SAFETY: as above.
-            unsafe { (class.drop.0)(data) };
+            for _ in 0..count {
+                // SAFETY: as above.
+                unsafe { (class.drop.0)(data) };
+            }
         }
     }
 }
@@ -51,9 +70,13 @@ pub(super) fn given(handle: Handle, data: *mut c_void, class: &'static RawClass)
     if let Some(context) = context {
         // SAFETY: the library is being called, so its registration is there.
         let context = unsafe { Context::of(context) };
-        context.objects.0.lock().insert(data.expose_provenance(), class);
+        context.objects.add(data, class);
     }
 }
+
+const DEAD_CALLBACK: &str =
+    "a library returned a function of another Lua state, or one whose state has closed";
+const TOO_DEEP: &str = "a library returned lists or maps that are nested too deep";
 
 /// A call into the library, from its beginning until its results are in Lua.
 struct Call {
@@ -108,7 +131,17 @@ fn call(
     let arguments = values::from_lua(arguments);
     // SAFETY: the contract of `CallFn`: on the Lua thread, with an object of that class's or NULL.
     match unsafe { (function.0)(handle.to_raw(), data, arguments) } {
-        RResult::ROk(values) => Ok(Box::new(Returned { values, call })),
+        RResult::ROk(values) => {
+            let measured =
+                states::dispatcher_of(handle).map(|dispatcher| values::measure(&values, dispatcher));
+            match measured {
+                Some(Err(Code::INVALID_CALLBACK)) => Err(DEAD_CALLBACK.to_owned()),
+                Some(Err(Code::MALFORMED)) => Err(values::BORROWED.to_owned()),
+                Some(Err(Code::TOO_DEEP)) => Err(TOO_DEEP.to_owned()),
+                // How much a result takes is for Lua's memory to say.
+                _ => Ok(Box::new(Returned { values, call })),
+            }
+        }
         RResult::RErr(sentence) => Err(sentence.into_string()),
     }
 }
@@ -203,7 +236,7 @@ impl Class for V2Class {
     ) -> Result<Box<dyn Results>, String> {
         let method = &self.class.methods[method];
         let left = || self.left(method.name.as_str());
-        if !self.objects.has(data) {
+        if !self.objects.has(data, self.class) {
             return Err(left());
         }
         call(method.call, self.handle, data, arguments, left)
@@ -212,7 +245,7 @@ impl Class for V2Class {
     unsafe fn close(&self, data: *mut c_void) -> Result<(), String> {
         match self.class.close.into_option() {
             // What its library took back is closed.
-            Some(close) if self.objects.has(data) => {
+            Some(close) if self.objects.has(data, self.class) => {
                 call(close, self.handle, data, Vec::new(), || self.left("close")).map(drop)
             }
             _ => Ok(()),
@@ -220,7 +253,7 @@ impl Class for V2Class {
     }
 
     unsafe fn text(&self, data: *mut c_void) -> Option<String> {
-        let text = self.class.to_string.into_option().filter(|_| self.objects.has(data))?;
+        let text = self.class.to_string.into_option().filter(|_| self.objects.has(data, self.class))?;
         let _call = Call::begin(self.handle)?;
         // SAFETY: the contract of `TextFn`, with an object of that class's.
         let text: RString = unsafe { (text.0)(data) };
@@ -230,7 +263,7 @@ impl Class for V2Class {
     unsafe fn drop(&self, data: *mut c_void) {
         // Where the library left, or is about to, that drops its objects.
         if let Some(_call) = Call::begin(self.handle) {
-            self.objects.drop_one(data);
+            self.objects.drop_one(data, self.class);
         }
     }
 }

@@ -7,7 +7,7 @@ use dss_abi_v2::contract::{
     Accepted, AcceptedMany, Code, ENDED_CANCELLED, ENDED_TIMED_OUT, RawDelivery, RawLimits, RawRegistration,
     RawRequest, Registered, Service,
 };
-use dss_abi_v2::value::RawCallback;
+use dss_abi_v2::value::{RawCallback, RawValue};
 
 use super::record::{Record, RequestPart};
 use super::{open, values};
@@ -41,16 +41,16 @@ fn code(error: BoundedError) -> Code {
 #[inline]
 fn parcel(
     delivery: &RawDelivery<'_>,
-    (dispatcher, handle): (&Dispatcher, Handle),
+    dispatcher: &Dispatcher,
     request: Option<Box<RequestPart>>,
 ) -> Result<(Parcel, u32), Code> {
     let given = if delivery.count == 0 {
         &[]
     } else {
         // SAFETY: the contract of `RawDelivery`: so many values, borrowed for the length of the call.
-        unsafe { std::slice::from_raw_parts(delivery.values, delivery.count) }
+        unsafe { std::slice::from_raw_parts(delivery.values.cast::<RawValue>(), delivery.count) }
     };
-    let bytes = values::measure(given, handle.dispatcher)?;
+    let bytes = values::measure(given, dispatcher)?;
     let callback =
         dispatcher.retain(CallbackId::from_raw(delivery.callback)).ok_or(Code::INVALID_CALLBACK)?;
     // SAFETY: as above; whether they are given up is decided when the parcel is taken or refused.
@@ -85,7 +85,7 @@ fn accepted(accepted: crate::dispatcher::Accepted) -> Accepted {
 
 fn deliver(handle: usize, delivery: &RawDelivery<'_>) -> Result<Accepted, Code> {
     let (dispatcher, handle) = dispatcher(handle)?;
-    let (parcel, bytes) = parcel(delivery, (dispatcher, handle), None)?;
+    let (parcel, bytes) = parcel(delivery, dispatcher, None)?;
     let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: false };
     dispatcher.deliver_bounded(handle, consignment, true).map(accepted).map_err(|error| {
         take_back(&parcel, delivery.callback);
@@ -98,7 +98,7 @@ fn deliver_many(handle: usize, deliveries: &[RawDelivery<'_>]) -> Result<Accepte
     let mut parcels = Vec::with_capacity(deliveries.len());
     let mut malformed = None;
     for delivery in deliveries {
-        match parcel(delivery, (dispatcher, handle), None) {
+        match parcel(delivery, dispatcher, None) {
             Ok((parcel, bytes)) => parcels.push((parcel, bytes, key(delivery))),
             Err(code) => {
                 malformed = Some(code);
@@ -131,7 +131,7 @@ fn request(handle: usize, request: &RawRequest<'_>) -> Result<Accepted, Code> {
         answer: None,
     };
     let delivery = &request.delivery;
-    let (parcel, bytes) = parcel(delivery, (dispatcher, handle), Some(Box::new(part)))?;
+    let (parcel, bytes) = parcel(delivery, dispatcher, Some(Box::new(part)))?;
     let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: true };
     dispatcher.deliver_bounded(handle, consignment, false).map(accepted).map_err(|error| {
         take_back(&parcel, delivery.callback);

@@ -1,7 +1,6 @@
 //! Values, from the revision's to Lua's and back.
 
 use std::ffi::{c_int, c_void};
-use std::mem::ManuallyDrop;
 
 use abi_stable::std_types::{RBox, RVec};
 use dss_abi_v2::contract::{Code, RawClass};
@@ -10,6 +9,7 @@ use dss_abi_v2::value::{MAX_DEPTH, RawBorrowed, RawCallback, RawEntry, RawValue,
 use super::module;
 use super::record::Record;
 use crate::callbacks::{self, CallbackId, Reference};
+use crate::dispatcher::Dispatcher;
 use crate::handle::Handle;
 use crate::states;
 use crate::value::{LuaValues, ObjectRef, Value};
@@ -23,7 +23,7 @@ const NO_INTEGER: &str = "an integer of a library's is past 2^53, and this Lua h
 const NO_KEY: &str = "a map of a library's has nil or NaN as a key, which no Lua table can have";
 const NO_CLASS: &str = "an object of a library's is of a class that the library does not declare: add it to the library's \
                         `objects`";
-const BORROWED: &str =
+pub(super) const BORROWED: &str =
     "a library handed on an object that Lua lent it: objects that Lua owns come back through Lua alone";
 
 unsafe extern "C" fn release(callback: u64) {
@@ -178,11 +178,11 @@ fn one_from_lua(value: Value) -> RawValue {
     }
 }
 
-/// What some values count for their library's bound, in bytes, or why they cannot be delivered in the state of that dispatcher.
-pub(super) fn measure(values: &[ManuallyDrop<RawValue>], dispatcher: u32) -> Result<u32, Code> {
+/// What some values count for their library's bound, in bytes, or why they cannot go to the state of that dispatcher.
+pub(super) fn measure(values: &[RawValue], dispatcher: &Dispatcher) -> Result<u32, Code> {
     let mut bytes = 0_usize;
     for value in values {
-        let size = match &**value {
+        let size = match value {
             // Most are, and want no call.
             RawValue::Nil | RawValue::Boolean(_) | RawValue::Integer(_) | RawValue::Float(_) => {
                 size_of::<RawValue>()
@@ -194,7 +194,7 @@ pub(super) fn measure(values: &[ManuallyDrop<RawValue>], dispatcher: u32) -> Res
     u32::try_from(bytes).map_err(|_| Code::TOO_LARGE)
 }
 
-fn size(value: &RawValue, dispatcher: u32, depth: usize) -> Result<usize, Code> {
+fn size(value: &RawValue, dispatcher: &Dispatcher, depth: usize) -> Result<usize, Code> {
     if depth > MAX_DEPTH {
         return Err(Code::TOO_DEEP);
     }
@@ -208,7 +208,7 @@ fn size(value: &RawValue, dispatcher: u32, depth: usize) -> Result<usize, Code> 
             let both = map.iter().flat_map(|entry| [&entry.key, &entry.value]);
             both.map(|item| size(item, dispatcher, depth + 1)).sum::<Result<usize, Code>>()?
         }
-        RawValue::Callback(callback) if CallbackId::from_raw(callback.id).dispatcher != dispatcher => {
+        RawValue::Callback(callback) if !dispatcher.has_callback(CallbackId::from_raw(callback.id)) => {
             return Err(Code::INVALID_CALLBACK);
         }
         RawValue::Borrowed(_) => return Err(Code::MALFORMED),
