@@ -1,7 +1,7 @@
 //! How much a library may have queued, and what happens at that bound.
 //!
 //! What is queued is what entered less what left. Producers count what enters under the intake lock. What leaves is counted by
-//! the Lua thread, for each item, without it: in a [`Gauge`], which it alone writes.
+//! the Lua thread, for each item, without it: in a gauge, which it alone writes.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
