@@ -85,6 +85,20 @@ scenario("what does not fit is refused by name and reason, and none of its code 
     os.remove(trace)
 end)
 
+scenario("two libraries of one name are told apart by their files", function()
+    local dss, probe = load_probe()
+    local copy = os.getenv "DSS_TEST_TRACE" .. ".so"
+    local from, to = assert(io.open(probe._FILE, "rb")), assert(io.open(copy, "wb"))
+    to:write(from:read "*a")
+    from:close()
+    to:close()
+    local message = raises("two libraries named probe_v2", dss.load, copy)
+    os.remove(copy)
+    ok(message:find(probe._FILE, 1, true) and message:find(copy, 1, true), message)
+    eq(probe.echo(1), 1)
+    eq(#dss.libraries(), 1)
+end)
+
 scenario("require finds a library through the searcher", function()
     local dss = require "darksidesync"
     dss.searcher()
@@ -680,6 +694,7 @@ scenario("two states have a library each of their own", function()
     raises("function of another Lua state", probe.give_held)
     matches(probe.deliver_held(nothing), "callback")
     eq(dss.queuesize(), 0)
+    eq(dss.libraries()[1].refused, 2)
     inside(state, [[
         assert(probe.held(1) == 1)
         assert(require "darksidesync".dispatch() == 1)

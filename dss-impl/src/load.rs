@@ -71,7 +71,7 @@ pub fn look_up(name: &str, templates: &str, wanted: Option<&str>) -> Result<(Pat
     Ok((file, declared))
 }
 
-/// Loads the library that [`look_up`] finds into a Lua state. [lua-thread]
+/// Loads the library that [`look_up`] finds into a Lua state, where no library of its name is registered. [lua-thread]
 ///
 /// # Errors
 /// [`LoadError`]
@@ -83,16 +83,22 @@ pub fn load(
 ) -> Result<Arc<dyn Module>, LoadError> {
     let (file, declared) = look_up(name, templates, wanted)?;
     let shown = file.display().to_string();
-    let other = state.dispatcher.libraries().into_iter().find(|library| {
-        library.name.as_deref() == Some(&declared.name)
-            && library.file.as_deref().is_some_and(|it| it != shown)
-    });
-    if let Some(file) = other.and_then(|other| other.file) {
-        return Err(LoadError::Refused(format!(
-            "there are two libraries named {}: {file} is loaded in this Lua state, and {shown} was found: load one of them, \
-             or rename the other",
-            declared.name
-        )));
+    let registered = state.dispatcher.libraries().into_iter();
+    let other =
+        registered.filter(|library| library.name.as_deref() == Some(&declared.name)).find_map(|it| it.file);
+    if let Some(other) = other {
+        return Err(LoadError::Refused(if *other == *shown {
+            format!(
+                "{} is loaded in this Lua state from {other}, and that is another file by now: start a new process to load it",
+                declared.name
+            )
+        } else {
+            format!(
+                "there are two libraries named {}: {other} is loaded in this Lua state, and {shown} was found: load one of \
+                 them, or rename the other",
+                declared.name
+            )
+        }));
     }
     // What fits is of a revision that is offered.
     let open = REVISIONS.iter().find(|revision| revision.number == declared.revision).and_then(|it| it.open);

@@ -15,7 +15,7 @@
 use std::ffi::c_int;
 
 use dss_impl::delivery::Failure;
-use dss_impl::dispatcher::{Dispatcher, ReplyEnd, Ticket};
+use dss_impl::dispatcher::{Dispatcher, ReplyEnd, Taken, Ticket};
 use dss_impl::value::Value;
 use mlua::ffi;
 
@@ -23,6 +23,8 @@ use crate::errors;
 use crate::guard;
 use crate::raw::Stack;
 use crate::read::{self, Reading};
+
+const NO_ROOM: &str = "a callback answered with more values than Lua's stack has room for";
 
 /// The registry key of the metatable of deferred replies, which what an answering function has as its upvalue shares.
 static METATABLE: u8 = 8;
@@ -131,6 +133,11 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
     if frame.deferred {
         return 0;
     }
+    if !stack.reserve(2) {
+        stack.set_top(2);
+        conclude(request, Err(NO_ROOM.to_owned()));
+        return stack.raise(NO_ROOM.as_bytes());
+    }
     let mut failure = Failure::default();
     match finish(stack, request, stack.top() - 2, &mut failure) {
         End::Taken | End::TooLate => 0,
@@ -189,6 +196,15 @@ fn conclude(request: Request, answer: Result<Vec<Value>, String>) -> Option<Resu
 #[cold]
 pub(crate) fn abandon(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket) {
     fail(stack, Request { dispatcher, ticket, over: true });
+}
+
+/// Tells a request whose decode was left by the error on top, which stays there, what that was.
+#[cold]
+pub(crate) fn say_why(stack: Stack, taken: &Taken) {
+    if taken.adapter.answers_by_return() && taken.ticket.is_some() {
+        // SAFETY: on the Lua thread, and the delivery is this call's until its decode has ended.
+        let _ = unsafe { taken.adapter.answer(&taken.parcel, Err(errors::take_trace(stack))) };
+    }
 }
 
 /// `defer()` → the reply, a function of the answers. Upvalue: guard.

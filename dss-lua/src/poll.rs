@@ -78,6 +78,7 @@ impl Call {
         // It was raised by now; the next item's is another.
         self.failure.clear();
         if !self.ended {
+            answers::say_why(stack, &taken);
             self.dispatcher.decoded(&taken, DecodeEnd::Failed);
         } else if let Some(ticket) = taken.ticket {
             if taken.adapter.answers_by_return() {

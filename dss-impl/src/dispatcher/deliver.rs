@@ -33,6 +33,15 @@ impl Dispatcher {
         Ok((waiting.wait(), announced))
     }
 
+    /// Counts deliveries that a library's adapter refused, where `handle` names one. [any-thread]
+    pub fn count_refused(&self, handle: Handle, count: u64) {
+        let mut intake = self.intake.lock();
+        let door = intake.doors.get_mut(handle.slot as usize);
+        if let Some(door) = door.filter(|door| door.generation == handle.generation && door.open) {
+            door.refused += count;
+        }
+    }
+
     /// Counts a refusal for `handle`, where that names a library, and says which error its caller gets.
     fn refuse(&self, handle: Handle, error: DeliverError) -> DeliverError {
         let mut intake = self.intake.lock();

@@ -85,7 +85,8 @@ fn accepted(accepted: crate::dispatcher::Accepted) -> Accepted {
 
 fn deliver(handle: usize, delivery: &RawDelivery<'_>) -> Result<Accepted, Code> {
     let (dispatcher, handle) = dispatcher(handle)?;
-    let (parcel, bytes) = parcel(delivery, dispatcher, None)?;
+    let (parcel, bytes) =
+        parcel(delivery, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
     let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: false };
     dispatcher.deliver_bounded(handle, consignment, true).map(accepted).map_err(|error| {
         take_back(&parcel, delivery.callback);
@@ -111,6 +112,9 @@ fn deliver_many(handle: usize, deliveries: &[RawDelivery<'_>]) -> Result<Accepte
         .map(|(parcel, bytes, key)| Consignment { parcel: *parcel, bytes: *bytes, key, completes: false })
         .collect();
     let accepted = dispatcher.deliver_many(handle, &consignments);
+    if malformed.is_some() {
+        dispatcher.count_refused(handle, (deliveries.len() - parcels.len()) as u64);
+    }
     for (consignment, delivery) in consignments.iter().zip(deliveries).skip(accepted.taken) {
         take_back(&consignment.parcel, delivery.callback);
     }
@@ -131,7 +135,8 @@ fn request(handle: usize, request: &RawRequest<'_>) -> Result<Accepted, Code> {
         answer: None,
     };
     let delivery = &request.delivery;
-    let (parcel, bytes) = parcel(delivery, dispatcher, Some(Box::new(part)))?;
+    let (parcel, bytes) = parcel(delivery, dispatcher, Some(Box::new(part)))
+        .inspect_err(|_| dispatcher.count_refused(handle, 1))?;
     let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: true };
     dispatcher.deliver_bounded(handle, consignment, false).map(accepted).map_err(|error| {
         take_back(&parcel, delivery.callback);
