@@ -51,7 +51,7 @@ impl<T: Entry> Queue<T> {
     }
 
     /// Appends `item`, or gives it back where there is no memory.
-    #[inline]
+    #[inline(always)] // a deliver is little more than this
     pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
         match self.segments.back_mut() {
             Some(tail) if tail.len() < SEGMENT => tail.push_back(item),
@@ -88,11 +88,11 @@ impl<T: Entry> Queue<T> {
         self.front.front()
     }
 
-    /// Takes the oldest.
+    /// Takes what [`Self::front`] has just shown.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<T> {
-        self.front()?;
+    pub(crate) fn pop_front(&mut self) -> Option<T> {
         let item = self.front.pop_front()?;
+        debug_assert!(!item.is_grave(), "`front` shows none");
         self.length -= 1;
         Some(item)
     }

@@ -86,7 +86,7 @@ impl Dispatcher {
     }
 
     /// Wakes whom an item that came concerns, with the lock given up.
-    #[inline]
+    #[inline(always)] // a part of every deliver
     pub(super) fn announce_arrival(&self, mut intake: MutexGuard<'_, Intake>) -> Announced {
         let behind = intake.items.len();
         self.behind.store(behind, Ordering::Relaxed);

@@ -134,7 +134,7 @@ impl Dispatcher {
         library.calls.push(me);
         let handle = self.handle(slot, library.generation);
         let adapter = library.adapter();
-        let Item { parcel, waiter, sequence, bytes, .. } = desk.items.pop()?;
+        let Item { parcel, waiter, sequence, bytes, .. } = desk.items.pop_front()?;
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
         if library.gauge.is_some() {
             self.left_bound(library, &parcel, sequence, bytes);
