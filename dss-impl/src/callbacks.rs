@@ -12,21 +12,18 @@
 //! Lua thread alone: a place that any other thread let go of is noted, and its function forgotten when Lua next enters.
 
 use std::ffi::c_void;
-use std::sync::OnceLock;
 
+use crate::chunks::Chunks;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 
-/// Places in the first chunk; chunk k has `FIRST << k`. Chunks are never freed: a name, whatever its bits, names memory that
-/// is there or nothing.
-const FIRST: u32 = 16;
-const CHUNKS: usize = 17;
 const SLOT_BITS: u32 = 20;
 const GENERATION_BITS: u32 = 24;
 const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 
 /// The callbacks of one dispatcher.
 pub(crate) struct Callbacks {
-    chunks: [OnceLock<Box<[AtomicU64]>>; CHUNKS],
+    /// Never freed: a name, whatever its bits, names memory that is there or nothing.
+    places: Chunks<AtomicU64>,
     lists: Mutex<Lists>,
     /// How many places in `released`, to be read without the lock.
     waiting: AtomicUsize,
@@ -87,7 +84,7 @@ fn unpack(word: u64) -> (u32, u32) {
 impl Callbacks {
     pub(crate) fn new() -> Self {
         Callbacks {
-            chunks: [const { OnceLock::new() }; CHUNKS],
+            places: Chunks::new(),
             lists: Mutex::new(Lists { length: 0, vacant: Vec::new(), released: Vec::new() }),
             waiting: AtomicUsize::new(0),
         }
@@ -95,9 +92,7 @@ impl Callbacks {
 
     #[inline]
     fn at(&self, place: u32) -> Option<&AtomicU64> {
-        let chunk = (place / FIRST + 1).ilog2();
-        let index = place - FIRST * ((1 << chunk) - 1);
-        self.chunks.get(chunk as usize)?.get()?.get(index as usize)
+        self.places.get(place)
     }
 
     /// The address of a place: chunks are never freed, so it is nothing else's.
@@ -113,13 +108,10 @@ impl Callbacks {
             Some(place) => place,
             None => {
                 let place = lists.length;
-                let chunk = (place / FIRST + 1).ilog2();
                 if place >= 1 << SLOT_BITS {
                     return None;
                 }
-                self.chunks
-                    .get(chunk as usize)?
-                    .get_or_init(|| (0..FIRST << chunk).map(|_| AtomicU64::new(pack(1, 0))).collect());
+                self.places.get_or_make(place, |_| AtomicU64::new(pack(1, 0)))?;
                 lists.length += 1;
                 place
             }
@@ -273,7 +265,7 @@ impl Drop for Reference {
 #[must_use]
 pub fn retain(id: CallbackId) -> Option<Reference> {
     let dispatcher = dispatcher_at(id.dispatcher)?;
-    dispatcher.callbacks.retain(id).then_some(Reference(id))
+    dispatcher.retain(id)
 }
 
 /// Gives a reference back. [any-thread]

@@ -32,6 +32,7 @@ pub use biased as biased_protocol;
 mod boundary;
 pub mod bounds;
 pub mod callbacks;
+mod chunks;
 pub mod clock;
 #[cfg(not(loom))]
 pub mod declared;

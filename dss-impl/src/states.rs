@@ -1,45 +1,29 @@
 //! The table of dispatchers of this process, and how a Lua state finds its own.
 //!
-//! Dispatchers live in chunks that double in size, are made when first needed, and are never freed. A look-up is two
-//! loads and takes no lock; claiming one is a compare-and-swap. So states share no lock, and a handle, whatever its
-//! bits, names memory that is there or nothing.
+//! Dispatchers are made when first needed, and are never freed. A look-up is two loads and takes no lock; claiming one is a
+//! compare-and-swap. So states share no lock, and a handle, whatever its bits, names memory that is there or nothing.
 
 use std::ffi::c_void;
 use std::sync::OnceLock;
 
+use crate::chunks::Chunks;
 use crate::dispatcher::Dispatcher;
 use crate::handle::{Handle, MAX_DISPATCHERS};
 use crate::value::LuaValues;
 
-/// Dispatchers in the first chunk; chunk k has `FIRST << k`.
-const FIRST: u32 = 8;
-const CHUNKS: usize = 17;
+static TABLE: Chunks<Dispatcher> = Chunks::new();
 
-static TABLE: [OnceLock<Box<[Dispatcher]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
-
-/// The chunk of `index`, and the place in it.
-fn place(index: u32) -> (usize, usize) {
-    let chunk = (index / FIRST + 1).ilog2();
-    (chunk as usize, (index - FIRST * ((1 << chunk) - 1)) as usize)
-}
-
-/// The dispatcher at `index`, if there has been one.
-fn at(index: u32) -> Option<&'static Dispatcher> {
-    let (chunk, place) = place(index);
-    TABLE.get(chunk)?.get()?.get(place)
+/// The dispatcher at `index` of the table, if there has been one. [any-thread]
+#[inline]
+pub(crate) fn dispatcher_at(index: u32) -> Option<&'static Dispatcher> {
+    TABLE.get(index)
 }
 
 /// The dispatcher that `handle` names, whether or not the handle is still valid. [any-thread]
 #[inline]
 #[must_use]
 pub fn dispatcher_of(handle: Handle) -> Option<&'static Dispatcher> {
-    at(handle.dispatcher)
-}
-
-/// The dispatcher at `index` of the table, if there has been one. [any-thread]
-#[inline]
-pub(crate) fn dispatcher_at(index: u32) -> Option<&'static Dispatcher> {
-    at(index)
+    dispatcher_at(handle.dispatcher)
 }
 
 /// One Lua state, as its userdata in Lua holds it: plain data, valid for ever, served or not.
@@ -69,12 +53,7 @@ impl StateRef {
 #[must_use]
 pub fn open() -> Option<StateRef> {
     for index in 0..MAX_DISPATCHERS {
-        let (chunk, place) = place(index);
-        let chunk = TABLE.get(chunk)?.get_or_init(|| {
-            let first = index - place as u32;
-            (first..first + (FIRST << chunk)).map(Dispatcher::new).collect()
-        });
-        let dispatcher = &chunk[place];
+        let dispatcher = TABLE.get_or_make(index, Dispatcher::new)?;
         if dispatcher.claim() {
             let epoch = dispatcher.open();
             return Some(StateRef { dispatcher, epoch });

@@ -10,6 +10,8 @@ use crate::value::Value;
 #[cfg(not(loom))]
 pub mod c1v0;
 #[cfg(not(loom))]
+mod layouts;
+#[cfg(not(loom))]
 pub mod v1;
 #[cfg(not(loom))]
 pub mod v2;

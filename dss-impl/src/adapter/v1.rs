@@ -8,19 +8,17 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use abi_stable::StableAbi;
-use abi_stable::library::AbiHeader;
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{RBox, RErr, ROk, RResult};
-use abi_stable::type_layout::TypeLayout;
 use dss_abi::{Request, RevisionStatus};
 use dss_abi_v1::contract::{
     Accepted, ClosingFn, Code, DecodeFn, ENDED_CANCELLED, ENDED_COLLECTED, ENDED_DECODED, ENDED_FAILED,
     ENDED_REPLIED, FinishFn, RawDelivery, RawLua, RawRegistration, Registered, ReplyFn, Report, Service,
     ServiceObject,
 };
-use parking_lot::Mutex;
 
 use super::Adapter;
+use super::layouts::Layouts;
 use crate::delivery::{Announced, DeliverError, Failure, Outcome, Parcel};
 use crate::dispatcher::{Dispatcher, RegisterError};
 use crate::handle::Handle;
@@ -67,63 +65,16 @@ const _: () = {
 type Decode = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, usize, Report) -> c_int;
 type Reply = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, usize, bool, Report) -> c_int;
 
-static HEADER: AbiHeader = AbiHeader::VALUE;
-
 struct V1;
 
 static ADAPTER: V1 = V1;
 
-/// The library layouts that were checked already: addresses that stay valid, for the images do.
-static CHECKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+static LAYOUTS: Layouts = Layouts::new("v1", "dss-abi-v1", dss_abi_v1::check_layouts);
 
 fn grant(request: &Request, library: &str) -> Result<Grant, String> {
     static ROOT: OnceLock<ServiceObject> = OnceLock::new();
-    check(request, library)?;
-    let root = ROOT.get_or_init(|| ServiceObject::from_ptr(RBox::new(V1), TD_Opaque));
-    Ok(Grant {
-        header: std::ptr::from_ref(&HEADER).addr(),
-        layout: std::ptr::from_ref::<TypeLayout>(<ServiceObject as StableAbi>::LAYOUT).addr(),
-        root: std::ptr::from_ref(root).addr(),
-    })
-}
-
-/// Checks the library's side of the types; the library checks ours.
-fn check(request: &Request, library: &str) -> Result<(), String> {
-    if request.header.is_null() || request.layout.is_null() {
-        return Err(format!(
-            "{library} asks for v1 without the layout of its types: build it with a released dss-abi-v1"
-        ));
-    }
-    if CHECKED.lock().contains(&request.layout.addr()) {
-        return Ok(());
-    }
-    // SAFETY: the contract of `Request`: the header lives as long as the process; it is a plain C record.
-    let header = unsafe { &*request.header.cast::<AbiHeader>() };
-    if !header.is_valid() {
-        return Err(format!(
-            "{library} is built with abi_stable {}.{}, and this DSS {} with {}.{}: build the library with the dss-abi-v1 \
-             of this DSS",
-            header.abi_major,
-            header.abi_minor,
-            crate::VERSION,
-            AbiHeader::VALUE.abi_major,
-            AbiHeader::VALUE.abi_minor,
-        ));
-    }
-    // SAFETY: the header says that both sides mean the same by a `TypeLayout`; it lives as long as the process.
-    let layout = unsafe { &*request.layout.cast::<TypeLayout>() };
-    dss_abi_v1::check_layouts(<ServiceObject as StableAbi>::LAYOUT, layout).map_err(|details| {
-        if std::env::var_os("DSS_LOG").is_some() {
-            eprintln!("darksidesync: layout check of {library}:\n{details}");
-        }
-        format!(
-            "{library}: its types of revision v1 are not those of this DSS {}: build the library with a released \
-             dss-abi-v1 (set DSS_LOG for the details)",
-            crate::VERSION
-        )
-    })?;
-    CHECKED.lock().push(request.layout.addr());
-    Ok(())
+    let root = || ROOT.get_or_init(|| ServiceObject::from_ptr(RBox::new(V1), TD_Opaque));
+    LAYOUTS.grant(request, library, <ServiceObject as StableAbi>::LAYOUT, root)
 }
 
 fn code(error: DeliverError) -> Code {

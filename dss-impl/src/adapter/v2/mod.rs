@@ -19,17 +19,15 @@ use std::ffi::{c_int, c_void};
 use std::sync::{Arc, OnceLock};
 
 use abi_stable::StableAbi;
-use abi_stable::library::AbiHeader;
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{RBox, RString, RVec};
-use abi_stable::type_layout::TypeLayout;
 use dss_abi::{Request, RevisionStatus};
 use dss_abi_v2::contract::{
     ClosingFn, DropFn, ENDED_ANSWERED, ENDED_CANCELLED, ENDED_CLOSED, ENDED_COLLECTED, ENDED_DROPPED,
     ENDED_FAILED, ENDED_TIMED_OUT, RawAnswer, ServiceObject,
 };
-use parking_lot::Mutex;
 
+use super::layouts::Layouts;
 use super::{Adapter, FAILED};
 use crate::clock::Stamp;
 use crate::delivery::{Failure, Outcome, Parcel};
@@ -49,63 +47,16 @@ pub static REVISION: Revision = Revision {
     open: Some(open::open),
 };
 
-static HEADER: AbiHeader = AbiHeader::VALUE;
-
 struct V2;
 
 static ADAPTER: V2 = V2;
 
-/// The library layouts that were checked already: addresses that stay valid, for the images do.
-static CHECKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+static LAYOUTS: Layouts = Layouts::new("v2", "dss-abi-v2", dss_abi_v2::check_layouts);
 
 fn grant(request: &Request, library: &str) -> Result<Grant, String> {
     static ROOT: OnceLock<ServiceObject> = OnceLock::new();
-    check(request, library)?;
-    let root = ROOT.get_or_init(|| ServiceObject::from_ptr(RBox::new(service::V2Service), TD_Opaque));
-    Ok(Grant {
-        header: std::ptr::from_ref(&HEADER).addr(),
-        layout: std::ptr::from_ref::<TypeLayout>(<ServiceObject as StableAbi>::LAYOUT).addr(),
-        root: std::ptr::from_ref(root).addr(),
-    })
-}
-
-/// Checks the library's side of the types; the library checks ours.
-fn check(request: &Request, library: &str) -> Result<(), String> {
-    if request.header.is_null() || request.layout.is_null() {
-        return Err(format!(
-            "{library} asks for v2 without the layout of its types: build it with a released dss-abi-v2"
-        ));
-    }
-    if CHECKED.lock().contains(&request.layout.addr()) {
-        return Ok(());
-    }
-    // SAFETY: the contract of `Request`: the header lives as long as the process; it is a plain C record.
-    let header = unsafe { &*request.header.cast::<AbiHeader>() };
-    if !header.is_valid() {
-        return Err(format!(
-            "{library} is built with abi_stable {}.{}, and this DSS {} with {}.{}: build the library with the dss-abi-v2 \
-             of this DSS",
-            header.abi_major,
-            header.abi_minor,
-            crate::VERSION,
-            AbiHeader::VALUE.abi_major,
-            AbiHeader::VALUE.abi_minor,
-        ));
-    }
-    // SAFETY: the header says that both sides mean the same by a `TypeLayout`; it lives as long as the process.
-    let layout = unsafe { &*request.layout.cast::<TypeLayout>() };
-    dss_abi_v2::check_layouts(<ServiceObject as StableAbi>::LAYOUT, layout).map_err(|details| {
-        if std::env::var_os("DSS_LOG").is_some() {
-            eprintln!("darksidesync: layout check of {library}:\n{details}");
-        }
-        format!(
-            "{library}: its types of revision v2 are not those of this DSS {}: build the library with a released \
-             dss-abi-v2 (set DSS_LOG for the details)",
-            crate::VERSION
-        )
-    })?;
-    CHECKED.lock().push(request.layout.addr());
-    Ok(())
+    let root = || ROOT.get_or_init(|| ServiceObject::from_ptr(RBox::new(service::V2Service), TD_Opaque));
+    LAYOUTS.grant(request, library, <ServiceObject as StableAbi>::LAYOUT, root)
 }
 
 /// What a registration's context points to.

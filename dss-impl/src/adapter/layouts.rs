@@ -1,0 +1,88 @@
+//! The check of a library's types, for every revision whose root is an `abi_stable` trait object. The library checks ours.
+
+use abi_stable::library::AbiHeader;
+use abi_stable::type_layout::TypeLayout;
+use dss_abi::Request;
+use parking_lot::Mutex;
+
+use crate::rendezvous::Grant;
+
+/// The header of the `abi_stable` in use.
+static HEADER: AbiHeader = AbiHeader::VALUE;
+
+/// What of a revision the check needs, and the library layouts that passed it.
+pub(super) struct Layouts {
+    /// The revision's name.
+    revision: &'static str,
+    /// The crate that its libraries are built with.
+    package: &'static str,
+    /// Its crate's own comparison: ours, theirs.
+    compare: fn(&'static TypeLayout, &'static TypeLayout) -> Result<(), String>,
+    /// Addresses that stay valid, for the images do.
+    checked: Mutex<Vec<usize>>,
+}
+
+impl Layouts {
+    pub(super) const fn new(
+        revision: &'static str,
+        package: &'static str,
+        compare: fn(&'static TypeLayout, &'static TypeLayout) -> Result<(), String>,
+    ) -> Self {
+        Layouts { revision, package, compare, checked: Mutex::new(Vec::new()) }
+    }
+
+    /// What a library gets whose layout passes: `root`, of the type that `ours` describes.
+    pub(super) fn grant<T: 'static>(
+        &self,
+        request: &Request,
+        library: &str,
+        ours: &'static TypeLayout,
+        root: impl FnOnce() -> &'static T,
+    ) -> Result<Grant, String> {
+        self.check(request, library, ours)?;
+        Ok(Grant {
+            header: std::ptr::from_ref(&HEADER).addr(),
+            layout: std::ptr::from_ref(ours).addr(),
+            root: std::ptr::from_ref(root()).addr(),
+        })
+    }
+
+    fn check(&self, request: &Request, library: &str, ours: &'static TypeLayout) -> Result<(), String> {
+        let Layouts { revision, package, .. } = self;
+        if request.header.is_null() || request.layout.is_null() {
+            return Err(format!(
+                "{library} asks for {revision} without the layout of its types: build it with a released {package}"
+            ));
+        }
+        if self.checked.lock().contains(&request.layout.addr()) {
+            return Ok(());
+        }
+        // SAFETY: the contract of `Request`: the header lives as long as the process; it is a plain C record.
+        let header = unsafe { &*request.header.cast::<AbiHeader>() };
+        if !header.is_valid() {
+            return Err(format!(
+                "{library} is built with abi_stable {}.{}, and this DSS {} with {}.{}: build the library with the {package} \
+                 of this DSS",
+                header.abi_major,
+                header.abi_minor,
+                crate::VERSION,
+                HEADER.abi_major,
+                HEADER.abi_minor,
+            ));
+        }
+        // SAFETY: the header says that both sides mean the same by a `TypeLayout`; it lives as long as the process.
+        let theirs = unsafe { &*request.layout.cast::<TypeLayout>() };
+        (self.compare)(ours, theirs).map_err(|details| {
+            if std::env::var_os("DSS_LOG").is_some() {
+                eprintln!("darksidesync: layout check of {library}:\n{details}");
+            }
+            format!(
+                "{library}: its types of revision {revision} are not those of this DSS {}: build the library with a released \
+                 {package} (set DSS_LOG for the details)",
+                crate::VERSION
+            )
+        })?;
+        self.checked.lock().push(request.layout.addr());
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! A table that grows without a lock and never moves what it holds: chunks that double in size, are made when first needed,
+//! and are never freed. An index, whatever its bits, names memory that is there or nothing; looking it up takes two loads.
+
+use std::sync::OnceLock;
+
+/// Entries in the first chunk; chunk k has `FIRST << k`.
+const FIRST: u32 = 8;
+/// Enough for 2^20 entries.
+const CHUNKS: usize = 18;
+
+/// The table.
+pub(crate) struct Chunks<T>([OnceLock<Box<[T]>>; CHUNKS]);
+
+/// The chunk of `index`, and the place in it.
+#[inline]
+fn place(index: u32) -> (usize, usize) {
+    let chunk = (index / FIRST + 1).ilog2();
+    (chunk as usize, (index - FIRST * ((1 << chunk) - 1)) as usize)
+}
+
+impl<T> Chunks<T> {
+    pub(crate) const fn new() -> Self {
+        Chunks([const { OnceLock::new() }; CHUNKS])
+    }
+
+    /// The entry at `index`, if its chunk was made.
+    #[inline]
+    pub(crate) fn get(&self, index: u32) -> Option<&T> {
+        let (chunk, place) = place(index);
+        self.0.get(chunk)?.get()?.get(place)
+    }
+
+    /// The entry at `index`, whose chunk is made of `entry` where it is not there; none past the last chunk.
+    pub(crate) fn get_or_make(&self, index: u32, entry: impl Fn(u32) -> T) -> Option<&T> {
+        let (chunk, place) = place(index);
+        let made = self.0.get(chunk)?.get_or_init(|| {
+            let first = index - place as u32;
+            (first..first + (FIRST << chunk)).map(entry).collect()
+        });
+        made.get(place)
+    }
+}
