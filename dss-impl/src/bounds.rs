@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::delivery::Item;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
 
 /// The bound of a library that says nothing else, in items.
@@ -185,6 +186,17 @@ impl Bound {
                 self.tidy();
             }
         }
+    }
+
+    /// Items were ended by their library; the oldest first.
+    pub(crate) fn end_many(&mut self, items: &[Item]) {
+        self.entered = self.entered.wrapping_sub(items.len());
+        let bytes = items.iter().fold(0_usize, |sum, item| sum.wrapping_add(item.bytes as usize));
+        self.entered_bytes = self.entered_bytes.wrapping_sub(bytes);
+        let ended = |sequence: &u64| items.binary_search_by_key(sequence, |item| item.sequence).is_ok();
+        // In one go: to take them out one by one would move the rest each time.
+        self.order.retain(|sequence| !ended(sequence));
+        self.latest.retain(|_, sequence| !ended(sequence));
     }
 
     /// Forgets the keys of which nothing is queued.

@@ -30,6 +30,7 @@ pub(crate) enum Phase {
 pub(crate) struct Counts {
     pub(crate) delivered: u64,
     pub(crate) replied: u64,
+    pub(crate) failed: u64,
     pub(crate) cancelled: u64,
     pub(crate) refused: u64,
     pub(crate) dropped: u64,
@@ -195,6 +196,9 @@ pub struct LibraryInfo {
     pub delivered: u64,
     /// Replies that the library got.
     pub replied: u64,
+    /// Deliveries whose decode failed, and those that a thread or a request waited for and nobody answered: Lua raised an error,
+    /// or dropped the reply.
+    pub failed: u64,
     /// Deliveries that were cancelled.
     pub cancelled: u64,
     /// Deliveries that were refused.

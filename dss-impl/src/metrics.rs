@@ -38,7 +38,7 @@ const fn counter(name: &'static str, help: &'static str, figure: fn(&LibraryInfo
     Family { name, unit: "", help, kind: Kind::Counter, figure }
 }
 
-const FAMILIES: [Family; 12] = [
+const FAMILIES: [Family; 13] = [
     gauge("darksidesync_queued", "", "Items in the queue.", |it| Some(it.queued as u64)),
     gauge("darksidesync_queued_bytes", "bytes", "Bytes in the queue, of libraries with a bound.", |it| {
         it.limits.as_ref().map(|_| it.bytes as u64)
@@ -57,6 +57,9 @@ const FAMILIES: [Family; 12] = [
     }),
     counter("darksidesync_delivered", "Deliveries whose decode ran to its end.", |it| Some(it.delivered)),
     counter("darksidesync_replied", "Replies and answers that the library got.", |it| Some(it.replied)),
+    counter("darksidesync_failed", "Deliveries whose decode failed, or that nobody answered.", |it| {
+        Some(it.failed)
+    }),
     counter("darksidesync_refused", "Deliveries that were refused.", |it| Some(it.refused)),
     counter("darksidesync_dropped", "Deliveries that made room for later ones.", |it| Some(it.dropped)),
     counter("darksidesync_coalesced", "Deliveries that a later one of the same key replaced.", |it| {

@@ -36,6 +36,21 @@ pub enum Value {
     Object(ObjectRef),
 }
 
+/// An error that a Lua function raised, or why what it gave is no answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Raised {
+    /// The error's text.
+    pub message: String,
+    /// Where it was raised; empty where nothing can be said of that.
+    pub traceback: String,
+}
+
+impl From<&str> for Raised {
+    fn from(message: &str) -> Self {
+        Raised { message: message.to_owned(), traceback: String::new() }
+    }
+}
+
 /// An object of a library's that Lua owns: good for the length of the call it is an argument of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectRef {

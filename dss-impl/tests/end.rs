@@ -9,23 +9,19 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use common::{
-    Call, Library, bounded_house, hand_over, item, poll, request, take_request, waiting_for_reply,
+    Call, Library, bounded_house, hand_over, info, item, poll, request, take_request, waiting_for_reply,
     waiting_thread,
 };
 use dss_impl::bounds::{Limits, Policy};
+use dss_impl::callbacks::CallbackId;
 use dss_impl::delivery::Outcome;
-use dss_impl::dispatcher::{DecodeEnd, Dispatcher, ReplyEnd};
+use dss_impl::dispatcher::{Consignment, DecodeEnd, Dispatcher, ReplyEnd};
 use dss_impl::handle::Handle;
-use dss_impl::library::LibraryInfo;
 
 fn house() -> (&'static Dispatcher, u64, &'static Library, Handle) {
     let house = bounded_house(100, Policy::Refuse);
     house.2.answers.store(true, SeqCst);
     house
-}
-
-fn info(dispatcher: &Dispatcher) -> LibraryInfo {
-    dispatcher.libraries().remove(0)
 }
 
 #[test]
@@ -97,7 +93,9 @@ fn a_request_that_runs_its_way_is_told_how_it_ended() {
         dispatcher.replied(&replying, end);
         assert_eq!(library.calls(), [Call::Complete(0, outcome)]);
         assert!(!dispatcher.end(handle, number, Outcome::TimedOut, false));
-        assert_eq!(info(dispatcher).timed_out, 0);
+        let info = info(dispatcher);
+        let replied = u64::from(end == ReplyEnd::Replied);
+        assert_eq!((info.replied, info.failed, info.timed_out), (replied, 1 - replied, 0));
     }
     for (end, outcome) in [(DecodeEnd::Over, Outcome::Decoded), (DecodeEnd::Failed, Outcome::Failed)] {
         let (dispatcher, _, library, handle) = house();
@@ -105,6 +103,9 @@ fn a_request_that_runs_its_way_is_told_how_it_ended() {
         let taken = unsafe { dispatcher.take_one() }.unwrap();
         assert!(!dispatcher.decoded(&taken, end).reply);
         assert_eq!(library.calls(), [Call::Complete(0, outcome)]);
+        let info = info(dispatcher);
+        let failed = u64::from(end == DecodeEnd::Failed);
+        assert_eq!((info.delivered, info.failed), (1 - failed, failed));
     }
 }
 
@@ -168,8 +169,88 @@ fn inside_its_decode_it_is_ended_when_that_is_over() {
         assert_eq!(library.calls(), wanted);
         assert!(dispatcher.begin_reply(taken.ticket.unwrap()).is_none());
         let counted = &dispatcher.libraries()[0];
-        assert_eq!((counted.timed_out, counted.cancelled), (1, 0));
+        assert_eq!((counted.timed_out, counted.cancelled, counted.failed), (1, 0, 0));
     }
+}
+
+/// The number that stands for a callback here; see `Library::is_for`.
+fn callback(number: u64) -> CallbackId {
+    CallbackId::from_raw(number)
+}
+
+#[test]
+fn all_of_one_callback_is_ended_wherever_it_is() {
+    let (dispatcher, _, library, handle) = house();
+    // One that Lua answers later, one being decoded, two at the desk, one at the intake; and what is for another callback.
+    hand_over(dispatcher, handle, request(7)).unwrap();
+    let later = take_request(dispatcher);
+    hand_over(dispatcher, handle, request(7)).unwrap();
+    for data in [7, 8, 7] {
+        hand_over(dispatcher, handle, item(data)).unwrap();
+    }
+    let taken = unsafe { dispatcher.take_one() }.unwrap();
+    hand_over(dispatcher, handle, request(7)).unwrap();
+    hand_over(dispatcher, handle, item(8)).unwrap();
+    assert_eq!(dispatcher.end_all(handle, callback(9), Outcome::Withdrawn), 0);
+    assert_eq!(library.calls(), []);
+    assert_eq!(dispatcher.end_all(handle, callback(7), Outcome::Withdrawn), 5);
+    let withdrawn = Call::Complete(7, Outcome::Withdrawn);
+    let plain = [Call::CancelQueued(7), Call::Finish(7)];
+    let calls =
+        [&[Call::CancelWaiting(7), withdrawn][..], &plain, &plain, &[Call::CancelQueued(7), withdrawn]];
+    assert_eq!(library.calls(), calls.concat());
+    assert!(dispatcher.begin_reply(later).is_none(), "the answer comes too late");
+    assert!(!dispatcher.decoded(&taken, DecodeEnd::Values).reply);
+    assert_eq!(library.calls(), [Call::CancelWaiting(7), withdrawn]);
+    assert_eq!(dispatcher.end_all(handle, callback(7), Outcome::Withdrawn), 0, "once");
+    assert_eq!((poll(dispatcher), poll(dispatcher), poll(dispatcher)), (Some(8), Some(8), None));
+    let info = info(dispatcher);
+    assert_eq!((info.cancelled, info.queued, info.bytes, info.waiting), (5, 0, 0, 0));
+}
+
+#[test]
+fn what_is_ended_for_a_callback_makes_room_under_each_policy() {
+    for policy in [Policy::Refuse, Policy::Wait(Duration::from_secs(60)), Policy::DropOldest, Policy::Latest]
+    {
+        let (dispatcher, _, library, handle) = bounded_house(4, policy);
+        let keyed =
+            |data: usize| Consignment { key: if data == 7 { b"seven" } else { b"eight" }, ..item(data) };
+        for data in [7, 8, 1, 2] {
+            hand_over(dispatcher, handle, keyed(data)).unwrap();
+        }
+        let queued = info(dispatcher).queued;
+        // One goes to the desk, where it is found, too.
+        assert_eq!(poll(dispatcher), Some(7));
+        hand_over(dispatcher, handle, keyed(7)).unwrap();
+        assert_eq!(dispatcher.end_all(handle, callback(7), Outcome::Withdrawn), 1);
+        assert_eq!(info(dispatcher).queued, queued - 1);
+        library.calls();
+        // Neither its number nor its key names anything any more, and there is room for another.
+        hand_over(dispatcher, handle, keyed(7)).unwrap();
+        assert_eq!(
+            info(dispatcher).dropped + info(dispatcher).coalesced,
+            if policy == Policy::Latest { 2 } else { 0 }
+        );
+        assert_eq!(library.calls(), []);
+        let mut rest = Vec::new();
+        while let Some(data) = poll(dispatcher) {
+            rest.push(data);
+        }
+        assert_eq!(rest.last(), Some(&7), "{policy:?}");
+        assert_eq!((info(dispatcher).queued, info(dispatcher).bytes), (0, 0));
+    }
+}
+
+#[test]
+fn a_producer_that_waits_goes_on_where_a_callback_is_ended() {
+    let (dispatcher, _, _, handle) = bounded_house(2, Policy::Wait(Duration::from_secs(60)));
+    hand_over(dispatcher, handle, item(7)).unwrap();
+    hand_over(dispatcher, handle, item(8)).unwrap();
+    let producer = std::thread::spawn(move || hand_over(dispatcher, handle, item(9)).is_ok());
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(dispatcher.end_all(handle, callback(7), Outcome::Withdrawn), 1);
+    assert!(producer.join().unwrap());
+    assert_eq!((poll(dispatcher), poll(dispatcher)), (Some(8), Some(9)));
 }
 
 #[test]
@@ -204,6 +285,7 @@ fn numbers_go_on_from_state_to_state() {
     let fresh = library.register_bounded(dispatcher, 1, Limits::default());
     assert!(hand_over(dispatcher, fresh, item(1)).unwrap() > old);
     assert!(!dispatcher.end(fresh, old, Outcome::Withdrawn, false), "it was the state's before");
+    assert_eq!(dispatcher.end_all(handle, callback(1), Outcome::Withdrawn), 0, "the handle was, too");
     assert_eq!(library.calls(), []);
 }
 

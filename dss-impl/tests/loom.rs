@@ -15,10 +15,14 @@ mod fake;
 mod biased;
 #[path = "loom/bounded.rs"]
 mod bounded;
+#[path = "loom/callbacks.rs"]
+mod callbacks;
 #[path = "loom/closing.rs"]
 mod closing;
 #[path = "loom/credit.rs"]
 mod credit;
+#[path = "loom/end.rs"]
+mod end;
 #[path = "loom/ending.rs"]
 mod ending;
 #[path = "loom/leaving.rs"]

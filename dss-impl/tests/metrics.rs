@@ -22,6 +22,7 @@ fn library(name: Option<&str>, revision: &'static str) -> LibraryInfo {
         waiting: 1,
         delivered: 17,
         replied: 5,
+        failed: 7,
         cancelled: 2,
         refused: 1,
         dropped: 0,

@@ -16,9 +16,10 @@ use std::ffi::c_int;
 
 use dss_impl::delivery::Failure;
 use dss_impl::dispatcher::{Dispatcher, ReplyEnd, Taken, Ticket};
-use dss_impl::value::Value;
+use dss_impl::value::{Raised, Value};
 use mlua::ffi;
 
+use crate::closing;
 use crate::errors;
 use crate::guard;
 use crate::raw::Stack;
@@ -74,22 +75,23 @@ pub(crate) fn prepare(stack: Stack) {
     stack.set_own(&METATABLE);
 }
 
-fn push_request(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket) {
-    // Over, until nothing can raise any more: what stands half-made is nobody's to end.
+/// Pushes a request that is over, until the caller says otherwise: what stands half-made is nobody's to end. Raises.
+fn push_request(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket) -> *mut Request {
     let request = stack.new_userdata(Request { dispatcher, ticket, over: true });
     stack.push_own(&METATABLE);
     stack.set_metatable(-2);
-    // SAFETY: Lua made room for it, and it is on the stack.
-    unsafe { (*request).over = false };
+    request
 }
 
 /// Puts the answering function in the place of the function at `index`. Raises.
 pub(crate) fn wrap(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket, index: c_int) {
     guard::push_guard(stack);
-    push_request(stack, dispatcher, ticket);
+    let request = push_request(stack, dispatcher, ticket);
     stack.push_value(index);
     stack.push_function(answering, 3);
     stack.replace(index);
+    // SAFETY: the function that was just made keeps it.
+    unsafe { (*request).over = false };
 }
 
 /// The answering function. A second call does nothing. Upvalues: guard, request, the callback.
@@ -135,7 +137,7 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
     }
     if !stack.reserve(2) {
         stack.set_top(2);
-        conclude(request, Err(NO_ROOM.to_owned()));
+        conclude(request, Err(NO_ROOM.into()));
         return stack.raise(NO_ROOM.as_bytes());
     }
     let mut failure = Failure::default();
@@ -162,7 +164,7 @@ fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -
         Err((at, problem)) => {
             let sentence = format!("bad answer #{at} to a request: {problem}");
             failure.set(&sentence);
-            conclude(request, Err(sentence));
+            conclude(request, Err(sentence.as_str().into()));
             End::Refused
         }
     }
@@ -173,9 +175,9 @@ fn fail(stack: Stack, request: Request) -> bool {
     conclude(request, Err(errors::take_trace(stack))).is_some()
 }
 
-/// Ends the request, with what Lua answered or the text of an error; says what its library says of that. None where it ended
+/// Ends the request, with what Lua answered or raised; says what its library says of that. None where it ended
 /// before.
-fn conclude(request: Request, answer: Result<Vec<Value>, String>) -> Option<Result<(), String>> {
+fn conclude(request: Request, answer: Result<Vec<Value>, Raised>) -> Option<Result<(), String>> {
     let replying = request.dispatcher.begin_reply(request.ticket)?;
     let (adapter, parcel) = (replying.adapter, &replying.parcel);
     let mut failed = answer.is_err();
@@ -186,7 +188,7 @@ fn conclude(request: Request, answer: Result<Vec<Value>, String>) -> Option<Resu
     {
         failed = true;
         // SAFETY: as above. An error is never refused.
-        let _ = unsafe { adapter.answer(parcel, Err(sentence.clone())) };
+        let _ = unsafe { adapter.answer(parcel, Err(sentence.as_str().into())) };
     }
     request.dispatcher.replied(&replying, if failed { ReplyEnd::Failed } else { ReplyEnd::Replied });
     Some(taken)
@@ -229,7 +231,11 @@ pub(crate) unsafe extern "C-unwind" fn defer(lua: *mut ffi::lua_State) -> c_int 
     }
     // SAFETY: the answering function that runs has it.
     let Request { dispatcher, ticket, .. } = unsafe { *frame.request };
-    push_request(stack, dispatcher, ticket);
+    let request = push_request(stack, dispatcher, ticket);
+    closing::watch(stack);
+    // Nothing raises any more.
+    // SAFETY: it is on the stack.
+    unsafe { (*request).over = false };
     frame.deferred = true;
     1
 }

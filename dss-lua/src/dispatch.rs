@@ -8,6 +8,7 @@ use mlua::ffi;
 
 use crate::answers;
 use crate::callbacks;
+use crate::closing;
 use crate::errors;
 use crate::guard::{self, Guard};
 use crate::poll::{Call, Decode, NO_ROOM, has_room};
@@ -130,6 +131,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
                     answers::wrap(stack, dispatcher, ticket, top - arguments);
                 } else {
                     reply::push(stack, dispatcher, ticket);
+                    closing::watch(stack);
                     stack.insert(top - arguments + 1);
                     arguments += 1;
                 }

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::io::Write;
 
+use dss_impl::value::Raised;
 use mlua::ffi;
 
 use crate::raw::Stack;
@@ -34,43 +35,57 @@ pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int
     }
     stack.set_top(1);
     stack.push_text_of(1);
-    stack.push_traceback(2, 1);
+    stack.push_traceback(Some(2), 1);
     print(stack, b"darksidesync: ");
     stack.set_top(1);
     1
 }
 
-/// The registry key of what [`trace`] left, and false elsewhere.
-static TRACE: u8 = 7;
+/// The registry keys of what [`trace`] left, and false elsewhere.
+static MESSAGE: u8 = 7;
+static TRACEBACK: u8 = 9;
 
-/// The message handler of callbacks that answer a request: leaves the error's text with its traceback for [`take_trace`], and
+/// The message handler of callbacks that answer a request: leaves the error's text and its traceback for [`take_trace`], and
 /// the error itself as it is, for whom it may go on to.
 pub(crate) unsafe extern "C-unwind" fn trace(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
+    // What an error before this one left is not this one's, should it not come to an end here.
+    stack.push_boolean(false);
+    stack.set_own(&TRACEBACK);
     stack.push_text_of(1);
-    stack.push_traceback(2, 1);
-    stack.set_own(&TRACE);
+    stack.set_own(&MESSAGE);
+    stack.push_traceback(None, 1);
+    stack.set_own(&TRACEBACK);
     stack.set_top(1);
     1
 }
 
 /// What [`trace`] left of the error on top, or what can be said without it. Raises nothing.
-pub(crate) fn take_trace(stack: Stack) -> String {
-    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    stack.push_own(&TRACE);
-    let left = stack.type_at(-1) == ffi::LUA_TSTRING;
-    let text = left.then(|| stack.bytes_at(-1).map(lossy)).flatten();
-    stack.pop(1);
-    if left {
-        // The key is there, so this needs no memory.
-        stack.push_boolean(false);
-        stack.set_own(&TRACE);
-    }
-    text.unwrap_or_else(|| match stack.type_at(-1) {
+pub(crate) fn take_trace(stack: Stack) -> Raised {
+    let traceback = take_own(stack, &TRACEBACK).unwrap_or_default();
+    let message = take_own(stack, &MESSAGE).unwrap_or_else(|| match stack.type_at(-1) {
         ffi::LUA_TSTRING => stack.bytes_at(-1).map(lossy).unwrap_or_default(),
         _ => "(an error object that is not a string)".to_owned(),
-    })
+    });
+    Raised { message, traceback }
+}
+
+/// The string that lies under a key of the registry, where false lies from then on.
+fn take_own(stack: Stack, key: &'static u8) -> Option<String> {
+    stack.push_own(key);
+    let text = (stack.type_at(-1) == ffi::LUA_TSTRING).then(|| stack.bytes_at(-1).map(lossy)).flatten();
+    stack.pop(1);
+    if text.is_some() {
+        // The key is there, so this needs no memory.
+        stack.push_boolean(false);
+        stack.set_own(key);
+    }
+    text
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Tells of the error on top, which Lua gave to no handler: it has none run where it is out of memory. `handler` is the

@@ -14,6 +14,7 @@ use dss_impl::states::StateRef;
 use mlua::prelude::*;
 
 use crate::answers;
+use crate::closing;
 use crate::dispatch;
 use crate::errors::HANDLER;
 use crate::guard::{self, Guard};
@@ -54,6 +55,7 @@ fn hot(lua: &Lua, module: &LuaTable) -> LuaResult<()> {
         let table = stack.top();
         reply::prepare(stack);
         answers::prepare(stack);
+        closing::prepare(stack);
         let add = |name, function: CFunction, upvalues: fn(Stack)| {
             guard::push_guard(stack);
             let before = stack.top();

@@ -113,6 +113,12 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
     let guard: *mut Guard = stack.pointer_at(1);
     // SAFETY: Lua finalizes what `publish` made.
     let state = unsafe { (*guard).state };
+    stop(stack, state);
+    0
+}
+
+/// DSS stops in this state, where it did not before. In a finalizer.
+pub(crate) fn stop(stack: Stack, state: StateRef) {
     // Not so for one whose `require` failed half-way: what is published then is a later one's.
     let served = state.get().is_some();
     state.close();
@@ -120,7 +126,6 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
         stack.push_nil();
         stack.set_field(ffi::LUA_REGISTRYINDEX, TABLE);
     }
-    0
 }
 
 /// The state record of `lua`: [`LuaSide::find`].
@@ -132,7 +137,8 @@ unsafe fn find(lua: *mut c_void) -> Option<StateRef> {
     look_up(unsafe { Stack::new(lua.cast()) })
 }
 
-fn look_up(stack: Stack) -> Option<StateRef> {
+/// The state that is served in this Lua state, if one is or was.
+pub(crate) fn look_up(stack: Stack) -> Option<StateRef> {
     if !stack.reserve(2) {
         return None;
     }

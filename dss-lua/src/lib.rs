@@ -23,6 +23,7 @@ compile_error!(
 mod answers;
 mod call;
 mod callbacks;
+mod closing;
 mod dispatch;
 mod errors;
 mod functions;

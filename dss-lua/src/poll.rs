@@ -9,6 +9,7 @@ use mlua::ffi;
 
 use crate::answers;
 use crate::callbacks;
+use crate::closing;
 use crate::guard;
 use crate::raw::Stack;
 use crate::reply;
@@ -148,12 +149,14 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     match reply {
         Some(ticket) if call.answers_by_return() => {
             answers::wrap(stack, call.dispatcher, ticket, function);
+            closing::watch(stack);
             stack.new_table(count - 1);
         }
         Some(ticket) => {
             replies = 1;
             stack.new_table(count);
             reply::push(stack, call.dispatcher, ticket);
+            closing::watch(stack);
             stack.raw_set_at(top + 1, 1);
         }
         None => stack.new_table(count - 1),

@@ -305,11 +305,12 @@ impl Stack {
         unsafe { ffi::luaL_tolstring(self.0, index, std::ptr::null_mut()) };
     }
 
-    /// Pushes the string at `index` with a traceback under it. *Raises* for want of memory.
-    pub(crate) fn push_traceback(self, message: c_int, level: c_int) {
-        let mut length = 0;
-        // SAFETY: see `new`.
-        let text = unsafe { ffi::lua_tolstring(self.0, message, &mut length) };
+    /// Pushes a traceback, under the string at `message` where there is one. *Raises* for want of memory.
+    pub(crate) fn push_traceback(self, message: Option<c_int>, level: c_int) {
+        let text = message.map_or(std::ptr::null(), |index| {
+            // SAFETY: see `new`.
+            unsafe { ffi::lua_tolstring(self.0, index, std::ptr::null_mut()) }
+        });
         // SAFETY: see `new`; the message stays where it is.
         unsafe { ffi::luaL_traceback(self.0, self.0, text, level) };
     }

@@ -24,6 +24,7 @@ fn list(
             entry.raw_set("waiting", library.waiting)?;
             entry.raw_set("delivered", library.delivered)?;
             entry.raw_set("replied", library.replied)?;
+            entry.raw_set("failed", library.failed)?;
             entry.raw_set("cancelled", library.cancelled)?;
             entry.raw_set("refused", library.refused)?;
             fill(&entry, &library)?;

@@ -74,7 +74,7 @@ impl Value {
             Value::Integer(value) => RawValue::Integer(value),
             Value::Float(value) => RawValue::Float(value),
             Value::Bytes(bytes) => RawValue::Bytes(RBox::new(RVec::from(bytes))),
-            Value::Callback(callback) => return callback.into_raw(),
+            Value::Callback(callback) => return callback.into_raw(service),
             Value::Object(object) => RawValue::Object(object.into_raw()),
             Value::List(_) | Value::Map(_) if depth >= MAX_DEPTH => {
                 return Err((

@@ -44,18 +44,11 @@ impl fmt::Display for AttachError {
 
 impl std::error::Error for AttachError {}
 
-/// The DSS that this library is attached to, checked by both sides; alive as long as the process.
-static SERVICE: AtomicPtr<ServiceObject> = AtomicPtr::new(null_mut());
+/// The root that was checked last, by both sides. A process may have several DSS modules, one for each Lua in it; as a rule
+/// it has one.
+static CHECKED: AtomicPtr<ServiceObject> = AtomicPtr::new(null_mut());
 
-/// The DSS that this library is attached to.
-pub(crate) fn service() -> Option<&'static ServiceObject> {
-    // Acquire: with the store of a checked root in `attach`.
-    let service = SERVICE.load(Ordering::Acquire);
-    // SAFETY: NULL, or a root that was checked and that lives as long as the process.
-    unsafe { service.as_ref() }
-}
-
-/// Attaches to the DSS that published `rendezvous`. [any-thread]
+/// Attaches to the DSS that published `rendezvous`; its service is alive as long as the process. [any-thread]
 ///
 /// # Errors
 /// [`AttachError`] says in one sentence what the library wants, what this DSS offers, and which to upgrade.
@@ -87,21 +80,19 @@ pub(crate) unsafe fn attach(
     }
     let answer = buffer.get();
     let root = answer.root.cast::<ServiceObject>() as *mut ServiceObject;
-    let known = SERVICE.load(Ordering::Acquire);
-    if known.is_null() {
+    // Relaxed, for the address alone is compared: what lies there was DSS's before it answered.
+    if CHECKED.load(Ordering::Relaxed) != root {
         // SAFETY: a granted answer names the two, alive as long as the process.
         unsafe { check(answer.header, answer.layout, library) }?;
-        // Release: whoever finds the root finds it checked. Where two threads come at once, both have checked it.
-        let _ = SERVICE.compare_exchange(null_mut(), root, Ordering::AcqRel, Ordering::Acquire);
+        CHECKED.store(root, Ordering::Relaxed);
     }
-    match service() {
-        Some(service) if std::ptr::eq(service, root) => Ok(service),
-        // A function of the library is called with a handle alone, which does not say whose it is.
-        _ => Err(AttachError::new(format!(
-            "{}: another DSS has loaded this library in the same process, and it can serve one: use one DSS module",
-            library
-        ))),
-    }
+    // SAFETY: a root that was checked, and that lives as long as the process.
+    unsafe { root.as_ref() }.ok_or_else(|| {
+        AttachError::new(format!(
+            "{}: the loaded DSS grants v{} and hands out nothing: upgrade DSS",
+            library, REVISION
+        ))
+    })
 }
 
 /// The error of a refusal; DSS says why, unless it found no place for that.

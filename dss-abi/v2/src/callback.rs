@@ -30,8 +30,21 @@ impl Callback {
         self.0.raw.id
     }
 
+    /// What `service` knows it by; 0, which names nothing, where it is another DSS's: that may have one of the same number.
+    #[inline]
+    pub(crate) fn id_with(&self, service: &'static ServiceObject) -> u64 {
+        if std::ptr::eq(self.0.service, service) {
+            self.0.raw.id
+        } else {
+            0
+        }
+    }
+
     /// A reference for Lua: this one where it is the last, another otherwise.
-    pub(crate) fn into_raw(self) -> Result<RawValue, (ValueError, Value)> {
+    pub(crate) fn into_raw(self, service: &'static ServiceObject) -> Result<RawValue, (ValueError, Value)> {
+        if !std::ptr::eq(self.0.service, service) {
+            return Err((ValueError::message("a callback is another DSS module's"), Value::Callback(self)));
+        }
         match Arc::try_unwrap(self.0) {
             Ok(held) => Ok(RawValue::Callback(held.raw)),
             Err(shared) => match shared.service.retain(shared.raw.id).into_result() {
@@ -54,7 +67,7 @@ impl fmt::Debug for Callback {
 /// Whether both are the same reference's; two references to one Lua function may differ.
 impl PartialEq for Callback {
     fn eq(&self, other: &Self) -> bool {
-        self.id() == other.id()
+        self.id() == other.id() && std::ptr::eq(self.0.service, other.0.service)
     }
 }
 

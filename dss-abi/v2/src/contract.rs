@@ -39,26 +39,27 @@ pub struct Opening {
 
 /// A function or a method of a library, as Lua calls it. [lua-thread]
 ///
-/// `data` is the object's, or NULL for a function. Arguments of the kind `Borrowed` are good for the length of the call, and are
-/// never within a list or a map.
+/// `context` and `handle` are the registration's. `data` is the object's, or NULL for a function. Arguments of the kind
+/// `Borrowed` are good for the length of the call, and are never within a list or a map.
 /// Returns the results, or the sentence of a Lua error. Never unwinds.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct CallFn(
     /// The function.
     pub  unsafe extern "C" fn(
+        context: *mut c_void,
         handle: usize,
         data: *mut c_void,
         arguments: RVec<RawValue>,
     ) -> RResult<RVec<RawValue>, RString>,
 );
 
-/// The text of an object. [lua-thread] Never unwinds.
+/// The text of an object. `context` and `handle` are the registration's. [lua-thread] Never unwinds.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct TextFn(
     /// The function.
-    pub unsafe extern "C" fn(data: *mut c_void) -> RString,
+    pub unsafe extern "C" fn(context: *mut c_void, handle: usize, data: *mut c_void) -> RString,
 );
 
 /// Says that DSS is done with `data`; called once, as the last call with it. Never unwinds.
@@ -94,8 +95,10 @@ pub struct RawAnswer {
     pub ended: u32,
     /// What Lua answered, where it did.
     pub values: RVec<RawValue>,
-    /// The error with its traceback, where it failed.
-    pub text: RString,
+    /// The error's message, where it failed.
+    pub message: RString,
+    /// Its traceback, where there is one.
+    pub traceback: RString,
 }
 
 /// [`RawAnswer::ended`]: Lua answered.
@@ -183,9 +186,10 @@ pub struct RawRegistration {
     pub keeps_alive: bool,
     /// Called when the state closes. DSS unregisters the library after it, where it did not do so in there.
     pub closing: ROption<ClosingFn>,
-    /// Called once, as the last call with `context`; also where the registration is refused.
+    /// Called once, as the last call with `context`; also where nothing is registered: the registration is refused, or the
+    /// library was registered already.
     pub release: ROption<DropFn>,
-    /// The library's own, handed to the two functions above.
+    /// The library's own, handed to the two functions above, and to each function, method and text.
     pub context: *mut c_void,
 }
 
@@ -315,8 +319,17 @@ pub trait Service: Send + Sync + 'static {
     /// Sets the bounds anew. [any-thread]
     fn limit(&self, handle: usize, limits: RawLimits) -> RResult<(), Code>;
 
-    /// Says whether the registration counts for `run()`. [any-thread]
+    /// As [`Self::end`], of all the library's deliveries and requests to one callback; returns how many it ended. [any-thread]
+    fn end_all(&self, handle: usize, callback: u64, ended: u32) -> usize;
+
+    /// Says whether the registration counts for `run()` while nothing holds it. [any-thread]
     fn keep_alive(&self, handle: usize, keeps: bool) -> RResult<(), Code>;
+
+    /// Has the registration count for `run()` until as many calls of [`Self::let_go`] have followed. [any-thread]
+    fn hold(&self, handle: usize) -> RResult<(), Code>;
+
+    /// Takes one [`Self::hold`] back. [any-thread]
+    fn let_go(&self, handle: usize);
 
     /// Another reference to a callback. [any-thread]
     fn retain(&self, callback: u64) -> RResult<RawCallback, Code>;

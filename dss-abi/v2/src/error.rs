@@ -217,6 +217,26 @@ pub enum Phase {
     Finish,
 }
 
+/// The error that a Lua function raised. Its text is the message and then the traceback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// What was raised: `script.lua:7: no such user`; what is no string, as `tostring` has it.
+    pub message: String,
+    /// Where, in lines; empty where there was no memory for one, or nothing was called yet.
+    pub traceback: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if self.traceback.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\n{}", self.traceback)
+    }
+}
+
 /// Why a request has no answer.
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
@@ -225,8 +245,8 @@ pub enum RequestError {
     Refused(Refused),
     /// It would wait for Lua on the Lua thread. The values, as they were.
     WouldDeadlock(Vec<Value>),
-    /// The Lua function raised an error: that, with its traceback.
-    Failed(String),
+    /// The Lua function raised an error.
+    Failed(Failure),
     /// Lua dropped the deferred reply uncalled.
     Collected,
     /// A deadline was over.
@@ -240,6 +260,8 @@ pub enum RequestError {
     Dropped,
     /// Lua answered with other values than were asked for.
     Answer(ValueError),
+    /// A way in which this version of the crate knows no request to end.
+    Other(u32),
 }
 
 impl fmt::Display for RequestError {
@@ -247,7 +269,7 @@ impl fmt::Display for RequestError {
         f.write_str(match self {
             RequestError::Refused(refused) => return refused.fmt(f),
             RequestError::WouldDeadlock(_) => WOULD_DEADLOCK,
-            RequestError::Failed(text) => return write!(f, "the Lua function failed: {}", text),
+            RequestError::Failed(failure) => return write!(f, "the Lua function failed: {}", failure),
             RequestError::Collected => "Lua dropped the deferred reply uncalled",
             RequestError::TimedOut(Phase::Start) => "Lua did not begin with the request in time",
             RequestError::TimedOut(Phase::Finish) => "Lua did not answer the request in time",
@@ -257,6 +279,9 @@ impl fmt::Display for RequestError {
             }
             RequestError::Dropped => "the request was dropped from the queue, for a later item",
             RequestError::Answer(error) => return write!(f, "Lua's answer does not fit: {}", error),
+            RequestError::Other(ended) => {
+                return write!(f, "the request ended in way {}, which this library is too old to know", ended)
+            }
         })
     }
 }

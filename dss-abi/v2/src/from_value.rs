@@ -98,14 +98,17 @@ macro_rules! integers {
 
 integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
-/// The integer that a value is.
+/// The integer that a value is. A whole float will do as far as floats hold each integer, 2^53: past that it may be another one
+/// rounded, which is what a Lua without integers makes of it.
 pub(crate) fn integer(value: &Value) -> Result<i64, ValueError> {
-    const PAST: f64 = 9_223_372_036_854_775_808.0;
+    const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::Integer(number) => Ok(*number),
-        Value::Float(number) if number.fract() == 0.0 && *number >= -PAST && *number < PAST => {
-            Ok(*number as i64)
-        }
+        Value::Float(number) if number.fract() == 0.0 && number.abs() <= EXACT => Ok(*number as i64),
+        Value::Float(number) if number.fract() == 0.0 => Err(ValueError::new(
+            "an integer",
+            format!("{:?}, a float past 2^53, which may be rounded", number),
+        )),
         Value::Float(number) => Err(ValueError::new("an integer", format!("{:?}", number))),
         other => Err(other.unlike("an integer")),
     }

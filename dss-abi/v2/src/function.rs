@@ -14,6 +14,7 @@ use crate::from_value::FromValue;
 use crate::guard::guard;
 use crate::library::Library;
 use crate::object::{Object, ObjectRef};
+use crate::open::Opened;
 use crate::value::RawValue;
 use crate::values::{IntoValues, Rest, Values};
 
@@ -249,14 +250,18 @@ pub type Returned = RResult<RVec<RawValue>, RString>;
 ///
 /// # Safety
 /// DSS made the call, and this is what it was made with.
-pub unsafe fn call_function<F>(place: Place, handle: usize, values: RVec<RawValue>, run: F) -> Returned
+pub unsafe fn call_function<F>(
+    place: Place,
+    context: *mut c_void,
+    handle: usize,
+    values: RVec<RawValue>,
+    run: F,
+) -> Returned
 where
     F: for<'a> FnOnce(&'a Library, &mut Arguments<'a>, &mut Values) -> Result<(), Error>,
 {
-    let service = match crate::open::service() {
-        Some(service) => service,
-        None => return RErr(RString::from("the library is not open")),
-    };
+    // SAFETY: what the library registered with, which DSS releases after the last call.
+    let service = unsafe { &*context.cast::<Opened>() }.service;
     let returned = guard(|| {
         let library = Library::new(service, handle);
         let mut arguments =
@@ -280,6 +285,7 @@ where
 /// As [`call_function`], and `data` is an object of the type `T`, good for the length of the call.
 pub unsafe fn call_method<T, F>(
     place: Place,
+    context: *mut c_void,
     handle: usize,
     data: *mut c_void,
     values: RVec<RawValue>,
@@ -293,7 +299,7 @@ where
     let this = unsafe { &*data.cast::<T>() };
     // SAFETY: as the caller promises.
     unsafe {
-        call_function(place, handle, values, move |library, arguments, results| {
+        call_function(place, context, handle, values, move |library, arguments, results| {
             run(this, library, arguments, results)
         })
     }

@@ -121,6 +121,7 @@ mod from_value;
 mod function;
 mod future;
 mod guard;
+mod hold;
 mod into_value;
 pub mod layout;
 mod library;
@@ -145,10 +146,13 @@ pub use callback::Callback;
 pub use deadline::Deadline;
 #[cfg(feature = "derive")]
 pub use dss_abi_v2_derive::{FromValue, IntoValue};
-pub use error::{DeliverError, Error, LibraryError, Phase, Refused, RequestError, Result, ValueError};
+pub use error::{
+    DeliverError, Error, Failure, LibraryError, Phase, Refused, RequestError, Result, ValueError,
+};
 pub use from_value::FromValue;
 pub use function::{Arguments, FromArgument, Function, IntoResults, Method};
 pub use future::Request;
+pub use hold::Hold;
 pub use into_value::{Bytes, IntoValue};
 pub use library::{Delivered, DeliveredMany, Library, Ticket};
 pub use limits::{Limits, Policy};

@@ -126,7 +126,7 @@ impl Library {
             return Err(Refused { reason: DeliverError::Value(error), values: held.into_again() });
         }
         let delivery = RawDelivery {
-            callback: callback.id(),
+            callback: callback.id_with(self.service),
             values: held.as_mut_ptr(),
             count: held.len(),
             key: RSlice::from_slice(key),
@@ -178,7 +178,7 @@ impl Library {
             let (these, others) = std::mem::take(&mut values).split_at_mut(*count);
             values = others;
             deliveries.push(RawDelivery {
-                callback: callback.id(),
+                callback: callback.id_with(self.service),
                 values: these.as_mut_ptr(),
                 count: *count,
                 key: RSlice::EMPTY,
@@ -213,6 +213,12 @@ impl Library {
         self.end(ticket, ENDED_CANCELLED, false)
     }
 
+    /// Cancels all that is queued for a callback, and all its requests that have no answer yet; how many that were. What is
+    /// delivered to it from now on is not cancelled. [any-thread]
+    pub fn cancel_all(&self, callback: &Callback) -> usize {
+        self.service.end_all(self.handle, callback.id_with(self.service), ENDED_CANCELLED)
+    }
+
     pub(crate) fn end(&self, ticket: Ticket, ended: u32, queued_only: bool) -> bool {
         self.service.end(self.handle, ticket.0, ended, queued_only)
     }
@@ -225,7 +231,8 @@ impl Library {
         self.service.limit(self.handle, limits.raw()).into_result().map_err(LibraryError::from)
     }
 
-    /// Says whether `run()` goes on while the library is registered. [any-thread]
+    /// Says whether `run()` goes on while the library is registered; it does as well while something [holds](Self::hold) it.
+    /// [any-thread]
     ///
     /// # Errors
     /// The library is not registered any more.

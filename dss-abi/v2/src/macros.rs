@@ -90,6 +90,7 @@ macro_rules! library {
                     };
 
                     unsafe extern "C" fn call(
+                        context: *mut ::std::os::raw::c_void,
                         handle: usize,
                         _: *mut ::std::os::raw::c_void,
                         arguments: $crate::__private::RVec<$crate::value::RawValue>,
@@ -103,7 +104,7 @@ macro_rules! library {
                             )
                         });
                         // SAFETY: DSS made this call.
-                        unsafe { $crate::__private::call_function(PLACE, handle, arguments, run) }
+                        unsafe { $crate::__private::call_function(PLACE, context, handle, arguments, run) }
                     }
 
                     $crate::contract::RawFunction {
@@ -187,6 +188,7 @@ macro_rules! object {
             $crate::__private::Place { owner: NAME, mark: ':', name: $name };
 
         unsafe extern "C" fn call(
+            context: *mut ::std::os::raw::c_void,
             handle: usize,
             data: *mut ::std::os::raw::c_void,
             arguments: $crate::__private::RVec<$crate::value::RawValue>,
@@ -195,7 +197,7 @@ macro_rules! object {
                 $crate::__private::Method::call(&$path, this, library, arguments, values)
             });
             // SAFETY: DSS made this call, with an object of the class that names it.
-            unsafe { $crate::__private::call_method(PLACE, handle, data, arguments, run) }
+            unsafe { $crate::__private::call_method(PLACE, context, handle, data, arguments, run) }
         }
 
         $crate::contract::CallFn(call)
@@ -223,7 +225,11 @@ macro_rules! object {
                     }
                 ),*)?]),
                 to_string: $crate::object!(@some [$({
-                    unsafe extern "C" fn text(data: *mut ::std::os::raw::c_void) -> $crate::__private::RString {
+                    unsafe extern "C" fn text(
+                        _: *mut ::std::os::raw::c_void,
+                        _: usize,
+                        data: *mut ::std::os::raw::c_void,
+                    ) -> $crate::__private::RString {
                         let text: fn(&$type) -> ::std::string::String = $text;
                         // SAFETY: DSS made this call, with an object of this class.
                         unsafe { $crate::__private::text::<$type>(data, text) }

@@ -5,20 +5,18 @@ use std::os::raw::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use abi_stable::std_types::{RNone, RSlice, RSome, RStr};
+use abi_stable::std_types::{RSlice, RSome, RStr};
 use dss_abi::{Answer, GRANTED, REFUSED};
 
 use crate::attach::attach;
 use crate::contract::{
-    ClosingFn, Code, Opening, RawClass, RawFunction, RawRegistration, Registered, ServiceObject,
+    ClosingFn, Code, DropFn, Opening, RawClass, RawFunction, RawRegistration, Registered, ServiceObject,
 };
 use crate::declaration::Declaration;
 use crate::error::Result;
 use crate::guard::{guard, run_quietly};
 use crate::library::Library;
 use crate::limits::Limits;
-
-pub(crate) use crate::attach::service;
 
 /// All that [`library!`](crate::library!) says of a library. A `static` of the library's.
 pub struct Definition {
@@ -46,6 +44,13 @@ impl fmt::Debug for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Definition({} {})", self.name, self.version)
     }
+}
+
+/// The library as it is opened in one Lua state: what the context of a registration points to.
+pub(crate) struct Opened {
+    definition: &'static Definition,
+    /// The DSS that serves this state.
+    pub(crate) service: &'static ServiceObject,
 }
 
 /// Opens a library.
@@ -101,7 +106,7 @@ fn register(
     service: &'static ServiceObject,
     state: usize,
 ) -> Result<Registered, Code> {
-    let context: *const Definition = definition;
+    let context = Box::into_raw(Box::new(Opened { definition, service }));
     let registration = RawRegistration {
         libid: definition.declaration as *const Declaration as usize,
         name: RStr::from_str(definition.name),
@@ -111,8 +116,8 @@ fn register(
         limits: definition.limits.raw(),
         keeps_alive: definition.keep_alive,
         closing: RSome(ClosingFn(closing)),
-        release: RNone,
-        context: context as *mut c_void,
+        release: RSome(DropFn(release)),
+        context: context.cast(),
     };
     service.register(state, registration).into_result()
 }
@@ -150,11 +155,16 @@ fn registration_refused(code: Code) -> String {
 }
 
 unsafe extern "C" fn closing(context: *mut c_void, handle: usize) {
-    // SAFETY: `context` is the definition that the library registered with, a `static`.
-    let definition = unsafe { &*context.cast::<Definition>() };
-    if let (Some(close), Some(service)) = (definition.close, service()) {
+    // SAFETY: `context` is what the library registered with, and `release` comes after this.
+    let Opened { definition, service } = unsafe { &*context.cast::<Opened>() };
+    if let Some(close) = definition.close {
         run_quietly(|| close(&Library::new(service, handle)));
     }
+}
+
+unsafe extern "C" fn release(context: *mut c_void) {
+    // SAFETY: `register` made it, and this is the last call with it.
+    drop(unsafe { Box::from_raw(context.cast::<Opened>()) });
 }
 
 /// Writes the answer.

@@ -21,7 +21,7 @@ use crate::contract::{
     ENDED_COLLECTED, ENDED_DROPPED, ENDED_FAILED, ENDED_TIMED_OUT,
 };
 use crate::deadline::{Deadline, Moments};
-use crate::error::{DeliverError, Phase, RequestError};
+use crate::error::{DeliverError, Failure, Phase, RequestError};
 use crate::guard::run_quietly;
 use crate::library::{Library, Ticket};
 use crate::values::{FromValues, IntoValues};
@@ -165,16 +165,16 @@ pub(crate) fn outcome<R: FromValues>(
                 answer.values.into_iter().map(|value| Value::from_raw(value, service)).collect();
             return values.and_then(R::from_values).map_err(RequestError::Answer);
         }
-        ENDED_FAILED => RequestError::Failed(answer.text.into_string()),
+        ENDED_FAILED => RequestError::Failed(Failure {
+            message: answer.message.into_string(),
+            traceback: answer.traceback.into_string(),
+        }),
         ENDED_COLLECTED => RequestError::Collected,
         ENDED_CANCELLED => RequestError::Cancelled,
         ENDED_CLOSED => RequestError::Closed,
         ENDED_TIMED_OUT => RequestError::TimedOut(phase.unwrap_or(Phase::Finish)),
         ENDED_DROPPED => RequestError::Dropped,
-        other => RequestError::Failed(format!(
-            "the request ended in way {}, which this library is too old to know",
-            other
-        )),
+        other => RequestError::Other(other),
     })
 }
 

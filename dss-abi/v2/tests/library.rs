@@ -210,6 +210,18 @@ fn a_batch_gives_its_rest_back() {
 }
 
 #[test]
+fn all_of_a_callback_is_cancelled() {
+    let world = world();
+    let ((one, _), (two, _)) = (world.callback(), world.callback());
+    for callback in [&one, &two, &one] {
+        world.library.deliver(callback, ()).unwrap();
+    }
+    assert_eq!(world.library.cancel_all(&one), 2);
+    assert_eq!(world.dss.ended.load(Ordering::Relaxed), i64::from(ENDED_CANCELLED));
+    assert_eq!(world.library.cancel_all(&two), 1);
+}
+
+#[test]
 fn the_library_is_managed() {
     let world = world();
     let limits = Limits::new().items(5).bytes(6).policy(Policy::Wait(Duration::from_millis(7)));
@@ -219,9 +231,16 @@ fn the_library_is_managed() {
     world.library.limit(Limits::default().policy(Policy::Wait(Duration::MAX))).unwrap();
     assert_eq!(world.dss.limits.lock().unwrap().unwrap().wait, u64::MAX);
     world.library.keep_alive(false).unwrap();
+    let hold = world.library.hold().unwrap();
+    let more = world.library.hold().unwrap();
+    assert_eq!(world.dss.holds.load(Ordering::Relaxed), 2);
+    drop(hold);
+    std::thread::spawn(move || drop(more)).join().unwrap();
+    assert_eq!(world.dss.holds.load(Ordering::Relaxed), 0);
     world.library.unregister().unwrap();
     world.refuse(Code::INVALID_HANDLE);
     assert_eq!(world.library.keep_alive(true), Err(LibraryError::Unregistered));
+    assert_eq!(world.library.hold().unwrap_err(), LibraryError::Unregistered);
     let (callback, _) = world.callback();
     let reasons = [
         (Code::INVALID_HANDLE, DeliverError::Unregistered),

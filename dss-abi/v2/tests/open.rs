@@ -226,7 +226,7 @@ fn open(size: u32, rendezvous: *const Rendezvous, state: usize) -> (i32, String)
     (status, answer.sentence())
 }
 
-/// The one DSS of this process: a library serves one. One test at a time uses it.
+/// The DSS that the tests share. One test at a time uses it.
 fn dss() -> MutexGuard<'static, World> {
     static WORLD: Mutex<Option<&'static Mutex<World>>> = Mutex::new(None);
     let mut known = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,13 +243,19 @@ fn dss() -> MutexGuard<'static, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What the library registered with.
+fn context(world: &World) -> *mut c_void {
+    world.dss.registered.lock().unwrap().as_ref().expect("it is registered").context
+}
+
 fn call_with(
+    context: *mut c_void,
     function: &RawFunction,
     data: *mut c_void,
     values: Vec<RawValue>,
 ) -> Result<Vec<RawValue>, String> {
     // SAFETY: called as DSS does, with what the tests made.
-    let returned = unsafe { (function.call.0)(42, data, RVec::from(values)) };
+    let returned = unsafe { (function.call.0)(context, 42, data, RVec::from(values)) };
     match returned {
         RResult::ROk(values) => Ok(values.into_vec()),
         RResult::RErr(sentence) => Err(sentence.into_string()),
@@ -261,7 +267,7 @@ fn call(world: &World, name: &str, values: Vec<RawValue>) -> Result<Vec<RawValue
     let function =
         *registered.as_ref().unwrap().functions.iter().find(|f| f.name == name).expect("it is there");
     drop(registered);
-    call_with(&function, std::ptr::null_mut(), values)
+    call_with(context(world), &function, std::ptr::null_mut(), values)
 }
 
 fn error(world: &World, name: &str, values: Vec<RawValue>) -> String {
@@ -395,9 +401,14 @@ fn lent(object: &RawObject) -> RawValue {
     RawValue::Borrowed(RawBorrowed { data: object.data, class: object.class })
 }
 
-fn method(object: &RawObject, name: &str, values: Vec<RawValue>) -> Result<Vec<RawValue>, String> {
+fn method(
+    world: &World,
+    object: &RawObject,
+    name: &str,
+    values: Vec<RawValue>,
+) -> Result<Vec<RawValue>, String> {
     let method = object.class.methods.iter().find(|method| method.name == name).expect("it is there");
-    call_with(method, object.data, values)
+    call_with(context(world), method, object.data, values)
 }
 
 #[test]
@@ -405,28 +416,34 @@ fn objects_have_methods_and_end_once() {
     let world = dss();
     let before = DROPPED.load(Ordering::SeqCst);
     let object = ticker(&world);
-    assert_eq!(show(&method(&object, "beat", vec![RawValue::Integer(3)]).unwrap()), ["3"]);
-    assert_eq!(show(&method(&object, "beats", vec![]).unwrap()), ["3"]);
+    assert_eq!(show(&method(&world, &object, "beat", vec![RawValue::Integer(3)]).unwrap()), ["3"]);
+    assert_eq!(show(&method(&world, &object, "beats", vec![]).unwrap()), ["3"]);
     assert_eq!(show(&call(&world, "look", vec![lent(&object)]).unwrap()), ["3"]);
     assert_eq!(show(&call(&world, "look_maybe", vec![lent(&object)]).unwrap()), ["3"]);
     assert_eq!(show(&call(&world, "look_maybe", vec![]).unwrap()), ["nil"]);
     assert_eq!(
-        method(&object, "beat", vec![string("x")]).err().unwrap(),
+        method(&world, &object, "beat", vec![string("x")]).err().unwrap(),
         "bad argument #1 to 'ticker:beat': wanted an integer, found a string"
     );
     let text = object.class.to_string.into_option().unwrap();
     // SAFETY: called as DSS does.
-    assert_eq!(unsafe { (text.0)(object.data) }.as_str(), "a ticker at 3");
+    assert_eq!(unsafe { (text.0)(context(&world), 42, object.data) }.as_str(), "a ticker at 3");
     let close = object.class.close.into_option().unwrap();
     let close = RawFunction { name: "close".into(), call: close };
-    assert_eq!(call_with(&close, object.data, vec![]).err().unwrap(), "it cannot be stopped");
-    method(&object, "beat", vec![RawValue::Integer(97)]).unwrap();
+    assert_eq!(
+        call_with(context(&world), &close, object.data, vec![]).err().unwrap(),
+        "it cannot be stopped"
+    );
+    method(&world, &object, "beat", vec![RawValue::Integer(97)]).unwrap();
     // SAFETY: called as DSS does.
-    assert_eq!(unsafe { (text.0)(object.data) }.as_str(), "ticker (its text panicked: no text)");
+    assert_eq!(
+        unsafe { (text.0)(context(&world), 42, object.data) }.as_str(),
+        "ticker (its text panicked: no text)"
+    );
     drop(object);
     assert_eq!(DROPPED.load(Ordering::SeqCst), before + 1);
     let object = ticker(&world);
-    method(&object, "beat", vec![RawValue::Integer(13)]).unwrap();
+    method(&world, &object, "beat", vec![RawValue::Integer(13)]).unwrap();
     drop(object);
     assert_eq!(DROPPED.load(Ordering::SeqCst), before + 2);
 }
@@ -489,13 +506,6 @@ fn opening_is_refused_with_a_sentence() {
         assert_eq!(open(24, &RENDEZVOUS, 1), (REFUSED, said.to_owned()));
         assert_eq!(world.dss.unregistered.load(Ordering::SeqCst), before + 1);
     }
-    // Another DSS.
-    let other = common::world();
-    let known = std::mem::replace(&mut *ROOT.lock().unwrap(), other.service as *const ServiceObject as usize);
-    let (status, sentence) = open(24, &RENDEZVOUS, 1);
-    *ROOT.lock().unwrap() = known;
-    assert_eq!(status, REFUSED);
-    assert!(sentence.starts_with("hello: another DSS has loaded this library"), "{}", sentence);
     // SAFETY: nothing at all is refused too.
     assert_eq!(unsafe { dss_library_v2_open(std::ptr::null(), std::ptr::null_mut()) }, REFUSED);
 }
@@ -512,4 +522,32 @@ fn the_library_hears_of_the_end() {
     // SAFETY: called as DSS does.
     unsafe { (closing.0)(context, 42) };
     assert_eq!(CLOSED.load(Ordering::SeqCst), before + 1);
+}
+
+/// A process may have a DSS module for each Lua in it: a function is the one's that calls it, by its context.
+#[test]
+fn one_library_serves_two_modules() {
+    let world = dss();
+    let other = common::world();
+    let known = std::mem::replace(&mut *ROOT.lock().unwrap(), other.service as *const ServiceObject as usize);
+    assert_eq!(open(24, &RENDEZVOUS, 1), (GRANTED, String::new()));
+    *ROOT.lock().unwrap() = known;
+    for (dss, here) in [(&*world, true), (&other, false)] {
+        *dss.dss.on_lua_thread.lock().unwrap() = here;
+        assert_eq!(show(&call(dss, "on", vec![]).unwrap()), [here.to_string()]);
+        *dss.dss.on_lua_thread.lock().unwrap() = false;
+    }
+    // A callback of the one names nothing in the other, which may have one of the same number.
+    let (mine, id) = world.callback();
+    let twin = Callback::new(raw_callback(id), other.service);
+    assert_ne!(mine, twin);
+    other.library.deliver(&mine, ()).unwrap();
+    assert_eq!(other.dss.delivered.lock().unwrap()[0].0, 0, "which names none");
+    let refused = other.library.deliver(&twin, (1, mine.clone())).unwrap_err();
+    assert_eq!(refused.to_string(), "a value cannot go to Lua: value 2: a callback is another DSS module's");
+    assert_eq!(refused.values, [Value::Integer(1), Value::Callback(mine)]);
+    // The context ends with the registration.
+    let registered = other.dss.registered.lock().unwrap().take().unwrap();
+    // SAFETY: the last call with it, as DSS makes it.
+    unsafe { (registered.release.into_option().unwrap().0)(registered.context) };
 }

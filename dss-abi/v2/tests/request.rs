@@ -66,12 +66,7 @@ fn an_answer_is_what_lua_returned() {
 fn each_end_is_its_own() {
     let world = world();
     let (callback, _) = world.callback();
-    let ends: [(u32, RequestError, &str); 7] = [
-        (
-            ENDED_FAILED,
-            RequestError::Failed("x.lua:1: bad".to_owned()),
-            "the Lua function failed: x.lua:1: bad",
-        ),
+    let ends: [(u32, RequestError, &str); 6] = [
         (ENDED_COLLECTED, RequestError::Collected, "Lua dropped the deferred reply uncalled"),
         (ENDED_CANCELLED, RequestError::Cancelled, "the request was cancelled by its library"),
         (
@@ -81,13 +76,7 @@ fn each_end_is_its_own() {
         ),
         (ENDED_TIMED_OUT, RequestError::TimedOut(Phase::Finish), "Lua did not answer the request in time"),
         (ENDED_DROPPED, RequestError::Dropped, "the request was dropped from the queue, for a later item"),
-        (
-            99,
-            RequestError::Failed(
-                "the request ended in way 99, which this library is too old to know".to_owned(),
-            ),
-            "the Lua function failed: the request ended in way 99, which this library is too old to know",
-        ),
+        (99, RequestError::Other(99), "the request ended in way 99, which this library is too old to know"),
     ];
     for (ended, wanted, sentence) in ends {
         let future: Request<Rest> = world.library.request_async(&callback, (), Deadline::none());
@@ -104,6 +93,28 @@ fn each_end_is_its_own() {
     world.dss.complete(world.dss.next_request(), ENDED_ANSWERED, vec![RawValue::Integer(1)], "");
     let error = block_on(future).unwrap_err();
     assert_eq!(error.to_string(), "Lua's answer does not fit: value 2: wanted an integer, found nothing");
+}
+
+#[test]
+fn an_error_has_its_message_and_its_traceback_apart() {
+    let world = world();
+    let (callback, _) = world.callback();
+    let future: Request<Rest> = world.library.request_async(&callback, (), Deadline::none());
+    world.dss.complete(
+        world.dss.next_request(),
+        ENDED_FAILED,
+        Vec::new(),
+        "x.lua:1: bad\nstack traceback: ...",
+    );
+    let error = block_on(future).unwrap_err();
+    assert_eq!(error.to_string(), "the Lua function failed: x.lua:1: bad\nstack traceback: ...");
+    match error {
+        RequestError::Failed(failure) => {
+            assert_eq!(failure.message, "x.lua:1: bad");
+            assert_eq!(failure.traceback, "stack traceback: ...");
+        }
+        other => panic!("{:?}", other),
+    }
 }
 
 #[test]
@@ -175,13 +186,13 @@ fn deadlines_end_a_wait() {
     assert!(took < LONG / 2);
     // Begun in time: that to start is of no account any more.
     let (error, _) = timed(Deadline::none().start_within(SHORT), true, Some(SHORT * 3));
-    assert_eq!(error, RequestError::Failed("answered".to_owned()));
+    assert_eq!(error.to_string(), "the Lua function failed: answered");
     let (error, _) = timed(Deadline::within(SHORT * 2).start_within(SHORT), true, None);
     assert_eq!(error, RequestError::TimedOut(Phase::Finish));
     let (error, _) = timed(Deadline::within(Duration::ZERO), false, None);
     assert_eq!(error, RequestError::TimedOut(Phase::Finish));
     let (error, _) = timed(Deadline::within(Duration::MAX), true, Some(SHORT));
-    assert_eq!(error, RequestError::Failed("answered".to_owned()));
+    assert_eq!(error.to_string(), "the Lua function failed: answered");
 }
 
 #[test]

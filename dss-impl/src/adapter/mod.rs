@@ -2,10 +2,11 @@
 
 use std::ffi::{c_int, c_void};
 
+use crate::callbacks::CallbackId;
 use crate::clock::Stamp;
 use crate::delivery::{Failure, Outcome, Parcel};
 use crate::handle::Handle;
-use crate::value::Value;
+use crate::value::{Raised, Value};
 
 #[cfg(not(loom))]
 pub mod c1v0;
@@ -84,7 +85,16 @@ pub trait Adapter: Sync {
         Stamp::NONE
     }
 
-    /// Keeps what Lua answered, or the error with its traceback, until [`Self::complete`]. Called where
+    /// Whether a parcel is for that callback. Called under the locks, while nobody ends the delivery.
+    ///
+    /// # Safety
+    /// The parcel was taken, and has not ended.
+    unsafe fn is_for(&self, parcel: &Parcel, callback: CallbackId) -> bool {
+        let _ = (parcel, callback);
+        false
+    }
+
+    /// Keeps what Lua answered, or what it raised, until [`Self::complete`]. Called where
     /// [`Self::answers_by_return`], and the reply has begun.
     ///
     /// # Errors
@@ -92,7 +102,7 @@ pub trait Adapter: Sync {
     ///
     /// # Safety
     /// See the trait.
-    unsafe fn answer(&self, parcel: &Parcel, answer: Result<Vec<Value>, String>) -> Result<(), String> {
+    unsafe fn answer(&self, parcel: &Parcel, answer: Result<Vec<Value>, Raised>) -> Result<(), String> {
         let _ = (parcel, answer);
         Err("this library's revision takes no answers by return".to_owned())
     }

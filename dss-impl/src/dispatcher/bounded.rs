@@ -224,28 +224,6 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Says whether a library keeps `run` going. [any-thread]
-    ///
-    /// # Errors
-    /// The handle names no registered library.
-    pub fn keep_alive(&self, handle: Handle, keeps: bool) -> Result<(), DeliverError> {
-        let mut intake = self.intake.lock();
-        let door = intake
-            .doors
-            .get_mut(handle.slot as usize)
-            .filter(|door| door.generation == handle.generation && door.open)
-            .ok_or(DeliverError::InvalidHandle)?;
-        let kept = std::mem::replace(&mut door.keeps_alive, keeps);
-        intake.registered = intake.registered + usize::from(keeps) - usize::from(kept);
-        let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
-        drop(intake);
-        if wake {
-            // `run` sleeps for a library that keeps it, and there is none now.
-            self.arrived.notify_one();
-        }
-        Ok(())
-    }
-
     fn locks(&self, both: bool) -> Locks<'_> {
         let desk = both.then(|| self.desk.lock());
         Locks { intake: self.intake.lock(), desk }

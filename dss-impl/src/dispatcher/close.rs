@@ -2,6 +2,7 @@
 
 use super::{Desk, Dispatcher, Phase};
 use crate::boundary;
+use crate::delivery::Outcome;
 use crate::library::Phase as LibraryPhase;
 use crate::sync::{Ordering, thread_token};
 
@@ -67,10 +68,11 @@ impl Dispatcher {
                 _ => continue,
             }
             let mut intake = self.intake.lock();
-            let estate = self.take_estate(&mut desk, &mut intake, slot);
+            let estate = self.take_estate(&mut desk, &mut intake, slot, |_| true);
+            desk.libraries[slot as usize].counts.cancelled += estate.len() as u64;
             drop(intake);
             drop(desk);
-            self.cancel_estate(handle, estate);
+            self.cancel_estate(handle, estate, Outcome::Cancelled);
             self.leave(self.desk.lock(), slot, me);
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{Dispatcher, Stage};
 use crate::boundary;
-use crate::delivery::{Item, Outcome};
+use crate::callbacks::CallbackId;
+use crate::delivery::{Item, Outcome, Parcel};
 use crate::handle::Handle;
 use crate::library::Phase as LibraryPhase;
 use crate::sync::{Ordering, thread_token};
@@ -30,7 +31,7 @@ impl Dispatcher {
                 bound.end(sequence, item.bytes);
                 bound.gauge.told();
             }
-            desk.count_ended(handle, timed_out);
+            desk.count_ended(handle, timed_out, 1);
             desk.libraries[handle.slot as usize].calls.push(me);
             drop(intake);
             drop(desk);
@@ -50,13 +51,52 @@ impl Dispatcher {
             _ => return false,
         };
         let pending = desk.vacate(index);
-        desk.count_ended(handle, timed_out);
+        desk.count_ended(handle, timed_out, 1);
         desk.libraries[handle.slot as usize].calls.push(me);
         drop(desk);
         boundary::cancel_waiting(adapter, handle, &pending.parcel);
         pending.waiter.release(outcome);
         self.leave(self.desk.lock(), handle.slot, me);
         true
+    }
+
+    /// Ends as [`Self::end`] all that a library has for one callback; returns how many that were. What it has decoded without
+    /// waiting for a reply, and what is being replied to, is past that. [any-thread]
+    pub fn end_all(&self, handle: Handle, callback: CallbackId, outcome: Outcome) -> usize {
+        let slot = handle.slot;
+        let mut desk = self.desk.lock();
+        let Some(library) = desk.library(handle).filter(|it| it.phase == LibraryPhase::Registered) else {
+            return 0;
+        };
+        let adapter = library.adapter();
+        let me = thread_token();
+        // SAFETY: what is queued or on the desk has not ended, and leaves neither but under these locks.
+        let wanted = |parcel: &Parcel| unsafe { adapter.is_for(parcel, callback) };
+        let mut intake = self.intake.lock();
+        let estate = self.take_estate(&mut desk, &mut intake, slot, wanted);
+        if let Some(bound) = &mut intake.doors[slot as usize].bound
+            && !estate.queued.is_empty()
+        {
+            bound.end_many(&estate.queued);
+            bound.gauge.told();
+        }
+        drop(intake);
+        let mut ended = estate.len();
+        for pending in desk.places.iter_mut().filter_map(|place| place.pending.as_mut()) {
+            let decoding = pending.stage == Stage::Decoding && pending.ended.is_none();
+            if pending.slot == slot && decoding && wanted(&pending.parcel) {
+                pending.ended = Some(outcome);
+                ended += 1;
+            }
+        }
+        desk.count_ended(handle, outcome == Outcome::TimedOut, ended);
+        desk.libraries[slot as usize].calls.push(me);
+        drop(desk);
+        // There is room for others.
+        self.room.notify_all();
+        self.cancel_estate(handle, estate, outcome);
+        self.leave(self.desk.lock(), slot, me);
+        ended
     }
 }
 
@@ -75,16 +115,16 @@ impl super::Desk {
         let pending = self.places[index as usize].pending.as_mut();
         let Some(pending) = pending.filter(|pending| pending.ended.is_none()) else { return false };
         pending.ended = Some(outcome);
-        self.count_ended(handle, outcome == Outcome::TimedOut);
+        self.count_ended(handle, outcome == Outcome::TimedOut, 1);
         true
     }
 
-    fn count_ended(&mut self, handle: Handle, timed_out: bool) {
+    fn count_ended(&mut self, handle: Handle, timed_out: bool, ended: usize) {
         let counts = &mut self.libraries[handle.slot as usize].counts;
         if timed_out {
-            counts.timed_out += 1;
+            counts.timed_out += ended as u64;
         } else {
-            counts.cancelled += 1;
+            counts.cancelled += ended as u64;
         }
     }
 }

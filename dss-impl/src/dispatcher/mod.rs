@@ -15,6 +15,7 @@ mod call;
 mod close;
 mod deliver;
 mod end;
+mod keep;
 mod register;
 mod reply;
 mod take;
@@ -53,8 +54,10 @@ struct Door {
     generation: u32,
     open: bool,
     refused: u64,
-    /// Whether it counts among [`Intake::registered`].
+    /// Whether it counts among [`Intake::registered`], whatever it holds.
     keeps_alive: bool,
+    /// What it holds open: it counts for as long.
+    holds: usize,
     adapter: &'static dyn Adapter,
     /// The tokens of the producers that end what made room for theirs, in the library's code.
     displacing: Vec<u64>,

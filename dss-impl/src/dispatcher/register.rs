@@ -6,7 +6,7 @@ use super::{Desk, Dispatcher, Door, Intake, Pending, Phase, Stage};
 use crate::biased::Guard;
 use crate::boundary;
 use crate::bounds::Bound;
-use crate::delivery::{Item, Outcome};
+use crate::delivery::{Item, Outcome, Parcel};
 use crate::handle::{Handle, MAX_SLOTS};
 use crate::library::{Counts, Library, LibraryInfo, Phase as LibraryPhase, Registration};
 use crate::sync::{Ordering, thread_token};
@@ -35,7 +35,14 @@ const SLOTS_TO_SPARE: usize = 64;
 /// All that a library still had when it was made to leave.
 pub(super) struct Estate {
     waiting: Vec<Pending>,
-    queued: Vec<Item>,
+    /// The oldest first.
+    pub(super) queued: Vec<Item>,
+}
+
+impl Estate {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.queued.len()
+    }
 }
 
 impl Dispatcher {
@@ -78,6 +85,7 @@ impl Dispatcher {
                 open: false,
                 refused: 0,
                 keeps_alive: false,
+                holds: 0,
                 adapter,
                 displacing: Vec::new(),
                 bound: None,
@@ -94,7 +102,7 @@ impl Dispatcher {
         library.occupy(registration, sequence, bound.as_ref().map(|bound| Arc::clone(&bound.gauge)));
         let (generation, displacing) = (library.generation, Vec::new());
         intake.doors[slot] =
-            Door { generation, open: true, refused: 0, keeps_alive, adapter, displacing, bound };
+            Door { generation, open: true, refused: 0, keeps_alive, holds: 0, adapter, displacing, bound };
         intake.registered += usize::from(keeps_alive);
         Ok(self.handle(slot as u32, library.generation))
     }
@@ -140,8 +148,9 @@ impl Dispatcher {
         if let Some(bound) = &bound {
             library.counts.add(bound);
         }
-        intake.registered -= usize::from(door.keeps_alive);
-        let estate = self.take_estate(&mut desk, &mut intake, handle.slot);
+        intake.registered -= usize::from(door.keeps());
+        let estate = self.take_estate(&mut desk, &mut intake, handle.slot, |_| true);
+        desk.libraries[handle.slot as usize].counts.cancelled += estate.len() as u64;
         let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
         drop(intake);
         drop(desk);
@@ -158,7 +167,7 @@ impl Dispatcher {
 
     /// Cancels an estate, and frees the library's slot once no call is left in it.
     pub(super) fn end_leaving(&self, handle: Handle, estate: Estate, me: u64, wait: bool) {
-        self.cancel_estate(handle, estate);
+        self.cancel_estate(handle, estate, Outcome::Cancelled);
         let mut desk = self.desk.lock();
         if wait {
             desk.awaiting += 1;
@@ -172,32 +181,42 @@ impl Dispatcher {
         self.leave(desk, handle.slot, me);
     }
 
-    /// Takes all that a library has queued or waiting. What is decoding or replying is left to that call to end.
-    pub(super) fn take_estate(&self, desk: &mut Desk, intake: &mut Intake, slot: u32) -> Estate {
-        let waiting = desk.remove_where(|pending| pending.slot == slot && pending.stage == Stage::Waiting);
+    /// Takes what a library has queued or waiting, as far as it is `wanted`. What is decoding or replying is left to that call
+    /// to end.
+    pub(super) fn take_estate(
+        &self,
+        desk: &mut Desk,
+        intake: &mut Intake,
+        slot: u32,
+        wanted: impl Fn(&Parcel) -> bool,
+    ) -> Estate {
+        let waiting = desk.remove_where(|pending| {
+            pending.slot == slot && pending.stage == Stage::Waiting && wanted(&pending.parcel)
+        });
         let mut queued = Vec::new();
-        desk.items.remove_where(&mut queued, |item| item.slot == slot);
-        intake.items.remove_where(&mut queued, |item| item.slot == slot);
+        let own = |item: &Item| item.slot == slot && wanted(&item.parcel);
+        desk.items.remove_where(&mut queued, own);
+        intake.items.remove_where(&mut queued, own);
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
         self.behind.store(intake.items.len(), Ordering::Relaxed);
-        desk.libraries[slot as usize].counts.cancelled += (waiting.len() + queued.len()) as u64;
         Estate { waiting, queued }
     }
 
-    /// Cancels what was taken, with no lock held; each waiting thread is released after the call for its delivery.
-    pub(super) fn cancel_estate(&self, handle: Handle, estate: Estate) {
-        if estate.waiting.is_empty() && estate.queued.is_empty() {
+    /// Cancels what was taken, with no lock held; each waiting thread is released after the call for its delivery, and told
+    /// `outcome`.
+    pub(super) fn cancel_estate(&self, handle: Handle, estate: Estate, outcome: Outcome) {
+        if estate.len() == 0 {
             return;
         }
         let adapter = self.desk.lock().libraries[handle.slot as usize].adapter();
         for pending in estate.waiting {
             boundary::cancel_waiting(adapter, handle, &pending.parcel);
-            pending.waiter.release(Outcome::Cancelled);
+            pending.waiter.release(outcome);
         }
         for item in estate.queued {
             boundary::cancel_queued(adapter, handle, &item.parcel, item.waiter.is_some());
             if let Some(waiter) = item.waiter {
-                waiter.release(Outcome::Cancelled);
+                waiter.release(outcome);
             }
         }
     }
@@ -247,7 +266,7 @@ impl Library {
             revision: self.adapter().revision(),
             version: terms.map(|terms| Arc::clone(&terms.version)),
             file: terms.and_then(|terms| terms.file.clone()),
-            keeps_alive: door.keeps_alive,
+            keeps_alive: door.keeps(),
             queued: self.queued,
             bytes: door.bound.as_ref().map_or(0, |bound| bound.bytes()),
             limits: door.bound.as_ref().map(|bound| bound.limits),
@@ -255,6 +274,7 @@ impl Library {
             waiting,
             delivered: counts.delivered,
             replied: counts.replied,
+            failed: counts.failed,
             cancelled: counts.cancelled,
             refused: counts.refused,
             dropped: counts.dropped,

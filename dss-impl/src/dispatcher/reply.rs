@@ -67,14 +67,13 @@ impl Dispatcher {
         let slot = replying.handle.slot;
         let pending = desk.remove(replying.ticket);
         let counts = &mut desk.libraries[slot as usize].counts;
-        counts.replied += u64::from(end == ReplyEnd::Replied);
-        counts.cancelled += u64::from(end == ReplyEnd::Cancelled);
-        let outcome = match end {
-            ReplyEnd::Replied => Outcome::Replied,
-            ReplyEnd::Collected => Outcome::Collected,
-            ReplyEnd::Failed => Outcome::Failed,
-            ReplyEnd::Cancelled => Outcome::Cancelled,
+        let (count, outcome) = match end {
+            ReplyEnd::Replied => (&mut counts.replied, Outcome::Replied),
+            ReplyEnd::Collected => (&mut counts.failed, Outcome::Collected),
+            ReplyEnd::Failed => (&mut counts.failed, Outcome::Failed),
+            ReplyEnd::Cancelled => (&mut counts.cancelled, Outcome::Cancelled),
         };
+        *count += 1;
         self.leave_ended(desk, slot, replying.me, pending, outcome);
     }
 }

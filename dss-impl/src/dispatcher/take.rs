@@ -8,7 +8,7 @@ use crate::biased::Guard;
 use crate::boundary;
 use crate::delivery::{Item, Outcome, Parcel};
 use crate::handle::Handle;
-use crate::library::{Library, Phase as LibraryPhase};
+use crate::library::{Counts, Library, Phase as LibraryPhase};
 use crate::sync::Ordering;
 
 /// A delivery that was taken off the queue and must be decoded now. Plain data: a Lua error may skip the frame it lies
@@ -187,7 +187,7 @@ impl Dispatcher {
         let remaining = self.queue_size();
         let desk = &mut *guard;
         let library = &mut desk.libraries[slot as usize];
-        library.counts.delivered += u64::from(end != DecodeEnd::Failed);
+        library.counts.decoded(end);
         if desk.awaiting > 0 || library.phase != LibraryPhase::Registered {
             self.leave(guard, slot, taken.me);
         } else {
@@ -205,10 +205,13 @@ impl Dispatcher {
         let mut guard = unsafe { self.desk.lock_as_owner() };
         let remaining = self.queue_size();
         let desk = &mut *guard;
-        let library = &mut desk.libraries[slot as usize];
-        library.counts.delivered += u64::from(end != DecodeEnd::Failed);
+        let library = &desk.libraries[slot as usize];
         let open = library.phase == LibraryPhase::Registered && desk.phase == Phase::Open;
         let early = desk.pending(ticket).and_then(|pending| pending.ended);
+        if early.is_none() || end != DecodeEnd::Failed {
+            // Otherwise it was counted as what it was ended by.
+            desk.libraries[slot as usize].counts.decoded(end);
+        }
         let outcome = match (end, early) {
             (_, Some(outcome)) => outcome,
             (DecodeEnd::Values, None) if open => {
@@ -234,5 +237,16 @@ impl Dispatcher {
         }
         self.leave_ended(guard, slot, taken.me, pending, outcome);
         Decoded { reply: false, remaining }
+    }
+}
+
+impl Counts {
+    #[inline]
+    fn decoded(&mut self, end: DecodeEnd) {
+        if end == DecodeEnd::Failed {
+            self.failed += 1;
+        } else {
+            self.delivered += 1;
+        }
     }
 }

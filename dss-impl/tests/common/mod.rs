@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex};
 
 use dss_impl::adapter::Adapter;
 use dss_impl::bounds::{Limits, Policy};
+use dss_impl::callbacks::CallbackId;
 use dss_impl::clock::Stamp;
 use dss_impl::delivery::{Failure, Outcome, Parcel};
 use dss_impl::dispatcher::{
     Accepted, BoundedError, Consignment, DecodeEnd, Dispatcher, RegisterError, Ticket,
 };
 use dss_impl::handle::Handle;
-use dss_impl::library::{Registration, Terms};
+use dss_impl::library::{LibraryInfo, Registration, Terms};
 
 /// A call of a library's code, with the parcel's data or the registration's context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +129,11 @@ impl Adapter for Library {
         if parcel.decode > 1 { Stamp::from_raw(parcel.decode) } else { Stamp::NONE }
     }
 
+    /// A parcel is for the callback whose number its data is.
+    unsafe fn is_for(&self, parcel: &Parcel, callback: CallbackId) -> bool {
+        parcel.data as u64 == callback.to_raw()
+    }
+
     unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {
         self.called(Call::Complete(parcel.data, outcome), Handle::from_raw(0));
     }
@@ -209,6 +215,26 @@ pub(crate) fn poll(dispatcher: &Dispatcher) -> Option<usize> {
     let taken = unsafe { dispatcher.take_one() }?;
     dispatcher.decoded(&taken, DecodeEnd::Over);
     Some(taken.parcel.data)
+}
+
+/// What is said of the library that registered first.
+pub(crate) fn info(dispatcher: &Dispatcher) -> LibraryInfo {
+    dispatcher.libraries().remove(0)
+}
+
+/// An item of so many bytes.
+pub(crate) fn sized(data: usize, bytes: u32) -> Consignment<'static> {
+    Consignment { bytes, ..item(data) }
+}
+
+/// An item with a key.
+pub(crate) fn keyed(data: usize, key: &[u8]) -> Consignment<'_> {
+    Consignment { key, ..item(data) }
+}
+
+/// Polls for all there is.
+pub(crate) fn drain(dispatcher: &Dispatcher) -> Vec<usize> {
+    std::iter::from_fn(|| poll(dispatcher)).collect()
 }
 
 /// Starts a thread that delivers `data` and waits, and comes back when that is queued.

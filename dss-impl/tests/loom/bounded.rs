@@ -1,60 +1,20 @@
-//! Bounds, ends before the time, and callbacks: who waits for room is not left asleep, and what is ended is ended once,
-//! whoever else is at it.
+//! Bounds: who waits for room is not left asleep, and what makes room ends once, whoever else is at it.
 
 use std::sync::atomic::Ordering::SeqCst;
 
 use dss_impl::bounds::{DEFAULT_BYTES, Limits, Policy};
-use dss_impl::callbacks::CallbackId;
 use dss_impl::delivery::{DeliverError, Outcome};
-use dss_impl::dispatcher::{BoundedError, Consignment, DecodeEnd, Dispatcher, ReplyEnd};
-use dss_impl::handle::Handle;
-use loom::sync::Arc;
+use dss_impl::dispatcher::{BoundedError, Consignment};
 use loom::thread::{self, JoinHandle};
 
-use crate::fake::{FOREVER, House, bounded_house, parcel, three, three_sleepers, two, waited};
+use crate::fake::{FOREVER, House, beside, bounded_house, deliver, item, leave, three, three_sleepers, two};
 
 const WAIT: Policy = Policy::Wait(FOREVER);
-
-fn item(data: usize) -> Consignment<'static> {
-    Consignment { parcel: parcel(data), bytes: 1, key: &[], completes: false }
-}
-
-fn request(data: usize) -> Consignment<'static> {
-    Consignment { parcel: waited(data), completes: true, ..item(data) }
-}
-
-fn deliver(dispatcher: &Dispatcher, handle: Handle, it: Consignment<'_>) -> Result<u64, BoundedError> {
-    dispatcher.deliver_bounded(handle, it, true).map(|accepted| accepted.sequence)
-}
 
 /// A thread that hands over parcel `data`, and waits for room where it must.
 fn producer(house: &House, data: usize) -> JoinHandle<Result<u64, BoundedError>> {
     let (dispatcher, handle) = (house.dispatcher.clone(), house.handle);
     thread::spawn(move || deliver(&dispatcher, handle, item(data)))
-}
-
-/// A thread that runs `work` with the dispatcher.
-fn beside<T: 'static>(house: &House, work: impl FnOnce(&Dispatcher) -> T + 'static) -> JoinHandle<T> {
-    let dispatcher = house.dispatcher.clone();
-    thread::spawn(move || work(&dispatcher))
-}
-
-fn leave(house: &House) -> JoinHandle<()> {
-    let (fake, handle) = (house.fake, house.handle);
-    beside(house, move |dispatcher| {
-        dispatcher.unregister(handle).expect("nobody else unregisters it");
-        assert_eq!(fake.inside.load(SeqCst), 0, "a call runs");
-        fake.left.store(true, SeqCst);
-    })
-}
-
-/// A request that was taken was completed once, as `outcome`, after any cancel.
-fn assert_completed(house: &House, data: usize, outcome: Outcome) {
-    let fate = &house.fake.fates[data];
-    assert_eq!(fate.completed.load(SeqCst), 1, "completed");
-    assert_eq!(*fate.outcome.lock().unwrap(), Some(outcome));
-    assert_eq!(fate.finished.load(SeqCst), 0, "finished, too");
-    assert!(fate.cancelled.load(SeqCst) + fate.cancelled_waiting.load(SeqCst) <= 1);
 }
 
 #[test]
@@ -237,165 +197,5 @@ fn a_producer_that_waits_under_a_new_policy_has_no_lock() {
         house.dispatcher.limit(house.handle, Limits { policy: WAIT, ..drop_oldest }).unwrap();
         while house.fake.poll(&house.dispatcher) {}
         waiting.join().unwrap().unwrap();
-    });
-}
-
-#[test]
-fn end_and_take_race_for_an_item() {
-    two(|| {
-        let house = bounded_house(2, Policy::Refuse);
-        let number = deliver(&house.dispatcher, house.handle, item(0)).unwrap();
-        deliver(&house.dispatcher, house.handle, item(1)).unwrap();
-        let handle = house.handle;
-        let ending =
-            beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::Withdrawn, true));
-        let mut taken = 0;
-        while house.fake.poll(&house.dispatcher) {
-            taken += 1;
-        }
-        let ended = ending.join().unwrap();
-        assert_eq!(taken, if ended { 1 } else { 2 });
-        house.fake.assert_ended(0, true);
-        house.fake.assert_ended(1, true);
-        let info = house.dispatcher.libraries().remove(0);
-        assert_eq!((info.delivered, info.cancelled, info.bytes), (taken, 2 - taken, 0));
-        assert_eq!(house.dispatcher.queue_size(), 0);
-    });
-}
-
-#[test]
-fn a_request_is_completed_once_where_end_and_reply_race() {
-    two(|| {
-        let house = bounded_house(1, Policy::Refuse);
-        let number = deliver(&house.dispatcher, house.handle, request(0)).unwrap();
-        let handle = house.handle;
-        let ending =
-            beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::TimedOut, false));
-        let mut replied = false;
-        if let Some(taken) = unsafe { house.dispatcher.take_one() } {
-            // Where it was ended in its decode there is nothing to reply to.
-            let reply = house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply;
-            let replying = house.dispatcher.begin_reply(taken.ticket.unwrap());
-            assert!(reply || replying.is_none());
-            if let Some(replying) = replying {
-                house.dispatcher.replied(&replying, ReplyEnd::Replied);
-                replied = true;
-            }
-        }
-        let ended = ending.join().unwrap();
-        assert!(ended != replied, "both, or none");
-        assert_completed(&house, 0, if ended { Outcome::TimedOut } else { Outcome::Replied });
-        assert_eq!(house.dispatcher.pending(), 0);
-    });
-}
-
-/// Lua keeps the reply and never answers: the end finds it, even where it comes inside the decode.
-#[test]
-fn a_deadline_is_not_lost_in_the_decode() {
-    two(|| {
-        let house = bounded_house(1, Policy::Refuse);
-        let number = deliver(&house.dispatcher, house.handle, request(0)).unwrap();
-        let handle = house.handle;
-        let ending =
-            beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::TimedOut, false));
-        if let Some(taken) = unsafe { house.dispatcher.take_one() } {
-            house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values);
-        }
-        assert!(ending.join().unwrap(), "it has no answer");
-        assert_completed(&house, 0, Outcome::TimedOut);
-    });
-}
-
-#[test]
-fn a_request_is_completed_once_where_end_and_unregister_race() {
-    three(|| {
-        let house = bounded_house(1, Policy::Refuse);
-        let number = deliver(&house.dispatcher, house.handle, request(0)).unwrap();
-        let handle = house.handle;
-        let ending =
-            beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::Withdrawn, false));
-        let leaving = leave(&house);
-        let mut replied = false;
-        if let Some(taken) = unsafe { house.dispatcher.take_one() }
-            && house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply
-            && let Some(replying) = house.dispatcher.begin_reply(taken.ticket.unwrap())
-        {
-            house.dispatcher.replied(&replying, ReplyEnd::Replied);
-            replied = true;
-        }
-        let ended = ending.join().unwrap();
-        leaving.join().unwrap();
-        let outcome = match (ended, replied) {
-            (true, true) => panic!("both"),
-            (true, false) => Outcome::Withdrawn,
-            (false, true) => Outcome::Replied,
-            (false, false) => Outcome::Cancelled,
-        };
-        assert_completed(&house, 0, outcome);
-        assert_eq!(house.fake.released.load(SeqCst), 1);
-    });
-}
-
-/// The only reference to a new callback; the models give it back by number.
-fn callback(dispatcher: &Arc<Dispatcher>) -> CallbackId {
-    CallbackId::from_raw(dispatcher.new_callback().unwrap().into_raw())
-}
-
-#[test]
-fn a_callback_is_forgotten_once_where_release_and_retain_race() {
-    three(|| {
-        let house = bounded_house(1, Policy::Refuse);
-        let dispatcher = &house.dispatcher;
-        let id = callback(dispatcher);
-        let releasing = beside(&house, move |dispatcher| dispatcher.release_callback(id));
-        let retaining = beside(&house, move |dispatcher| {
-            let held = dispatcher.retain_callback(id);
-            if held {
-                assert!(dispatcher.retain_callback(id), "held, and dead");
-                dispatcher.release_callback(id);
-                dispatcher.release_callback(id);
-            }
-        });
-        let mut forgotten = dispatcher.released_callbacks().unwrap_or_default();
-        releasing.join().unwrap();
-        retaining.join().unwrap();
-        forgotten.extend(dispatcher.released_callbacks().unwrap_or_default());
-        assert_eq!(forgotten, [id.place()]);
-        assert!(!dispatcher.retain_callback(id));
-        let fresh = callback(dispatcher);
-        assert_eq!(fresh.place(), id.place(), "given again");
-        assert_ne!(fresh, id);
-        assert_ne!(callback(dispatcher).place(), id.place(), "and once");
-    });
-}
-
-#[test]
-fn a_late_release_does_not_touch_the_next_state() {
-    two(|| {
-        let house = bounded_house(1, Policy::Refuse);
-        let dispatcher = &house.dispatcher;
-        // A call of a library's in the close would let the other thread go first.
-        dispatcher.unregister(house.handle).unwrap();
-        let id = callback(dispatcher);
-        let releasing = beside(&house, move |dispatcher| {
-            let held = dispatcher.retain_callback(id);
-            dispatcher.release_callback(id);
-            if held {
-                dispatcher.release_callback(id);
-            }
-        });
-        dispatcher.close(house.epoch);
-        assert!(dispatcher.claim());
-        dispatcher.open();
-        let (first, second) = (callback(dispatcher), callback(dispatcher));
-        assert_ne!(first.place(), second.place(), "one place for two");
-        assert!(first != id && second != id);
-        assert!(!dispatcher.retain_callback(id), "dead since the close");
-        releasing.join().unwrap();
-        for held in [first, second] {
-            assert!(dispatcher.retain_callback(held), "the next state's own");
-        }
-        let forgotten = dispatcher.released_callbacks().unwrap_or_default();
-        assert!(forgotten.iter().all(|place| ![first.place(), second.place()].contains(place)));
     });
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use dss_impl::adapter::Adapter;
 use dss_impl::bounds::{Limits, Policy};
+use dss_impl::callbacks::CallbackId;
 use dss_impl::delivery::{Failure, Outcome, Parcel};
-use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken};
+use dss_impl::dispatcher::{BoundedError, Consignment, DecodeEnd, Decoded, Dispatcher, Taken};
 use dss_impl::handle::Handle;
 use dss_impl::library::{Registration, Terms};
 use loom::sync::Arc;
+use loom::thread::{self, JoinHandle};
 
 /// A limit that a model, which has no clock, never reaches.
 pub(crate) const FOREVER: Duration = Duration::MAX;
@@ -130,6 +132,12 @@ impl Adapter for Fake {
         self.touch(parcel, |fate| &fate.finished);
     }
 
+    /// Each parcel is for the same callback, whose number is 1.
+    unsafe fn is_for(&self, parcel: &Parcel, callback: CallbackId) -> bool {
+        assert!(!self.fates[parcel.data].gone.load(SeqCst), "looked at after it was given back");
+        callback.to_raw() == 1
+    }
+
     unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {
         self.touch(parcel, |fate| {
             *fate.outcome.lock().unwrap() = Some(outcome);
@@ -200,6 +208,44 @@ pub(crate) fn parcel(data: usize) -> Parcel {
 /// The parcel of `data` that a thread waits for.
 pub(crate) fn waited(data: usize) -> Parcel {
     Parcel { decode: 1, reply: 1, finish: 0, data }
+}
+
+/// What is handed over with a bound.
+pub(crate) fn item(data: usize) -> Consignment<'static> {
+    Consignment { parcel: parcel(data), bytes: 1, key: &[], completes: false }
+}
+
+/// The same, whose library is told how it ended.
+pub(crate) fn request(data: usize) -> Consignment<'static> {
+    Consignment { parcel: waited(data), completes: true, ..item(data) }
+}
+
+/// Hands over, and waits where the policy says so.
+pub(crate) fn deliver(
+    dispatcher: &Dispatcher,
+    handle: Handle,
+    it: Consignment<'_>,
+) -> Result<u64, BoundedError> {
+    dispatcher.deliver_bounded(handle, it, true).map(|accepted| accepted.sequence)
+}
+
+/// A thread that runs `work` with the dispatcher.
+pub(crate) fn beside<T: 'static>(
+    house: &House,
+    work: impl FnOnce(&Dispatcher) -> T + 'static,
+) -> JoinHandle<T> {
+    let dispatcher = house.dispatcher.clone();
+    thread::spawn(move || work(&dispatcher))
+}
+
+/// A thread that unregisters the library, of which no code runs from then on.
+pub(crate) fn leave(house: &House) -> JoinHandle<()> {
+    let (fake, handle) = (house.fake, house.handle);
+    beside(house, move |dispatcher| {
+        dispatcher.unregister(handle).expect("nobody else unregisters it");
+        assert_eq!(fake.inside.load(SeqCst), 0, "a call runs");
+        fake.left.store(true, SeqCst);
+    })
 }
 
 /// Checks `run`, of three threads, in every interleaving with up to four switches that no lock or sleep asked for.

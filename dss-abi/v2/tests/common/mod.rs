@@ -63,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) registered: Mutex<Option<RawRegistration>>,
     pub(crate) unregistered: AtomicU64,
     pub(crate) ended: AtomicI64,
+    pub(crate) holds: AtomicI64,
     pub(crate) limits: Mutex<Option<RawLimits>>,
     requests: Mutex<HashMap<u64, Taken>>,
     came: Condvar,
@@ -108,12 +109,21 @@ impl Shared {
 
     /// Ends a request; false where it is over.
     pub(crate) fn complete(&self, ticket: u64, ended: u32, values: Vec<RawValue>, text: &str) -> bool {
+        let (text, traceback) = match text.split_once('\n') {
+            Some((text, traceback)) => (text, traceback),
+            None => (text, ""),
+        };
         let taken = self.requests.lock().unwrap().remove(&ticket);
         let taken = match taken {
             Some(taken) => taken,
             None => return false,
         };
-        let answer = RawAnswer { ended, values: RVec::from(values), text: RString::from(text) };
+        let answer = RawAnswer {
+            ended,
+            values: RVec::from(values),
+            message: RString::from(text),
+            traceback: RString::from(traceback),
+        };
         // SAFETY: it is completed once, for it was removed.
         unsafe { (taken.complete.0)(taken.context as *mut c_void, answer) };
         true
@@ -201,6 +211,11 @@ impl Service for Fake {
         self.0.complete(ticket, ended, Vec::new(), "")
     }
 
+    fn end_all(&self, _: usize, callback: u64, ended: u32) -> usize {
+        self.0.ended.store(ended.into(), Ordering::Relaxed);
+        self.0.delivered.lock().unwrap().iter().filter(|(of, ..)| *of == callback).count()
+    }
+
     fn limit(&self, _: usize, limits: RawLimits) -> RResult<(), Code> {
         *self.0.limits.lock().unwrap() = Some(limits);
         self.0.refused().map_or(ROk(()), RErr)
@@ -208,6 +223,18 @@ impl Service for Fake {
 
     fn keep_alive(&self, _: usize, _: bool) -> RResult<(), Code> {
         self.0.refused().map_or(ROk(()), RErr)
+    }
+
+    fn hold(&self, _: usize) -> RResult<(), Code> {
+        if let Some(code) = self.0.refused() {
+            return RErr(code);
+        }
+        self.0.holds.fetch_add(1, Ordering::Relaxed);
+        ROk(())
+    }
+
+    fn let_go(&self, _: usize) {
+        self.0.holds.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn retain(&self, callback: u64) -> RResult<RawCallback, Code> {

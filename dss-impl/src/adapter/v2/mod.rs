@@ -29,11 +29,12 @@ use dss_abi_v2::contract::{
 
 use super::layouts::Layouts;
 use super::{Adapter, FAILED};
+use crate::callbacks::CallbackId;
 use crate::clock::Stamp;
 use crate::delivery::{Failure, Outcome, Parcel};
 use crate::handle::Handle;
 use crate::rendezvous::{Grant, Revision};
-use crate::value::Value;
+use crate::value::{Raised, Value};
 use module::Objects;
 use record::Record;
 
@@ -98,7 +99,7 @@ impl Adapter for V2 {
             Err(sentence) => {
                 failure.set(sentence);
                 if let Some(request) = record.request() {
-                    request.answer = Some(Err(RString::from(sentence)));
+                    request.answer = Some(Err(Raised::from(sentence)));
                 }
                 FAILED
             }
@@ -128,14 +129,16 @@ impl Adapter for V2 {
         Stamp::from_raw(parcel.decode)
     }
 
-    unsafe fn answer(&self, parcel: &Parcel, answer: Result<Vec<Value>, String>) -> Result<(), String> {
+    unsafe fn is_for(&self, parcel: &Parcel, callback: CallbackId) -> bool {
+        // SAFETY: the record is there until the delivery ends.
+        unsafe { Record::callback_of(parcel) == callback }
+    }
+
+    unsafe fn answer(&self, parcel: &Parcel, answer: Result<Vec<Value>, Raised>) -> Result<(), String> {
         // SAFETY: the reply has begun, so the record is this call's.
         let record = unsafe { Record::of(parcel) };
         let Some(request) = record.request() else { return Ok(()) };
-        request.answer = Some(match answer {
-            Ok(values) => Ok(values::from_lua(values)),
-            Err(text) => Err(RString::from(text)),
-        });
+        request.answer = Some(answer.map(values::from_lua));
         Ok(())
     }
 
@@ -143,11 +146,12 @@ impl Adapter for V2 {
         // SAFETY: called once, for a request.
         let record = unsafe { Record::of(parcel) };
         let Some(request) = record.request() else { return };
-        let (values, text) = match request.answer.take() {
-            Some(Ok(values)) => (values, RString::new()),
-            Some(Err(text)) => (RVec::new(), text),
-            None => (RVec::new(), RString::new()),
+        let (values, Raised { message, traceback }) = match request.answer.take() {
+            Some(Ok(values)) => (values, Raised::default()),
+            Some(Err(raised)) => (RVec::new(), raised),
+            None => (RVec::new(), Raised::default()),
         };
+        let (message, traceback) = (RString::from(message), RString::from(traceback));
         let ended = match outcome {
             Outcome::Replied | Outcome::Decoded => ENDED_ANSWERED,
             Outcome::Failed => ENDED_FAILED,
@@ -161,7 +165,7 @@ impl Adapter for V2 {
         // SAFETY: the last use of the record.
         unsafe { Record::drop(parcel) };
         // SAFETY: the contract of `CompleteFn`: once, with the library's own context.
-        unsafe { (complete.0)(context as *mut c_void, RawAnswer { ended, values, text }) };
+        unsafe { (complete.0)(context as *mut c_void, RawAnswer { ended, values, message, traceback }) };
     }
 
     unsafe fn cancel_library(&self, handle: Handle, context: usize) {

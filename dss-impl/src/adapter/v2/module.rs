@@ -122,6 +122,7 @@ impl Results for Returned {
 
 fn call(
     function: CallFn,
+    context: usize,
     handle: Handle,
     data: *mut c_void,
     arguments: Vec<Value>,
@@ -129,8 +130,10 @@ fn call(
 ) -> Result<Box<dyn Results>, String> {
     let call = Call::begin(handle).ok_or_else(left)?;
     let arguments = values::from_lua(arguments);
-    // SAFETY: the contract of `CallFn`: on the Lua thread, with an object of that class's or NULL.
-    match unsafe { (function.0)(handle.to_raw(), data, arguments) } {
+    let context = std::ptr::with_exposed_provenance_mut(context);
+    // SAFETY: the contract of `CallFn`: on the Lua thread, with the registration's context, which is there while the call is,
+    // and with an object of that class's or NULL.
+    match unsafe { (function.0)(context, handle.to_raw(), data, arguments) } {
         RResult::ROk(values) => {
             let measured =
                 states::dispatcher_of(handle).map(|dispatcher| values::measure(&values, dispatcher));
@@ -149,6 +152,8 @@ fn call(
 /// What a library registered, as Lua calls it.
 pub(super) struct V2Module {
     pub(super) handle: Handle,
+    /// The library's own context, for its functions.
+    pub(super) context: usize,
     pub(super) name: String,
     pub(super) version: String,
     pub(super) file: String,
@@ -176,8 +181,9 @@ impl Module for V2Module {
 
     fn classes(&self) -> Vec<Arc<dyn Class>> {
         let each = |class: &&'static RawClass| -> Arc<dyn Class> {
-            let library = self.name.clone();
-            Arc::new(V2Class { class, handle: self.handle, library, objects: Arc::clone(&self.objects) })
+            let (handle, context) = (self.handle, self.context);
+            let (library, objects) = (self.name.clone(), Arc::clone(&self.objects));
+            Arc::new(V2Class { class, handle, context, library, objects })
         };
         self.classes.iter().map(each).collect()
     }
@@ -189,7 +195,7 @@ impl Module for V2Module {
     fn call(&self, function: usize, arguments: Vec<Value>) -> Result<Box<dyn Results>, String> {
         let function = &self.functions[function];
         let left = || format!("'{}.{}': {}", self.name, function.name, has_left(&self.name));
-        call(function.call, self.handle, std::ptr::null_mut(), arguments, left)
+        call(function.call, self.context, self.handle, std::ptr::null_mut(), arguments, left)
     }
 }
 
@@ -200,6 +206,7 @@ fn has_left(library: &str) -> String {
 struct V2Class {
     class: &'static RawClass,
     handle: Handle,
+    context: usize,
     library: String,
     objects: Arc<Objects>,
 }
@@ -239,14 +246,14 @@ impl Class for V2Class {
         if !self.objects.has(data, self.class) {
             return Err(left());
         }
-        call(method.call, self.handle, data, arguments, left)
+        call(method.call, self.context, self.handle, data, arguments, left)
     }
 
     unsafe fn close(&self, data: *mut c_void) -> Result<(), String> {
         match self.class.close.into_option() {
             // What its library took back is closed.
             Some(close) if self.objects.has(data, self.class) => {
-                call(close, self.handle, data, Vec::new(), || self.left("close")).map(drop)
+                call(close, self.context, self.handle, data, Vec::new(), || self.left("close")).map(drop)
             }
             _ => Ok(()),
         }
@@ -255,8 +262,9 @@ impl Class for V2Class {
     unsafe fn text(&self, data: *mut c_void) -> Option<String> {
         let text = self.class.to_string.into_option().filter(|_| self.objects.has(data, self.class))?;
         let _call = Call::begin(self.handle)?;
-        // SAFETY: the contract of `TextFn`, with an object of that class's.
-        let text: RString = unsafe { (text.0)(data) };
+        let context = std::ptr::with_exposed_provenance_mut(self.context);
+        // SAFETY: the contract of `TextFn`, with an object of that class's; see `call` of the context.
+        let text: RString = unsafe { (text.0)(context, self.handle.to_raw(), data) };
         Some(text.into_string())
     }
 

@@ -106,10 +106,11 @@ pub(super) fn register(place: usize, given: &RawRegistration) -> Result<Register
     let limits = limits(given.limits).filter(|_| well_formed);
     let Some(limits) = limits else { return refuse(Code::MALFORMED) };
     let objects = Arc::new(Objects::default());
+    let own = given.context.expose_provenance();
     let context = Context {
         closing: given.closing.into_option(),
         release: given.release.into_option(),
-        context: given.context.expose_provenance(),
+        context: own,
         objects: Arc::clone(&objects),
     };
     let registration = Registration {
@@ -134,7 +135,7 @@ pub(super) fn register(place: usize, given: &RawRegistration) -> Result<Register
     };
     let classes = given.classes.as_slice().to_vec();
     let functions = given.functions.as_slice();
-    let module = V2Module { handle, name, version, file, functions, classes, objects };
+    let module = V2Module { handle, context: own, name, version, file, functions, classes, objects };
     OPENINGS.with_borrow_mut(|openings| {
         if let Some(opened) = openings.last_mut() {
             opened.module = Some(module);

@@ -8,13 +8,14 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-use abi_stable::std_types::{RString, RVec};
+use abi_stable::std_types::RVec;
 use dss_abi_v2::contract::CompleteFn;
 use dss_abi_v2::value::RawValue;
 
 use crate::callbacks::{self, CallbackId};
 use crate::clock::Stamp;
 use crate::delivery::Parcel;
+use crate::value::Raised;
 
 /// The head of the allocation.
 #[repr(C)]
@@ -30,7 +31,7 @@ pub(super) struct RequestPart {
     pub(super) complete: CompleteFn,
     pub(super) context: usize,
     /// What Lua answered, from the reply's beginning until the request is completed.
-    pub(super) answer: Option<Result<RVec<RawValue>, RString>>,
+    pub(super) answer: Option<Result<RVec<RawValue>, Raised>>,
 }
 
 /// A record in use: by the Lua thread while it decodes or replies, by who ends the delivery afterwards; never by two.
@@ -91,6 +92,16 @@ impl<'a> Record<'a> {
         // SAFETY: `make` wrote it.
         let head = unsafe { &*head };
         Record { head, values, request }
+    }
+
+    /// The callback that a parcel is for, whoever else reads or writes the rest of the record.
+    ///
+    /// # Safety
+    /// The parcel is one of [`Self::make`]'s that was not dropped.
+    pub(super) unsafe fn callback_of(parcel: &Parcel) -> CallbackId {
+        let head: *const Head = std::ptr::with_exposed_provenance(parcel.data);
+        // SAFETY: `make` wrote it, and nobody writes it again.
+        CallbackId::from_raw(unsafe { (*head).callback })
     }
 
     /// Drops what is in a record, and its memory.

@@ -37,6 +37,15 @@ fn code(error: BoundedError) -> Code {
     }
 }
 
+/// How a library ends what is its own; none for what is no such end.
+fn outcome(ended: u32) -> Option<Outcome> {
+    match ended {
+        ENDED_TIMED_OUT => Some(Outcome::TimedOut),
+        ENDED_CANCELLED => Some(Outcome::Withdrawn),
+        _ => None,
+    }
+}
+
 /// Makes the parcel of a delivery, and says what it counts for the bound. Until it is taken its values are the library's.
 #[inline]
 fn parcel(
@@ -190,14 +199,20 @@ impl Service for V2Service {
     }
 
     fn end(&self, handle: usize, ticket: u64, ended: u32, queued_only: bool) -> bool {
-        let outcome = match ended {
-            ENDED_TIMED_OUT => Outcome::TimedOut,
-            ENDED_CANCELLED => Outcome::Withdrawn,
-            _ => return false,
-        };
+        let Some(outcome) = outcome(ended) else { return false };
         answer_or_abort(|| {
             dispatcher(handle)
                 .is_ok_and(|(dispatcher, handle)| dispatcher.end(handle, ticket, outcome, queued_only))
+        })
+    }
+
+    fn end_all(&self, handle: usize, callback: u64, ended: u32) -> usize {
+        let Some(outcome) = outcome(ended) else { return 0 };
+        answer_or_abort(|| {
+            let ended = dispatcher(handle).map(|(dispatcher, handle)| {
+                dispatcher.end_all(handle, CallbackId::from_raw(callback), outcome)
+            });
+            ended.unwrap_or(0)
         })
     }
 
@@ -214,6 +229,21 @@ impl Service for V2Service {
             let (dispatcher, handle) = dispatcher(handle)?;
             dispatcher.keep_alive(handle, keeps).map_err(|error| code(BoundedError::Deliver(error)))
         })
+    }
+
+    fn hold(&self, handle: usize) -> RResult<(), Code> {
+        answer(|| {
+            let (dispatcher, handle) = dispatcher(handle)?;
+            dispatcher.hold(handle).map_err(|error| code(BoundedError::Deliver(error)))
+        })
+    }
+
+    fn let_go(&self, handle: usize) {
+        answer_or_abort(|| {
+            if let Ok((dispatcher, handle)) = dispatcher(handle) {
+                dispatcher.let_go(handle);
+            }
+        });
     }
 
     fn retain(&self, callback: u64) -> RResult<RawCallback, Code> {

@@ -15,7 +15,7 @@
 //!   that is in it, or with `{recursive = false}` its own entries alone. Keep the watcher: one that is collected is closed.
 //!   One that its own callback refers to is not collected.
 //! * `watcher:path()` is what is watched. `watcher:close()` ends it, and does nothing once more; what was queued by then
-//!   still comes. `run()` goes on while a watcher is open.
+//!   does not come any more. `run()` goes on while a watcher is open.
 //! * `fswatch.limit(events)` says how many events may be queued in this Lua state, of all watchers together: 4,096, unless
 //!   said otherwise.
 //!

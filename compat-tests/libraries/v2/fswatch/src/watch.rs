@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use dss_abi_v2::{Callback, DeliverError, Library};
+use dss_abi_v2::{Callback, DeliverError, Hold, Library};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::event::{Event, events};
@@ -14,21 +14,27 @@ use crate::event::{Event, events};
 /// How long to wait before Lua is told again that something was lost.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The states of all open watches, each as often as it has one.
-static OPEN: Mutex<Vec<Library>> = Mutex::new(Vec::new());
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One watch. Its watcher is there until it is closed.
+/// What there is of a watch until it is closed.
+struct Open {
+    watcher: RecommendedWatcher,
+    /// `run()` goes on for as long.
+    hold: Hold,
+}
+
+/// One watch.
 pub(crate) struct Watch {
     library: Library,
     id: u64,
     path: PathBuf,
     callback: Callback,
     coalesce: bool,
-    watcher: Mutex<Option<RecommendedWatcher>>,
+    open: Mutex<Option<Open>>,
+    /// Held over each delivery: none is made once this says that the watch is closed.
+    closed: Mutex<bool>,
     /// How many events were refused, and Lua was not told of.
     lost: AtomicU64,
 }
@@ -47,8 +53,9 @@ impl Watch {
     ) -> Result<Arc<Watch>, String> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed);
-        let (watcher, lost) = (Mutex::new(None), AtomicU64::new(0));
-        let watch = Arc::new(Watch { library, id, path, callback, coalesce, watcher, lost });
+        let (open, closed, lost) = (Mutex::new(None), Mutex::new(false), AtomicU64::new(0));
+        let watch = Arc::new(Watch { library, id, path, callback, coalesce, open, closed, lost });
+        let hold = library.hold().map_err(|error| error.to_string())?;
         let told: Weak<Watch> = Arc::downgrade(&watch);
         let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         let opened = notify::recommended_watcher(move |event| {
@@ -57,12 +64,8 @@ impl Watch {
             }
         })
         .and_then(|mut watcher| watcher.watch(&watch.path, mode).map(|()| watcher));
-        *lock(&watch.watcher) = Some(opened.map_err(|error| watch.refusal(&error))?);
-        let mut open = lock(&OPEN);
-        open.push(library);
-        // It fails where the library is leaving, which drops the watch next.
-        let _ = library.keep_alive(true);
-        drop(open);
+        let watcher = opened.map_err(|error| watch.refusal(&error))?;
+        *lock(&watch.open) = Some(Open { watcher, hold });
         Ok(watch)
     }
 
@@ -71,22 +74,27 @@ impl Watch {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        lock(&self.watcher).is_some()
+        lock(&self.open).is_some()
     }
 
-    /// Ends it; the second time it does nothing. [any-thread] but its own
+    /// Ends it, and takes back what Lua has not taken; the second time it does nothing. [any-thread] but its own
     pub(crate) fn close(&self) {
-        // A statement of its own: on some systems the drop waits for the watcher's thread, which may want the lock.
-        let Some(watcher) = lock(&self.watcher).take() else { return };
+        // A statement of its own: on some systems the drop waits for the watcher's thread, which may want a lock.
+        let Some(Open { watcher, hold }) = lock(&self.open).take() else { return };
         drop(watcher);
-        let mut open = lock(&OPEN);
-        if let Some(at) = open.iter().position(|library| *library == self.library) {
-            open.swap_remove(at);
+        // On others its thread may be about to deliver.
+        *lock(&self.closed) = true;
+        self.library.cancel_all(&self.callback);
+        drop(hold);
+    }
+
+    /// Delivers, unless the watch is closed.
+    fn hand_over(&self, key: Vec<u8>, event: Event) -> Result<(), DeliverError> {
+        let closed = lock(&self.closed);
+        if *closed {
+            return Ok(());
         }
-        if !open.contains(&self.library) {
-            // It fails where the library is leaving.
-            let _ = self.library.keep_alive(false);
-        }
+        self.library.deliver_keyed(&self.callback, key, event).map(drop).map_err(|refused| refused.reason)
     }
 
     /// Delivers what happened, on the watcher's thread.
@@ -103,8 +111,7 @@ impl Watch {
     fn deliver(self: &Arc<Self>, event: Event) {
         let key = if self.coalesce { event.key(self.id) } else { Vec::new() };
         // Where it is refused for another reason the state is going, and nobody is left to tell.
-        if let Err(refused) = self.library.deliver_keyed(&self.callback, key, event)
-            && refused.reason == DeliverError::Full
+        if self.hand_over(key, event) == Err(DeliverError::Full)
             && self.lost.fetch_add(1, Ordering::Relaxed) == 0
         {
             let watch = Arc::downgrade(self);
@@ -141,11 +148,11 @@ fn own_up(watch: Weak<Watch>) {
         let Some(watch) = watch.upgrade().filter(|watch| watch.is_open()) else { return };
         let lost = watch.lost.load(Ordering::Relaxed);
         let event = Event { count: Some(lost), ..Event::new("lost", &watch.path, &watch.path) };
-        match watch.library.deliver(&watch.callback, event) {
+        match watch.hand_over(Vec::new(), event) {
             // What is lost after `lost` was read is told of next: whoever lost it saw that this thread is at it.
             Ok(_) if watch.lost.fetch_sub(lost, Ordering::Relaxed) == lost => return,
             Ok(_) => {}
-            Err(refused) if refused.reason == DeliverError::Full => {}
+            Err(DeliverError::Full) => {}
             Err(_) => return,
         }
     }

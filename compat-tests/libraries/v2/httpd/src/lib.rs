@@ -43,7 +43,7 @@ mod server;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dss_abi_v2::{Callback, Deadline, Error, FromValue, IntoValue, Library, Result, library, object};
+use dss_abi_v2::{Callback, Deadline, Error, FromValue, Hold, IntoValue, Library, Result, library, object};
 
 use ask::{Counts, Handler};
 
@@ -71,16 +71,25 @@ struct Options {
 
 type Shared = Arc<server::Server>;
 
-/// The servers that run, of all states.
-static SERVING: Mutex<Vec<(Library, Shared)>> = Mutex::new(Vec::new());
+/// A server that runs.
+struct Serving {
+    library: Library,
+    server: Shared,
+    /// `run()` goes on for as long.
+    _hold: Hold,
+}
 
-fn serving() -> MutexGuard<'static, Vec<(Library, Shared)>> {
+/// The servers that run, of all states.
+static SERVING: Mutex<Vec<Serving>> = Mutex::new(Vec::new());
+
+fn serving() -> MutexGuard<'static, Vec<Serving>> {
     SERVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `httpd.serve(options)`.
 fn serve(library: &Library, options: Options) -> Result<Server> {
     let library = *library;
+    let hold = library.hold()?;
     let host = options.host.unwrap_or_else(|| "127.0.0.1".to_owned());
     let port = options.port.unwrap_or(0);
     let handler = Arc::new(Handler {
@@ -97,38 +106,31 @@ fn serve(library: &Library, options: Options) -> Result<Server> {
     let answer = move |asked| Arc::clone(&answering).answer(asked);
     // Held, so that one that ends at once finds itself in there.
     let mut serving = serving();
-    let server = server::Server::start(&host, port, largest_body, answer, move || ended(library));
+    let server = server::Server::start(&host, port, largest_body, answer, ended);
     let server = server.map_err(|error| {
         Error::new(format!(
             "httpd cannot serve on {host}, port {port} ({error}): choose another, or 0 for any port that is free"
         ))
     })?;
     let server = Arc::new(server);
-    serving.push((library, Arc::clone(&server)));
-    // It fails where the state is closing, which ends the server next.
-    let _ = library.keep_alive(true);
+    serving.push(Serving { library, server: Arc::clone(&server), _hold: hold });
     Ok(Server { server, handler })
 }
 
-/// Forgets the servers of a state that have ended. On the thread of the one that does.
-fn ended(library: Library) {
-    let mut serving = serving();
-    serving.retain(|(_, server)| !server.has_ended());
-    if !serving.iter().any(|(other, _)| *other == library) {
-        // It fails where the state is closing.
-        let _ = library.keep_alive(false);
-    }
+/// Forgets the servers that have ended. On the thread of the one that does.
+fn ended() {
+    serving().retain(|serving| !serving.server.has_ended());
 }
 
 /// Ends all servers of a state that closes. By now what waited for Lua has its 503, and is sending it.
 fn closing(library: &Library) {
     let mut serving = serving();
     let all = std::mem::take(&mut *serving);
-    let (mine, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(owner, _)| owner == library);
+    let (mine, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|serving| serving.library == *library);
     *serving = others;
     drop(serving);
-    mine.iter().for_each(|(_, server)| server.end());
-    mine.iter().for_each(|(_, server)| server.wait());
+    mine.iter().for_each(|serving| serving.server.end());
+    mine.iter().for_each(|serving| serving.server.wait());
 }
 
 /// What Lua has of a server.

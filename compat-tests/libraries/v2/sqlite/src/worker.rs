@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dss_abi_v2::{
-    Callback, Deadline, DeliverError, Error, IntoValues, Library, RequestError, Rest, Result, Value,
+    Callback, Deadline, DeliverError, Error, Hold, IntoValues, Library, RequestError, Rest, Result, Value,
 };
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, InterruptHandle, OpenFlags};
@@ -53,8 +53,15 @@ struct Shared {
     ended: Mutex<Receiver<Infallible>>,
 }
 
+/// A database whose worker runs.
+struct Open {
+    shared: Arc<Shared>,
+    /// `run()` goes on for as long.
+    _hold: Hold,
+}
+
 /// The databases whose workers run, of all states.
-static OPEN: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<Open>> = Mutex::new(Vec::new());
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -85,6 +92,7 @@ impl Worker {
     /// # Errors
     /// SQLite does not open it, or there is no thread to be had.
     pub(crate) fn start(library: Library, path: &Path, settings: Settings) -> Result<Worker> {
+        let hold = library.hold()?;
         let flags = if settings.readonly {
             OpenFlags::SQLITE_OPEN_READ_ONLY
         } else {
@@ -117,9 +125,7 @@ impl Worker {
             drop(end);
             leave(&worked);
         })?;
-        open.push(Arc::clone(&worker.0));
-        // It fails where the state is closing, which ends the worker next.
-        let _ = library.keep_alive(true);
+        open.push(Open { shared: Arc::clone(&worker.0), _hold: hold });
         Ok(worker)
     }
 
@@ -151,7 +157,11 @@ impl Worker {
 
 /// Ends all databases of a state that closes, and waits for them, though not for long. By now no worker waits for Lua.
 pub(crate) fn end_all(library: &Library) {
-    let mine: Vec<_> = lock(&OPEN).iter().filter(|shared| shared.library == *library).cloned().collect();
+    let mine: Vec<_> = {
+        let open = lock(&OPEN);
+        let mine = open.iter().filter(|open| open.shared.library == *library);
+        mine.map(|open| Arc::clone(&open.shared)).collect()
+    };
     mine.iter().for_each(|shared| shared.close());
     let limit = std::time::Instant::now() + GRACE;
     for shared in mine {
@@ -162,12 +172,7 @@ pub(crate) fn end_all(library: &Library) {
 
 /// Forgets a database whose worker ends.
 fn leave(shared: &Arc<Shared>) {
-    let mut open = lock(&OPEN);
-    open.retain(|other| !Arc::ptr_eq(other, shared));
-    if !open.iter().any(|other| other.library == shared.library) {
-        // It fails where the state is closing.
-        let _ = shared.library.keep_alive(false);
-    }
+    lock(&OPEN).retain(|open| !Arc::ptr_eq(&open.shared, shared));
 }
 
 /// Does all that it is given, until nobody can give it more.
@@ -231,9 +236,7 @@ fn ask(
     library.request(function, arguments, Deadline::within(answer)).map_err(|error| {
         let sentence = match error {
             // Without its traceback, which the statement has no use for.
-            RequestError::Failed(text) => {
-                text.split("\nstack traceback:").next().unwrap_or_default().to_owned()
-            }
+            RequestError::Failed(failure) => failure.message,
             other => other.to_string(),
         };
         rusqlite::Error::UserFunctionError(io::Error::other(sentence).into())

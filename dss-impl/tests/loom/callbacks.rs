@@ -1,0 +1,72 @@
+//! Callbacks: one is forgotten once, whoever holds it and whoever lets it go.
+
+use dss_impl::bounds::Policy;
+use dss_impl::callbacks::CallbackId;
+use dss_impl::dispatcher::Dispatcher;
+use loom::sync::Arc;
+
+use crate::fake::{beside, bounded_house, three, two};
+
+/// The only reference to a new callback; the models give it back by number.
+fn callback(dispatcher: &Arc<Dispatcher>) -> CallbackId {
+    CallbackId::from_raw(dispatcher.new_callback().unwrap().into_raw())
+}
+
+#[test]
+fn a_callback_is_forgotten_once_where_release_and_retain_race() {
+    three(|| {
+        let house = bounded_house(1, Policy::Refuse);
+        let dispatcher = &house.dispatcher;
+        let id = callback(dispatcher);
+        let releasing = beside(&house, move |dispatcher| dispatcher.release_callback(id));
+        let retaining = beside(&house, move |dispatcher| {
+            let held = dispatcher.retain_callback(id);
+            if held {
+                assert!(dispatcher.retain_callback(id), "held, and dead");
+                dispatcher.release_callback(id);
+                dispatcher.release_callback(id);
+            }
+        });
+        let mut forgotten = dispatcher.released_callbacks().unwrap_or_default();
+        releasing.join().unwrap();
+        retaining.join().unwrap();
+        forgotten.extend(dispatcher.released_callbacks().unwrap_or_default());
+        assert_eq!(forgotten, [id.place()]);
+        assert!(!dispatcher.retain_callback(id));
+        let fresh = callback(dispatcher);
+        assert_eq!(fresh.place(), id.place(), "given again");
+        assert_ne!(fresh, id);
+        assert_ne!(callback(dispatcher).place(), id.place(), "and once");
+    });
+}
+
+#[test]
+fn a_late_release_does_not_touch_the_next_state() {
+    two(|| {
+        let house = bounded_house(1, Policy::Refuse);
+        let dispatcher = &house.dispatcher;
+        // A call of a library's in the close would let the other thread go first.
+        dispatcher.unregister(house.handle).unwrap();
+        let id = callback(dispatcher);
+        let releasing = beside(&house, move |dispatcher| {
+            let held = dispatcher.retain_callback(id);
+            dispatcher.release_callback(id);
+            if held {
+                dispatcher.release_callback(id);
+            }
+        });
+        dispatcher.close(house.epoch);
+        assert!(dispatcher.claim());
+        dispatcher.open();
+        let (first, second) = (callback(dispatcher), callback(dispatcher));
+        assert_ne!(first.place(), second.place(), "one place for two");
+        assert!(first != id && second != id);
+        assert!(!dispatcher.retain_callback(id), "dead since the close");
+        releasing.join().unwrap();
+        for held in [first, second] {
+            assert!(dispatcher.retain_callback(held), "the next state's own");
+        }
+        let forgotten = dispatcher.released_callbacks().unwrap_or_default();
+        assert!(forgotten.iter().all(|place| ![first.place(), second.place()].contains(place)));
+    });
+}

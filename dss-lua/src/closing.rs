@@ -1,0 +1,69 @@
+//! The sentinel, by which a reply that Lua finalizes is known to have been dropped, and not to close with its state.
+//!
+//! A state that closes finalizes all it has, in the reverse order of its making: the replies that a program keeps, and long
+//! after them the guard, whose finalizer closes DSS. Left to that, the threads that wait for these replies would be told that
+//! Lua dropped them. So a sentinel is made after each reply that may be kept, and the registry keeps the newest: a state that
+//! closes finalizes that one before any reply that is older, and while it does not close, never.
+
+use std::ffi::c_int;
+
+use dss_impl::states::StateRef;
+use mlua::ffi;
+
+use crate::guard;
+use crate::raw::Stack;
+
+/// The registry key of the newest sentinel.
+static SENTINEL: u8 = 10;
+/// The registry key of the metatable of sentinels.
+static METATABLE: u8 = 11;
+
+struct Sentinel {
+    state: StateRef,
+    /// Whether the registry keeps it. One that was replaced is collected some time, and that says nothing.
+    newest: bool,
+}
+
+/// Makes the metatable. Raises.
+pub(crate) fn prepare(stack: Stack) {
+    stack.new_table(0);
+    stack.push_function(collected, 0);
+    stack.set_field(-2, c"__gc");
+    stack.push_bytes(b"DarkSideSync sentinel");
+    stack.set_field(-2, c"__name");
+    stack.push_boolean(false);
+    stack.set_field(-2, c"__metatable");
+    stack.set_own(&METATABLE);
+}
+
+/// Makes a sentinel for the replies that there are. Wants room for two values; raises.
+pub(crate) fn watch(stack: Stack) {
+    let Some(state) = guard::look_up(stack) else { return };
+    stack.push_own(&SENTINEL);
+    let before: *mut Sentinel = stack.pointer_at(-1);
+    stack.pop(1);
+    let sentinel = stack.new_userdata(Sentinel { state, newest: false });
+    stack.push_own(&METATABLE);
+    stack.set_metatable(-2);
+    stack.set_own(&SENTINEL);
+    // Nothing raises any more. The old one is there still: no collector has run since it was replaced.
+    // SAFETY: NULL, or what this function put there.
+    if let Some(before) = unsafe { before.as_mut() } {
+        before.newest = false;
+    }
+    // SAFETY: the registry keeps it.
+    unsafe { (*sentinel).newest = true };
+}
+
+/// The finalizer: where this is the newest, the state closes.
+unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let sentinel: *const Sentinel = stack.pointer_at(1);
+    // SAFETY: Lua finalizes what `watch` made.
+    let Sentinel { state, newest } = unsafe { &*sentinel };
+    if *newest {
+        guard::stop(stack, *state);
+    }
+    0
+}
