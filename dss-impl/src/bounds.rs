@@ -83,6 +83,17 @@ impl Gauge {
     }
 }
 
+/// What was delivered last for a key.
+struct Latest {
+    /// The number by which the queue has it.
+    place: u64,
+    /// The number by which its library has it.
+    ticket: u64,
+}
+
+/// No item's place.
+const GONE: u64 = 0;
+
 /// The bound of one library, under the intake lock.
 pub(crate) struct Bound {
     pub(crate) limits: Limits,
@@ -95,10 +106,13 @@ pub(crate) struct Bound {
     pub(crate) timed_out: u64,
     /// The numbers of what is queued, the oldest first, where the oldest must be found.
     order: VecDeque<u64>,
-    /// The number of what was delivered last for each key, where that must be found.
-    latest: HashMap<Box<[u8]>, u64>,
-    /// The numbers in `latest` that may have left the queue without being taken.
+    /// What was delivered last for each key, where that must be found.
+    latest: HashMap<Box<[u8]>, Latest>,
+    /// The places in `latest` whose items may have left the queue without being taken.
     ended: HashSet<u64>,
+    /// Where the items are that took another's place, by their tickets; [`GONE`] for the one that had the place first, whose
+    /// ticket is the place's own number.
+    moved: HashMap<u64, u64>,
 }
 
 impl Bound {
@@ -116,6 +130,7 @@ impl Bound {
             order: VecDeque::new(),
             latest: HashMap::new(),
             ended: HashSet::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -159,12 +174,34 @@ impl Bound {
                 }
             }
             Policy::Latest if !key.is_empty() => {
-                self.latest.insert(key.into(), sequence);
-                if self.latest.len() > 64 + 2 * items {
-                    self.tidy();
-                }
+                self.latest.insert(key.into(), Latest { place: sequence, ticket: sequence });
+                self.tidy_if_large(items);
             }
             _ => {}
+        }
+    }
+
+    /// The item with that ticket took the place of the one before of its key, which counted `old` bytes.
+    pub(crate) fn take_place(&mut self, key: &[u8], ticket: u64, bytes: u32, old: u32) {
+        self.coalesced += 1;
+        self.entered_bytes = self.entered_bytes.wrapping_add(bytes as usize).wrapping_sub(old as usize);
+        let Some(latest) = self.latest.get_mut(key) else { return };
+        let (place, before) = (latest.place, std::mem::replace(&mut latest.ticket, ticket));
+        if before == place {
+            self.moved.insert(before, GONE);
+        } else {
+            self.moved.remove(&before);
+        }
+        self.moved.insert(ticket, place);
+        self.tidy_if_large(self.items());
+    }
+
+    /// Where the queue has the item of a ticket; none where another took its place.
+    pub(crate) fn place(&self, ticket: u64) -> Option<u64> {
+        match self.moved.get(&ticket) {
+            Some(&GONE) => None,
+            Some(place) => Some(*place),
+            None => Some(ticket),
         }
     }
 
@@ -182,9 +219,7 @@ impl Bound {
         self.remove(sequence, bytes);
         if self.limits.policy == Policy::Latest {
             self.ended.insert(sequence);
-            if self.ended.len() > 64 + 2 * self.items() {
-                self.tidy();
-            }
+            self.tidy_if_large(self.items());
         }
     }
 
@@ -196,14 +231,24 @@ impl Bound {
         let ended = |sequence: &u64| items.binary_search_by_key(sequence, |item| item.sequence).is_ok();
         // In one go: to take them out one by one would move the rest each time.
         self.order.retain(|sequence| !ended(sequence));
-        self.latest.retain(|_, sequence| !ended(sequence));
+        self.latest.retain(|_, latest| !ended(&latest.place));
+        self.moved.retain(|ticket, place| !ended(if *place == GONE { ticket } else { place }));
     }
 
-    /// Forgets the keys of which nothing is queued.
+    fn tidy_if_large(&mut self, items: usize) {
+        let most = 64 + 2 * items;
+        if self.latest.len() > most || self.ended.len() > most || self.moved.len() > 2 * most {
+            self.tidy();
+        }
+    }
+
+    /// Forgets the keys and the places of which nothing is queued.
     fn tidy(&mut self) {
         let last = self.gauge.last.load(Ordering::Relaxed);
         let ended = std::mem::take(&mut self.ended);
-        self.latest.retain(|_, sequence| *sequence > last && !ended.contains(sequence));
+        let queued = |place: u64| place > last && !ended.contains(&place);
+        self.latest.retain(|_, latest| queued(latest.place));
+        self.moved.retain(|ticket, place| queued(if *place == GONE { *ticket } else { *place }));
     }
 
     /// Whether the item of that number was taken by Lua.
@@ -216,10 +261,10 @@ impl Bound {
         self.order.iter().copied().find(|sequence| !self.is_taken(*sequence))
     }
 
-    /// What was delivered last for `key`, if it may be queued.
+    /// Where the queue has what was delivered last for `key`, if it may be queued.
     pub(crate) fn latest(&self, key: &[u8]) -> Option<u64> {
-        let queued = |sequence: &u64| !self.is_taken(*sequence) && !self.ended.contains(sequence);
-        self.latest.get(key).copied().filter(queued)
+        let queued = |place: &u64| !self.is_taken(*place) && !self.ended.contains(place);
+        self.latest.get(key).map(|latest| latest.place).filter(queued)
     }
 
     /// Whether something was queued that an item of that key could have taken the place of, before Lua took it.

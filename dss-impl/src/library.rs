@@ -74,8 +74,8 @@ pub(crate) struct Library {
     pub(crate) sequence: u64,
     /// The tokens of the threads that are in this library's code, innermost last.
     pub(crate) calls: Vec<u64>,
-    /// Its cancel function runs.
-    pub(crate) closing: bool,
+    /// The thread that runs its cancel function.
+    pub(crate) closing: Option<u64>,
     pub(crate) queued: usize,
     /// For `last`'s whole time in this state, however often it registered.
     pub(crate) counts: Counts,
@@ -95,7 +95,7 @@ impl Library {
             registration: None,
             sequence: 0,
             calls: Vec::new(),
-            closing: false,
+            closing: None,
             queued: 0,
             counts: Counts::default(),
             last: None,
@@ -145,10 +145,10 @@ impl Library {
         self.registration.as_ref().expect("a slot that is not free has its registration").context
     }
 
-    /// Whether an unregister by `me` must wait: a thread other than `me` is in this library's code. Not while that is
-    /// the Lua thread in the cancel function: a library joins its threads there, and one may unregister as it ends.
+    /// Whether an unregister by `me` must wait: a thread other than `me` is in this library's code. Not for the Lua thread in
+    /// the cancel function: a library joins its threads there, and one may unregister as it ends.
     pub(crate) fn holds_back(&self, me: u64) -> bool {
-        !self.closing && self.calls.iter().any(|caller| *caller != me)
+        self.calls.iter().any(|caller| *caller != me && Some(*caller) != self.closing)
     }
 
     /// Records the end of a call by `me`.

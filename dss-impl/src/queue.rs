@@ -112,8 +112,7 @@ impl<T: Entry> Queue<T> {
         }
     }
 
-    /// Takes out the item of that number, where it is here and `wanted`.
-    pub(crate) fn remove(&mut self, sequence: u64, wanted: impl Fn(&T) -> bool) -> Option<T> {
+    fn find(&mut self, sequence: u64) -> Option<&mut T> {
         let segment = if self.front.back().is_some_and(|last| last.sequence() >= sequence) {
             &mut self.front
         } else {
@@ -123,16 +122,31 @@ impl<T: Entry> Queue<T> {
             self.segments.get_mut(at)?
         };
         let at = segment.binary_search_by_key(&sequence, Entry::sequence).ok()?;
-        if segment[at].is_grave() || !wanted(&segment[at]) {
-            return None;
-        }
-        let item = segment[at].bury();
+        segment.get_mut(at).filter(|item| !item.is_grave())
+    }
+
+    /// The item of that number, where it is here.
+    pub(crate) fn get(&mut self, sequence: u64) -> Option<&T> {
+        self.find(sequence).map(|item| &*item)
+    }
+
+    /// Takes out the item of that number, where it is here and `wanted`.
+    pub(crate) fn remove(&mut self, sequence: u64, wanted: impl Fn(&T) -> bool) -> Option<T> {
+        let item = self.find(sequence).filter(|item| wanted(item))?.bury();
         self.length -= 1;
         self.graves += 1;
         if self.graves > FEW && self.graves > self.length {
             self.tidy();
         }
         Some(item)
+    }
+
+    /// Puts `item` in the place of the one of its number, where that is here; gives that one, or `item` back.
+    pub(crate) fn replace(&mut self, item: T) -> Result<T, T> {
+        match self.find(item.sequence()) {
+            Some(place) => Ok(std::mem::replace(place, item)),
+            None => Err(item),
+        }
     }
 
     /// Moves all items together, so that graves, and what lies half empty for them, take no more room than items.

@@ -37,17 +37,19 @@ pub enum Value {
 }
 
 /// An error that a Lua function raised, or why what it gave is no answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Raised {
     /// The error's text.
     pub message: String,
     /// Where it was raised; empty where nothing can be said of that.
     pub traceback: String,
+    /// What was raised, where it is no string and a library can be given it.
+    pub value: Option<Value>,
 }
 
 impl From<&str> for Raised {
     fn from(message: &str) -> Self {
-        Raised { message: message.to_owned(), traceback: String::new() }
+        Raised { message: message.to_owned(), ..Raised::default() }
     }
 }
 
@@ -71,6 +73,12 @@ pub trait LuaValues: Sync {
     /// # Safety
     /// See the trait.
     unsafe fn reserve(&self, lua: *mut c_void, count: c_int) -> bool;
+
+    /// How many values lie on the stack. Raises nothing.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn top(&self, lua: *mut c_void) -> c_int;
 
     /// Pushes `nil`.
     ///
@@ -134,12 +142,26 @@ pub trait LuaValues: Sync {
     /// # Safety
     /// See the trait; `data` is what the class's library made.
     unsafe fn push_object(&self, lua: *mut c_void, class: usize, data: *mut c_void) -> bool;
+
+    /// Pushes the object that lies below, at one of the places 2 to `last`; false, with nothing pushed, where it does not.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn push_lent(&self, lua: *mut c_void, last: c_int, object: ObjectRef) -> bool;
 }
 
-/// What a call of a library's function gave, on its way to Lua.
+/// What a call of a library's function gave, or raised, on its way to Lua.
 pub trait Results {
+    /// Whether it is one value that is to be raised.
+    fn is_error(&self) -> bool;
+
+    /// Whether an object is among them that Lua lent for the call.
+    fn has_lent(&self) -> bool;
+
     /// Pushes all of them; returns how many, or the sentence why one cannot be pushed, of static lifetime for a Lua error
     /// may skip it.
+    ///
+    /// Where [`Self::has_lent`], what the call was made on and with lies at the places 2 to the top.
     ///
     /// # Safety
     /// As [`LuaValues`] says of its methods.
@@ -163,7 +185,7 @@ pub trait Module: Send + Sync {
     /// Calls a function, by its place among [`Self::functions`].
     ///
     /// # Errors
-    /// The sentence of a Lua error.
+    /// The sentence of a Lua error, where it was not called, or gave what cannot be Lua's.
     fn call(&self, function: usize, arguments: Vec<Value>) -> Result<Box<dyn Results>, String>;
 }
 
@@ -180,7 +202,7 @@ pub trait Class: Send + Sync {
     /// Calls a method, by its place among [`Self::methods`].
     ///
     /// # Errors
-    /// The sentence of a Lua error.
+    /// As [`Module::call`].
     ///
     /// # Safety
     /// `data` is an object of this class that was not dropped.
@@ -190,14 +212,14 @@ pub trait Class: Send + Sync {
         data: *mut c_void,
         arguments: Vec<Value>,
     ) -> Result<Box<dyn Results>, String>;
-    /// Closes an object.
+    /// Closes an object; nothing where there is nothing to close any more. What it gives is to be raised, or nothing.
     ///
     /// # Errors
-    /// The sentence of a Lua error.
+    /// As [`Module::call`].
     ///
     /// # Safety
     /// As [`Self::call`].
-    unsafe fn close(&self, data: *mut c_void) -> Result<(), String>;
+    unsafe fn close(&self, data: *mut c_void) -> Result<Option<Box<dyn Results>>, String>;
     /// The text of an object; none where the class has none of its own.
     ///
     /// # Safety

@@ -5,10 +5,12 @@
 mod common;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
-use common::{Call, Library, house, open, parcel, poll, waiting_for_reply, waiting_thread};
+use common::{Call, Library, hand_over, house, item, open, parcel, poll, waiting_for_reply, waiting_thread};
+use dss_impl::bounds::{Limits, Policy};
 use dss_impl::delivery::{DeliverError, Outcome};
 use dss_impl::dispatcher::{DecodeEnd, RegisterError, ReplyEnd};
 use dss_impl::notifier::Notifier;
@@ -232,4 +234,46 @@ fn what_comes_too_late_does_not_touch_the_next_state() {
         dispatcher.close(epoch);
         late.wait();
     });
+}
+
+/// While a state closes, an unregister on another thread waits for the others that are in the library's code; not for the cancel
+/// function, which may be joining it.
+#[test]
+fn in_a_close_too_unregister_waits_for_who_is_inside() {
+    let (dispatcher, epoch) = open();
+    let library = Library::new();
+    let limits = Limits { items: 1, bytes: 1000, policy: Policy::DropOldest };
+    let handle = library.register_bounded(dispatcher, 1, limits);
+    hand_over(dispatcher, handle, item(0)).unwrap();
+    let (inside, entered) = mpsc::channel();
+    let (go, gone) = mpsc::channel::<()>();
+    let gone = Mutex::new(gone);
+    let (over, waited) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    library.on_call({
+        let (over, waited) = (Arc::clone(&over), Arc::clone(&waited));
+        move |call, handle| match call {
+            Call::Finish(0) => {
+                inside.send(()).unwrap();
+                gone.lock().unwrap().recv().unwrap();
+                over.store(true, SeqCst);
+            }
+            Call::Closing(_) => {
+                let (over, waited) = (Arc::clone(&over), Arc::clone(&waited));
+                let leaver = std::thread::spawn(move || {
+                    dispatcher.unregister(handle).unwrap();
+                    waited.store(over.load(SeqCst), SeqCst);
+                });
+                std::thread::sleep(Duration::from_millis(20));
+                go.send(()).unwrap();
+                leaver.join().unwrap();
+            }
+            _ => {}
+        }
+    });
+    let producer = std::thread::spawn(move || hand_over(dispatcher, handle, item(1)).unwrap());
+    entered.recv().unwrap();
+    dispatcher.close(epoch);
+    producer.join().unwrap();
+    assert!(waited.load(SeqCst), "its code ran on the producer's thread when unregister returned");
+    assert_eq!(library.calls().last(), Some(&Call::Release(1)));
 }

@@ -110,7 +110,11 @@ fn the_latest_of_a_key_takes_the_place_of_the_one_before() {
         assert_eq!(hand_over(dispatcher, handle, keyed(5, b"c")), Err(BoundedError::Full));
         hand_over(dispatcher, handle, keyed(6, b"a")).unwrap();
         assert_eq!(library.calls(), [Call::CancelQueued(4), Call::Finish(4)]);
-        assert_eq!(drain(dispatcher), [1, 2, 3, 6], "others stay, and what has no key");
+        assert_eq!(
+            drain(dispatcher),
+            [6, 1, 2, 3],
+            "in the place of the first; others stay, and what has no key"
+        );
         library.calls();
         hand_over(dispatcher, handle, keyed(7, b"a")).unwrap();
         assert_eq!(library.calls(), [], "the one before was taken");
@@ -152,5 +156,72 @@ fn coalescing_goes_on_where_the_bound_was_lowered() {
     dispatcher.limit(handle, Limits { items: 1, bytes: 1, policy: Policy::Latest }).unwrap();
     hand_over(dispatcher, handle, keyed(3, b"a")).unwrap();
     assert_eq!(hand_over(dispatcher, handle, keyed(4, b"d")), Err(BoundedError::Full));
-    assert_eq!(drain(dispatcher), [1, 2, 3]);
+    assert_eq!(drain(dispatcher), [3, 1, 2]);
+}
+
+/// A key that is delivered again and again is not put off again and again.
+#[test]
+fn the_latest_is_as_old_as_the_first_of_its_key() {
+    let (dispatcher, _, _, handle) = bounded_house(100, Policy::Latest);
+    let mut seen = Vec::new();
+    for round in 0..20 {
+        for other in 0..4 {
+            hand_over(dispatcher, handle, item(1000 + 4 * round + other)).unwrap();
+        }
+        hand_over(dispatcher, handle, keyed(round, b"a")).unwrap();
+        // A Lua that takes fewer than come.
+        seen.extend((0..3).filter_map(|_| poll(dispatcher)).filter(|data| *data < 1000));
+    }
+    assert!(seen.len() >= 4, "{seen:?}");
+    assert!(seen.is_sorted(), "{seen:?}");
+}
+
+/// Each of a key has a ticket of its own, though it has the place of the one before.
+#[test]
+fn the_ticket_of_what_was_replaced_names_nothing() {
+    for at_the_desk in [false, true] {
+        let (dispatcher, _, library, handle) = bounded_house(10, Policy::Latest);
+        let end = |number| dispatcher.end(handle, number, Outcome::Withdrawn, true);
+        hand_over(dispatcher, handle, item(9)).unwrap();
+        let numbers = [0, 1, 2].map(|data| hand_over(dispatcher, handle, keyed(data, b"a")).unwrap());
+        let other = hand_over(dispatcher, handle, keyed(5, b"b")).unwrap();
+        if at_the_desk {
+            assert_eq!(poll(dispatcher), Some(9));
+        }
+        library.calls();
+        assert_eq!((end(numbers[0]), end(numbers[1])), (false, false));
+        assert_eq!(library.calls(), []);
+        assert!(end(numbers[2]));
+        assert_eq!(library.calls(), [Call::CancelQueued(2), Call::Finish(2)]);
+        assert!(!end(numbers[2]), "once");
+        // The place is nobody's: the next of the key is at the end.
+        let fresh = hand_over(dispatcher, handle, keyed(3, b"a")).unwrap();
+        let again = hand_over(dispatcher, handle, keyed(4, b"a")).unwrap();
+        dispatcher.limit(handle, Limits { items: 9, bytes: 100, policy: Policy::Refuse }).unwrap();
+        assert!(!end(fresh), "under another policy, too");
+        let rest = drain(dispatcher);
+        assert_eq!(rest[rest.len() - 2..], [5, 4]);
+        assert_eq!((end(other), end(again)), (false, false), "taken");
+        assert_eq!((info(dispatcher).coalesced, info(dispatcher).bytes), (3, 0));
+    }
+}
+
+/// What is remembered of keys and tickets does not grow with what was delivered.
+#[test]
+fn many_of_one_key_leave_nothing_behind() {
+    let (dispatcher, _, library, handle) = bounded_house(10, Policy::Latest);
+    let first = hand_over(dispatcher, handle, keyed(0, b"a")).unwrap();
+    let mut last = first;
+    for data in 1..100_000 {
+        last = hand_over(dispatcher, handle, keyed(data, b"a")).unwrap();
+        if data % 1000 == 0 {
+            assert_eq!(poll(dispatcher), Some(data));
+        }
+        if data % 100 == 0 {
+            library.calls();
+        }
+    }
+    assert!(last > first + 99_000);
+    assert!(dispatcher.end(handle, last, Outcome::Withdrawn, true));
+    assert_eq!(info(dispatcher).queued, 0);
 }

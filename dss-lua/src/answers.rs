@@ -124,7 +124,7 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: as above.
     let request = unsafe { *request };
     if !returned {
-        let told = fail(stack, request);
+        let told = fail_with_value(stack, request);
         if told && !errors::is_interruption(stack) {
             // Its requester has it.
             return 0;
@@ -168,6 +168,18 @@ fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -
             End::Refused
         }
     }
+}
+
+/// As [`fail`], with the error's value too where it is no string. Under the error lies [`read::protected`].
+fn fail_with_value(stack: Stack, request: Request) -> bool {
+    let mut raised = errors::take_trace(stack);
+    if stack.type_at(-1) != ffi::LUA_TSTRING && stack.reserve(4) {
+        stack.push_value(-2);
+        stack.push_value(-2);
+        let mut reading = Reading::new(request.dispatcher, None);
+        raised.value = reading.read(stack, 1).ok().and_then(|()| reading.values.pop());
+    }
+    conclude(request, Err(raised)).is_some()
 }
 
 /// Ends the request with the error on top, which stays there; false where it ended before. Raises nothing.

@@ -47,7 +47,7 @@ enum Given {
 
 struct Push {
     given: Given,
-    /// What was pushed is the sentence of an error.
+    /// What was pushed is one value to be raised.
     refused: bool,
 }
 
@@ -77,9 +77,9 @@ impl Callee {
             // SAFETY: the object is an argument, of this class, and was not dropped: see `objects`.
             Callee::Method(kind, at, data) => unsafe { kind.class.call(*at, *data, arguments) },
             // SAFETY: likewise.
-            Callee::Close(kind, data) => match unsafe { kind.class.close(*data) } {
-                Ok(()) => return Given::Nothing,
-                Err(sentence) => Err(sentence),
+            Callee::Close(kind, data) => match unsafe { kind.class.close(*data) }.transpose() {
+                None => return Given::Nothing,
+                Some(given) => given,
             },
             // SAFETY: likewise.
             Callee::Text(kind, data) => match unsafe { kind.class.text(*data) } {
@@ -102,8 +102,9 @@ pub(crate) fn prepare(stack: Stack, first: c_int) {
     stack.insert(first + 1);
 }
 
-/// Calls with the arguments on top, from `first + 2` on, after [`prepare`]; leaves the results there, and says how many. None
-/// where the sentence of an error is on top. Raises nothing.
+/// Calls with the arguments on top, from `first + 2` on, after [`prepare`]; leaves the results above them, and says how many. None
+/// where what is to be raised is on top. The arguments, and what lies below them, stay where they are: so Lua has the objects
+/// among them for as long as the call. Raises nothing.
 pub(crate) fn run(
     stack: Stack,
     dispatcher: &'static Dispatcher,
@@ -112,21 +113,46 @@ pub(crate) fn run(
 ) -> Option<c_int> {
     // A library's function may hand something over, and ask whether this is the Lua thread.
     dispatcher.enter_lua();
-    let library = callee.library();
+    let last = stack.top();
+    let given = give(stack, dispatcher, &callee, first);
+    let lent = matches!(&given, Given::Results(results) if results.has_lent());
+    let mut push = Push { given, refused: false };
+    stack.push_value(first);
+    stack.push_pointer(&raw mut push);
+    let mut count = 1;
+    if lent {
+        // Read into the library by now: there was room for as many again, and for these two.
+        for index in (1..first).chain(first + 2..=last) {
+            stack.push_value(index);
+            count += 1;
+        }
+    }
+    let pushed = stack.protected_call(count, ffi::LUA_MULTRET, 0);
+    (pushed && !push.refused).then(|| stack.top() - last)
+}
+
+/// Reads the arguments from `first + 2` on, and calls. Raises nothing.
+fn give(stack: Stack, dispatcher: &'static Dispatcher, callee: &Callee, first: c_int) -> Given {
+    let (library, last) = (callee.library(), stack.top());
+    if !stack.reserve(last + 4) {
+        let name = callee.name();
+        return Given::Refusal(format!(
+            "{name} was called with more values than Lua's stack has room for twice"
+        ));
+    }
+    stack.push_value(first + 1);
+    for index in first + 2..=last {
+        stack.push_value(index);
+    }
     let mut reading = Reading::new(dispatcher, Some(Arc::clone(library)));
-    let read = reading.read(stack, stack.top() - first - 1);
-    let given = match read {
+    match reading.read(stack, last - first - 1) {
         Err((at, problem)) => Given::Refusal(format!("bad argument #{at} to {}: {problem}", callee.name())),
         Ok(()) if !library.module.is_registered() => {
             let (name, library) = (callee.name(), library.described());
             Given::Refusal(format!("{name}: {library} has left this Lua state: load it again"))
         }
         Ok(()) => callee.call(std::mem::take(&mut reading.values)),
-    };
-    let mut push = Push { given, refused: false };
-    stack.push_pointer(&raw mut push);
-    let pushed = stack.protected_call(1, ffi::LUA_MULTRET, 0);
-    (pushed && !push.refused).then(|| stack.top() - first + 1)
+    }
 }
 
 /// Pushes what was given.
@@ -136,11 +162,13 @@ unsafe extern "C-unwind" fn push_protected(lua: *mut ffi::lua_State) -> c_int {
     let push: *mut Push = stack.pointer_at(1);
     // SAFETY: `run` gives the address of what lies in its frame, which stands below this one.
     let push = unsafe { &mut *push };
-    stack.set_top(0);
     match &mut push.given {
         // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
         Given::Results(results) => match unsafe { results.push(stack.pointer()) } {
-            Ok(count) => return count.clamp(0, stack.top()),
+            Ok(count) => {
+                push.refused = results.is_error();
+                return count.clamp(0, stack.top() - 1);
+            }
             Err(sentence) => {
                 push.refused = true;
                 stack.set_top(0);

@@ -68,7 +68,7 @@ pub(crate) fn take_trace(stack: Stack) -> Raised {
         ffi::LUA_TSTRING => stack.bytes_at(-1).map(lossy).unwrap_or_default(),
         _ => "(an error object that is not a string)".to_owned(),
     });
-    Raised { message, traceback }
+    Raised { message, traceback, value: None }
 }
 
 /// The string that lies under a key of the registry, where false lies from then on.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use dss_impl::delivery::Failure;
 use dss_impl::dispatcher::Dispatcher;
-use dss_impl::value::Class;
+use dss_impl::value::{Class, ObjectRef};
 use mlua::ffi;
 
 use crate::call::{self, Callee, Library};
@@ -146,6 +146,22 @@ pub(crate) fn at<'a>(stack: Stack, index: c_int) -> Option<&'a mut Object> {
     stack.pop(2);
     // SAFETY: what has that metatable was made by `push`, and lies on the stack. Lua runs one function at a time.
     own.then(|| unsafe { &mut *object })
+}
+
+/// Pushes the object that lies at one of the places 2 to `last`; false, with nothing pushed, where it does not. Wants room for
+/// two values; raises nothing.
+pub(crate) fn push_lent(stack: Stack, last: c_int, lent: ObjectRef) -> bool {
+    let place = (2..=last).find(|index| {
+        at(stack, *index).is_some_and(|object| {
+            // SAFETY: an object has a share of its kind.
+            let class = unsafe { object.kind.as_ref() }.map(|kind| kind.class.key());
+            object.data == lent.data && class == Some(lent.class)
+        })
+    });
+    if let Some(place) = place {
+        stack.push_value(place);
+    }
+    place.is_some()
 }
 
 /// The kind in the second upvalue of a running method, and the object that it is called on; none, with a sentence in

@@ -327,8 +327,11 @@ impl Stack {
         unsafe { ffi::lua_error(self.0) }
     }
 
-    /// *Raises* the string on top, with the place of the Lua code that called.
+    /// *Raises* what is on top; a string with the place of the Lua code that called.
     pub(crate) fn raise_top_placed(self) -> c_int {
+        if self.type_at(-1) != ffi::LUA_TSTRING {
+            return self.raise_top();
+        }
         // SAFETY: see `new`.
         unsafe { ffi::luaL_where(self.0, 1) };
         self.insert(-2);

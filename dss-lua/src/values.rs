@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use dss_impl::value::LuaValues;
+use dss_impl::value::{LuaValues, ObjectRef};
 use mlua::ffi;
 
 use crate::callbacks;
@@ -69,6 +69,11 @@ impl LuaValues for Values {
         unsafe { on(lua) }.reserve(count)
     }
 
+    unsafe fn top(&self, lua: *mut c_void) -> c_int {
+        // SAFETY: as the trait says.
+        unsafe { on(lua) }.top()
+    }
+
     #[inline]
     unsafe fn push_nil(&self, lua: *mut c_void) {
         // SAFETY: as the trait says.
@@ -130,5 +135,10 @@ impl LuaValues for Values {
     unsafe fn push_object(&self, lua: *mut c_void, class: usize, data: *mut c_void) -> bool {
         // SAFETY: as the trait says.
         objects::push(unsafe { on(lua) }, class, data)
+    }
+
+    unsafe fn push_lent(&self, lua: *mut c_void, last: c_int, object: ObjectRef) -> bool {
+        // SAFETY: as the trait says.
+        objects::push_lent(unsafe { on(lua) }, last, object)
     }
 }

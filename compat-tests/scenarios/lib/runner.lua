@@ -66,6 +66,11 @@ function inside(state, code, ...)
     if not done then error(message or "the code returned early", 2) end
 end
 
+-- What the scenarios of several files share: a file beside this one.
+function shared(name)
+    return dofile((arg[0]:gsub("[^/\\]*$", name .. ".lua")))
+end
+
 function nothing() end
 
 dofile(file)

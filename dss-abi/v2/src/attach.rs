@@ -1,6 +1,5 @@
 //! Attaching: from the rendezvous to a service that both sides have checked.
 
-use std::fmt;
 use std::os::raw::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -17,33 +16,6 @@ use crate::REVISION;
 /// Which versions of the revision this crate can be served by, as a semver requirement.
 const WANTS: &str = "^1.0.0";
 
-/// Why a library could not attach: a sentence that names both sides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttachError {
-    sentence: String,
-    details: Option<String>,
-}
-
-impl AttachError {
-    pub(crate) fn new(sentence: impl Into<String>) -> Self {
-        AttachError { sentence: sentence.into(), details: None }
-    }
-
-    /// What the layout check found, many lines of it, for a log.
-    #[must_use]
-    pub fn details(&self) -> Option<&str> {
-        self.details.as_deref()
-    }
-}
-
-impl fmt::Display for AttachError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence)
-    }
-}
-
-impl std::error::Error for AttachError {}
-
 /// The root that was checked last, by both sides. A process may have several DSS modules, one for each Lua in it; as a rule
 /// it has one.
 static CHECKED: AtomicPtr<ServiceObject> = AtomicPtr::new(null_mut());
@@ -51,17 +23,17 @@ static CHECKED: AtomicPtr<ServiceObject> = AtomicPtr::new(null_mut());
 /// Attaches to the DSS that published `rendezvous`; its service is alive as long as the process. [any-thread]
 ///
 /// # Errors
-/// [`AttachError`] says in one sentence what the library wants, what this DSS offers, and which to upgrade.
+/// A sentence: what the library wants, what this DSS offers, and which to upgrade.
 ///
 /// # Safety
 /// `rendezvous` is NULL, or what [`Rendezvous::read`] wants.
 pub(crate) unsafe fn attach(
     rendezvous: *const c_void,
     library: &'static str,
-) -> Result<&'static ServiceObject, AttachError> {
+) -> Result<&'static ServiceObject, String> {
     // SAFETY: as the caller promises.
-    let rendezvous = unsafe { Rendezvous::read(rendezvous) }
-        .map_err(|refused| AttachError::new(format!("{}: {}", library, refused)))?;
+    let rendezvous =
+        unsafe { Rendezvous::read(rendezvous) }.map_err(|refused| format!("{}: {}", library, refused))?;
     let request = Request {
         size: std::mem::size_of::<Request>() as u32,
         revision: REVISION,
@@ -88,35 +60,32 @@ pub(crate) unsafe fn attach(
     }
     // SAFETY: a root that was checked, and that lives as long as the process.
     unsafe { root.as_ref() }.ok_or_else(|| {
-        AttachError::new(format!(
-            "{}: the loaded DSS grants v{} and hands out nothing: upgrade DSS",
-            library, REVISION
-        ))
+        format!("{}: the loaded DSS grants v{} and hands out nothing: upgrade DSS", library, REVISION)
     })
 }
 
 /// The error of a refusal; DSS says why, unless it found no place for that.
-fn refused(rendezvous: &Rendezvous, library: &str, sentence: String) -> AttachError {
+fn refused(rendezvous: &Rendezvous, library: &str, sentence: String) -> String {
     if !sentence.is_empty() {
-        return AttachError::new(sentence);
+        return sentence;
     }
     // SAFETY: a text of the rendezvous lives as long as the process.
     let version = unsafe { rendezvous.dss_version.read() };
-    AttachError::new(format!(
+    format!(
         "{} wants v{} {}, and this DSS {} refuses that without a reason: upgrade DSS",
         library, REVISION, WANTS, version
-    ))
+    )
 }
 
 /// Checks the header and the layout of DSS's root.
 ///
 /// # Safety
 /// The two come from a granted answer.
-unsafe fn check(header: *const c_void, layout: *const c_void, library: &str) -> Result<(), AttachError> {
+unsafe fn check(header: *const c_void, layout: *const c_void, library: &str) -> Result<(), String> {
     // SAFETY: a plain C record whose layout `abi_stable` never changes.
     let header = unsafe { &*header.cast::<AbiHeader>() };
     if !header.is_valid() {
-        return Err(AttachError::new(format!(
+        return Err(format!(
             "{}: this library is built with abi_stable {}.{}, the loaded DSS with {}.{}: build the library anew with the \
              dss-abi-v2 that this DSS names",
             library,
@@ -124,18 +93,20 @@ unsafe fn check(header: *const c_void, layout: *const c_void, library: &str) -> 
             AbiHeader::VALUE.abi_minor,
             header.abi_major,
             header.abi_minor
-        )));
+        ));
     }
     // SAFETY: the header says that both sides mean the same by a `TypeLayout`.
     let theirs = unsafe { &*layout.cast::<TypeLayout>() };
-    check_layouts(<ServiceObject as StableAbi>::LAYOUT, theirs).map_err(|details| AttachError {
-        sentence: format!(
+    check_layouts(<ServiceObject as StableAbi>::LAYOUT, theirs).map_err(|details| {
+        if std::env::var_os("DSS_LOG").is_some() {
+            eprintln!("{}: layout check of the loaded DSS:\n{}", library, details);
+        }
+        format!(
             "{}: the types of revision v2 differ between this library (dss-abi-v2 {}) and the loaded DSS: build the \
-             library anew with a released dss-abi-v2",
+             library anew with a released dss-abi-v2 (set DSS_LOG for the details)",
             library,
             env!("CARGO_PKG_VERSION")
-        ),
-        details: Some(details),
+        )
     })
 }
 

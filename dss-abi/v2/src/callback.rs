@@ -1,6 +1,7 @@
 //! Lua functions that a library keeps.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::any::Value;
@@ -27,14 +28,14 @@ impl Callback {
     }
 
     pub(crate) fn id(&self) -> u64 {
-        self.0.raw.id
+        self.0.raw.id()
     }
 
     /// What `service` knows it by; 0, which names nothing, where it is another DSS's: that may have one of the same number.
     #[inline]
     pub(crate) fn id_with(&self, service: &'static ServiceObject) -> u64 {
         if std::ptr::eq(self.0.service, service) {
-            self.0.raw.id
+            self.0.raw.id()
         } else {
             0
         }
@@ -47,7 +48,7 @@ impl Callback {
         }
         match Arc::try_unwrap(self.0) {
             Ok(held) => Ok(RawValue::Callback(held.raw)),
-            Err(shared) => match shared.service.retain(shared.raw.id).into_result() {
+            Err(shared) => match shared.service.retain(shared.raw.id()).into_result() {
                 Ok(raw) => Ok(RawValue::Callback(raw)),
                 Err(_) => Err((
                     ValueError::message("a callback is dead, for its Lua state has closed"),
@@ -72,3 +73,9 @@ impl PartialEq for Callback {
 }
 
 impl Eq for Callback {}
+
+impl Hash for Callback {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}

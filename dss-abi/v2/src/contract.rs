@@ -15,7 +15,8 @@ use crate::value::{RawCallback, RawObject, RawValue};
 /// The symbol that a library exports: an [`OpenFn`].
 pub const OPEN_SYMBOL: &str = "dss_library_v2_open";
 
-/// What DSS calls in a library that it has loaded, once for each Lua state that loads it. [lua-thread]
+/// What DSS calls in a library that it has loaded, when a Lua state loads it: also one where it was registered before, and has
+/// left. [lua-thread]
 ///
 /// The library attaches to `opening.rendezvous`, registers with `opening.state`, and returns [`dss_abi::GRANTED`]; or it
 /// returns [`dss_abi::REFUSED`], with the reason in the answer's text.
@@ -24,7 +25,7 @@ pub const OPEN_SYMBOL: &str = "dss_library_v2_open";
 /// Both pointers point to records of the size they state, for the length of the call.
 pub type OpenFn = unsafe extern "C" fn(opening: *const Opening, answer: *mut Answer) -> i32;
 
-/// What a library is opened with. Plain C layout.
+/// What a library is opened with. Plain C layout; it grows at its end alone.
 #[repr(C)]
 pub struct Opening {
     /// The size of this record in bytes, as DSS has it.
@@ -37,32 +38,49 @@ pub struct Opening {
     pub state: usize,
 }
 
+impl Opening {
+    /// The size of the record in 1.0.0 of the interface, in bytes.
+    pub const SIZE_1_0: u32 = if cfg!(target_pointer_width = "64") { 24 } else { 16 };
+}
+
+/// What a call by Lua is of. Borrowed for the length of the call.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct RawCall {
+    /// The context of the registration: [`RawRegistration::context`].
+    pub context: *mut c_void,
+    /// The handle of the registration.
+    pub handle: usize,
+    /// The function's or method's own word, [`RawFunction::data`]; 0 in a call of [`RawClass::close`] and
+    /// [`RawClass::to_string`].
+    pub function: usize,
+    /// The object's data; NULL in a call of a function.
+    pub object: *mut c_void,
+}
+
 /// A function or a method of a library, as Lua calls it. [lua-thread]
 ///
-/// `context` and `handle` are the registration's. `data` is the object's, or NULL for a function. Arguments of the kind
-/// `Borrowed` are good for the length of the call, and are never within a list or a map.
-/// Returns the results, or the sentence of a Lua error. Never unwinds.
+/// Arguments of the kind `Borrowed` are good for the length of the call, and are never within a list or a map. It returns the
+/// results, or what is raised as a Lua error; a string is raised with the place of the Lua code that called before it.
+/// Among the results, and not within a list or a map, a `Borrowed` may stand that is the object that the method was called on,
+/// or an argument of this call. Never unwinds.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct CallFn(
     /// The function.
-    pub  unsafe extern "C" fn(
-        context: *mut c_void,
-        handle: usize,
-        data: *mut c_void,
-        arguments: RVec<RawValue>,
-    ) -> RResult<RVec<RawValue>, RString>,
+    pub unsafe extern "C" fn(call: &RawCall, arguments: RVec<RawValue>) -> RResult<RVec<RawValue>, RawValue>,
 );
 
-/// The text of an object. `context` and `handle` are the registration's. [lua-thread] Never unwinds.
+/// The text of an object. [lua-thread] Never unwinds.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct TextFn(
     /// The function.
-    pub unsafe extern "C" fn(context: *mut c_void, handle: usize, data: *mut c_void) -> RString,
+    pub unsafe extern "C" fn(call: &RawCall) -> RString,
 );
 
-/// Says that DSS is done with `data`; called once, as the last call with it. Never unwinds.
+/// Says that DSS is done with `data`; called once, as the last call with it, on whatever thread ended the last use.
+/// [any-thread] Never unwinds, and does not wait for anything.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct DropFn(
@@ -93,9 +111,9 @@ pub struct CompleteFn(
 pub struct RawAnswer {
     /// One of the `ENDED_` constants.
     pub ended: u32,
-    /// What Lua answered, where it did.
+    /// What Lua answered, where it did. Where it failed, the one value that was raised, if that is no string and can cross.
     pub values: RVec<RawValue>,
-    /// The error's message, where it failed.
+    /// The error's text, where it failed.
     pub message: RString,
     /// Its traceback, where there is one.
     pub traceback: RString,
@@ -124,6 +142,8 @@ pub struct RawFunction {
     pub name: RStr<'static>,
     /// The function.
     pub call: CallFn,
+    /// The library's own word for it, handed to `call`: so one `call` may serve many.
+    pub data: usize,
 }
 
 /// A class of objects. A `static` of the library's: its address is the class's identity.
@@ -138,8 +158,8 @@ pub struct RawClass {
     pub to_string: ROption<TextFn>,
     /// For `object:close()` and `<close>`; called with no arguments.
     pub close: ROption<CallFn>,
-    /// Drops an object's data. [lua-thread] where Lua collects it; on the thread that unregisters where the library leaves; on
-    /// any thread for what never came to Lua.
+    /// Drops an object's data: on the Lua thread where Lua collects it, or the state closes; on the thread that ends the last
+    /// call into the library where it unregistered; on whatever thread drops what never came to Lua.
     pub drop: DropFn,
 }
 
@@ -163,7 +183,8 @@ pub const POLICY_REFUSE: u32 = 1;
 pub const POLICY_WAIT: u32 = 2;
 /// [`RawLimits::policy`]: the oldest items make room.
 pub const POLICY_DROP_OLDEST: u32 = 3;
-/// [`RawLimits::policy`]: an item replaces the one of the same key that is still queued; what does not fit is refused.
+/// [`RawLimits::policy`]: an item takes the place, in the queue, of the one of the same key that is still queued; what does not
+/// fit is refused.
 pub const POLICY_LATEST: u32 = 4;
 
 /// What a library registers with.
@@ -184,7 +205,8 @@ pub struct RawRegistration {
     pub limits: RawLimits,
     /// Whether it counts for `run()`.
     pub keeps_alive: bool,
-    /// Called when the state closes. DSS unregisters the library after it, where it did not do so in there.
+    /// Called when the state closes, after all that the library had queued was cancelled. DSS unregisters it after that, where
+    /// it did not do so in there.
     pub closing: ROption<ClosingFn>,
     /// Called once, as the last call with `context`; also where nothing is registered: the registration is refused, or the
     /// library was registered already.
@@ -203,7 +225,8 @@ pub struct RawDelivery<'a> {
     pub values: *mut ManuallyDrop<RawValue>,
     /// How many.
     pub count: usize,
-    /// For [`POLICY_LATEST`]: which items are one. Empty for an item of its own.
+    /// For [`POLICY_LATEST`]: which items of the same `callback` are one. Empty for an item of its own. Looked at in a plain
+    /// delivery alone.
     pub key: RSlice<'a, u8>,
 }
 
@@ -296,7 +319,9 @@ pub trait Service: Send + Sync + 'static {
     /// Registers a library in the state that is being opened. [lua-thread]
     fn register(&self, state: usize, registration: RawRegistration) -> RResult<Registered, Code>;
 
-    /// Unregisters a library: cancels all it has, and returns when none of its code runs any more for that state.
+    /// Unregisters a library: cancels all it has, and returns when none of its code runs any more for that state. Calls that
+    /// the calling thread itself stands in are the exception, and so is the library's own `closing` while the state closes,
+    /// which may be joining this very thread. [`Code::INVALID_HANDLE`] where another thread is at it already.
     /// [any-thread] `[blocks]` while another thread is in its code
     fn unregister(&self, handle: usize) -> RResult<(), Code>;
 
@@ -334,6 +359,11 @@ pub trait Service: Send + Sync + 'static {
     /// Another reference to a callback. [any-thread]
     fn retain(&self, callback: u64) -> RResult<RawCallback, Code>;
 
+    /// What is optional, by name; NULL where this DSS has no such thing. Else a record of plain C layout that begins with its
+    /// own size, a `u32` of bytes, and lives as long as the process: the name says which. This interface is never added to,
+    /// for the layouts of both sides are compared whole. [any-thread]
+    fn extension(&self, name: RStr<'_>) -> *const c_void;
+
     /// Whether the calling thread is the Lua thread of the library's state, on which nothing may wait for Lua. [any-thread]
     #[sabi(last_prefix_field)]
     fn on_lua_thread(&self, handle: usize) -> bool;
@@ -349,11 +379,13 @@ const _: () = {
     assert!(size_of::<RawValue>() == 24);
     assert!(size_of::<RawCallback>() == 16);
     assert!(size_of::<RawObject>() == 16);
-    assert!(size_of::<RawFunction>() == 24);
+    assert!(size_of::<RawFunction>() == 32);
+    assert!(size_of::<RawCall>() == 32);
     assert!(size_of::<RawDelivery<'static>>() == 40);
     assert!(size_of::<RawRequest<'static>>() == 56);
     assert!(size_of::<RawLimits>() == 32);
     assert!(size_of::<Accepted>() == 16);
     assert!(size_of::<ServiceObject>() == 24);
-    assert!(size_of::<Opening>() == 24);
+    assert!(size_of::<Opening>() == Opening::SIZE_1_0 as usize);
+    assert!(size_of::<RawClass>() == 72);
 };

@@ -7,10 +7,8 @@ use crate::error::Phase;
 /// How long a request may take: until Lua begins with it, and until its answer has come. Both count from the request on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deadline {
-    /// Until Lua begins.
-    pub start: Option<Duration>,
-    /// Until the answer has come.
-    pub finish: Option<Duration>,
+    start: Option<Duration>,
+    finish: Option<Duration>,
 }
 
 impl Deadline {
@@ -24,6 +22,13 @@ impl Deadline {
     #[must_use]
     pub const fn within(finish: Duration) -> Self {
         Deadline { start: None, finish: Some(finish) }
+    }
+
+    /// And so long at most until the answer has come. [any-thread]
+    #[must_use]
+    pub const fn finish_within(mut self, finish: Duration) -> Self {
+        self.finish = Some(finish);
+        self
     }
 
     /// And so long at most until Lua begins. [any-thread]

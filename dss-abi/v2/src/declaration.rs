@@ -57,7 +57,7 @@ impl Declaration {
     ///
     /// # Panics
     /// While the library is compiled: where a text is too long, is not plain ASCII, or is empty; and where the name has
-    /// characters in it that are no letters, digits, `_`, `-` or `.`.
+    /// characters in it that are no letters, digits, `_`, `-` or `.`, or begins with a dot.
     #[must_use]
     pub const fn new(name: &str, version: &str, requires: &str) -> Self {
         check_name(name);
@@ -112,6 +112,7 @@ const fn check_text(text: &str) {
 const fn check_name(name: &str) {
     let bytes = name.as_bytes();
     assert!(!bytes.is_empty(), "a library's name must not be empty");
+    assert!(bytes[0] != b'.', "a library's name does not begin with a dot");
     let mut at = 0;
     while at < bytes.len() {
         assert!(

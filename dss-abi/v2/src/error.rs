@@ -3,10 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::any::Value;
-use crate::contract::Code;
+use abi_stable::std_types::{RBox, RVec};
 
-/// Why a function of the library failed: a sentence for Lua. Made from any error or text, with `?` or `into`.
+use crate::any::Value;
+use crate::contract::{Code, ServiceObject};
+use crate::into_value::IntoValue;
+use crate::value::RawValue;
+
+/// Why a function of the library failed: what Lua is to raise, as a rule a sentence. Made from any error or text, with `?` or
+/// `into`.
 ///
 /// ```
 /// fn port(text: String) -> dss_abi_v2::Result<u16> {
@@ -17,8 +22,12 @@ use crate::contract::Code;
 /// }
 /// assert_eq!(port("x".to_owned()).unwrap_err().as_str(), "invalid digit found in string");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(String);
+#[derive(Debug, PartialEq)]
+pub struct Error {
+    sentence: String,
+    /// What is raised in place of the sentence.
+    value: Option<Box<Value>>,
+}
 
 /// What a function of the library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -27,24 +36,50 @@ impl Error {
     /// An error of that sentence. [any-thread]
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
-        Error(sentence.into())
+        Error { sentence: sentence.into(), value: None }
     }
 
-    /// The sentence. [any-thread]
+    /// An error that is any value of Lua's, a table for one: `pcall` gives that. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{Error, IntoValue};
+    /// #[derive(IntoValue)]
+    /// struct Refusal {
+    ///     code: u16,
+    ///     reason: &'static str,
+    /// }
+    /// let error = Error::of(Refusal { code: 404, reason: "no such user" });
+    /// assert_eq!(error.as_str(), "(a table)");
+    /// ```
+    #[must_use]
+    pub fn of(value: impl IntoValue) -> Self {
+        match value.into_value() {
+            Ok(Value::Bytes(bytes)) => Error::new(String::from_utf8_lossy(&bytes)),
+            Ok(value) => Error { sentence: format!("({})", value.kind()), value: Some(Box::new(value)) },
+            Err(error) => Error::from(error),
+        }
+    }
+
+    /// The sentence; of a value that is none, what kind of value it is. [any-thread]
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.sentence
     }
 
-    pub(crate) fn into_sentence(self) -> String {
-        self.0
+    /// What is raised, as it crosses the boundary.
+    pub(crate) fn into_raw(self, service: &'static ServiceObject) -> RawValue {
+        let value = self.value.map_or_else(|| Value::from(self.sentence), |value| *value);
+        match value.into_raw(service) {
+            Ok(raw) => raw,
+            Err((error, _)) => RawValue::Bytes(RBox::new(RVec::from(error.to_string().into_bytes()))),
+        }
     }
 }
 
 // `Error` itself is not `Display`, so that this does not meet the reflexive `From`.
 impl<E: fmt::Display> From<E> for Error {
     fn from(error: E) -> Self {
-        Error(error.to_string())
+        Error::new(error.to_string())
     }
 }
 
@@ -210,6 +245,7 @@ impl std::error::Error for Refused {}
 
 /// Which deadline of a request was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// The one to start: Lua had not begun.
     Start,
@@ -218,13 +254,15 @@ pub enum Phase {
 }
 
 /// The error that a Lua function raised. Its text is the message and then the traceback.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Failure {
     /// What was raised: `script.lua:7: no such user`; what is no string, as `tostring` has it.
     pub message: String,
     /// Where, in lines; empty where there was no memory for one, or nothing was called yet.
     pub traceback: String,
+    /// What was raised, where it is no string and a library can be given it: a table, for one.
+    pub value: Option<Value>,
 }
 
 impl fmt::Display for Failure {

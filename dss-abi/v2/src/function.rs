@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::os::raw::c_void;
 
 use abi_stable::std_types::vec::IntoIter;
-use abi_stable::std_types::{RErr, ROk, RResult, RString, RVec};
+use abi_stable::std_types::{RErr, ROk, RResult, RVec};
 
 use crate::any::Value;
-use crate::contract::ServiceObject;
+use crate::contract::{RawCall, ServiceObject};
 use crate::error::{Error, ValueError};
 use crate::from_value::FromValue;
 use crate::guard::guard;
@@ -142,7 +141,8 @@ impl<'a> FromArgument<'a> for Rest {
     }
 }
 
-/// What a function or method can return: what can be several values ([`IntoValues`]), or a `Result` of that.
+/// What a function or method can return: what can be several values ([`IntoValues`]), an object that it was given
+/// ([`ObjectRef`]), or a `Result` of these.
 pub trait IntoResults {
     /// Pushes the results, or fails.
     #[doc(hidden)]
@@ -156,10 +156,9 @@ impl<T: IntoValues> IntoResults for T {
     }
 }
 
-impl<T: IntoValues, E: Into<Error>> IntoResults for Result<T, E> {
+impl<T: IntoResults, E: Into<Error>> IntoResults for Result<T, E> {
     fn into_results(self, values: &mut Values) -> Result<(), Error> {
-        self.map_err(E::into)?.into_values(values);
-        Ok(())
+        self.map_err(E::into)?.into_results(values)
     }
 }
 
@@ -241,8 +240,15 @@ functions!(A B C D E G);
 functions!(A B C D E G H);
 functions!(A B C D E G H I);
 
+impl<T: Object> IntoResults for ObjectRef<'_, T> {
+    fn into_results(self, values: &mut Values) -> Result<(), Error> {
+        values.lend(self.raw());
+        Ok(())
+    }
+}
+
 /// What a call gives back to DSS.
-pub type Returned = RResult<RVec<RawValue>, RString>;
+pub type Returned = RResult<RVec<RawValue>, RawValue>;
 
 /// Calls a function.
 ///
@@ -250,20 +256,14 @@ pub type Returned = RResult<RVec<RawValue>, RString>;
 ///
 /// # Safety
 /// DSS made the call, and this is what it was made with.
-pub unsafe fn call_function<F>(
-    place: Place,
-    context: *mut c_void,
-    handle: usize,
-    values: RVec<RawValue>,
-    run: F,
-) -> Returned
+pub unsafe fn call_function<F>(place: Place, call: &RawCall, values: RVec<RawValue>, run: F) -> Returned
 where
     F: for<'a> FnOnce(&'a Library, &mut Arguments<'a>, &mut Values) -> Result<(), Error>,
 {
     // SAFETY: what the library registered with, which DSS releases after the last call.
-    let service = unsafe { &*context.cast::<Opened>() }.service;
+    let service = unsafe { &*call.context.cast::<Opened>() }.service;
     let returned = guard(|| {
-        let library = Library::new(service, handle);
+        let library = Library::new(service, call.handle);
         let mut arguments =
             Arguments { values: values.into_iter(), at: 0, place, service, call: PhantomData };
         let mut results = Values::new(service);
@@ -274,32 +274,25 @@ where
     });
     match returned {
         Ok(Ok(results)) => ROk(results),
-        Ok(Err(error)) => RErr(RString::from(error.into_sentence())),
-        Err(panic) => RErr(RString::from(format!("{} panicked: {}", place, panic))),
+        Ok(Err(error)) => RErr(error.into_raw(service)),
+        Err(panic) => RErr(Error::new(format!("{} panicked: {}", place, panic)).into_raw(service)),
     }
 }
 
 /// Calls a method.
 ///
 /// # Safety
-/// As [`call_function`], and `data` is an object of the type `T`, good for the length of the call.
-pub unsafe fn call_method<T, F>(
-    place: Place,
-    context: *mut c_void,
-    handle: usize,
-    data: *mut c_void,
-    values: RVec<RawValue>,
-    run: F,
-) -> Returned
+/// As [`call_function`], and the object is one of the type `T`, good for the length of the call.
+pub unsafe fn call_method<T, F>(place: Place, call: &RawCall, values: RVec<RawValue>, run: F) -> Returned
 where
     T: Object,
     F: for<'a> FnOnce(&'a T, &'a Library, &mut Arguments<'a>, &mut Values) -> Result<(), Error>,
 {
     // SAFETY: as the caller promises.
-    let this = unsafe { &*data.cast::<T>() };
+    let this = unsafe { &*call.object.cast::<T>() };
     // SAFETY: as the caller promises.
     unsafe {
-        call_function(place, context, handle, values, move |library, arguments, results| {
+        call_function(place, call, values, move |library, arguments, results| {
             run(this, library, arguments, results)
         })
     }

@@ -10,6 +10,7 @@ use crate::contract::{
     Accepted, AcceptedMany, RawAnswer, RawClass, RawDelivery, RawRegistration, RawRequest, Registered,
     ServiceObject,
 };
+use crate::declaration;
 use crate::value::RawValue;
 
 /// All layouts of the contract, a line a type and a line a field, and its numbers. The same on each build for the same
@@ -30,6 +31,15 @@ pub fn dump() -> String {
     dump.describe(<Accepted as StableAbi>::LAYOUT);
     dump.describe(<AcceptedMany as StableAbi>::LAYOUT);
     dump.describe(<ServiceObject as StableAbi>::LAYOUT);
+    let opening = (std::mem::size_of::<contract::Opening>(), std::mem::align_of::<contract::Opening>());
+    let _ = writeln!(dump.text, "\nOpening: size {}, alignment {}", opening.0, opening.1);
+    dump.text.push_str("    size: u32\n    reserved: u32\n    rendezvous: pointer\n    state: usize\n");
+    dump.text.push_str("\nnames\n");
+    let _ = writeln!(dump.text, "    OPEN_SYMBOL: {}", contract::OPEN_SYMBOL);
+    let _ = writeln!(dump.text, "    SECTION_ELF: {}", declaration::SECTION_ELF);
+    let _ = writeln!(dump.text, "    SECTION_MACH_O: {}", declaration::SECTION_MACH_O.0);
+    let _ = writeln!(dump.text, "    SECTION_MACH_O: {}", declaration::SECTION_MACH_O.1);
+    let _ = writeln!(dump.text, "    SECTION_PE: {}", declaration::SECTION_PE);
     dump.text.push_str("\nnumbers\n");
     for (name, number) in NUMBERS {
         let _ = writeln!(dump.text, "    {}: {}", name, number);

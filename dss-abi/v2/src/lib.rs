@@ -141,7 +141,6 @@ pub use crate::serde::{from_value, to_value};
 pub use any::Value;
 #[doc(hidden)]
 pub use attach::check_layouts;
-pub use attach::AttachError;
 pub use callback::Callback;
 pub use deadline::Deadline;
 #[cfg(feature = "derive")]

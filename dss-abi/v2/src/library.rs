@@ -1,6 +1,7 @@
 //! A library that is registered in a Lua state.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::mem::ManuallyDrop;
 
 use abi_stable::std_types::{ROption, RSlice};
@@ -35,6 +36,12 @@ impl PartialEq for Library {
 
 impl Eq for Library {}
 
+impl Hash for Library {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.handle.hash(state);
+    }
+}
+
 /// A delivery that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,6 +59,7 @@ pub struct Ticket(pub(crate) u64);
 /// A batch: how much of it was taken, and the rest.
 #[derive(Debug)]
 #[non_exhaustive]
+#[must_use = "what was not taken is in here"]
 pub struct DeliveredMany {
     /// How many were taken, from the front.
     pub taken: usize,

@@ -90,9 +90,7 @@ macro_rules! library {
                     };
 
                     unsafe extern "C" fn call(
-                        context: *mut ::std::os::raw::c_void,
-                        handle: usize,
-                        _: *mut ::std::os::raw::c_void,
+                        call: &$crate::contract::RawCall,
                         arguments: $crate::__private::RVec<$crate::value::RawValue>,
                     ) -> $crate::__private::Returned {
                         let run = $crate::__private::as_function(|library, arguments, values| {
@@ -104,12 +102,13 @@ macro_rules! library {
                             )
                         });
                         // SAFETY: DSS made this call.
-                        unsafe { $crate::__private::call_function(PLACE, context, handle, arguments, run) }
+                        unsafe { $crate::__private::call_function(PLACE, call, arguments, run) }
                     }
 
                     $crate::contract::RawFunction {
                         name: $crate::__private::RStr::from_str(PLACE.name),
                         call: $crate::contract::CallFn(call),
+                        data: 0,
                     }
                 }),*)?],
                 classes: &[$($(<$object as $crate::Object>::class),*)?],
@@ -188,16 +187,14 @@ macro_rules! object {
             $crate::__private::Place { owner: NAME, mark: ':', name: $name };
 
         unsafe extern "C" fn call(
-            context: *mut ::std::os::raw::c_void,
-            handle: usize,
-            data: *mut ::std::os::raw::c_void,
+            call: &$crate::contract::RawCall,
             arguments: $crate::__private::RVec<$crate::value::RawValue>,
         ) -> $crate::__private::Returned {
             let run = $crate::__private::as_method::<$type, _>(|this, library, arguments, values| {
                 $crate::__private::Method::call(&$path, this, library, arguments, values)
             });
             // SAFETY: DSS made this call, with an object of the class that names it.
-            unsafe { $crate::__private::call_method(PLACE, context, handle, data, arguments, run) }
+            unsafe { $crate::__private::call_method(PLACE, call, arguments, run) }
         }
 
         $crate::contract::CallFn(call)
@@ -222,17 +219,14 @@ macro_rules! object {
                             $crate::library!(@name $method),
                             $crate::object!(@path $type, $method $($path)?)
                         ),
+                        data: 0,
                     }
                 ),*)?]),
                 to_string: $crate::object!(@some [$({
-                    unsafe extern "C" fn text(
-                        _: *mut ::std::os::raw::c_void,
-                        _: usize,
-                        data: *mut ::std::os::raw::c_void,
-                    ) -> $crate::__private::RString {
+                    unsafe extern "C" fn text(call: &$crate::contract::RawCall) -> $crate::__private::RString {
                         let text: fn(&$type) -> ::std::string::String = $text;
                         // SAFETY: DSS made this call, with an object of this class.
-                        unsafe { $crate::__private::text::<$type>(data, text) }
+                        unsafe { $crate::__private::text::<$type>(call.object, text) }
                     }
 
                     $crate::contract::TextFn(text)

@@ -14,8 +14,8 @@ use crate::value::{RawBorrowed, RawObject};
 /// A type whose values Lua can have, as userdata with methods. Implemented by [`object!`](crate::object!).
 ///
 /// Lua shares an object: a method has `&self`, and while it runs, Lua can come back and call another. An object is used
-/// on the Lua thread alone, though that can be another thread later; it is dropped there when Lua collects it, or when the
-/// library leaves.
+/// on the Lua thread alone, though that can be another thread later. It is dropped there when Lua collects it or the state
+/// closes; where the library unregisters on another thread, and where it never came to Lua, on that thread.
 ///
 /// # Safety
 /// `class` is the same `static` each time, no other type's, and its functions are for this type.
@@ -36,13 +36,15 @@ impl AnyObject {
     /// Makes a value of Lua's into one. [any-thread]
     #[must_use]
     pub fn new<T: Object>(object: T) -> Self {
-        AnyObject(RawObject { data: Box::into_raw(Box::new(object)).cast(), class: T::class() })
+        let data = Box::into_raw(Box::new(object)).cast();
+        // SAFETY: a box of a `T`, which is `Send`, and the class is that of `T`.
+        AnyObject(unsafe { RawObject::new(data, T::class()) })
     }
 
     /// The name of its class. [any-thread]
     #[must_use]
     pub fn class_name(&self) -> &'static str {
-        self.0.class.name.as_str()
+        self.0.class().name.as_str()
     }
 
     /// Takes the object out again. [any-thread]
@@ -50,12 +52,12 @@ impl AnyObject {
     /// # Errors
     /// It is of another type.
     pub fn downcast<T: Object>(self) -> Result<T, AnyObject> {
-        if !std::ptr::eq(self.0.class, T::class()) {
+        if !std::ptr::eq(self.0.class(), T::class()) {
             return Err(self);
         }
         let raw = ManuallyDrop::new(self.0);
         // SAFETY: the class says that the data is a box of a `T`, and its owner is forgotten.
-        Ok(*unsafe { Box::from_raw(raw.data.cast::<T>()) })
+        Ok(*unsafe { Box::from_raw(raw.data().cast::<T>()) })
     }
 
     pub(crate) fn into_raw(self) -> RawObject {
@@ -76,7 +78,7 @@ impl fmt::Debug for AnyObject {
 /// Whether both are the same object.
 impl PartialEq for AnyObject {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.0.class, other.0.class) && self.0.data == other.0.data
+        std::ptr::eq(self.0.class(), other.0.class()) && self.0.data() == other.0.data()
     }
 }
 
@@ -104,6 +106,33 @@ impl PartialEq for AnyObject {
 pub struct ObjectRef<'a, T>(&'a T);
 
 impl<'a, T: Object> ObjectRef<'a, T> {
+    /// The object itself, for a function or method to return: a method that returns its own object can be called in a chain.
+    /// [lua-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{object, Library, ObjectRef};
+    /// struct Server;
+    /// object! { Server as "server", methods: { on } }
+    ///
+    /// impl Server {
+    ///     fn on(&self, _: &Library, event: String) -> ObjectRef<'_, Self> {
+    ///         ObjectRef::of(self) // server:on("open"):on("close")
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// One that is neither an argument of the call nor what it is called on is a Lua error.
+    #[must_use]
+    pub const fn of(object: &'a T) -> Self {
+        ObjectRef(object)
+    }
+
+    /// The object, as Lua lent it.
+    pub(crate) fn raw(&self) -> RawBorrowed {
+        let data: *const T = self.0;
+        RawBorrowed { data: data as *mut c_void, class: T::class() }
+    }
+
     /// The object, where it is a `T`.
     ///
     /// # Safety

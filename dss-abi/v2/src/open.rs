@@ -73,18 +73,18 @@ unsafe fn try_open(definition: &'static Definition, opening: *const Opening) -> 
     }
     // SAFETY: every such record begins with its size.
     let size = unsafe { opening.cast::<u32>().read() } as usize;
-    if size < std::mem::size_of::<Opening>() {
+    if size < Opening::SIZE_1_0 as usize {
         return Err(format!(
             "{}: this library reads {} bytes of what it is opened with, the loaded DSS has {}: upgrade DSS",
             definition.name,
-            std::mem::size_of::<Opening>(),
+            Opening::SIZE_1_0,
             size
         ));
     }
     // SAFETY: the size covers it.
     let opening = unsafe { &*opening };
     // SAFETY: the rendezvous of the DSS that opens the library.
-    let service = unsafe { attach(opening.rendezvous.cast(), definition.name) }.map_err(|e| e.to_string())?;
+    let service = unsafe { attach(opening.rendezvous.cast(), definition.name) }?;
     let registered = register(definition, service, opening.state).map_err(|code| {
         format!("{}: DSS did not register it: {}", definition.name, registration_refused(code))
     })?;

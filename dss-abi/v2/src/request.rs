@@ -168,6 +168,7 @@ pub(crate) fn outcome<R: FromValues>(
         ENDED_FAILED => RequestError::Failed(Failure {
             message: answer.message.into_string(),
             traceback: answer.traceback.into_string(),
+            value: answer.values.into_iter().next().and_then(|value| Value::from_raw(value, service).ok()),
         }),
         ENDED_COLLECTED => RequestError::Collected,
         ENDED_CANCELLED => RequestError::Cancelled,

@@ -34,7 +34,7 @@ pub enum RawValue {
     Callback(RawCallback),
     /// An object of the library's, on its way to Lua.
     Object(RawObject),
-    /// An object of the library's that Lua has; in arguments alone, and for the length of the call.
+    /// An object of the library's that Lua has; in arguments and results alone, and for the length of the call.
     Borrowed(RawBorrowed),
 }
 
@@ -61,15 +61,30 @@ pub struct ReleaseFn(
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct RawCallback {
+    id: u64,
+    release: ReleaseFn,
+}
+
+impl RawCallback {
+    /// A reference that `release` gives back.
+    ///
+    /// # Safety
+    /// The reference is the new owner's, and `release` may be called with `id` on any thread, once, at any time.
+    #[must_use]
+    pub const unsafe fn new(id: u64, release: ReleaseFn) -> Self {
+        RawCallback { id, release }
+    }
+
     /// Which function; never 0.
-    pub id: u64,
-    /// Gives the reference back.
-    pub release: ReleaseFn,
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
 }
 
 impl Drop for RawCallback {
     fn drop(&mut self) {
-        // SAFETY: the function came with the reference, and this is the one time that it is given back.
+        // SAFETY: as who made it has promised: this is the one time that it is given back.
         unsafe { (self.release.0)(self.id) };
     }
 }
@@ -78,20 +93,41 @@ impl Drop for RawCallback {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct RawObject {
+    data: *mut c_void,
+    class: &'static RawClass,
+}
+
+impl RawObject {
+    /// An object of a library's.
+    ///
+    /// # Safety
+    /// `data` is of that class and the new owner's; the class's `drop` may be called with it on any thread, once, at any time.
+    #[must_use]
+    pub const unsafe fn new(data: *mut c_void, class: &'static RawClass) -> Self {
+        RawObject { data, class }
+    }
+
     /// The library's data.
-    pub data: *mut c_void,
+    #[must_use]
+    pub const fn data(&self) -> *mut c_void {
+        self.data
+    }
+
     /// What it is.
-    pub class: &'static RawClass,
+    #[must_use]
+    pub const fn class(&self) -> &'static RawClass {
+        self.class
+    }
 }
 
 impl Drop for RawObject {
     fn drop(&mut self) {
-        // SAFETY: the class came with the data, and its owner drops it once.
+        // SAFETY: as who made it has promised: its owner drops it once.
         unsafe { (self.class.drop.0)(self.data) };
     }
 }
 
-// SAFETY: the library's layer makes them of what is `Send` alone.
+// SAFETY: as who made it has promised: it may be dropped on any thread, and is used in calls of its library alone.
 unsafe impl Send for RawObject {}
 
 /// An object that Lua owns.

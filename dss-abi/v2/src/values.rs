@@ -10,7 +10,7 @@ use crate::contract::ServiceObject;
 use crate::error::ValueError;
 use crate::from_value::FromValue;
 use crate::into_value::IntoValue;
-use crate::value::RawValue;
+use crate::value::{RawBorrowed, RawValue};
 
 /// So many values need no memory of their own on their way to Lua.
 const INLINE: usize = 8;
@@ -56,12 +56,22 @@ impl Values {
             },
             Err(error) => self.refuse(error, None),
         };
+        self.push_raw(raw);
+    }
+
+    #[inline]
+    fn push_raw(&mut self, raw: RawValue) {
         if self.spilled.is_empty() && self.count < INLINE {
             self.inline[self.count] = MaybeUninit::new(raw);
             self.count += 1;
         } else {
             self.spill(raw);
         }
+    }
+
+    /// Adds an object that Lua lent, which goes back to it.
+    pub(crate) fn lend(&mut self, object: RawBorrowed) {
+        self.push_raw(RawValue::Borrowed(object));
     }
 
     /// What has memory or a reference of its own.

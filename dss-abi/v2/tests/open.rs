@@ -1,9 +1,10 @@
 //! A whole library, opened and called as DSS does it.
 
 mod common;
+mod hello;
 
 use std::os::raw::c_void;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use abi_stable::library::AbiHeader;
@@ -13,168 +14,8 @@ use common::{raw_callback, references, world, World};
 use dss_abi::{Answer, AnswerBuffer, Offer, Rendezvous, Request, Text, GRANTED, MAGIC, REFUSED};
 use dss_abi_v2::contract::*;
 use dss_abi_v2::value::{RawBorrowed, RawObject, RawValue};
-use dss_abi_v2::{
-    library, object, Bytes, Callback, Error, IntoResults, Library, Limits, ObjectRef, Policy, Rest, Result,
-    Value,
-};
-
-library! {
-    name: "hello",
-    version: "1.2.3",
-    requires: "^2.1",
-    functions: {
-        greet, add, "say-nothing" => nothing, boom, maybe, several, make, look, look_maybe, count, text, keep, fails,
-        overflow, many, on,
-    },
-    objects: [Ticker, Other],
-    limits: Limits::new().items(10_000).policy(Policy::DropOldest),
-    keep_alive: false,
-    open: opened,
-    close: closed,
-}
-
-static OPENED: AtomicUsize = AtomicUsize::new(0);
-static CLOSED: AtomicUsize = AtomicUsize::new(0);
-static DROPPED: AtomicUsize = AtomicUsize::new(0);
-
-fn opened(_: &Library) -> Result<()> {
-    match OPENED.fetch_add(1, Ordering::SeqCst) {
-        7 => Err("it is Sunday".into()),
-        8 => panic!("far too late"),
-        _ => Ok(()),
-    }
-}
-
-fn closed(_: &Library) {
-    CLOSED.fetch_add(1, Ordering::SeqCst);
-}
-
-fn greet(_: &Library, name: String) -> Result<String> {
-    Ok(format!("hello {}", name))
-}
-
-fn add(_: &Library, left: i32, right: u8) -> i32 {
-    left + i32::from(right)
-}
-
-fn nothing(_: &Library) {}
-
-fn boom(_: &Library) {
-    panic!("boom {}", 1)
-}
-
-fn maybe(_: &Library, text: Option<String>) -> Option<usize> {
-    text.map(|text| text.len())
-}
-
-fn several(_: &Library) -> (bool, i64, &'static str) {
-    (true, 2, "three")
-}
-
-fn make(_: &Library) -> Ticker {
-    Ticker { beats: AtomicUsize::new(0) }
-}
-
-fn look(_: &Library, ticker: ObjectRef<'_, Ticker>, _text: &Library2) -> usize {
-    ticker.beats.load(Ordering::SeqCst)
-}
-
-/// Something that is no parameter, only to be named in a type.
-struct Library2;
-impl<'a> dss_abi_v2::FromArgument<'a> for &'a Library2 {
-    fn from_argument(_: &mut dss_abi_v2::Arguments<'a>) -> Result<Self, Error> {
-        Ok(&Library2)
-    }
-}
-
-fn look_maybe(_: &Library, ticker: Option<ObjectRef<'_, Ticker>>) -> Option<usize> {
-    ticker.map(|ticker| ticker.beats.load(Ordering::SeqCst))
-}
-
-fn count(_: &Library, first: Value, rest: Rest) -> (&'static str, usize) {
-    (first.kind(), rest.0.len())
-}
-
-fn text(_: &Library, bytes: Bytes) -> usize {
-    bytes.0.len()
-}
-
-static KEPT: Mutex<Option<Callback>> = Mutex::new(None);
-
-fn keep(_: &Library, callback: Callback) {
-    *KEPT.lock().unwrap() = Some(callback);
-}
-
-fn fails(_: &Library) -> Result<()> {
-    "x".parse::<u8>()?;
-    Err(Error::new("never"))
-}
-
-fn overflow(_: &Library) -> (u8, u64) {
-    (1, u64::MAX)
-}
-
-#[allow(clippy::too_many_arguments)]
-fn many(_: &Library, a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> impl IntoResults {
-    (
-        Rest(vec![a.into(), b.into(), c.into(), d.into(), e.into()]),
-        Rest(vec![f.into(), g.into(), h.into()]),
-        9,
-        10,
-    )
-}
-
-fn on(library: &Library) -> bool {
-    library.on_lua_thread()
-}
-
-struct Ticker {
-    beats: AtomicUsize,
-}
-
-object! {
-    Ticker as "ticker",
-    methods: { beat, "beats" => Ticker::count, stop },
-    to_string: Ticker::text,
-    close: Ticker::stop,
-}
-
-impl Ticker {
-    fn beat(&self, _: &Library, times: usize) -> usize {
-        self.beats.fetch_add(times, Ordering::SeqCst) + times
-    }
-
-    fn count(&self, _: &Library) -> usize {
-        self.beats.load(Ordering::SeqCst)
-    }
-
-    fn text(&self) -> String {
-        if self.count_raw() > 99 {
-            panic!("no text")
-        }
-        format!("a ticker at {}", self.count_raw())
-    }
-
-    fn count_raw(&self) -> usize {
-        self.beats.load(Ordering::SeqCst)
-    }
-
-    fn stop(&self, _: &Library) -> Result<()> {
-        Err("it cannot be stopped".into())
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        DROPPED.fetch_add(1, Ordering::SeqCst);
-        if self.count_raw() == 13 {
-            panic!("a destructor that panics");
-        }
-    }
-}
-
-struct Other;
-object! { Other as "other" }
+use dss_abi_v2::{Callback, Value};
+use hello::{CLOSED, DROPPED, KEPT, OPENED};
 
 extern "C" {
     fn dss_library_v2_open(opening: *const Opening, answer: *mut Answer) -> i32;
@@ -251,14 +92,16 @@ fn context(world: &World) -> *mut c_void {
 fn call_with(
     context: *mut c_void,
     function: &RawFunction,
-    data: *mut c_void,
+    object: *mut c_void,
     values: Vec<RawValue>,
 ) -> Result<Vec<RawValue>, String> {
+    let call = RawCall { context, handle: 42, function: function.data, object };
     // SAFETY: called as DSS does, with what the tests made.
-    let returned = unsafe { (function.call.0)(context, 42, data, RVec::from(values)) };
+    let returned = unsafe { (function.call.0)(&call, RVec::from(values)) };
     match returned {
         RResult::ROk(values) => Ok(values.into_vec()),
-        RResult::RErr(sentence) => Err(sentence.into_string()),
+        RResult::RErr(RawValue::Bytes(sentence)) => Err(String::from_utf8_lossy(&sentence).into_owned()),
+        RResult::RErr(value) => Err(format!("raised: {}", show(&[value])[0])),
     }
 }
 
@@ -287,7 +130,9 @@ fn show(values: &[RawValue]) -> Vec<String> {
             RawValue::Integer(value) => value.to_string(),
             RawValue::Float(value) => format!("{:?}", value),
             RawValue::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            RawValue::Object(object) => object.class.name.to_string(),
+            RawValue::Object(object) => object.class().name.to_string(),
+            RawValue::Borrowed(object) => format!("lent {}", object.class.name),
+            RawValue::List(items) => format!("[{}]", show(items).join(" ")),
             _ => "?".to_owned(),
         })
         .collect()
@@ -299,7 +144,7 @@ fn a_library_registers_with_what_it_says() {
     let registered = world.dss.registered.lock().unwrap();
     let registered = registered.as_ref().unwrap();
     assert_eq!((registered.name.as_str(), registered.version.as_str()), ("hello", "1.2.3"));
-    assert_eq!(registered.functions.len(), 16);
+    assert_eq!(registered.functions.len(), 17);
     assert_eq!(registered.functions[2].name.as_str(), "say-nothing");
     assert_eq!(registered.limits.items, 10_000);
     assert_eq!(registered.limits.bytes, 64 << 20);
@@ -371,6 +216,7 @@ fn wrong_arguments_are_named() {
 fn errors_and_panics_become_sentences() {
     let world = dss();
     assert_eq!(error(&world, "fails", vec![]), "invalid digit found in string");
+    assert_eq!(error(&world, "refuse_with", vec![RawValue::Integer(4)]), "raised: [4 4]");
     assert_eq!(error(&world, "boom", vec![]), "'hello.boom' panicked: boom 1");
     assert_eq!(
         error(&world, "overflow", vec![]),
@@ -398,7 +244,7 @@ fn ticker(world: &World) -> RawObject {
 }
 
 fn lent(object: &RawObject) -> RawValue {
-    RawValue::Borrowed(RawBorrowed { data: object.data, class: object.class })
+    RawValue::Borrowed(RawBorrowed { data: object.data(), class: object.class() })
 }
 
 fn method(
@@ -407,8 +253,8 @@ fn method(
     name: &str,
     values: Vec<RawValue>,
 ) -> Result<Vec<RawValue>, String> {
-    let method = object.class.methods.iter().find(|method| method.name == name).expect("it is there");
-    call_with(context(world), method, object.data, values)
+    let method = object.class().methods.iter().find(|method| method.name == name).expect("it is there");
+    call_with(context(world), method, object.data(), values)
 }
 
 #[test]
@@ -425,21 +271,24 @@ fn objects_have_methods_and_end_once() {
         method(&world, &object, "beat", vec![string("x")]).err().unwrap(),
         "bad argument #1 to 'ticker:beat': wanted an integer, found a string"
     );
-    let text = object.class.to_string.into_option().unwrap();
-    // SAFETY: called as DSS does.
-    assert_eq!(unsafe { (text.0)(context(&world), 42, object.data) }.as_str(), "a ticker at 3");
-    let close = object.class.close.into_option().unwrap();
-    let close = RawFunction { name: "close".into(), call: close };
+    assert_eq!(show(&method(&world, &object, "itself", vec![]).unwrap()), ["lent ticker"]);
     assert_eq!(
-        call_with(context(&world), &close, object.data, vec![]).err().unwrap(),
+        method(&world, &object, "itself", vec![RawValue::Boolean(true)]).err().unwrap(),
+        "it cannot be had"
+    );
+    let text = object.class().to_string.into_option().unwrap();
+    let call = RawCall { context: context(&world), handle: 42, function: 0, object: object.data() };
+    // SAFETY: called as DSS does.
+    assert_eq!(unsafe { (text.0)(&call) }.as_str(), "a ticker at 3");
+    let close = object.class().close.into_option().unwrap();
+    let close = RawFunction { name: "close".into(), call: close, data: 0 };
+    assert_eq!(
+        call_with(context(&world), &close, object.data(), vec![]).err().unwrap(),
         "it cannot be stopped"
     );
     method(&world, &object, "beat", vec![RawValue::Integer(97)]).unwrap();
     // SAFETY: called as DSS does.
-    assert_eq!(
-        unsafe { (text.0)(context(&world), 42, object.data) }.as_str(),
-        "ticker (its text panicked: no text)"
-    );
+    assert_eq!(unsafe { (text.0)(&call) }.as_str(), "ticker (its text panicked: no text)");
     drop(object);
     assert_eq!(DROPPED.load(Ordering::SeqCst), before + 1);
     let object = ticker(&world);
@@ -456,15 +305,15 @@ fn other_objects_are_refused_by_name() {
     assert!(others.to_string.is_none() && others.close.is_none() && others.methods.is_empty());
     let look = |value: Vec<RawValue>| error(&world, "look", value);
     static FOREIGN: Mutex<Option<&'static RawClass>> = Mutex::new(None);
-    let foreign: &'static RawClass = Box::leak(Box::new(*object.class));
+    let foreign: &'static RawClass = Box::leak(Box::new(*object.class()));
     *FOREIGN.lock().unwrap() = Some(foreign);
     let other: &'static RawClass = Box::leak(Box::new(others));
     assert_eq!(
-        look(vec![RawValue::Borrowed(RawBorrowed { data: object.data, class: other })]),
+        look(vec![RawValue::Borrowed(RawBorrowed { data: object.data(), class: other })]),
         "bad argument #1 to 'hello.look': wanted a 'ticker' object, found a 'other' object"
     );
     assert_eq!(
-        look(vec![RawValue::Borrowed(RawBorrowed { data: object.data, class: foreign })]),
+        look(vec![RawValue::Borrowed(RawBorrowed { data: object.data(), class: foreign })]),
         "bad argument #1 to 'hello.look': wanted a 'ticker' object, found another library's 'ticker' object"
     );
     assert_eq!(look(vec![]), "bad argument #1 to 'hello.look': wanted a 'ticker' object, found nothing");

@@ -2,26 +2,27 @@
 
 use dss_abi_v2::*;
 
-fn send<T: Send + 'static>() {}
-fn sync<T: Sync>() {}
+fn both<T: Send + Sync + 'static>() {}
 
 #[test]
 fn what_threads_share() {
-    send::<Library>();
-    sync::<Library>();
-    send::<Callback>();
-    sync::<Callback>();
-    send::<Value>();
-    send::<Request<Rest>>();
-    sync::<Request<Rest>>();
-    send::<Refused>();
-    sync::<Refused>();
-    send::<RequestError>();
-    sync::<RequestError>();
-    send::<Error>();
-    sync::<Error>();
-    send::<ValueError>();
-    sync::<ValueError>();
-    send::<AnyObject>();
-    sync::<AnyObject>();
+    both::<Library>();
+    both::<Callback>();
+    both::<Hold>();
+    both::<Ticket>();
+    both::<Delivered>();
+    both::<DeliveredMany>();
+    both::<Limits>();
+    both::<Policy>();
+    both::<Deadline>();
+    both::<Value>();
+    both::<AnyObject>();
+    both::<Request<Rest>>();
+    both::<DeliverError>();
+    both::<Refused>();
+    both::<RequestError>();
+    both::<Failure>();
+    both::<LibraryError>();
+    both::<ValueError>();
+    both::<Error>();
 }

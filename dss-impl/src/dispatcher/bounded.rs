@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use super::room::{Hindrance, make_room, take_place};
 use super::{Desk, Dispatcher, Intake, Phase};
 use crate::adapter::Adapter;
 use crate::biased::Guard;
 use crate::boundary;
-use crate::bounds::{Bound, Limits, Policy};
+use crate::bounds::{Limits, Policy};
 use crate::delivery::{Announced, Completion, DeliverError, Item, Outcome, Parcel, Waiter};
 use crate::handle::Handle;
-use crate::queue::Queue;
 use crate::sync::{MutexGuard, Ordering, thread_token};
 
 /// One item, as a library with a bound hands it over.
@@ -57,14 +57,6 @@ pub enum BoundedError {
     /// There was no room before the time was over.
     TimedOut,
     /// It alone is more than the library may have queued.
-    TooLarge,
-}
-
-/// Why an item cannot enter now.
-enum Hindrance {
-    /// What must make room lies at the desk.
-    Desk,
-    Full,
     TooLarge,
 }
 
@@ -250,9 +242,17 @@ impl Dispatcher {
             return Err(DeliverError::Stopping.into());
         }
         let Some(bound) = door.bound.as_mut() else { return Err(DeliverError::InvalidHandle.into()) };
-        let ahead = desk.as_mut().map(|desk| &mut desk.items);
+        let mut ahead = desk.as_mut().map(|desk| &mut desk.items);
         let before = displaced.len();
-        let room = make_room(bound, &mut intake.items, ahead, consignment, displaced);
+        let Consignment { parcel, bytes, key, completes } = *consignment;
+        // What somebody waits for is not replaced.
+        let key = if completes { &[] } else { key };
+        let sequence = intake.sequence + 1;
+        let item = Item { parcel, waiter: None, sequence, slot: handle.slot, bytes };
+        let room = match take_place(bound, &mut intake.items, &mut ahead, item, key, displaced) {
+            Some(taken) => taken.map(|()| true),
+            None => make_room(bound, &mut intake.items, ahead, bytes, key, displaced).map(|()| false),
+        };
         if displaced.len() > before {
             if before == 0 {
                 door.displacing.push(thread_token());
@@ -262,14 +262,16 @@ impl Dispatcher {
                 self.ahead.store(desk.items.len(), Ordering::Relaxed);
             }
         }
-        room.map_err(|hindrance| match hindrance {
+        let entered = room.map_err(|hindrance| match hindrance {
             Hindrance::Desk => Refusal::Desk,
             Hindrance::Full => Refusal::Refused(BoundedError::Full),
             Hindrance::TooLarge => Refusal::Refused(BoundedError::TooLarge),
         })?;
-        let Consignment { parcel, bytes, key, completes } = *consignment;
+        if entered {
+            intake.sequence = sequence;
+            return Ok(sequence);
+        }
         let waiter = completes.then(|| Waiter::completing(Completion { adapter: door.adapter, parcel }));
-        let sequence = intake.sequence + 1;
         let item = Item { parcel, waiter, sequence, slot: handle.slot, bytes };
         if let Err(item) = intake.items.push(item) {
             if let Some(waiter) = item.waiter {
@@ -386,56 +388,4 @@ fn count_refusal(intake: &mut Intake, handle: Handle, error: BoundedError, items
             _ => door.refused += items,
         }
     }
-}
-
-/// Makes room for an item by its library's policy. `ahead` is the desk's queue, where it is locked.
-fn make_room(
-    bound: &mut Bound,
-    behind: &mut Queue<Item>,
-    mut ahead: Option<&mut Queue<Item>>,
-    consignment: &Consignment<'_>,
-    displaced: &mut Vec<(Item, Outcome)>,
-) -> Result<(), Hindrance> {
-    let Consignment { bytes, key, .. } = *consignment;
-    if bytes as usize > bound.limits.bytes {
-        return Err(Hindrance::TooLarge);
-    }
-    let exact = ahead.is_some();
-    let mut take_out = |bound: &mut Bound, sequence: u64, wanted: &dyn Fn(&Item) -> bool| {
-        let found = match (behind.remove(sequence, wanted), &mut ahead) {
-            (Some(item), _) => Some(item),
-            (None, Some(ahead)) => ahead.remove(sequence, wanted),
-            (None, None) => return Err(Hindrance::Desk),
-        };
-        let Some(item) = found else { return Ok(false) };
-        bound.remove(sequence, item.bytes);
-        displaced.push((item, Outcome::Dropped));
-        Ok(true)
-    };
-    if bound.limits.policy == Policy::Latest
-        && !key.is_empty()
-        && let Some(sequence) = bound.latest(key)
-    {
-        // It takes that one's place: what may be too much is what it is larger by.
-        let left = bound.limits.bytes.saturating_sub(bound.bytes());
-        if take_out(bound, sequence, &|old| bytes.saturating_sub(old.bytes) as usize <= left)? {
-            bound.coalesced += 1;
-            return Ok(());
-        }
-    }
-    while !bound.has_room(bytes) {
-        let oldest = match bound.limits.policy {
-            Policy::DropOldest => bound.oldest(),
-            _ => None,
-        };
-        let Some(sequence) = oldest else {
-            // Lua may be taking the one that had to make room at this moment: the desk lock knows.
-            let unsettled = !exact && bound.was_taken(key);
-            return Err(if unsettled { Hindrance::Desk } else { Hindrance::Full });
-        };
-        if take_out(bound, sequence, &|_| true)? {
-            bound.dropped += 1;
-        }
-    }
-    Ok(())
 }

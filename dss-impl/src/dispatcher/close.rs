@@ -83,12 +83,12 @@ impl Dispatcher {
         let (slot, generation) = desk.last_registered()?;
         let library = &mut desk.libraries[slot as usize];
         library.calls.push(me);
-        library.closing = true;
+        library.closing = Some(me);
         let (adapter, context) = (library.adapter(), library.context());
         drop(desk);
         boundary::cancel_library(adapter, self.handle(slot, generation), context);
         let mut desk = self.desk.lock();
-        desk.libraries[slot as usize].closing = false;
+        desk.libraries[slot as usize].closing = None;
         self.leave(desk, slot, me);
         Some((slot, generation))
     }

@@ -23,12 +23,15 @@ impl Dispatcher {
         let mut intake = self.intake.lock();
         // A number may be made up: a library ends what is its own.
         let own = |item: &Item| item.slot == handle.slot;
-        let queued = intake.items.remove(sequence, own).or_else(|| desk.items.remove(sequence, own));
+        let bound = intake.doors[handle.slot as usize].bound.as_ref();
+        // One that was replaced by a later one of its key has left its place to that.
+        let Some(place) = bound.map_or(Some(sequence), |bound| bound.place(sequence)) else { return false };
+        let queued = intake.items.remove(place, own).or_else(|| desk.items.remove(place, own));
         if let Some(item) = queued {
             self.behind.store(intake.items.len(), Ordering::Relaxed);
             self.ahead.store(desk.items.len(), Ordering::Relaxed);
             if let Some(bound) = &mut intake.doors[handle.slot as usize].bound {
-                bound.end(sequence, item.bytes);
+                bound.end(place, item.bytes);
                 bound.gauge.told();
             }
             desk.count_ended(handle, timed_out, 1);

@@ -18,6 +18,7 @@ mod end;
 mod keep;
 mod register;
 mod reply;
+mod room;
 mod take;
 mod wake;
 

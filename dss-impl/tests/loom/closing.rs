@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
+use dss_impl::bounds::Policy;
 use dss_impl::delivery::DeliverError;
 use loom::thread;
 
-use crate::fake::{House, house, parcel, register, three, two, waited};
+use crate::fake::{House, bounded_house, deliver, house, item, parcel, register, three, two, waited};
 use crate::waiting::{assert_told, waiting_thread};
 
 #[test]
@@ -125,5 +126,36 @@ fn a_cancel_function_may_join_the_thread_that_unregisters() {
         fake.assert_ended(0, true);
         assert_eq!(fake.released.load(SeqCst), 1);
         assert!(dispatcher.claim(), "free for the next state");
+    });
+}
+
+/// The same, where a producer is in the library's code meanwhile: the one that unregisters waits for that.
+#[test]
+fn a_cancel_function_may_join_a_thread_that_waits_for_another() {
+    three(|| {
+        let House { dispatcher, fake, handle, epoch } = bounded_house(1, Policy::DropOldest);
+        deliver(&dispatcher, handle, item(0)).unwrap();
+        fake.join_when_told();
+        let producer = {
+            let dispatcher = dispatcher.clone();
+            thread::spawn(move || deliver(&dispatcher, handle, item(1)).is_ok())
+        };
+        let leaver = {
+            let dispatcher = dispatcher.clone();
+            thread::spawn(move || {
+                if dispatcher.unregister(handle).is_ok() {
+                    // The Lua thread may be in the cancel function, which sleeps until this thread says so.
+                    let others = fake.inside.load(SeqCst) - fake.joining.load(SeqCst);
+                    assert_eq!(others, 0, "the producer is in its code");
+                }
+                fake.joinable();
+            })
+        };
+        dispatcher.close(epoch);
+        leaver.join().unwrap();
+        let accepted = producer.join().unwrap();
+        fake.assert_ended(0, true);
+        fake.assert_ended(1, accepted);
+        assert_eq!(fake.released.load(SeqCst), 1);
     });
 }

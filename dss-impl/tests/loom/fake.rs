@@ -39,6 +39,8 @@ pub(crate) struct Fake {
     pub(crate) released: AtomicUsize,
     /// Calls into the library's code that run now.
     pub(crate) inside: AtomicUsize,
+    /// Those of them that sleep until another thread of the library's is done.
+    pub(crate) joining: AtomicUsize,
     /// It has been unregistered: none of its code may be called.
     pub(crate) left: AtomicBool,
     /// Where its cancel function sleeps until another thread of its is done.
@@ -149,10 +151,13 @@ impl Adapter for Fake {
         self.call(|| {
             self.told.fetch_add(1, SeqCst);
             if let Some(join) = self.joins.get() {
+                self.joining.fetch_add(1, SeqCst);
                 let mut done = join.done.lock().unwrap();
                 while !*done {
                     done = join.ended.wait(done).unwrap();
                 }
+                drop(done);
+                self.joining.fetch_sub(1, SeqCst);
             }
         });
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use abi_stable::sabi_trait::TD_Opaque;
-use abi_stable::std_types::{RBox, RErr, RNone, ROk, RResult, RSlice, RSome, RString, RVec};
+use abi_stable::std_types::{RBox, RErr, RNone, ROk, RResult, RSlice, RSome, RStr, RString, RVec};
 use dss_abi_v2::contract::*;
 use dss_abi_v2::value::{RawCallback, RawValue, ReleaseFn};
 use dss_abi_v2::{Callback, Library};
@@ -31,7 +31,8 @@ unsafe extern "C" fn release(callback: u64) {
 
 pub(crate) fn raw_callback(id: u64) -> RawCallback {
     count(id, 1);
-    RawCallback { id, release: ReleaseFn(release) }
+    // SAFETY: counted just now, and given back by `release`.
+    unsafe { RawCallback::new(id, ReleaseFn(release)) }
 }
 
 pub(crate) fn references(callback: u64) -> i64 {
@@ -242,6 +243,10 @@ impl Service for Fake {
             Some(code) => RErr(code),
             None => ROk(raw_callback(callback)),
         }
+    }
+
+    fn extension(&self, _: RStr<'_>) -> *const c_void {
+        std::ptr::null()
     }
 
     fn on_lua_thread(&self, _: usize) -> bool {

@@ -146,12 +146,14 @@ impl Adapter for V2 {
         // SAFETY: called once, for a request.
         let record = unsafe { Record::of(parcel) };
         let Some(request) = record.request() else { return };
-        let (values, Raised { message, traceback }) = match request.answer.take() {
-            Some(Ok(values)) => (values, Raised::default()),
-            Some(Err(raised)) => (RVec::new(), raised),
-            None => (RVec::new(), Raised::default()),
+        let (values, message, traceback) = match request.answer.take() {
+            Some(Ok(values)) => (values, RString::new(), RString::new()),
+            Some(Err(Raised { message, traceback, value })) => {
+                let value = values::from_lua(value.into_iter().collect());
+                (value, RString::from(message), RString::from(traceback))
+            }
+            None => (RVec::new(), RString::new(), RString::new()),
         };
-        let (message, traceback) = (RString::from(message), RString::from(traceback));
         let ended = match outcome {
             Outcome::Replied | Outcome::Decoded => ENDED_ANSWERED,
             Outcome::Failed => ENDED_FAILED,

@@ -5,15 +5,15 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
 use abi_stable::std_types::{RResult, RString, RVec};
-use dss_abi_v2::contract::{CallFn, Code, RawClass, RawFunction};
-use dss_abi_v2::value::RawValue;
+use dss_abi_v2::contract::{CallFn, Code, RawCall, RawClass, RawFunction};
+use dss_abi_v2::value::{RawBorrowed, RawValue};
 use parking_lot::Mutex;
 
 use super::{Context, values};
 use crate::dispatcher::Calling;
 use crate::handle::Handle;
 use crate::states;
-use crate::value::{Class, Module, Results, Value};
+use crate::value::{Class, Module, ObjectRef, Results, Value};
 
 /// The objects of one library that one Lua state has. When the library leaves they are dropped, and what Lua has left of them
 /// names nothing. Those that take no room may have one address: they are told apart by class, and counted.
@@ -76,6 +76,8 @@ pub(super) fn given(handle: Handle, data: *mut c_void, class: &'static RawClass)
 
 const DEAD_CALLBACK: &str =
     "a library returned a function of another Lua state, or one whose state has closed";
+const NOT_LENT: &str = "a library returned an object that it was not called on or with: a function can give such an object back, \
+                        and no other that Lua owns";
 const TOO_DEEP: &str = "a library returned lists or maps that are nested too deep";
 
 /// A call into the library, from its beginning until its results are in Lua.
@@ -101,10 +103,20 @@ impl Drop for Call {
 
 struct Returned {
     values: RVec<RawValue>,
+    /// It is one value, and raised.
+    error: bool,
     call: Call,
 }
 
 impl Results for Returned {
+    fn is_error(&self) -> bool {
+        self.error
+    }
+
+    fn has_lent(&self) -> bool {
+        self.values.iter().any(|value| matches!(value, RawValue::Borrowed(_)))
+    }
+
     unsafe fn push(&mut self, lua: *mut c_void) -> Result<c_int, &'static str> {
         let Some(to) = states::lua_values() else { return Ok(0) };
         let count = c_int::try_from(self.values.len()).unwrap_or(c_int::MAX);
@@ -112,7 +124,17 @@ impl Results for Returned {
         if !unsafe { to.reserve(lua, count.saturating_add(8)) } {
             return Err("a library returned more values than Lua's stack has room for");
         }
+        // SAFETY: as above.
+        let last = unsafe { to.top(lua) };
         for value in &mut self.values {
+            if let RawValue::Borrowed(RawBorrowed { data, class }) = value {
+                let lent = ObjectRef { data: *data, class: std::ptr::from_ref::<RawClass>(class).addr() };
+                // SAFETY: as above.
+                if !unsafe { to.push_lent(lua, last, lent) } {
+                    return Err(NOT_LENT);
+                }
+                continue;
+            }
             // SAFETY: as above.
             unsafe { values::push(to, lua, value, self.call.handle) }?;
         }
@@ -120,33 +142,49 @@ impl Results for Returned {
     }
 }
 
-fn call(
-    function: CallFn,
+/// How a function is called: with its registration, by its own word, and on an object or NULL.
+#[derive(Clone, Copy)]
+struct On {
     context: usize,
     handle: Handle,
-    data: *mut c_void,
+    function: usize,
+    object: *mut c_void,
+}
+
+impl On {
+    fn raw(self) -> RawCall {
+        let On { context, handle, function, object } = self;
+        let context = std::ptr::with_exposed_provenance_mut(context);
+        RawCall { context, handle: handle.to_raw(), function, object }
+    }
+}
+
+fn call(
+    function: CallFn,
+    on: On,
     arguments: Vec<Value>,
     left: impl FnOnce() -> String,
 ) -> Result<Box<dyn Results>, String> {
-    let call = Call::begin(handle).ok_or_else(left)?;
+    let call = Call::begin(on.handle).ok_or_else(left)?;
     let arguments = values::from_lua(arguments);
-    let context = std::ptr::with_exposed_provenance_mut(context);
     // SAFETY: the contract of `CallFn`: on the Lua thread, with the registration's context, which is there while the call is,
     // and with an object of that class's or NULL.
-    match unsafe { (function.0)(context, handle.to_raw(), data, arguments) } {
-        RResult::ROk(values) => {
-            let measured =
-                states::dispatcher_of(handle).map(|dispatcher| values::measure(&values, dispatcher));
-            match measured {
-                Some(Err(Code::INVALID_CALLBACK)) => Err(DEAD_CALLBACK.to_owned()),
-                Some(Err(Code::MALFORMED)) => Err(values::BORROWED.to_owned()),
-                Some(Err(Code::TOO_DEEP)) => Err(TOO_DEEP.to_owned()),
+    let (values, error) = match unsafe { (function.0)(&on.raw(), arguments) } {
+        RResult::ROk(values) => (values, false),
+        RResult::RErr(value) => (RVec::from(vec![value]), true),
+    };
+    if let Some(dispatcher) = states::dispatcher_of(on.handle) {
+        for value in values.iter().filter(|value| !matches!(value, RawValue::Borrowed(_))) {
+            match values::measure(std::slice::from_ref(value), dispatcher) {
+                Err(Code::INVALID_CALLBACK) => return Err(DEAD_CALLBACK.to_owned()),
+                Err(Code::MALFORMED) => return Err(values::BORROWED.to_owned()),
+                Err(Code::TOO_DEEP) => return Err(TOO_DEEP.to_owned()),
                 // How much a result takes is for Lua's memory to say.
-                _ => Ok(Box::new(Returned { values, call })),
+                _ => {}
             }
         }
-        RResult::RErr(sentence) => Err(sentence.into_string()),
     }
+    Ok(Box::new(Returned { values, error, call }))
 }
 
 /// What a library registered, as Lua calls it.
@@ -195,7 +233,9 @@ impl Module for V2Module {
     fn call(&self, function: usize, arguments: Vec<Value>) -> Result<Box<dyn Results>, String> {
         let function = &self.functions[function];
         let left = || format!("'{}.{}': {}", self.name, function.name, has_left(&self.name));
-        call(function.call, self.context, self.handle, std::ptr::null_mut(), arguments, left)
+        let (context, handle) = (self.context, self.handle);
+        let on = On { context, handle, function: function.data, object: std::ptr::null_mut() };
+        call(function.call, on, arguments, left)
     }
 }
 
@@ -212,6 +252,10 @@ struct V2Class {
 }
 
 impl V2Class {
+    fn on(&self, function: usize, object: *mut c_void) -> On {
+        On { context: self.context, handle: self.handle, function, object }
+    }
+
     /// The object, or why it cannot be used.
     fn left(&self, method: &str) -> String {
         format!("'{}:{method}': {}", self.class.name, has_left(&self.library))
@@ -246,25 +290,25 @@ impl Class for V2Class {
         if !self.objects.has(data, self.class) {
             return Err(left());
         }
-        call(method.call, self.context, self.handle, data, arguments, left)
+        call(method.call, self.on(method.data, data), arguments, left)
     }
 
-    unsafe fn close(&self, data: *mut c_void) -> Result<(), String> {
+    unsafe fn close(&self, data: *mut c_void) -> Result<Option<Box<dyn Results>>, String> {
         match self.class.close.into_option() {
             // What its library took back is closed.
             Some(close) if self.objects.has(data, self.class) => {
-                call(close, self.context, self.handle, data, Vec::new(), || self.left("close")).map(drop)
+                let given = call(close, self.on(0, data), Vec::new(), || self.left("close"))?;
+                Ok(given.is_error().then_some(given))
             }
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 
     unsafe fn text(&self, data: *mut c_void) -> Option<String> {
         let text = self.class.to_string.into_option().filter(|_| self.objects.has(data, self.class))?;
         let _call = Call::begin(self.handle)?;
-        let context = std::ptr::with_exposed_provenance_mut(self.context);
         // SAFETY: the contract of `TextFn`, with an object of that class's; see `call` of the context.
-        let text: RString = unsafe { (text.0)(context, self.handle.to_raw(), data) };
+        let text: RString = unsafe { (text.0)(&self.on(0, data).raw()) };
         Some(text.into_string())
     }
 

@@ -97,7 +97,8 @@ pub(super) fn register(place: usize, given: &RawRegistration) -> Result<Register
     };
     // The last one alone: what was opened before it is under way again when it has ended.
     let state = OPENINGS.with_borrow(|openings| {
-        let opened = openings.last().filter(|_| place == openings.len())?;
+        // It registers once in an opening: what it registered before would be nobody's.
+        let opened = openings.last().filter(|it| place == openings.len() && it.module.is_none())?;
         Some((opened.state, opened.name.clone(), opened.version.clone(), opened.file.clone()))
     });
     let Some((state, name, version, file)) = state else { return refuse(Code::INVALID_STATE) };

@@ -1,8 +1,9 @@
 //! How libraries of v2 call the core.
 
+use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use abi_stable::std_types::{RErr, RNone, ROk, RResult, RSlice, RSome};
+use abi_stable::std_types::{RErr, RNone, ROk, RResult, RSlice, RSome, RStr};
 use dss_abi_v2::contract::{
     Accepted, AcceptedMany, Code, ENDED_CANCELLED, ENDED_TIMED_OUT, RawDelivery, RawLimits, RawRegistration,
     RawRequest, Registered, Service,
@@ -146,7 +147,7 @@ fn request(handle: usize, request: &RawRequest<'_>) -> Result<Accepted, Code> {
     let delivery = &request.delivery;
     let (parcel, bytes) = parcel(delivery, dispatcher, Some(Box::new(part)))
         .inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: true };
+    let consignment = Consignment { parcel, bytes, key: &[], completes: true };
     dispatcher.deliver_bounded(handle, consignment, false).map(accepted).map_err(|error| {
         take_back(&parcel, delivery.callback);
         code(error)
@@ -251,6 +252,11 @@ impl Service for V2Service {
             let reference = callbacks::retain(CallbackId::from_raw(callback));
             reference.map(values::reference).ok_or(Code::INVALID_CALLBACK)
         })
+    }
+
+    fn extension(&self, _: RStr<'_>) -> *const c_void {
+        // What 1.0.0 of the interface has is all there is.
+        std::ptr::null()
     }
 
     fn on_lua_thread(&self, handle: usize) -> bool {

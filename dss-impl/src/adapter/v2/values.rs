@@ -39,7 +39,8 @@ fn key(callback: CallbackId) -> *const c_void {
 
 /// A reference as a library holds it.
 pub(super) fn reference(reference: Reference) -> RawCallback {
-    RawCallback { id: reference.into_raw(), release: ReleaseFn(release) }
+    // SAFETY: a reference of its own, which `release` gives back on any thread.
+    unsafe { RawCallback::new(reference.into_raw(), ReleaseFn(release)) }
 }
 
 /// Pushes a delivery's function and its values; returns how many that are, or why not.
@@ -133,10 +134,10 @@ pub(super) unsafe fn push(
         }
         // SAFETY: as above.
         RawValue::Callback(callback) => unsafe {
-            to.push_callback(lua, key(CallbackId::from_raw(callback.id)));
+            to.push_callback(lua, key(CallbackId::from_raw(callback.id())));
         },
         RawValue::Object(object) => {
-            let (data, class) = (object.data, object.class);
+            let (data, class) = (object.data(), object.class());
             let key = std::ptr::from_ref::<RawClass>(class).addr();
             // SAFETY: as above; the library made the two together.
             if !unsafe { to.push_object(lua, key, data) } {
@@ -208,7 +209,7 @@ fn size(value: &RawValue, dispatcher: &Dispatcher, depth: usize) -> Result<usize
             let both = map.iter().flat_map(|entry| [&entry.key, &entry.value]);
             both.map(|item| size(item, dispatcher, depth + 1)).sum::<Result<usize, Code>>()?
         }
-        RawValue::Callback(callback) if !dispatcher.has_callback(CallbackId::from_raw(callback.id)) => {
+        RawValue::Callback(callback) if !dispatcher.has_callback(CallbackId::from_raw(callback.id())) => {
             return Err(Code::INVALID_CALLBACK);
         }
         RawValue::Borrowed(_) => return Err(Code::MALFORMED),

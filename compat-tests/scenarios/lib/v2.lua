@@ -1,0 +1,28 @@
+-- What the scenarios of v2 share; loaded by the runner.
+
+local v2 = {}
+
+function v2.load_probe()
+    local dss = require "darksidesync"
+    return dss, dss.load "probe_v2"
+end
+
+-- Dispatches until `f` gives a true value.
+function v2.until_true(dss, f, what)
+    return eventually(function()
+        dss.dispatch()
+        return f()
+    end, what)
+end
+
+-- Dispatches until the threads of `probe` have reported `count` times; returns the reports.
+function v2.reports(dss, probe, count)
+    local all = {}
+    v2.until_true(dss, function()
+        for _, report in ipairs(probe.reports()) do all[#all + 1] = report end
+        return #all >= count
+    end, count .. " reports")
+    return all
+end
+
+return v2

@@ -1,0 +1,166 @@
+//! How a library's file is found and read, seen from outside: where DSS looks, what it refuses, and that none of the code of
+//! what it refuses runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use compat_tests::artefacts::{Artefacts, target};
+use compat_tests::luas::{ALL, Lua};
+use compat_tests::run::limited;
+use sha2::{Digest, Sha256};
+
+fn lua54() -> &'static Artefacts {
+    let lua = ALL.into_iter().find(|lua| lua.0 == "lua54").expect("one of the six");
+    Artefacts::of(lua)
+}
+
+/// A fresh folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = target().join("loading").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the target folder can be written to");
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+}
+
+/// What `script` prints in a Lua that finds its modules by `cpath`.
+fn run(artefacts: &Artefacts, cpath: &[&Path], dss_path: Option<&str>, script: &str) -> String {
+    let mut command = Command::new(artefacts.host());
+    let templates: Vec<_> = cpath.iter().map(|folder| folder.join("?.so").display().to_string()).collect();
+    command.arg("--cpath").arg(templates.join(";")).args(["-e", script]);
+    command.env_remove("DSS_PATH");
+    if let Some(path) = dss_path {
+        command.env("DSS_PATH", path);
+    }
+    let ended = limited(&mut command, Duration::from_secs(60));
+    assert!(ended.succeeded(), "{script}: {}", ended.report());
+    ended.stdout.trim().to_owned()
+}
+
+const WHERE: &str = "print(require 'darksidesync'.load 'probe_v2'._FILE)";
+
+/// Without `DSS_PATH`: beside the module, and then where Lua looks for C modules. With it there, as it says.
+#[test]
+fn a_library_is_looked_for_beside_the_module_and_then_on_cpath() {
+    let (lua54, place) = (lua54(), folder("search"));
+    let [beside, cpath, named] = ["beside", "cpath", "named"].map(|name| place.join(name));
+    for folder in [&beside, &cpath, &named] {
+        fs::create_dir_all(folder).expect("its parent was just made");
+    }
+    copy(&lua54.folder.join("darksidesync.so"), &beside.join("darksidesync.so"));
+    let probe = lua54.for_every_lua.join("probe_v2.so");
+    let found = |dss_path: Option<&str>| run(lua54, &[&beside, &cpath], dss_path, WHERE);
+    let at = |folder: &Path| folder.join("probe_v2.so").display().to_string();
+
+    copy(&probe, &cpath.join("probe_v2.so"));
+    assert_eq!(found(None), at(&cpath));
+    copy(&probe, &beside.join("probe_v2.so"));
+    assert_eq!(found(None), at(&beside));
+    copy(&probe, &named.join("probe_v2.so"));
+    let template = named.join("?.so").display().to_string();
+    assert_eq!(found(Some(&template)), at(&named));
+    assert_eq!(found(Some(&format!("{template};;"))), at(&named));
+    assert_eq!(
+        found(Some(&format!(";;{template}"))),
+        at(&beside),
+        "the default stands where the two semicolons do"
+    );
+    assert_eq!(found(Some(";;")), at(&beside));
+    let missing = "print(select(2, pcall(require 'darksidesync'.load, 'nowhere')))";
+    let told = run(lua54, &[&beside, &cpath], None, missing);
+    let tried = |folder: &Path| format!("no file '{}'", folder.join("nowhere.so").display());
+    let places: Vec<_> = [&beside, &cpath].map(|folder| told.find(&tried(folder))).into_iter().collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{told}");
+}
+
+/// `bytes` with what `damage` made of them, in a file that is then loaded, and required; what was said. None of its code ran.
+fn refused(name: &str, damage: impl FnOnce(&mut Vec<u8>)) -> [String; 2] {
+    let (lua54, place) = (lua54(), folder(name));
+    let mut bytes = fs::read(lua54.folder.join("misfit_fits.so")).expect("it was built");
+    damage(&mut bytes);
+    let (file, trace) = (place.join("misfit.so"), place.join("trace"));
+    fs::write(&file, bytes).expect("the folder was just made");
+    let load =
+        format!("print(select(2, pcall(require 'darksidesync'.load, {:?})))", file.display().to_string());
+    let require = "require 'darksidesync'.searcher() print(select(2, pcall(require, 'misfit')))";
+    [load.as_str(), require].map(|script| {
+        let mut command = Command::new(lua54.host());
+        let cpath = [lua54.folder.join("?.so"), place.join("?.so")];
+        command
+            .arg("--cpath")
+            .arg(cpath.map(|path| path.display().to_string()).join(";"))
+            .args(["-e", script]);
+        command.env("DSS_TEST_TRACE", &trace).env_remove("DSS_PATH");
+        let ended = limited(&mut command, Duration::from_secs(60));
+        assert!(ended.succeeded(), "{name}: {}", ended.report());
+        assert!(!trace.exists(), "{name}: its code ran, and it was said: {}", ended.stdout);
+        ended.stdout.trim().to_owned()
+    })
+}
+
+/// Where the declaration begins.
+fn declaration(bytes: &[u8]) -> usize {
+    bytes.windows(8).position(|window| window == b"DSS\0LIB\0").expect("it declares itself")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_damaged_file_is_refused_and_none_of_its_code_runs() {
+    let [load, require] = refused("cut", |bytes| bytes.truncate(bytes.len() / 2));
+    assert!(load.contains("misfit.so") && load.contains("cut off"), "{load}");
+    assert!(require.contains("misfit.so"), "{require}");
+    let [load, require] = refused("empty", Vec::clear);
+    assert!(load.contains("misfit.so") && load.contains("empty"), "{load}");
+    assert!(require.contains("misfit.so"), "{require}");
+    // Its processor: 64-bit ARM or x86, whichever this is not.
+    let [load, require] = refused("processor", |bytes| {
+        let other: u16 = if cfg!(target_arch = "x86_64") { 183 } else { 62 };
+        bytes[18..20].copy_from_slice(&other.to_ne_bytes());
+    });
+    assert!(
+        load.contains("another processor") || load.contains("aarch64") || load.contains("AArch64"),
+        "{load}"
+    );
+    assert!(require.contains("misfit.so"), "{require}");
+    for (name, at, value) in [("size", 8, 4_u32), ("large", 8, u32::MAX), ("revision", 12, 0)] {
+        let [load, require] = refused(name, |bytes| {
+            let at = declaration(bytes) + at;
+            bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+        });
+        for said in [load, require] {
+            // Not Lua's own searcher, which would map it to look for `luaopen_misfit`.
+            assert!(said.contains("misfit.so") && !said.contains("luaopen"), "{name}: {said}");
+        }
+    }
+    let [load, require] = refused("name", |bytes| {
+        let at = declaration(bytes) + 56;
+        bytes[at..at + 64].fill(0xff);
+    });
+    for said in [load, require] {
+        assert!(said.contains("misfit.so") && !said.contains("luaopen"), "{said}");
+    }
+}
+
+/// The libraries of v2 that the scenarios run with are the same files in each Lua.
+#[test]
+fn one_and_the_same_file_serves_every_lua() {
+    let sums = |lua: Lua| {
+        let artefacts = Artefacts::of(lua);
+        ["fswatch", "httpd", "sqlite", "probe_v2"].map(|name| {
+            let script = format!("local it = require 'darksidesync'.load '{name}' print(it._FILE)");
+            let path = artefacts.for_every_lua.join("?.so").display().to_string();
+            let file = run(artefacts, &[&artefacts.folder], Some(&path), &script);
+            let bytes = fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+            format!("{:x}", Sha256::digest(bytes))
+        })
+    };
+    let first = sums(ALL[0]);
+    for lua in ALL {
+        assert_eq!(sums(lua), first, "{lua}");
+    }
+}
