@@ -23,9 +23,10 @@ local code = [[
             assert(worst == -100, worst)
             dss.dispatch()
             return ns / items
-        elseif what == "poll" then
+        elseif what:find "^poll" then
             probe.fast(items)
-            local poll, start = dss.poll, host.now()
+            local poll = what == "poll" and dss.poll or dss.poll_protected or dss.poll
+            local start = host.now()
             for _ = 1, items do poll() end
             local ns = (host.now() - start) * 1e9
             assert(dss.poll() == -1)
@@ -50,7 +51,8 @@ for _, name in ipairs { "floor", "darksidesync" } do
 end
 
 for round = 0, rounds do
-    for _, what in ipairs { "deliver, 1 thread", "deliver, 4 threads", "poll", "dispatch" } do
+    local rows = { "deliver, 1 thread", "deliver, 4 threads", "poll", "poll, floor protected", "dispatch" }
+    for _, what in ipairs(rows) do
         for _, name in ipairs(round % 2 == 0 and { "floor", "darksidesync" } or { "darksidesync", "floor" }) do
             local ns, message = states[name]:dostring("return measure(...)", what)
             assert(ns, message)

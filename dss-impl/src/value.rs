@@ -182,6 +182,8 @@ pub trait Module: Send + Sync {
     fn classes(&self) -> Vec<Arc<dyn Class>>;
     /// Whether it is still registered in the state: nothing of it may be called afterwards.
     fn is_registered(&self) -> bool;
+    /// Unregisters the library, which nothing in Lua stands for.
+    fn give_up(&self);
     /// Calls a function, by its place among [`Self::functions`].
     ///
     /// # Errors

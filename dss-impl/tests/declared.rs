@@ -7,13 +7,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use dss_abi_v2::declaration::{SECTION_ELF, SECTION_MACH_O, SECTION_PE};
 use dss_impl::adapter::{c1v0, v1};
 use dss_impl::declared::{Declared, ReadError, fits, parse, parse_for, read};
 use images::*;
 use object::Architecture;
 use semver::{Version, VersionReq};
 
-const SECTION: &str = ".dss.library";
+/// The names of the sections are the contract's, and the readers have them once more.
+const SECTION: &str = SECTION_ELF;
+
+/// As a PE file has it: eight bytes.
+fn pe_section() -> [u8; 8] {
+    let mut name = [0; 8];
+    name[..SECTION_PE.len()].copy_from_slice(SECTION_PE.as_bytes());
+    name
+}
 
 fn declared(record: &Record) -> Result<Declared, ReadError> {
     parse_for(&elf(&[(SECTION, &record.bytes())]), &linux())
@@ -55,8 +64,8 @@ fn every_format_width_and_byte_order_is_read() {
     );
     let arm =
         elf_for(false, false, object::elf::EM_ARM, object::elf::ET_DYN, &[(SECTION, &sections(&little))]);
-    let dll = dll(b".dsslib\0", &sections(&little));
-    let dylib = dylib(Architecture::Aarch64, "__DATA", "__dss_library", &sections(&little));
+    let dll = dll(&pe_section(), &sections(&little));
+    let dylib = dylib(Architecture::Aarch64, SECTION_MACH_O.0, SECTION_MACH_O.1, &sections(&little));
     let universal = universal(&[
         (object::macho::CPU_TYPE_X86_64, b"not looked at"),
         (object::macho::CPU_TYPE_ARM64, &dylib),
@@ -110,8 +119,8 @@ fn a_cut_anywhere_is_an_error() {
     let record = Record::new().bytes();
     let images = [
         (elf(&[(SECTION, &record)]), linux()),
-        (dll(b".dsslib\0", &record), windows()),
-        (dylib(Architecture::Aarch64, "__DATA", "__dss_library", &record), macos()),
+        (dll(&pe_section(), &record), windows()),
+        (dylib(Architecture::Aarch64, SECTION_MACH_O.0, SECTION_MACH_O.1, &record), macos()),
     ];
     for (image, platform) in images {
         parse_for(&image, &platform).unwrap();
@@ -238,7 +247,7 @@ fn what_is_no_library_is_named() {
         let image = elf_for(true, false, object::elf::EM_X86_64, kind, &[(SECTION, &record)]);
         assert_eq!(refusal(parse_for(&image, &linux())), format!("is {expected} and no shared library"));
     }
-    let mut program = dll(b".dsslib\0", &Record::new().bytes());
+    let mut program = dll(&pe_section(), &Record::new().bytes());
     let at = program.windows(4).position(|bytes| bytes == b"PE\0\0").unwrap();
     program[at + 23] &= !0x20;
     assert_eq!(refusal(parse_for(&program, &windows())), "is a Windows executable and no shared library");

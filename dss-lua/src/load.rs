@@ -97,7 +97,8 @@ pub(crate) fn open(
     let module = load::load(state, name, templates, wanted).map_err(sentence)?;
     let functions = module.functions();
     let library = Arc::new(Library { module, functions });
-    table(lua, &loaded, &library).map_err(told)
+    // Registered, and with no table to be called by, it could neither be used nor loaded again.
+    table(lua, &loaded, &library).inspect_err(|_| library.module.give_up()).map_err(told)
 }
 
 fn sentence(error: LoadError) -> String {

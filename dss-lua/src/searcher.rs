@@ -57,7 +57,8 @@ pub(crate) fn install(lua: &Lua, make: impl FnOnce() -> LuaResult<LuaFunction>) 
 /// The searcher: a loader and its file, or why there is none. `make` makes the loader of a file.
 ///
 /// # Errors
-/// A file declares a library, and not one that can be loaded. Were it left to the next searcher, that would map it.
+/// A file declares a library, and not one that can be loaded; or is cut off. Were it left to the next searcher, that would map
+/// it.
 pub(crate) fn search(
     lua: &Lua,
     name: &LuaValue,
@@ -82,7 +83,13 @@ pub(crate) fn search(
     let shown = file.display().to_string();
     match declared::read(&file) {
         Ok(_) => {}
-        Err(error @ (ReadError::Damaged { .. } | ReadError::Invalid { .. } | ReadError::TwoDeclarations)) => {
+        // What is cut off nobody can load, and who tries may be ended by the system for it.
+        Err(
+            error @ (ReadError::Damaged { .. }
+            | ReadError::Invalid { .. }
+            | ReadError::TwoDeclarations
+            | ReadError::Truncated { .. }),
+        ) => {
             return Err(format!("{shown} {error}"));
         }
         Err(error) => return aside(format!("no library of DSS: '{shown}' {error}")).map_err(told),

@@ -341,11 +341,11 @@ pub trait Service: Send + Sync + 'static {
     /// before this returns; one that Lua is just taking, as soon as it has. False where it was too late. [any-thread]
     fn end(&self, handle: usize, ticket: u64, ended: u32, queued_only: bool) -> bool;
 
-    /// Sets the bounds anew. [any-thread]
-    fn limit(&self, handle: usize, limits: RawLimits) -> RResult<(), Code>;
-
     /// As [`Self::end`], of all the library's deliveries and requests to one callback; returns how many it ended. [any-thread]
     fn end_all(&self, handle: usize, callback: u64, ended: u32) -> usize;
+
+    /// Sets the bounds anew. [any-thread]
+    fn limit(&self, handle: usize, limits: RawLimits) -> RResult<(), Code>;
 
     /// Says whether the registration counts for `run()` while nothing holds it. [any-thread]
     fn keep_alive(&self, handle: usize, keeps: bool) -> RResult<(), Code>;

@@ -1,4 +1,33 @@
 //! What the derive macros expand to: the fields of a struct, as a table.
+//!
+//! What is no struct with named fields, and what no field can be asked for, does not compile:
+//!
+//! ```compile_fail
+//! #[derive(dss_abi_v2::IntoValue)]
+//! struct Pair(u8, u8);
+//! ```
+//! ```compile_fail
+//! #[derive(dss_abi_v2::FromValue)]
+//! enum Either {
+//!     One,
+//!     Other,
+//! }
+//! ```
+//! ```compile_fail
+//! #[derive(dss_abi_v2::FromValue)]
+//! struct Options {
+//!     #[dss(optional)]
+//!     port: u16,
+//! }
+//! ```
+//! ```compile_fail
+//! #[derive(dss_abi_v2::IntoValue)]
+//! struct Options {
+//!     #[dss(rename = "port")]
+//!     first: u16,
+//!     port: u16,
+//! }
+//! ```
 
 use crate::any::Value;
 use crate::error::ValueError;

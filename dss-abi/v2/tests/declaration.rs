@@ -63,3 +63,14 @@ fn texts_that_do_not_fit_are_refused() {
     assert!(refused("a", "", "*").is_some() && refused("a", "1", "\n").is_some());
     let _ = Declaration::new(&LONG[..63], &LONG[..31], &LONG[..63]);
 }
+
+/// An attribute takes no constant, so the macro has the names of the sections once more.
+#[test]
+fn the_macro_puts_it_into_the_sections_that_it_is_read_from() {
+    use dss_abi_v2::declaration::{SECTION_ELF, SECTION_MACH_O, SECTION_PE};
+    let macros = include_str!("../src/macros.rs");
+    let mach_o = format!("{},{}", SECTION_MACH_O.0, SECTION_MACH_O.1);
+    for section in [SECTION_ELF, mach_o.as_str(), SECTION_PE] {
+        assert_eq!(macros.matches(&format!("link_section = \"{}\"", section)).count(), 1, "{}", section);
+    }
+}

@@ -230,6 +230,13 @@ impl Module for V2Module {
         states::dispatcher_of(self.handle).is_some_and(|dispatcher| dispatcher.is_registered(self.handle))
     }
 
+    fn give_up(&self) {
+        if let Some(dispatcher) = states::dispatcher_of(self.handle) {
+            // Refused where it has left by itself.
+            let _ = dispatcher.unregister(self.handle);
+        }
+    }
+
     fn call(&self, function: usize, arguments: Vec<Value>) -> Result<Box<dyn Results>, String> {
         let function = &self.functions[function];
         let left = || format!("'{}.{}': {}", self.name, function.name, has_left(&self.name));
