@@ -6,9 +6,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use semver::{Version, VersionReq};
+use semver::VersionReq;
 
-use crate::declared::{self, Declared};
+use crate::declared::{self, Declared, Offering};
 use crate::rendezvous::REVISIONS;
 use crate::search::{self, NotFound};
 use crate::states::StateRef;
@@ -65,8 +65,7 @@ pub fn look_up(name: &str, templates: &str, wanted: Option<&str>) -> Result<(Pat
             declared.name
         )));
     }
-    let dss = Version::parse(crate::VERSION).map_err(|error| LoadError::Refused(error.to_string()))?;
-    declared::fits(&declared, &dss, REVISIONS, wanted.as_ref())
+    declared::fits(&declared, &Offering::here(), wanted.as_ref())
         .map_err(|error| LoadError::Refused(error.to_string()))?;
     Ok((file, declared))
 }

@@ -3,8 +3,8 @@
 
 mod images;
 
-use dss_impl::adapter::v1;
-use dss_impl::declared::{Declared, MisfitKind, fits, parse_for};
+use dss_impl::declared::{Declared, MisfitKind, OfferedRevision, Offering, fits, parse_for};
+use dss_impl::rendezvous::REVISIONS;
 use images::*;
 use semver::{Version, VersionReq};
 
@@ -12,21 +12,41 @@ fn declared() -> Declared {
     parse_for(&elf(&[(".dss.library", &Record::new().bytes())]), &linux()).unwrap()
 }
 
+/// A DSS of that version that offers the revisions of these numbers.
+fn offering(version: &str, revisions: &[u32]) -> Offering {
+    let offered =
+        |number: &u32| OfferedRevision { number: *number, version: "1.0.0".into(), supported: true };
+    Offering {
+        version: Version::parse(version).unwrap(),
+        abi_stable: "0.11".to_owned(),
+        revisions: revisions.iter().map(offered).collect(),
+    }
+}
+
+#[test]
+fn this_dss_offers_what_it_publishes() {
+    let here = Offering::here();
+    assert_eq!(here.version.to_string(), dss_impl::VERSION);
+    let names: Vec<_> = here.revisions.iter().map(OfferedRevision::name).collect();
+    assert_eq!(names, REVISIONS.iter().map(|revision| revision.name).collect::<Vec<_>>());
+    assert!(REVISIONS.iter().all(|revision| !here.is_deprecated(revision.number)));
+    let mut going = here.clone();
+    going.revisions[1].supported = false;
+    assert!(going.is_deprecated(1) && !going.is_deprecated(2) && !going.is_deprecated(99));
+    assert_eq!(OfferedRevision { number: 99, version: String::new(), supported: true }.name(), "v99");
+}
+
 #[test]
 fn a_misfit_names_both_sides() {
     let good = declared();
-    let offers = [
-        &v1::REVISION,
-        &dss_impl::rendezvous::Revision { number: 2, name: "v2", version: "1.0.0", ..v1::REVISION },
-    ];
-    let dss = Version::new(2, 1, 0);
+    let dss = offering("2.1.0", &[1, 2]);
     let misfit = |declared: &Declared, wanted: Option<&str>| {
         let wanted = wanted.map(|wanted| VersionReq::parse(wanted).unwrap());
-        let misfit = fits(declared, &dss, &offers, wanted.as_ref()).unwrap_err();
+        let misfit = fits(declared, &dss, wanted.as_ref()).unwrap_err();
         (misfit.kind(), misfit.to_string())
     };
-    fits(&good, &dss, &offers, None).unwrap();
-    fits(&good, &dss, &offers, Some(&VersionReq::parse("^1.2").unwrap())).unwrap();
+    fits(&good, &dss, None).unwrap();
+    fits(&good, &dss, Some(&VersionReq::parse("^1.2").unwrap())).unwrap();
 
     let library = Declared { unwinds: false, ..good.clone() };
     let sentence = "fswatch 1.2.3 is built with panic = \"abort\", and this DSS 2.1.0 serves only libraries in which a panic \
@@ -43,7 +63,7 @@ fn a_misfit_names_both_sides() {
         assert_eq!(misfit(&library, None), (MisfitKind::AbiStable, sentence));
     }
 
-    let offered = format!("v1 ({}), v2 (1.0.0)", v1::REVISION.version);
+    let offered = "v1 (1.0.0), v2 (1.0.0)";
     for (revision, advice) in [(3, "upgrade DSS"), (0, "build the library for one of these revisions")] {
         let library = Declared { revision, ..good.clone() };
         let sentence = format!(
@@ -82,11 +102,10 @@ fn a_misfit_names_both_sides() {
 
 #[test]
 fn a_pre_release_counts_as_its_release() {
-    let offers = [&dss_impl::rendezvous::Revision { number: 2, ..v1::REVISION }];
     let fit = |dss: &str, requires: &str| {
         let requires = VersionReq::parse(requires).unwrap();
         let declared = Declared { requires, ..declared() };
-        fits(&declared, &Version::parse(dss).unwrap(), &offers, None).is_ok()
+        fits(&declared, &offering(dss, &[2]), None).is_ok()
     };
     for (dss, requires) in [
         ("2.1.0-rc.1", "^2.0"),

@@ -1,5 +1,6 @@
 //! Whether the Lua that loads this module is the one it is built for.
 
+use dss_impl::declared::module::ModuleRecord;
 use dss_impl::delivery::Failure;
 
 use crate::raw::Stack;
@@ -32,6 +33,18 @@ const FEATURE: &str = if cfg!(feature = "luajit") {
 } else {
     "lua54"
 };
+
+/// What the file of this module says of it, for who reads it without loading it.
+#[used]
+#[cfg_attr(any(target_os = "macos", target_os = "ios"), unsafe(link_section = "__DATA,__dss_module"))]
+#[cfg_attr(windows, unsafe(link_section = ".dssmod"))]
+#[cfg_attr(not(any(windows, target_os = "macos", target_os = "ios")), unsafe(link_section = ".dss.module"))]
+static RECORD: ModuleRecord = ModuleRecord::new(BUILT_FOR);
+
+/// Names the record where the module is entered, so that no linker throws it away.
+pub(crate) fn keep_record() {
+    std::hint::black_box(&RECORD);
+}
 
 /// Asks the host what it is. Uses functions that all Luas have under the names that this one has them by; where one is
 /// missing, Lua could not load the module and has said which.

@@ -51,6 +51,7 @@ use raw::Stack;
 /// Called by Lua, with a live state.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn luaopen_darksidesync(lua: *mut mlua::ffi::lua_State) -> std::ffi::c_int {
+    hosted::keep_record();
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
     if let Some(failure) = hosted::mismatch(stack) {

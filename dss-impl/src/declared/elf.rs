@@ -7,12 +7,13 @@ use object::elf;
 use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _, SectionHeader as _, Sym as _};
 
 use super::ReadError;
-use super::image::{Image, check_end, check_platform, malformed, opener, truncated};
+use super::image::{Image, Kind, check_end, check_platform, malformed, opener, truncated};
 use super::platform::Platform;
 
 const SECTION: &[u8] = b".dss.library\0";
+const MODULE: &[u8] = b".dss.module\0";
 
-pub(super) fn read<'a, H>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError>
+pub(super) fn read<'a, H>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image<'a>, ReadError>
 where
     H: FileHeader<Endian = Endianness>,
 {
@@ -25,7 +26,8 @@ where
     if let Some(what) = not_a_library(header.e_type(endian)) {
         return Err(ReadError::NotALibrary { what });
     }
-    check_platform(&platform(header, endian), here)?;
+    let platform = platform(header, endian);
+    check_platform(&platform, here)?;
 
     let programs = u64::from(header.e_phnum(endian)) * u64::from(header.e_phentsize(endian));
     check_end(bytes, header.e_phoff(endian).into().saturating_add(programs))?;
@@ -42,13 +44,18 @@ where
 
     // Both are what the linker calls a shared object; only this flag tells the loader's opinion.
     let dynamic = programs.iter().find_map(|program| program.dynamic(endian, bytes).transpose());
+    let mut flags = 0;
     for entry in dynamic.transpose().map_err(wrong)?.unwrap_or_default() {
-        if entry.tag(endian) == elf::DT_FLAGS_1 && entry.val(endian) & elf::DF_1_PIE.0 != 0 {
-            return Err(ReadError::NotALibrary { what: "an ELF executable" });
+        if entry.tag(endian) == elf::DT_FLAGS_1 {
+            flags |= entry.val(endian);
         }
     }
+    if flags & elf::DF_1_PIE.0 != 0 {
+        return Err(ReadError::NotALibrary { what: "an ELF executable" });
+    }
 
-    let mut image = Image::new(endian == Endianness::Big);
+    let mut image = Image::new(platform);
+    image.unmappable = Some(flags & elf::DF_1_NODELETE.0 == 0);
     let names = match header.section_strings_index(endian, bytes) {
         Ok(index) => sections.get(index.0),
         Err(_) => None, // a file may do without names
@@ -56,9 +63,12 @@ where
     let names = names.map(|section| section.data(endian, bytes)).transpose().map_err(wrong)?;
     for section in sections {
         let name = names.and_then(|names| names.get(section.sh_name(endian) as usize..));
-        if name.is_some_and(|name| name.starts_with(SECTION)) {
-            image.add(section.data(endian, bytes).map_err(wrong)?);
-        }
+        let kind = match name {
+            Some(name) if name.starts_with(SECTION) => Kind::Library,
+            Some(name) if name.starts_with(MODULE) => Kind::Module,
+            _ => continue,
+        };
+        image.add(kind, section.data(endian, bytes).map_err(wrong)?);
     }
     if image.sections.is_empty() {
         image.opener = find_opener::<H>(sections, endian, bytes);

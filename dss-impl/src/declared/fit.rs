@@ -5,13 +5,71 @@ use std::cmp::Ordering;
 use std::error::Error;
 use std::fmt;
 
+use dss_abi::RevisionStatus;
 use semver::{Comparator, Prerelease, Version, VersionReq};
 
 use super::Declared;
-use crate::rendezvous::Revision;
+use crate::rendezvous::{REVISIONS, Revision};
 
 /// The version of `abi_stable` whose layouts this DSS can check, as a library declares it.
 pub const ABI_STABLE: &str = "0.11";
+
+/// What a DSS has for libraries: this one, or one whose file was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offering {
+    /// The version of DSS.
+    pub version: Version,
+    /// The version of `abi_stable` whose layouts it can check, as `0.11`.
+    pub abi_stable: String,
+    /// The revisions it offers, ascending by number.
+    pub revisions: Vec<OfferedRevision>,
+}
+
+/// A revision that a DSS offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedRevision {
+    /// Its number.
+    pub number: u32,
+    /// The version of its interface.
+    pub version: String,
+    /// Whether it is offered without reserve; false for one that is to go.
+    pub supported: bool,
+}
+
+impl Offering {
+    /// What this DSS has.
+    ///
+    /// # Panics
+    /// Not at all: its own version is one.
+    #[must_use]
+    pub fn here() -> Self {
+        let offered = |revision: &&Revision| OfferedRevision {
+            number: revision.number,
+            version: revision.version.to_owned(),
+            supported: revision.status == RevisionStatus::Supported,
+        };
+        Offering {
+            version: Version::parse(crate::VERSION).expect("cargo takes no other version"),
+            abi_stable: ABI_STABLE.to_owned(),
+            revisions: REVISIONS.iter().map(offered).collect(),
+        }
+    }
+
+    /// Whether a library's revision is offered, and to go.
+    #[must_use]
+    pub fn is_deprecated(&self, revision: u32) -> bool {
+        self.revisions.iter().any(|offered| offered.number == revision && !offered.supported)
+    }
+}
+
+impl OfferedRevision {
+    /// As libraries and sentences name it: `c1v0` for 1.0's, `v2`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let known = REVISIONS.iter().find(|revision| revision.number == self.number);
+        known.map_or_else(|| format!("v{}", self.number), |revision| revision.name.to_owned())
+    }
+}
 
 /// What does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,19 +110,14 @@ impl fmt::Display for Misfit {
 
 impl Error for Misfit {}
 
-/// Whether `declared` can be loaded by a DSS of version `dss` that offers the revisions `offered`, for a caller who
-/// wants the versions `wanted` of it. A pre-release counts as the release that it leads to, unless the requirement
+/// Whether `declared` can be loaded by a DSS that has `offering`, for a caller who wants the versions `wanted` of it. A pre-release counts as the release that it leads to, unless the requirement
 /// names a pre-release of the same release: then their order counts. [any-thread]
 ///
 /// # Errors
 /// The first that does not fit, of: panic strategy, `abi_stable`, revision, version of DSS, version of the library.
-pub fn fits(
-    declared: &Declared,
-    dss: &Version,
-    offered: &[&Revision],
-    wanted: Option<&VersionReq>,
-) -> Result<(), Misfit> {
+pub fn fits(declared: &Declared, offering: &Offering, wanted: Option<&VersionReq>) -> Result<(), Misfit> {
     let who = Who(declared);
+    let Offering { version: dss, abi_stable, revisions } = offering;
     let misfit = |kind, sentence| Err(Misfit { kind, sentence });
     if !declared.unwinds {
         let sentence = format!(
@@ -73,26 +126,26 @@ pub fn fits(
         );
         return misfit(MisfitKind::Panic, sentence);
     }
-    if declared.abi_stable != ABI_STABLE {
-        let advice = if numbers(&declared.abi_stable) > numbers(ABI_STABLE) {
+    if declared.abi_stable != *abi_stable {
+        let advice = if numbers(&declared.abi_stable) > numbers(abi_stable) {
             "upgrade DSS"
         } else {
             "build the library with a dss-abi of this DSS's time"
         };
         let sentence = format!(
-            "{who} is built with abi_stable {}, and this DSS {dss} reads abi_stable {ABI_STABLE}: {advice}",
+            "{who} is built with abi_stable {}, and this DSS {dss} reads abi_stable {abi_stable}: {advice}",
             declared.abi_stable
         );
         return misfit(MisfitKind::AbiStable, sentence);
     }
-    let served = |revision: &&&Revision| {
-        revision.number == declared.revision && serves(revision.version, &declared.interface)
+    let served = |revision: &OfferedRevision| {
+        revision.number == declared.revision && serves(&revision.version, &declared.interface)
     };
-    if offered.iter().find(served).is_none() {
-        let each = |revision: &&Revision| format!("{} ({})", revision.name, revision.version);
-        let offers = offered.iter().map(each).collect::<Vec<_>>().join(", ");
-        let newest = offered.iter().map(|revision| revision.number).max();
-        let known = offered.iter().any(|revision| revision.number == declared.revision);
+    if !revisions.iter().any(served) {
+        let each = |revision: &OfferedRevision| format!("{} ({})", revision.name(), revision.version);
+        let offers = revisions.iter().map(each).collect::<Vec<_>>().join(", ");
+        let newest = revisions.iter().map(|revision| revision.number).max();
+        let known = revisions.iter().any(|revision| revision.number == declared.revision);
         let advice = if known || Some(declared.revision) > newest {
             "upgrade DSS"
         } else {

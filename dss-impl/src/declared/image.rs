@@ -5,32 +5,48 @@ use object::{Endianness, FileKind, macho};
 use super::platform::Platform;
 use super::{ReadError, elf, macho as mach, pe};
 
-/// What was found in an image that suits the process.
+/// What a section is of, by its name.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Library,
+    Module,
+}
+
+/// What was found in an image.
 pub(super) struct Image<'a> {
     /// What the sections with the name of a declaration's have, without those that have nothing. No more than two are
     /// looked for: there has to be one.
     pub(super) sections: Vec<&'a [u8]>,
-    /// The byte order of the numbers in it.
-    pub(super) big_endian: bool,
+    /// The same of the sections with the name of a module's record.
+    pub(super) modules: Vec<&'a [u8]>,
+    /// What it is built for.
+    pub(super) platform: Platform,
+    /// Whether a loader may unmap it again; none where its format does not say.
+    pub(super) unmappable: Option<bool>,
     /// The function that makes it a Lua module. Not looked for where there is a declaration.
     pub(super) opener: Option<String>,
 }
 
 impl<'a> Image<'a> {
-    pub(super) fn new(big_endian: bool) -> Self {
-        Self { sections: Vec::new(), big_endian, opener: None }
+    pub(super) fn new(platform: Platform) -> Self {
+        Self { sections: Vec::new(), modules: Vec::new(), platform, unmappable: None, opener: None }
     }
 
-    /// Takes down another section with the name.
-    pub(super) fn add(&mut self, section: &'a [u8]) {
-        if self.sections.len() < 2 && !section.is_empty() {
-            self.sections.push(section);
+    /// Takes down another section with one of the names.
+    pub(super) fn add(&mut self, kind: Kind, section: &'a [u8]) {
+        let sections = match kind {
+            Kind::Library => &mut self.sections,
+            Kind::Module => &mut self.modules,
+        };
+        if sections.len() < 2 && !section.is_empty() {
+            sections.push(section);
         }
     }
 }
 
-/// Finds the declaration's section in an image that suits a process that is `here`.
-pub(super) fn read<'a>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError> {
+/// Finds the sections in an image that suits a process that is `here`; in any image where that is none, and in the first part of
+/// one that is for several.
+pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image<'a>, ReadError> {
     if bytes.is_empty() {
         return Err(ReadError::Empty);
     }
@@ -116,11 +132,13 @@ pub(super) fn malformed(format: &'static str, reason: impl ToString) -> ReadErro
 }
 
 /// Refuses an image that does not suit a process that is `here`.
-pub(super) fn check_platform(found: &Platform, here: &Platform) -> Result<(), ReadError> {
-    if found.suits(here) {
-        return Ok(());
+pub(super) fn check_platform(found: &Platform, here: Option<&Platform>) -> Result<(), ReadError> {
+    match here {
+        Some(here) if !found.suits(here) => {
+            Err(ReadError::Foreign { found: found.to_string(), here: here.to_string() })
+        }
+        _ => Ok(()),
     }
-    Err(ReadError::Foreign { found: found.to_string(), here: here.to_string() })
 }
 
 /// The text at `at` among a table's NUL-terminated ones, if that is `prefix` and more: what Lua calls to open a module.

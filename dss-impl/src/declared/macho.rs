@@ -9,13 +9,14 @@ use object::read::macho::{
 use object::{Endianness, FileKind, macho};
 
 use super::ReadError;
-use super::image::{Image, check_end, check_platform, malformed, opener, truncated};
+use super::image::{Image, Kind, check_end, check_platform, malformed, opener, truncated};
 use super::platform::Platform;
 
 const SEGMENT: &[u8] = b"__DATA";
 const SECTION: &[u8] = b"__dss_library";
+const MODULE: &[u8] = b"__dss_module";
 
-pub(super) fn read<'a, H>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError>
+pub(super) fn read<'a, H>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image<'a>, ReadError>
 where
     H: MachHeader<Endian = Endianness>,
 {
@@ -28,10 +29,11 @@ where
     if let Some(what) = not_a_library(header.filetype(endian)) {
         return Err(ReadError::NotALibrary { what });
     }
-    check_platform(&platform(header.cputype(endian), header.is_big_endian()), here)?;
+    let platform = platform(header.cputype(endian), header.is_big_endian());
+    check_platform(&platform, here)?;
     check_end(bytes, size_of::<H>() as u64 + u64::from(header.sizeofcmds(endian)))?;
 
-    let mut image = Image::new(header.is_big_endian());
+    let mut image = Image::new(platform);
     let mut symtab = None;
     let mut commands = header.load_commands(endian, bytes, 0).map_err(wrong)?;
     while let Some(command) = commands.next().map_err(wrong)? {
@@ -46,10 +48,15 @@ where
         };
         check_end(bytes, segment.fileoff(endian).into().saturating_add(segment.filesize(endian).into()))?;
         for section in segment.sections(endian, sections).map_err(wrong)? {
-            if section.segment_name() == SEGMENT && section.name() == SECTION {
+            let kind = match section.name() {
+                SECTION if section.segment_name() == SEGMENT => Some(Kind::Library),
+                MODULE if section.segment_name() == SEGMENT => Some(Kind::Module),
+                _ => None,
+            };
+            if let Some(kind) = kind {
                 let offset = u64::from(section.offset(endian));
                 check_end(bytes, offset.saturating_add(section.size(endian).into()))?;
-                image.add(section.data(endian, bytes, offset).map_err(wrong)?);
+                image.add(kind, section.data(endian, bytes, offset).map_err(wrong)?);
             }
         }
     }
@@ -60,24 +67,36 @@ where
 }
 
 /// The part for this processor of a universal file with 32-bit offsets.
-pub(super) fn read_universal_32<'a>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError> {
+pub(super) fn read_universal_32<'a>(
+    bytes: &'a [u8],
+    here: Option<&Platform>,
+) -> Result<Image<'a>, ReadError> {
     let file = MachOFatFile32::parse(bytes).map_err(|error| malformed("Mach-O", error))?;
     read_part(bytes, file.arches(), here)
 }
 
 /// The part for this processor of a universal file with 64-bit offsets.
-pub(super) fn read_universal_64<'a>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError> {
+pub(super) fn read_universal_64<'a>(
+    bytes: &'a [u8],
+    here: Option<&Platform>,
+) -> Result<Image<'a>, ReadError> {
     let file = MachOFatFile64::parse(bytes).map_err(|error| malformed("Mach-O", error))?;
     read_part(bytes, file.arches(), here)
 }
 
-fn read_part<'a, A: FatArch>(bytes: &'a [u8], parts: &[A], here: &Platform) -> Result<Image<'a>, ReadError> {
+fn read_part<'a, A: FatArch>(
+    bytes: &'a [u8],
+    parts: &[A],
+    here: Option<&Platform>,
+) -> Result<Image<'a>, ReadError> {
     // The entry says the processor and not the byte order, which the processors there are leave no choice of.
-    let found = |part: &A| platform(part.cputype(), here.big_endian);
-    let Some(part) = parts.iter().find(|part| found(part).suits(here)) else {
+    let big_endian = here.is_some_and(|here| here.big_endian);
+    let found = |part: &A| platform(part.cputype(), big_endian);
+    let Some(part) = parts.iter().find(|part| here.is_none_or(|here| found(part).suits(here))) else {
+        let here = here.map_or_else(String::new, Platform::to_string);
         let found: Vec<_> = parts.iter().take(8).map(|part| found(part).to_string()).collect();
         let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", or ") };
-        return Err(ReadError::Foreign { found, here: here.to_string() });
+        return Err(ReadError::Foreign { found, here });
     };
     let (offset, size) = part.file_range();
     check_end(bytes, offset.saturating_add(size))?;

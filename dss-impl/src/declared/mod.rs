@@ -10,6 +10,7 @@
 //! | `image.rs` | which kind of file it is; `elf.rs`, `macho.rs`, `pe.rs` find the section in it |
 //! | `platform.rs` | what an image is for, and what this process is |
 //! | `record.rs` | the record, from bytes of either byte order |
+//! | `module.rs` | the record of a module of DSS, which says what it is and offers |
 //! | `fit.rs` | whether what it declares fits this DSS and the caller |
 //! | `error.rs` | why a file gives no declaration |
 
@@ -18,6 +19,7 @@ mod error;
 mod fit;
 mod image;
 mod macho;
+pub mod module;
 mod pe;
 mod platform;
 mod record;
@@ -26,10 +28,14 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use dss_abi::RENDEZVOUS_KEY;
 use semver::{Version, VersionReq};
 
+use crate::adapter;
 pub use error::ReadError;
-pub use fit::{ABI_STABLE, Misfit, MisfitKind, fits};
+pub use fit::{ABI_STABLE, Misfit, MisfitKind, OfferedRevision, Offering, fits};
+use image::Image;
+pub use module::DeclaredModule;
 pub use platform::Platform;
 
 /// The largest file that is read, in bytes: 1 GiB.
@@ -56,9 +62,80 @@ pub struct Declared {
     pub compiler: String,
     /// The version of the author's crate of that revision.
     pub crate_version: String,
+    /// The processor and the system it is for.
+    pub platform: Platform,
     /// The file, where it was read from one.
     pub file: Option<PathBuf>,
 }
+
+/// A file that was looked into, whatever it is built for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// The processor and the system it is for.
+    pub platform: Platform,
+    /// Whether a loader may unmap it again; none where its format does not say.
+    pub unmappable: Option<bool>,
+    /// What it is.
+    pub found: Found,
+}
+
+/// What a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A library that declares itself.
+    Library(Declared),
+    /// A module of DSS that says what it offers.
+    Module(DeclaredModule),
+    /// A Lua module that declares nothing.
+    LuaModule {
+        /// The function by which Lua opens it.
+        function: String,
+        /// How it comes to DSS, by the names that it has of DSS's: as a library of that revision. None where it has none.
+        uses: Option<u32>,
+    },
+}
+
+/// Reads what the file at `path` is, whatever it is built for. None of its code runs. [any-thread] `[blocks]` while the file is
+/// read.
+///
+/// # Errors
+/// Each [`ReadError`] but [`ReadError::Foreign`] and [`ReadError::LuaModule`].
+pub fn inspect(path: &Path) -> Result<Inspected, ReadError> {
+    let bytes = bytes_of(path)?;
+    let image = image::read(&bytes, None)?;
+    let (platform, unmappable) = (image.platform.clone(), image.unmappable);
+    let found = match (image.sections.as_slice(), image.modules.as_slice()) {
+        ([], [section]) => {
+            let mut module = module::parse(section, image.platform)?;
+            module.file = Some(path.to_owned());
+            Found::Module(module)
+        }
+        ([], []) | ([_], []) => match library(image) {
+            Ok(mut declared) => {
+                declared.file = Some(path.to_owned());
+                Found::Library(declared)
+            }
+            Err(ReadError::LuaModule { function }) => Found::LuaModule { function, uses: uses(&bytes) },
+            Err(error) => return Err(error),
+        },
+        _ => return Err(ReadError::TwoDeclarations),
+    };
+    Ok(Inspected { platform, unmappable, found })
+}
+
+/// By which revision a Lua module that declares nothing comes to DSS: it has the name that it looks for. The later one where it
+/// has both, as a library may that makes do with either, and as a module of DSS's has.
+fn uses(bytes: &[u8]) -> Option<u32> {
+    let has = |name: &str| bytes.windows(name.len()).any(|window| window == name.as_bytes());
+    if has(RENDEZVOUS_KEY) {
+        Some(adapter::v1::REVISION.number)
+    } else {
+        has(C1V0_KEY).then_some(adapter::c1v0::REVISION.number)
+    }
+}
+
+/// What a library of 1.0's interface looks for.
+const C1V0_KEY: &str = "DSS API 1v0";
 
 /// Reads what the library at `path` declares, for this process. Links are followed. None of the library's code runs.
 /// [any-thread] `[blocks]` while the file is read.
@@ -67,6 +144,13 @@ pub struct Declared {
 /// Each [`ReadError`]; `{path} {error}` is the sentence. What is no file (a folder, a FIFO, a device) is refused
 /// without having been opened.
 pub fn read(path: &Path) -> Result<Declared, ReadError> {
+    let mut declared = parse(&bytes_of(path)?)?;
+    declared.file = Some(path.to_owned());
+    Ok(declared)
+}
+
+/// All of a file, if it is one.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
     let metadata = fs::metadata(path).map_err(ReadError::Open)?;
     check_kind(&metadata)?;
     let file = open(path).map_err(ReadError::Open)?;
@@ -76,9 +160,7 @@ pub fn read(path: &Path) -> Result<Declared, ReadError> {
     if bytes.len() as u64 > LARGEST {
         return Err(ReadError::TooLarge { has: bytes.len() as u64 });
     }
-    let mut declared = parse(&bytes)?;
-    declared.file = Some(path.to_owned());
-    Ok(declared)
+    Ok(bytes)
 }
 
 /// Reads what the library whose file has these bytes declares, for this process. [any-thread]
@@ -94,13 +176,17 @@ pub fn parse(bytes: &[u8]) -> Result<Declared, ReadError> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_for(bytes: &[u8], platform: &Platform) -> Result<Declared, ReadError> {
-    let image = image::read(bytes, platform)?;
+    library(image::read(bytes, Some(platform))?)
+}
+
+/// What the library in an image declares.
+fn library(image: Image<'_>) -> Result<Declared, ReadError> {
     match image.sections.as_slice() {
         [] => Err(match image.opener {
             Some(function) => ReadError::LuaModule { function },
             None => ReadError::NoDeclaration,
         }),
-        [section] => record::parse(section, image.big_endian),
+        [section] => record::parse(section, image.platform),
         _ => Err(ReadError::TwoDeclarations),
     }
 }

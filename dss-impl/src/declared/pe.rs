@@ -7,13 +7,14 @@ use object::pe;
 use object::read::pe::{DataDirectories, ExportTable, ImageNtHeaders, SectionTable};
 
 use super::ReadError;
-use super::image::{Image, check_end, check_platform, malformed, opener, truncated};
+use super::image::{Image, Kind, check_end, check_platform, malformed, opener, truncated};
 use super::platform::Platform;
 
 const SECTION: &[u8; 8] = b".dsslib\0";
+const MODULE: &[u8; 8] = b".dssmod\0";
 
 /// Reads what begins with `MZ`.
-pub(super) fn read<'a>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, ReadError> {
+pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image<'a>, ReadError> {
     let wrong = |error| malformed("PE", error);
     let dos_size = size_of::<pe::ImageDosHeader>();
     if bytes.len() < dos_size {
@@ -40,7 +41,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], here: &Platform) -> Result<Image<'a>, Re
 fn read_wide<'a, H: ImageNtHeaders>(
     bytes: &'a [u8],
     start: u64,
-    here: &Platform,
+    here: Option<&Platform>,
 ) -> Result<Image<'a>, ReadError> {
     let wrong = |error| malformed("PE", error);
     check_end(bytes, start + size_of::<H>() as u64)?;
@@ -50,15 +51,21 @@ fn read_wide<'a, H: ImageNtHeaders>(
     if !file.characteristics.get(LE).contains(pe::IMAGE_FILE_DLL) {
         return Err(ReadError::NotALibrary { what: "a Windows executable" });
     }
-    check_platform(&platform(file.machine.get(LE), headers.is_type_64()), here)?;
+    let platform = platform(file.machine.get(LE), headers.is_type_64());
+    check_platform(&platform, here)?;
 
     let table = u64::from(file.number_of_sections.get(LE)) * size_of::<pe::ImageSectionHeader>() as u64;
     check_end(bytes, offset.saturating_add(table))?;
     let sections = headers.sections(bytes, offset).map_err(wrong)?;
     check_end(bytes, sections.max_section_file_offset())?;
-    let mut image = Image::new(false);
-    for section in sections.iter().filter(|section| section.name == *SECTION) {
-        image.add(section.pe_data(bytes).map_err(wrong)?);
+    let mut image = Image::new(platform);
+    for section in sections.iter() {
+        let kind = match &section.name {
+            SECTION => Kind::Library,
+            MODULE => Kind::Module,
+            _ => continue,
+        };
+        image.add(kind, section.pe_data(bytes).map_err(wrong)?);
     }
     if image.sections.is_empty() {
         image.opener = find_opener(bytes, &directories, &sections);

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use semver::{Version, VersionReq};
 
-use super::{Declared, ReadError};
+use super::{Declared, Platform, ReadError};
 use crate::search::check_name;
 
 /// How every record begins.
@@ -36,14 +36,14 @@ const KNOWN: usize = CRATE_VERSION.end;
 const UNWINDS: u32 = 1;
 
 /// The declaration in a section, which begins with it and has nothing else.
-pub(super) fn parse(section: &[u8], big_endian: bool) -> Result<Declared, ReadError> {
+pub(super) fn parse(section: &[u8], platform: Platform) -> Result<Declared, ReadError> {
     let damaged = |field, how| Err(ReadError::Damaged { field, how });
     if !section.starts_with(&MAGIC[..MAGIC.len().min(section.len())]) {
         return damaged("magic", "is not that of a declaration".to_owned());
     }
     let number = |at: usize| -> Option<u32> {
         let bytes = section.get(at..)?.first_chunk::<4>()?;
-        Some(if big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) })
+        Some(if platform.big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) })
     };
     let (Some(size), Some(record)) = (number(SIZE), section.first_chunk::<KNOWN>()) else {
         return damaged("section", format!("has {} bytes, and a record has {KNOWN}", section.len()));
@@ -60,10 +60,11 @@ pub(super) fn parse(section: &[u8], big_endian: bool) -> Result<Declared, ReadEr
     let (Some(revision), Some(flags)) = (number(REVISION), number(FLAGS)) else {
         return damaged("section", "is too short".to_owned()); // it is not: `record` has them
     };
-    let name = text(record, NAME, "name")?;
+    let text = |range, name| Field { record, range, name }.text();
+    let name = text(NAME, "name")?;
     check_name(&name).map_err(|error| invalid("name", &name, error.reason()))?;
-    let version = text(record, VERSION, "version")?;
-    let requires = text(record, REQUIRES, "required version of DSS")?;
+    let version = text(VERSION, "version")?;
+    let requires = text(REQUIRES, "required version of DSS")?;
     Ok(Declared {
         version: Version::parse(&version)
             .map_err(|error| invalid("version", &version, format!("that is no semver version ({error})")))?,
@@ -72,11 +73,12 @@ pub(super) fn parse(section: &[u8], big_endian: bool) -> Result<Declared, ReadEr
         })?,
         name,
         revision,
-        interface: text(record, INTERFACE, "interface")?,
-        abi_stable: text(record, ABI_STABLE, "version of abi_stable")?,
+        interface: text(INTERFACE, "interface")?,
+        abi_stable: text(ABI_STABLE, "version of abi_stable")?,
         unwinds: flags & UNWINDS != 0,
-        compiler: text(record, COMPILER, "compiler")?,
-        crate_version: text(record, CRATE_VERSION, "crate version")?,
+        compiler: text(COMPILER, "compiler")?,
+        crate_version: text(CRATE_VERSION, "crate version")?,
+        platform,
         file: None,
     })
 }
@@ -92,23 +94,32 @@ fn check_rest(rest: &[u8]) -> Result<(), ReadError> {
     Err(ReadError::Damaged { field: "section", how: "has something else behind the record".to_owned() })
 }
 
-/// A text, up to its first NUL or the end of its field.
-fn text(record: &[u8; KNOWN], range: Range<usize>, field: &'static str) -> Result<String, ReadError> {
-    let damaged = |how: &str| ReadError::Damaged { field, how: how.to_owned() };
-    let bytes = &record[range];
-    let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    let (text, padding) = bytes.split_at(length);
-    if padding.iter().any(|byte| *byte != 0) {
-        return Err(damaged("goes on behind its end"));
-    }
-    let text = std::str::from_utf8(text).map_err(|_| damaged("is not UTF-8"))?;
-    // It is going to stand in messages and logs, a line each.
-    if text.chars().any(char::is_control) {
-        return Err(damaged("has control characters"));
-    }
-    Ok(text.to_owned())
+/// A text in a record, and what sentences call it.
+pub(super) struct Field<'a> {
+    pub(super) record: &'a [u8],
+    pub(super) range: Range<usize>,
+    pub(super) name: &'static str,
 }
 
-fn invalid(field: &'static str, text: &str, reason: impl Into<String>) -> ReadError {
+impl Field<'_> {
+    /// The text, up to its first NUL or the end of its field.
+    pub(super) fn text(self) -> Result<String, ReadError> {
+        let damaged = |how: &str| ReadError::Damaged { field: self.name, how: how.to_owned() };
+        let bytes = &self.record[self.range.clone()];
+        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        let (text, padding) = bytes.split_at(length);
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(damaged("goes on behind its end"));
+        }
+        let text = std::str::from_utf8(text).map_err(|_| damaged("is not UTF-8"))?;
+        // It is going to stand in messages and logs, a line each.
+        if text.chars().any(char::is_control) {
+            return Err(damaged("has control characters"));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+pub(super) fn invalid(field: &'static str, text: &str, reason: impl Into<String>) -> ReadError {
     ReadError::Invalid { field, text: text.to_owned(), reason: reason.into() }
 }

@@ -48,6 +48,9 @@ pub static REVISION: Revision = Revision {
     open: Some(open::open),
 };
 
+/// The compiler that built this, as a library declares its own.
+pub const COMPILER: [u8; 64] = dss_abi_v2::declaration::Declaration::new("dss", "0.0.0", "*").compiler;
+
 struct V2;
 
 static ADAPTER: V2 = V2;

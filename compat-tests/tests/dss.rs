@@ -1,0 +1,269 @@
+//! The command `dss`, over files that were built and files that were damaged. It runs none of their code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use compat_tests::artefacts::{Artefacts, cargo, succeed, target, workspace};
+use compat_tests::luas::ALL;
+
+fn artefacts(name: &str) -> &'static Artefacts {
+    Artefacts::of(ALL.into_iter().find(|lua| lua.0 == name).expect("one of the six"))
+}
+
+/// The command, ready to be given arguments.
+fn dss() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let program = BUILT.get_or_init(|| {
+        succeed(cargo().args(["build", "--quiet", "--package", "dss-cli"]));
+        target().join("cargo/debug/dss")
+    });
+    let mut command = Command::new(program);
+    // Where a library's constructor would leave a trace.
+    command.env("DSS_TEST_TRACE", trace()).current_dir(workspace());
+    command
+}
+
+fn trace() -> PathBuf {
+    target().join("dss").join("trace")
+}
+
+/// What it printed, its exit code, and what it said of bad usage. Nothing that it read has run.
+fn run(command: &mut Command) -> (String, i32, String) {
+    let Output { status, stdout, stderr } = command.output().expect("it was built");
+    assert!(!trace().exists(), "a constructor ran");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (text(stdout), status.code().expect("it ends by itself"), text(stderr))
+}
+
+/// A fresh folder.
+fn folder(name: &str) -> PathBuf {
+    let folder = target().join("dss").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the target folder can be written to");
+    folder
+}
+
+/// A copy of a file, with what `change` made of its bytes.
+fn copy(from: &Path, to: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    change(&mut bytes);
+    fs::write(to, bytes).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
+}
+
+fn module(lua: &str) -> PathBuf {
+    artefacts(lua).folder.join("darksidesync.so")
+}
+
+fn has_all(text: &str, wanted: &[&str]) {
+    for wanted in wanted {
+        assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn inspect_says_what_each_file_is() {
+    let lua54 = artefacts("lua54");
+    for (lua, title) in [("lua54", "Lua 5.4"), ("luajit", "LuaJIT")] {
+        let (text, code, _) = run(dss().arg("inspect").arg(module(lua)));
+        assert_eq!(code, 0, "{text}");
+        has_all(
+            &text,
+            &["a module of DSS", "2.1.0", title, "c1v0 1.0.0, v1 1.0.0, v2 1.0.0", "0.11", "rustc "],
+        );
+        if cfg!(target_os = "linux") {
+            has_all(&text, &["is prevented (it is linked nodelete)"]);
+        }
+    }
+    let library = |name: &str| lua54.for_every_lua.join(format!("{name}.so"));
+    let (text, code, _) =
+        run(dss().arg("inspect").arg(library("probe_v2")).arg(lua54.folder.join("misfit_abort.so")));
+    assert_eq!(code, 0, "{text}");
+    has_all(
+        &text,
+        &[
+            "a library of revision v2",
+            "probe_v2",
+            "1.4.2",
+            "DSS ^2.1",
+            "v2 1.0.0, by dss-abi-v2",
+            "unwind",
+            "misfit",
+        ],
+    );
+    has_all(&text, &["abort the process, so DSS refuses it"]);
+    for (name, revision) in [("timer", "c1v0"), ("luaexit", "v1")] {
+        let (text, ..) = run(dss().arg("inspect").arg(lua54.folder.join(format!("{name}.so"))));
+        has_all(&text, &[&format!("a library of revision {revision}, which declares nothing"), "luaopen_"]);
+    }
+    let (text, code, _) = run(dss().args(["inspect", "README.md", "dss-abi", "nowhere.so"]));
+    assert_eq!(code, 1, "{text}");
+    has_all(
+        &text,
+        &[
+            "README.md is a text file and no shared library",
+            "dss-abi is a folder",
+            "nowhere.so cannot be opened",
+        ],
+    );
+}
+
+#[test]
+fn check_answers_for_a_folder_and_runs_nothing() {
+    let (lua54, place) = (artefacts("lua54"), folder("check"));
+    for name in ["fswatch", "sqlite"] {
+        copy(&lua54.for_every_lua.join(format!("{name}.so")), &place.join(format!("{name}.so")), |_| {});
+    }
+    copy(&lua54.folder.join("timer.so"), &place.join("timer.so"), |_| {});
+    copy(&module("lua54"), &place.join("darksidesync.so"), |_| {});
+    fs::write(place.join("notes.txt"), "no library").expect("the folder was just made");
+    fs::write(place.join("other.so"), "no library either").expect("the folder was just made");
+    let check = |place: &Path| run(dss().arg("check").arg("--module").arg(module("lua54")).arg(place));
+    let (text, code, _) = check(&place);
+    assert_eq!(code, 0, "{text}");
+    has_all(&text, &["DSS 2.1.0 for Lua 5.4", "fswatch", "timer", "c1v0", "3 fit, 0 do not"]);
+    assert!(!text.contains("other.so") && !text.contains("notes.txt"), "{text}");
+
+    for name in ["minor", "major", "revision", "abort"] {
+        let name = format!("misfit_{name}.so");
+        copy(&lua54.folder.join(&name), &place.join(&name), |_| {});
+    }
+    if cfg!(target_os = "linux") {
+        copy(&lua54.for_every_lua.join("httpd.so"), &place.join("foreign.so"), |bytes| {
+            let other: u16 = if cfg!(target_arch = "x86_64") { 183 } else { 62 };
+            bytes[18..20].copy_from_slice(&other.to_ne_bytes());
+        });
+        copy(&lua54.folder.join("misfit_fits.so"), &place.join("damaged.so"), |bytes| {
+            let at = bytes.windows(8).position(|it| it == b"DSS\0LIB\0").expect("it declares itself");
+            bytes[at + 8] = 1;
+        });
+    }
+    let began = Instant::now();
+    let (text, code, _) = check(&place);
+    println!("{} files were checked in {} ms", 13, began.elapsed().as_millis());
+    assert_eq!(code, 1, "{text}");
+    has_all(
+        &text,
+        &[
+            "misfit 3.1.4 requires DSS ^2.99, and this is DSS 2.1.0: upgrade DSS",
+            "misfit 3.1.4 requires DSS ^3, and this is DSS 2.1.0: upgrade DSS",
+            "wants revision v9 (1.0.0), and this DSS 2.1.0 offers c1v0 (1.0.0), v1 (1.0.0), v2 (1.0.0): upgrade DSS",
+            "panic = \"abort\"",
+            "3 fit,",
+        ],
+    );
+    if cfg!(target_os = "linux") {
+        has_all(
+            &text,
+            &["httpd is for", "and the module for", "damaged has a damaged declaration", "6 do not"],
+        );
+    }
+    // One by its name, which is no library, is something that does not fit.
+    let named = place.join("other.so");
+    let (text, code, _) = check(&named);
+    assert_eq!(code, 1, "{text}");
+    has_all(&text, &["is a text file and no shared library"]);
+}
+
+#[test]
+fn check_prints_json() {
+    let lua54 = artefacts("lua54");
+    let mut command = dss();
+    command.arg("check").arg("--json").arg("--module").arg(module("lua54"));
+    command.arg(lua54.for_every_lua.join("fswatch.so")).arg(lua54.folder.join("misfit_major.so"));
+    let (text, code, _) = run(&mut command);
+    assert_eq!(code, 1);
+    let found: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(found["fit"], false);
+    assert_eq!(found["module"]["version"], "2.1.0");
+    assert_eq!(found["module"]["revisions"][2]["name"], "v2");
+    let [fits, misfit] = [&found["libraries"][0], &found["libraries"][1]];
+    assert_eq!(
+        (&fits["name"], &fits["fits"], &fits["note"]),
+        (&"fswatch".into(), &"yes".into(), &serde_json::Value::Null)
+    );
+    assert_eq!((&misfit["name"], &misfit["fits"]), (&"misfit".into(), &"no".into()));
+    assert_eq!(misfit["note"], "misfit 3.1.4 requires DSS ^3, and this is DSS 2.1.0: upgrade DSS");
+    let (text, code, _) = run(dss().args(["inspect", "--json", "README.md"]).arg(module("luajit")));
+    assert_eq!(code, 1);
+    let found: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!((&found[0]["is"], &found[1]["is"]), (&"other".into(), &"module".into()));
+    assert_eq!(found[1]["lua"], "LuaJIT");
+}
+
+#[test]
+fn bad_usage_is_told_apart_from_what_does_not_fit() {
+    let lua54 = artefacts("lua54");
+    for arguments in
+        [&[][..], &["check"], &["inspect"], &["layouts", "--revision", "v9"], &["layouts", "--diff", "v1"]]
+    {
+        let (text, code, said) = run(dss().args(arguments));
+        assert_eq!((code, text.as_str()), (2, ""), "{arguments:?}");
+        assert!(!said.is_empty());
+    }
+    let against = |file: &Path| {
+        let (text, code, said) = run(dss().arg("check").arg("--module").arg(file).arg("."));
+        assert_eq!((code, text.as_str()), (2, ""), "{said}");
+        said
+    };
+    has_all(&against(Path::new("README.md")), &["--module: README.md is a text file"]);
+    has_all(
+        &against(&lua54.for_every_lua.join("fswatch.so")),
+        &["is the library fswatch", "give the module"],
+    );
+    has_all(&against(&lua54.folder.join("timer.so")), &["is no module of DSS"]);
+}
+
+/// Modules of before 2.1.0 say nothing of themselves; this is one without what it says.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_module_that_says_nothing_is_told_as_that() {
+    let old = folder("old").join("darksidesync.so");
+    succeed(Command::new("objcopy").args(["--remove-section", ".dss.module"]).arg(module("lua54")).arg(&old));
+    let (text, code, _) = run(dss().arg("inspect").arg(&old));
+    assert_eq!(code, 0);
+    has_all(&text, &["a module of DSS that does not say what it offers, as those before 2.1.0 do not"]);
+    let (_, code, said) = run(dss().arg("check").arg("--module").arg(&old));
+    assert_eq!(code, 2);
+    has_all(&said, &["modules do from 2.1.0 on, so upgrade it"]);
+}
+
+#[test]
+fn layouts_are_the_ones_on_file_and_differences_are_named() {
+    let on_file = |revision: &str| {
+        let path = workspace().join("dss-abi").join(revision).join("layout.txt");
+        fs::read_to_string(path).expect("each revision has its layouts on file")
+    };
+    for revision in ["v1", "v2"] {
+        let (text, code, _) = run(dss().args(["layouts", "--revision", revision]));
+        assert_eq!((text, code), (on_file(revision), 0));
+        let file = format!("dss-abi/{revision}/layout.txt");
+        assert_eq!(
+            run(dss().args(["layouts", "--diff", revision, &file])),
+            (String::new(), 0, String::new())
+        );
+    }
+    let (text, code, _) = run(dss().arg("layouts"));
+    assert_eq!((text, code), (format!("{}\n{}", on_file("v1"), on_file("v2")), 0));
+    let changed = folder("layouts").join("changed.txt");
+    fs::write(&changed, on_file("v2").replace("    items: usize (size 8", "    items: u32 (size 4"))
+        .expect("a fresh folder");
+    let (text, code, _) = run(dss().args(["layouts", "--diff", "v2"]).arg(&changed));
+    assert_eq!(code, 1);
+    let wanted = "  RawLimits: size 32, alignment 8\n-     items: usize (size 8, alignment 8)\n+     items: u32 (size 4, alignment 8)\n";
+    assert_eq!(text, wanted);
+}
+
+#[test]
+fn completions_and_the_manual_are_of_the_same_commands() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (text, code, _) = run(dss().args(["completions", shell]));
+        assert_eq!(code, 0);
+        has_all(&text, &["inspect", "check", "layouts"]);
+    }
+    let (text, code, _) = run(dss().arg("man"));
+    assert_eq!(code, 0);
+    has_all(&text, &[".TH dss 1", "inspect", "module", "LIBRARY", "diff"]);
+}

@@ -1,0 +1,212 @@
+//! `dss check`: each library against a module.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dss_impl::declared::{Declared, DeclaredModule, Found, Inspected, Platform, ReadError, fits, inspect};
+use serde_json::{Value, json};
+
+use crate::inspect::{as_json, is_old_module, offers, revision_name};
+use crate::{BadUsage, Outcome, table};
+
+/// How a library stands to the module.
+enum Verdict {
+    Fits,
+    /// It does, and this is to be known.
+    Warned(String),
+    /// It does not, and this is to be done.
+    Misfit(String),
+    /// It is no library of DSS's.
+    Other(String),
+}
+
+struct Row {
+    file: PathBuf,
+    name: String,
+    version: String,
+    revision: String,
+    verdict: Verdict,
+    json: Value,
+}
+
+pub(crate) fn run(module: &Path, libraries: &[PathBuf], json: bool) -> Result<Outcome, BadUsage> {
+    let inspected =
+        inspect(module).map_err(|error| BadUsage(format!("--module: {} {error}", module.display())))?;
+    let Found::Module(declared) = &inspected.found else {
+        return Err(BadUsage(no_module(module, &inspected.found)));
+    };
+    let here = [PathBuf::from(".")];
+    let given = if libraries.is_empty() { &here } else { libraries };
+    let mut rows = Vec::new();
+    for path in given {
+        if path.is_dir() {
+            let mut files = shared_libraries(path)
+                .map_err(|error| BadUsage(format!("{} cannot be listed: {error}", path.display())))?;
+            files.sort();
+            // What has nothing to do with DSS is nobody's concern, of a folder that may have much of that.
+            rows.extend(
+                files
+                    .into_iter()
+                    .map(|file| row(file, declared))
+                    .filter(|row| !matches!(row.verdict, Verdict::Other(_))),
+            );
+        } else {
+            rows.push(row(path.clone(), declared));
+        }
+    }
+    let well = !rows.iter().any(|row| matches!(row.verdict, Verdict::Misfit(_) | Verdict::Other(_)));
+    let text = if json {
+        let list: Vec<_> = rows.into_iter().map(|row| row.json).collect();
+        format!("{:#}\n", json!({ "module": as_json(module, &inspected), "libraries": list, "fit": well }))
+    } else {
+        text(module, declared, &rows)
+    };
+    Ok(Outcome { text, well })
+}
+
+/// Why a file is nothing to check against.
+fn no_module(file: &Path, found: &Found) -> String {
+    let file = file.display();
+    match found {
+        Found::LuaModule { function, uses } if is_old_module(function, *uses) => format!(
+            "--module: {file} is a module of DSS that does not say what it offers: modules do from 2.1.0 on, so upgrade it"
+        ),
+        Found::Library(library) => format!(
+            "--module: {file} is the library {} {}: give the module, darksidesync.so, and the library after it",
+            library.name, library.version
+        ),
+        _ => format!("--module: {file} is no module of DSS: give darksidesync.so"),
+    }
+}
+
+/// The shared libraries that lie in a folder itself.
+fn shared_libraries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if ending.is_some_and(|ending| ["so", "dylib", "dll"].contains(&ending)) && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn row(file: PathBuf, module: &DeclaredModule) -> Row {
+    let inspected = inspect(&file);
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let (name, version, revision, verdict) = match &inspected {
+        Ok(Inspected { found: Found::Library(library), platform, .. }) => {
+            let revision = revision_name(library.revision);
+            (library.name.clone(), library.version.to_string(), revision, declared(library, platform, module))
+        }
+        Ok(Inspected { found: Found::LuaModule { uses: Some(uses), function }, platform, .. })
+            if !is_old_module(function, Some(*uses)) =>
+        {
+            let verdict = undeclared(&stem, *uses, platform, module);
+            (stem.clone(), "?".to_owned(), revision_name(*uses), verdict)
+        }
+        Ok(Inspected { found: Found::LuaModule { function, uses }, .. }) => {
+            let what = if is_old_module(function, *uses) {
+                "is a module of DSS"
+            } else {
+                "is a Lua module with nothing of DSS's"
+            };
+            (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other(what.to_owned()))
+        }
+        Ok(Inspected { found: Found::Module(_), .. }) => {
+            (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other("is a module of DSS".to_owned()))
+        }
+        // One that declares itself, and not rightly, is a library that does not fit.
+        Err(error @ (ReadError::Damaged { .. } | ReadError::Invalid { .. } | ReadError::TwoDeclarations)) => {
+            (stem.clone(), "?".to_owned(), "?".to_owned(), Verdict::Misfit(format!("{stem} {error}")))
+        }
+        Err(error) => (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other(error.to_string())),
+    };
+    let (fit, note) = match &verdict {
+        Verdict::Fits => ("yes", None),
+        Verdict::Warned(note) => ("warned", Some(note)),
+        Verdict::Misfit(note) => ("no", Some(note)),
+        Verdict::Other(note) => ("other", Some(note)),
+    };
+    let mut json =
+        inspected.as_ref().map_or_else(|_| json!({ "file": file, "is": "other" }), |it| as_json(&file, it));
+    json["fits"] = json!(fit);
+    json["note"] = json!(note);
+    Row { file, name, version, revision, verdict, json }
+}
+
+/// How a library stands that declares itself.
+fn declared(library: &Declared, platform: &Platform, module: &DeclaredModule) -> Verdict {
+    if let Some(foreign) = foreign(&library.name, platform, module) {
+        return foreign;
+    }
+    if let Err(misfit) = fits(&Declared { file: None, ..library.clone() }, &module.offering, None) {
+        return Verdict::Misfit(misfit.to_string());
+    }
+    warned(library.revision, module).unwrap_or(Verdict::Fits)
+}
+
+/// How a library stands that is known by its names alone.
+fn undeclared(name: &str, revision: u32, platform: &Platform, module: &DeclaredModule) -> Verdict {
+    if let Some(foreign) = foreign(name, platform, module) {
+        return foreign;
+    }
+    let offered = module.offering.revisions.iter().any(|offered| offered.number == revision);
+    if !offered {
+        return Verdict::Misfit(format!(
+            "{name} is of revision {}, and this DSS {} offers {}: keep a DSS that offers it, or upgrade {name}",
+            revision_name(revision),
+            module.offering.version,
+            offers(&module.offering)
+        ));
+    }
+    warned(revision, module).unwrap_or(Verdict::Fits)
+}
+
+fn foreign(name: &str, platform: &Platform, module: &DeclaredModule) -> Option<Verdict> {
+    let same = platform.suits(&module.platform) || *platform == module.platform;
+    (!same).then(|| {
+        let what = format!("{name} is for {platform}, and the module for {}", module.platform);
+        Verdict::Misfit(format!("{what}: get the library that is built for it"))
+    })
+}
+
+fn warned(revision: u32, module: &DeclaredModule) -> Option<Verdict> {
+    module.offering.is_deprecated(revision).then(|| {
+        Verdict::Warned(format!(
+            "revision {} is deprecated in DSS {}, and may be gone in a later one",
+            revision_name(revision),
+            module.offering.version
+        ))
+    })
+}
+
+fn text(file: &Path, module: &DeclaredModule, rows: &[Row]) -> String {
+    let head = format!(
+        "{}: DSS {} for {}, offers {}\n\n",
+        file.display(),
+        module.offering.version,
+        module.lua,
+        offers(&module.offering)
+    );
+    if rows.is_empty() {
+        return head + "no library of DSS's was found\n";
+    }
+    let mut lines = vec![["library", "version", "revision", "fits", ""].map(str::to_owned).to_vec()];
+    for row in rows {
+        let (fits, note) = match &row.verdict {
+            Verdict::Fits => ("yes", ""),
+            Verdict::Warned(note) => ("yes, but", note.as_str()),
+            Verdict::Misfit(note) => ("no", note.as_str()),
+            Verdict::Other(note) => ("-", note.as_str()),
+        };
+        let Row { name, version, revision, file, .. } = row;
+        let note =
+            if note.is_empty() { file.display().to_string() } else { format!("{}: {note}", file.display()) };
+        lines.push(vec![name.clone(), version.clone(), revision.clone(), fits.to_owned(), note]);
+    }
+    let misfits = rows.iter().filter(|row| matches!(row.verdict, Verdict::Misfit(_))).count();
+    let fitting = rows.iter().filter(|row| matches!(row.verdict, Verdict::Fits | Verdict::Warned(_))).count();
+    format!("{head}{}\n{fitting} fit, {misfits} do not\n", table::columns(&lines))
+}

@@ -1,0 +1,153 @@
+//! `dss inspect`: what each file is.
+
+use std::path::{Path, PathBuf};
+
+use dss_impl::declared::{Declared, DeclaredModule, Found, Inspected, OfferedRevision, Offering, inspect};
+use serde_json::{Value, json};
+
+use crate::{Outcome, table};
+
+pub(crate) fn run(files: &[PathBuf], json: bool) -> Outcome {
+    let all: Vec<_> = files.iter().map(|file| (file, inspect(file))).collect();
+    let well = all.iter().all(|(_, found)| found.is_ok());
+    let text = if json {
+        let list = all.iter().map(|(file, found)| match found {
+            Ok(inspected) => as_json(file, inspected),
+            Err(error) => json!({ "file": file, "is": "other", "error": error.to_string() }),
+        });
+        format!("{:#}\n", Value::Array(list.collect()))
+    } else {
+        let each = all.iter().map(|(file, found)| match found {
+            Ok(inspected) => table::described(&file.display().to_string(), &rows(inspected)),
+            Err(error) => format!("{} {error}\n", file.display()),
+        });
+        each.collect::<Vec<_>>().join("\n")
+    };
+    Outcome { text, well }
+}
+
+/// A revision by its name.
+pub(crate) fn revision_name(number: u32) -> String {
+    OfferedRevision { number, version: String::new(), supported: true }.name()
+}
+
+/// Whether a Lua module is one of DSS's own that says nothing of itself.
+pub(crate) fn is_old_module(function: &str, uses: Option<u32>) -> bool {
+    function == "luaopen_darksidesync" && uses.is_some()
+}
+
+/// The revisions that a module offers, with their versions.
+pub(crate) fn offers(offering: &Offering) -> String {
+    let each = |revision: &OfferedRevision| {
+        let going = if revision.supported { "" } else { " (deprecated)" };
+        format!("{} {}{going}", revision.name(), revision.version)
+    };
+    offering.revisions.iter().map(each).collect::<Vec<_>>().join(", ")
+}
+
+fn rows(inspected: &Inspected) -> Vec<(&'static str, String)> {
+    let Inspected { platform, unmappable, found } = inspected;
+    let mut rows = match found {
+        Found::Module(module) => module_rows(module),
+        Found::Library(library) => library_rows(library),
+        Found::LuaModule { function, uses } => {
+            vec![("is", lua_module(function, *uses)), ("opened by", function.clone())]
+        }
+    };
+    rows.push(("for", platform.to_string()));
+    match (unmappable, found) {
+        (Some(false), _) => rows.push(("unmapping", "is prevented (it is linked nodelete)".to_owned())),
+        (Some(true), Found::Module(_)) => {
+            rows.push(("unmapping", "is possible: link it with -z nodelete".to_owned()))
+        }
+        (Some(true), Found::Library(_)) => {
+            rows.push(("unmapping", "is possible, until it registers: DSS pins it then".to_owned()));
+        }
+        _ => {}
+    }
+    rows
+}
+
+fn module_rows(module: &DeclaredModule) -> Vec<(&'static str, String)> {
+    vec![
+        ("is", "a module of DSS".to_owned()),
+        ("version", module.offering.version.to_string()),
+        ("Lua", module.lua.clone()),
+        ("offers", offers(&module.offering)),
+        ("abi_stable", module.offering.abi_stable.clone()),
+        ("compiler", module.compiler.clone()),
+    ]
+}
+
+fn library_rows(library: &Declared) -> Vec<(&'static str, String)> {
+    let name = revision_name(library.revision);
+    let panics = if library.unwinds { "unwind" } else { "abort the process, so DSS refuses it" };
+    vec![
+        ("is", format!("a library of revision {name}")),
+        ("name", library.name.clone()),
+        ("version", library.version.to_string()),
+        ("requires", format!("DSS {}", library.requires)),
+        ("interface", format!("{name} {}, by dss-abi-{name} {}", library.interface, library.crate_version)),
+        ("abi_stable", library.abi_stable.clone()),
+        ("compiler", library.compiler.clone()),
+        ("panics", panics.to_owned()),
+    ]
+}
+
+/// What a Lua module is that declares nothing.
+fn lua_module(function: &str, uses: Option<u32>) -> String {
+    match uses {
+        _ if is_old_module(function, uses) => {
+            "a module of DSS that does not say what it offers, as those before 2.1.0 do not".to_owned()
+        }
+        Some(revision) => format!(
+            "a Lua module, and by the names in it a library of revision {}, which declares nothing",
+            revision_name(revision)
+        ),
+        None => "a Lua module that has nothing of DSS's in it".to_owned(),
+    }
+}
+
+/// The same for programs.
+pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
+    let Inspected { platform, unmappable, found } = inspected;
+    let mut value = match found {
+        Found::Module(module) => {
+            let revisions = module.offering.revisions.iter().map(|revision| {
+                json!({ "name": revision.name(), "version": revision.version, "supported": revision.supported })
+            });
+            json!({
+                "is": "module",
+                "version": module.offering.version.to_string(),
+                "lua": module.lua,
+                "revisions": revisions.collect::<Vec<_>>(),
+                "abi_stable": module.offering.abi_stable,
+                "compiler": module.compiler,
+            })
+        }
+        Found::Library(library) => json!({
+            "is": "library",
+            "name": library.name,
+            "version": library.version.to_string(),
+            "revision": revision_name(library.revision),
+            "interface": library.interface,
+            "crate_version": library.crate_version,
+            "requires": library.requires.to_string(),
+            "abi_stable": library.abi_stable,
+            "compiler": library.compiler,
+            "unwinds": library.unwinds,
+        }),
+        Found::LuaModule { function, uses } if is_old_module(function, *uses) => {
+            json!({ "is": "module", "function": function })
+        }
+        Found::LuaModule { function, uses } => json!({
+            "is": if uses.is_some() { "library" } else { "lua-module" },
+            "revision": uses.map(revision_name),
+            "function": function,
+        }),
+    };
+    value["file"] = json!(file);
+    value["platform"] = json!(platform.to_string());
+    value["unmappable"] = json!(unmappable);
+    value
+}

@@ -1,0 +1,67 @@
+//! `dss layouts`: the frozen layouts as text, and how two of them differ.
+
+use std::fmt::Write;
+use std::fs;
+
+use similar::{ChangeTag, TextDiff};
+
+use crate::{BadUsage, Outcome};
+
+/// A revision's name, and its layouts as text.
+type Layouts = (&'static str, fn() -> String);
+
+/// The revisions whose layouts are Rust's; 1.0's interface is a C header.
+const LAYOUTS: [Layouts; 2] = [("v1", dss_abi_v1::layout::dump), ("v2", dss_abi_v2::layout::dump)];
+
+pub(crate) fn run(revision: Option<&str>, diff: &[String]) -> Result<Outcome, BadUsage> {
+    if let [one, other] = diff {
+        return Ok(compared(&text(one)?, &text(other)?));
+    }
+    let text = match revision {
+        Some(name) => of(name).ok_or_else(|| unknown(name))?,
+        None => LAYOUTS.map(|(_, dump)| dump()).join("\n"),
+    };
+    Ok(Outcome { text, well: true })
+}
+
+fn of(name: &str) -> Option<String> {
+    LAYOUTS.iter().find(|(known, _)| *known == name).map(|(_, dump)| dump())
+}
+
+fn unknown(name: &str) -> BadUsage {
+    let known = LAYOUTS.map(|(name, _)| name).join(", ");
+    BadUsage(format!("no revision with layouts is called {name}: choose one of {known}"))
+}
+
+/// The layouts of a revision, or those in a file.
+fn text(given: &str) -> Result<String, BadUsage> {
+    if let Some(text) = of(given) {
+        return Ok(text);
+    }
+    fs::read_to_string(given).map_err(|error| {
+        let BadUsage(unknown) = unknown(given);
+        BadUsage(format!("{unknown}, or a file with layouts ({error})"))
+    })
+}
+
+/// Both by lines: what the first alone has with a minus, what the second alone has with a plus, below the type that it is of.
+/// Nothing where they are alike.
+fn compared(one: &str, other: &str) -> Outcome {
+    let diff = TextDiff::from_lines(one, other);
+    let (mut text, mut title) = (String::new(), None);
+    for change in diff.iter_all_changes() {
+        let line = change.value().trim_end();
+        match change.tag() {
+            ChangeTag::Equal if !line.is_empty() && !line.starts_with(' ') => title = Some(line),
+            ChangeTag::Equal => {}
+            tag => {
+                if let Some(title) = title.take() {
+                    let _ = writeln!(text, "  {title}");
+                }
+                let mark = if tag == ChangeTag::Delete { '-' } else { '+' };
+                let _ = writeln!(text, "{mark} {line}");
+            }
+        }
+    }
+    Outcome { well: text.is_empty(), text }
+}

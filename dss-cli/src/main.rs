@@ -1,0 +1,72 @@
+//! `dss`: what a module of DarkSideSync or a library is, and whether they fit, from their files alone. None of their code runs.
+//!
+//! | exit code | is |
+//! |---|---|
+//! | 0 | all is well: everything was read, everything fits |
+//! | 1 | something cannot be read, or does not fit, or differs |
+//! | 2 | bad usage, which a module that cannot be compared with is too |
+
+mod args;
+mod check;
+mod inspect;
+mod layouts;
+mod table;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Command};
+
+/// What a command printed, and whether all is well.
+struct Outcome {
+    text: String,
+    well: bool,
+}
+
+/// Why a command could not be carried out: a sentence.
+struct BadUsage(String);
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Inspect { files, json } => Ok(inspect::run(&files, json)),
+        Command::Check { module, libraries, json } => check::run(&module, &libraries, json),
+        Command::Layouts { revision, diff } => layouts::run(revision.as_deref(), &diff),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "dss", &mut text);
+            Ok(Outcome { text: String::from_utf8_lossy(&text).into_owned(), well: true })
+        }
+        Command::Man => man(),
+    };
+    match outcome {
+        Ok(Outcome { text, well }) => {
+            // Who reads may have enough, and close the pipe.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::from(u8::from(!well))
+        }
+        Err(BadUsage(sentence)) => {
+            eprintln!("dss: {sentence}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The manual's page: the command itself, and then each of its own commands.
+fn man() -> Result<Outcome, BadUsage> {
+    let mut command = Args::command();
+    command.build();
+    let mut page = Vec::new();
+    let written = clap_mangen::Man::new(command.clone()).render(&mut page).and_then(|()| {
+        command.get_subcommands().filter(|each| each.get_name() != "help").try_for_each(|each| {
+            let man = clap_mangen::Man::new(each.clone());
+            man.render_name_section(&mut page)?;
+            man.render_synopsis_section(&mut page)?;
+            man.render_description_section(&mut page)?;
+            man.render_options_section(&mut page)
+        })
+    });
+    written.map_err(|error| BadUsage(format!("the manual's page could not be made: {error}")))?;
+    Ok(Outcome { text: String::from_utf8_lossy(&page).into_owned(), well: true })
+}

@@ -1,0 +1,167 @@
+//! What a module of DSS says of itself in its file: a record in a section of its own, as a library's declaration is, so that who
+//! deploys sees what fits before anything runs. Plain data without a pointer; numbers are in the byte order of the processor
+//! that the file is for, texts are UTF-8, filled up with NULs, of which there is at least one.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use dss_abi::RevisionStatus;
+use semver::Version;
+
+use super::fit::{OfferedRevision, Offering};
+use super::record::{Field, invalid};
+use super::{Platform, ReadError};
+use crate::adapter;
+use crate::rendezvous::REVISIONS;
+
+/// How every record of a module begins.
+pub const MAGIC: [u8; 8] = *b"DSS\0MOD\0";
+/// The section in an ELF file.
+pub const SECTION_ELF: &str = ".dss.module";
+/// The segment and the section in a Mach-O file.
+pub const SECTION_MACH_O: (&str, &str) = ("__DATA", "__dss_module");
+/// The section in a PE file.
+pub const SECTION_PE: &str = ".dssmod";
+
+/// As many revisions as a record has room for.
+const MOST: usize = 12;
+
+/// The record. A module has one, as a `static` in the section.
+#[repr(C)]
+pub struct ModuleRecord {
+    magic: [u8; 8],
+    /// The size of the record in bytes; a later one may go on from where this ends.
+    size: u32,
+    flags: u32,
+    version: [u8; 32],
+    lua: [u8; 16],
+    abi_stable: [u8; 16],
+    compiler: [u8; 64],
+    count: u32,
+    reserved: u32,
+    revisions: [Offered; MOST],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Offered {
+    number: u32,
+    status: u32,
+    version: [u8; 16],
+}
+
+const VERSION: Range<usize> = 16..48;
+const LUA: Range<usize> = 48..64;
+const ABI_STABLE: Range<usize> = 64..80;
+const COMPILER: Range<usize> = 80..144;
+const COUNT: usize = 144;
+const REVISIONS_AT: usize = 152;
+const EACH: usize = size_of::<Offered>();
+const KNOWN: usize = REVISIONS_AT + MOST * EACH;
+
+const _: () = assert!(size_of::<ModuleRecord>() == KNOWN);
+
+impl ModuleRecord {
+    /// The record of the module that this core is linked into, which is built for `lua`.
+    ///
+    /// # Panics
+    /// While it is compiled: where a text or the revisions are more than there is room for.
+    #[must_use]
+    pub const fn new(lua: &str) -> Self {
+        assert!(REVISIONS.len() <= MOST, "give the record of a module room for another revision");
+        let mut revisions = [Offered { number: 0, status: 0, version: [0; 16] }; MOST];
+        let mut at = 0;
+        while at < REVISIONS.len() {
+            let revision = REVISIONS[at];
+            revisions[at] = Offered {
+                number: revision.number,
+                status: revision.status as u32,
+                version: padded(revision.version),
+            };
+            at += 1;
+        }
+        ModuleRecord {
+            magic: MAGIC,
+            size: KNOWN as u32,
+            flags: 0,
+            version: padded(crate::VERSION),
+            lua: padded(lua),
+            abi_stable: padded(super::ABI_STABLE),
+            compiler: adapter::v2::COMPILER,
+            count: REVISIONS.len() as u32,
+            reserved: 0,
+            revisions,
+        }
+    }
+}
+
+/// A text, filled up with NULs.
+const fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let bytes = text.as_bytes();
+    assert!(bytes.len() < N, "a text of the module's record is too long");
+    let mut field = [0; N];
+    let (start, _) = field.split_at_mut(bytes.len());
+    start.copy_from_slice(bytes);
+    field
+}
+
+/// What a module says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredModule {
+    /// The Lua that it is for: `Lua 5.4`.
+    pub lua: String,
+    /// The compiler, as it calls itself.
+    pub compiler: String,
+    /// What it has for libraries.
+    pub offering: Offering,
+    /// The processor and the system it is for.
+    pub platform: Platform,
+    /// The file, where it was read from one.
+    pub file: Option<PathBuf>,
+}
+
+/// The record in a section, which begins with it.
+pub(super) fn parse(section: &[u8], platform: Platform) -> Result<DeclaredModule, ReadError> {
+    let damaged = |field, how: String| Err(ReadError::Damaged { field, how });
+    if !section.starts_with(&MAGIC) {
+        return damaged("magic", "is not that of a module".to_owned());
+    }
+    let Some(record) = section.get(..KNOWN) else {
+        return damaged("section", format!("has {} bytes, and a record has {KNOWN}", section.len()));
+    };
+    let number = |at: usize| {
+        let bytes = [record[at], record[at + 1], record[at + 2], record[at + 3]];
+        if platform.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    };
+    let size = number(8) as usize;
+    if size < KNOWN || size > section.len() {
+        return damaged("size", format!("is {size} bytes, and its section has {}", section.len()));
+    }
+    let text = |range: Range<usize>, field| Field { record, range, name: field }.text();
+    let count = number(COUNT) as usize;
+    if count > MOST {
+        return damaged("list of revisions", format!("has {count} of them, and there is room for {MOST}"));
+    }
+    let revisions = (0..count).map(|index| {
+        let at = REVISIONS_AT + index * EACH;
+        Ok(OfferedRevision {
+            number: number(at),
+            supported: number(at + 4) == RevisionStatus::Supported as u32,
+            version: text(at + 8..at + EACH, "version of a revision")?,
+        })
+    });
+    let version = text(VERSION, "version")?;
+    let offering = Offering {
+        version: Version::parse(&version)
+            .map_err(|error| invalid("version", &version, format!("that is no semver version ({error})")))?,
+        abi_stable: text(ABI_STABLE, "version of abi_stable")?,
+        revisions: revisions.collect::<Result<_, ReadError>>()?,
+    };
+    Ok(DeclaredModule {
+        lua: text(LUA, "Lua")?,
+        compiler: text(COMPILER, "compiler")?,
+        offering,
+        platform,
+        file: None,
+    })
+}

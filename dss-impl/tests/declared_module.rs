@@ -1,0 +1,113 @@
+//! What a module of DSS says of itself, and files of any kind and platform.
+#![cfg(not(loom))]
+
+mod images;
+
+use std::fs;
+use std::path::Path;
+
+use dss_impl::declared::module::{ModuleRecord, SECTION_ELF, SECTION_MACH_O, SECTION_PE};
+use dss_impl::declared::{DeclaredModule, Found, Offering, ReadError, inspect};
+use images::*;
+use object::Architecture;
+
+/// The record of this core's modules, as it lies in a file.
+fn record() -> Vec<u8> {
+    static RECORD: ModuleRecord = ModuleRecord::new("Lua 5.4");
+    let start: *const ModuleRecord = &RECORD;
+    // SAFETY: plain data without padding.
+    unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size_of::<ModuleRecord>()) }.to_vec()
+}
+
+fn inspected(folder: &Path, bytes: &[u8]) -> Result<Found, ReadError> {
+    let file = folder.join("file.so");
+    fs::write(&file, bytes).unwrap();
+    inspect(&file).map(|inspected| inspected.found)
+}
+
+fn module(folder: &Path, bytes: &[u8]) -> DeclaredModule {
+    match inspected(folder, bytes) {
+        Ok(Found::Module(module)) => module,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_module_says_what_it_offers_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut name = [0; 8];
+    name[..SECTION_PE.len()].copy_from_slice(SECTION_PE.as_bytes());
+    let files = [
+        elf(&[(".text", b"code"), (SECTION_ELF, &record())]),
+        dll(&name, &record()),
+        dylib(Architecture::Aarch64, SECTION_MACH_O.0, SECTION_MACH_O.1, &record()),
+    ];
+    let platforms = files.map(|file| {
+        let module = module(folder.path(), &file);
+        assert_eq!((module.lua.as_str(), &module.offering), ("Lua 5.4", &Offering::here()));
+        assert!(module.compiler.starts_with("rustc "), "{}", module.compiler);
+        assert_eq!(module.file.as_deref(), Some(folder.path().join("file.so").as_path()));
+        module.platform.to_string()
+    });
+    assert_eq!(
+        platforms,
+        [
+            "a system with ELF libraries on 64-bit x86_64",
+            "Windows on 64-bit x86_64",
+            "macOS on 64-bit aarch64"
+        ]
+    );
+}
+
+#[test]
+fn a_damaged_record_is_an_error_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let damaged = |damage: &dyn Fn(&mut Vec<u8>)| {
+        let mut record = record();
+        damage(&mut record);
+        inspected(folder.path(), &elf(&[(SECTION_ELF, &record)])).unwrap_err().to_string()
+    };
+    for (damage, said) in [
+        ((&|it: &mut Vec<u8>| it[4] = b'X') as &dyn Fn(&mut Vec<u8>), "its magic is not that of a module"),
+        (&|it| it.truncate(100), "its section has 100 bytes, and a record has"),
+        (&|it| it[8] = 1, "its size is"),
+        (&|it| it[11] = 0xff, "its size is"),
+        (&|it| it[144] = 99, "its list of revisions has 99 of them"),
+        (&|it| it[16..48].fill(b'x'), "declares the version"),
+        (&|it| it[48] = 7, "its Lua has control characters"),
+        (&|it| it[79] = b'x', "its abi_stable goes on"),
+    ] {
+        let sentence = damaged(damage);
+        let said = said.replace("its abi_stable goes on", "goes on behind its end");
+        assert!(sentence.contains(&said), "{said}: {sentence}");
+    }
+    // A later record goes on where this one ends.
+    let mut later = record();
+    let size = u32::from_ne_bytes([later[8], later[9], later[10], later[11]]) + 8;
+    later[8..12].copy_from_slice(&size.to_ne_bytes());
+    later.extend([0xff; 8]);
+    module(folder.path(), &elf(&[(SECTION_ELF, &later)]));
+}
+
+#[test]
+fn any_file_is_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = Record::new().bytes();
+    let of = |sections: &[(&str, &[u8])]| inspected(folder.path(), &elf(sections));
+    assert!(matches!(of(&[(".dss.library", &library)]), Ok(Found::Library(_))));
+    for both in [
+        &[(SECTION_ELF, &*record()), (".dss.library", &*library)][..],
+        &[(SECTION_ELF, &*record()), (SECTION_ELF, &*record())],
+    ] {
+        assert!(matches!(of(both), Err(ReadError::TwoDeclarations)));
+    }
+    assert!(matches!(of(&[(".text", b"code")]), Err(ReadError::NoDeclaration)));
+    // For whichever processor.
+    let big = Record { big_endian: true, ..Record::new() };
+    let s390x =
+        elf_for(true, true, object::elf::EM_S390, object::elf::ET_DYN, &[(".dss.library", &big.bytes())]);
+    match inspected(folder.path(), &s390x) {
+        Ok(Found::Library(declared)) => assert_eq!(declared.platform.processor, "s390x"),
+        other => panic!("{other:?}"),
+    }
+}
