@@ -7,7 +7,7 @@
 //! | `rust` without either | a part: compiled with the manifest of the document's library for v2 |
 //! | `toml` | the manifest of the document's library of that name |
 //! | `sh`, `console` | run line by line, with paths that lead into the target folder; see `readme/shell.rs` |
-//! | `text` | what the program of `readme/programs.rs` prints that a line `<!-- test: name -->` above it names |
+//! | `text` | what the program of `readme/programs.rs` prints that a line `<!-- test: name -->` above it names; `dss-check` is of `readme/dss.rs` |
 //!
 //! Links that stay in the tree must lead somewhere.
 //!
@@ -15,6 +15,8 @@
 
 #[path = "readme/blocks.rs"]
 mod blocks;
+#[path = "readme/dss.rs"]
+mod dss;
 #[path = "readme/libraries.rs"]
 mod libraries;
 #[path = "readme/links.rs"]
@@ -94,6 +96,9 @@ fn run(block: &Block, all: &[Block]) -> Result<(), libtest_mimic::Failed> {
                 .test
                 .as_ref()
                 .ok_or("a text needs a line `<!-- test: ... -->` that says what prints it")?;
+            if name == "dss-check" {
+                return compare(&block.text, &dss::check());
+            }
             compare(&block.text, &execute(block, programs::called(name))?)
         }
         "rust" if libraries::name(block).is_none() => {

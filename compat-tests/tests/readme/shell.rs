@@ -113,7 +113,11 @@ fn check(folder: &Path) {
         succeed(command.arg("-e").arg(format!("require '{name}'")));
     };
     let installed = folder.join("prefix");
-    if installed.exists() {
+    let program = installed.join("bin/dss");
+    if program.exists() {
+        succeed(Command::new(program).arg("--version"));
+    }
+    if installed.join("lib").exists() {
         let (lib, share) = (installed.join("lib/lua/5.4"), installed.join("share/lua/5.4"));
         require(&lib, &share, "darksidesync");
         require(&lib, &share, "dss");

@@ -1,0 +1,33 @@
+//! What the command `dss` prints in the documents.
+
+use std::fs;
+use std::process::Command;
+
+use compat_tests::artefacts::{cargo, succeed, target};
+
+use crate::{artefacts, folder};
+
+/// What `dss check` prints of a folder with libraries that fit and one that does not, as it would be of an installation.
+pub(crate) fn check() -> String {
+    succeed(cargo().args(["build", "--quiet", "--package", "dss-cli"]));
+    let (place, lua) = (folder("dss-check"), artefacts());
+    for (from, to) in [
+        (lua.folder.join("darksidesync.so"), "lua/darksidesync.so"),
+        (lua.for_every_lua.join("fswatch.so"), "dss/fswatch.so"),
+        (lua.for_every_lua.join("sqlite.so"), "dss/sqlite.so"),
+        (lua.folder.join("misfit_major.so"), "dss/misfit.so"),
+    ] {
+        let to = place.join(to);
+        fs::create_dir_all(to.parent().expect("it lies in a folder"))
+            .expect("the target folder can be written to");
+        fs::copy(&from, &to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    }
+    let mut command = Command::new(target().join("cargo/debug/dss"));
+    let output =
+        command.args(["check", "--module", "lua/darksidesync.so", "dss"]).current_dir(place).output();
+    let output = output.expect("it was just built");
+    assert_eq!(output.status.code(), Some(1), "one does not fit");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.replace("lua/darksidesync", "/usr/local/lib/lua/5.4/darksidesync")
+        .replace(" dss/", " /usr/local/lib/dss/")
+}
