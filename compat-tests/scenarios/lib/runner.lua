@@ -68,7 +68,7 @@ end
 
 -- What the scenarios of several files share: a file beside this one.
 function shared(name)
-    return dofile((arg[0]:gsub("[^/\\]*$", name .. ".lua")))
+    return dofile((arg[0]:gsub("[^/\\]+$", name .. ".lua")))
 end
 
 function nothing() end
