@@ -155,7 +155,8 @@ scenario("an error may be any value", function()
     eq(raised, 7)
     matches(raises("plain", probe.raise_value, "plain"), "plain")
     done, raised = pcall(probe.raise_value, nil)
-    eq(raised, nil)
+    -- Lua 5.5 has a text in the place of a nil.
+    ok(raised == nil or _VERSION == "Lua 5.5" and type(raised) == "string")
     -- And what a callback raises is its requester's, with the value where it is no text.
     probe.request(function() error({ 7, 8 }) end, 1)
     matches(reports(dss, probe, 1)[1], "^Failed with %[7 8%]: table")

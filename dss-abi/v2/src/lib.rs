@@ -83,11 +83,16 @@
 //! # Threads
 //! Each function says where it may be called: `[lua-thread]`, the thread that runs the Lua state at that moment, inside
 //! a call that Lua made; or `[any-thread]`; and `[blocks]` where it may sleep. An author's functions, methods, `close` and
-//! `to_string` are called on the Lua thread; objects are dropped there.
+//! `to_string` are called on the Lua thread; objects are dropped there, but for those of a library that unregisters on another
+//! thread, and those that never came to Lua.
 //!
 //! # Bounds
 //! Nobody can flood Lua: a library has [`Limits`], and a [`Policy`] for what happens at them. What is refused comes back in
 //! the error.
+//!
+//! # What is open
+//! A library says `keep_alive: false` where Lua's `run()` is not to go on for its sake alone, and has a [`Hold`] for each of its
+//! things that is. What ends, a watcher for one, takes back what it has queued: [`Library::cancel_all`].
 //!
 //! # Publishing
 //! A library must be built to unwind, which is the default; with `panic = "abort"` this crate does not compile. Rust 1.63 or
