@@ -29,6 +29,7 @@ impl Dispatcher {
     }
 
     /// The adapter's own word of a library that is called: it stays what it is until the call has ended. [lua-thread]
+    #[cfg(not(loom))] // the adapters that ask are not in the models
     pub(crate) fn context(&self, handle: Handle) -> Option<usize> {
         self.desk.lock().library(handle)?.registration.as_ref().map(|registration| registration.context)
     }

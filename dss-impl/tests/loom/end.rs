@@ -18,6 +18,18 @@ fn assert_completed(house: &House, data: usize, outcome: Outcome) {
     assert!(fate.cancelled.load(SeqCst) + fate.cancelled_waiting.load(SeqCst) <= 1);
 }
 
+/// What the Lua thread does with a request: takes it, and replies where it has not ended by then. Whether it did.
+fn takes_and_replies(house: &House) -> bool {
+    let Some(taken) = (unsafe { house.dispatcher.take_one() }) else { return false };
+    // Where it was ended in its decode there is nothing to reply to.
+    let reply = house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply;
+    let replying = house.dispatcher.begin_reply(taken.ticket.unwrap());
+    assert!(reply || replying.is_none());
+    let Some(replying) = replying else { return false };
+    house.dispatcher.replied(&replying, ReplyEnd::Replied);
+    true
+}
+
 #[test]
 fn end_and_take_race_for_an_item() {
     two(|| {
@@ -49,17 +61,7 @@ fn a_request_is_completed_once_where_end_and_reply_race() {
         let handle = house.handle;
         let ending =
             beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::TimedOut, false));
-        let mut replied = false;
-        if let Some(taken) = unsafe { house.dispatcher.take_one() } {
-            // Where it was ended in its decode there is nothing to reply to.
-            let reply = house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply;
-            let replying = house.dispatcher.begin_reply(taken.ticket.unwrap());
-            assert!(reply || replying.is_none());
-            if let Some(replying) = replying {
-                house.dispatcher.replied(&replying, ReplyEnd::Replied);
-                replied = true;
-            }
-        }
+        let replied = takes_and_replies(&house);
         let ended = ending.join().unwrap();
         assert!(ended != replied, "both, or none");
         assert_completed(&house, 0, if ended { Outcome::TimedOut } else { Outcome::Replied });
@@ -93,14 +95,7 @@ fn a_request_is_completed_once_where_end_and_unregister_race() {
         let ending =
             beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::Withdrawn, false));
         let leaving = leave(&house);
-        let mut replied = false;
-        if let Some(taken) = unsafe { house.dispatcher.take_one() }
-            && house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply
-            && let Some(replying) = house.dispatcher.begin_reply(taken.ticket.unwrap())
-        {
-            house.dispatcher.replied(&replying, ReplyEnd::Replied);
-            replied = true;
-        }
+        let replied = takes_and_replies(&house);
         let ended = ending.join().unwrap();
         leaving.join().unwrap();
         let outcome = match (ended, replied) {
@@ -155,14 +150,7 @@ fn a_request_for_a_callback_is_completed_once_where_all_of_it_is_ended() {
         let handle = house.handle;
         let all = beside(&house, move |dispatcher| dispatcher.end_all(handle, every(), Outcome::Withdrawn));
         let one = beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::TimedOut, false));
-        let mut replied = false;
-        if let Some(taken) = unsafe { house.dispatcher.take_one() }
-            && house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply
-            && let Some(replying) = house.dispatcher.begin_reply(taken.ticket.unwrap())
-        {
-            house.dispatcher.replied(&replying, ReplyEnd::Replied);
-            replied = true;
-        }
+        let replied = takes_and_replies(&house);
         let outcome = match (all.join().unwrap(), one.join().unwrap(), replied) {
             (1, false, false) => Outcome::Withdrawn,
             (0, true, false) => Outcome::TimedOut,
