@@ -36,23 +36,25 @@ pub(crate) fn prepare(stack: Stack) {
     stack.set_own(&METATABLE);
 }
 
-/// Makes a sentinel for the replies that there are. Wants room for two values; raises.
+/// Makes a sentinel for the replies that there are. Wants room for three values; raises.
 pub(crate) fn watch(stack: Stack) {
     let Some(state) = guard::look_up(stack) else { return };
-    stack.push_own(&SENTINEL);
-    let before: *mut Sentinel = stack.pointer_at(-1);
-    stack.pop(1);
     let sentinel = stack.new_userdata(Sentinel { state, newest: false });
     stack.push_own(&METATABLE);
     stack.set_metatable(-2);
-    stack.set_own(&SENTINEL);
-    // Nothing raises any more. The old one is there still: no collector has run since it was replaced.
-    // SAFETY: NULL, or what this function put there.
+    // Not before: to make one may run finalizers, and these this function.
+    stack.push_own(&SENTINEL);
+    let before: *mut Sentinel = stack.pointer_at(-1);
+    // SAFETY: NULL, or what this function put there, which is on the stack.
     if let Some(before) = unsafe { before.as_mut() } {
         before.newest = false;
     }
-    // SAFETY: the registry keeps it.
+    stack.pop(1);
+    stack.push_value(-1);
+    stack.set_own(&SENTINEL);
+    // SAFETY: it is on the stack, and the registry keeps it from here on.
     unsafe { (*sentinel).newest = true };
+    stack.pop(1);
 }
 
 /// The finalizer: where this is the newest, the state closes.

@@ -87,6 +87,51 @@ scenario("who waits is told that the state closed, though Lua kept the reply", f
     for _, report in ipairs(all) do matches(report, "^Closed") end
 end)
 
+-- A finalizer that polls runs inside of what another poll allocates: replies within the making of replies.
+scenario("a state that runs is not closed for what its finalizers poll", function()
+    local dss, probe = load_probe()
+    local count, keep, armed, within, inner = 400, {}, true, false, 0
+    local function once()
+        local _, f = dss.poll()
+        keep[#keep + 1] = f
+    end
+    local arm
+    local function collected()
+        if not armed then return end
+        arm()
+        if within then
+            inner = inner + 1
+            pcall(once)
+        end
+    end
+    function arm()
+        if newproxy then
+            getmetatable(newproxy(true)).__gc = collected
+        else
+            setmetatable({}, { __gc = collected })
+        end
+    end
+    for at = 1, count do probe.request(function() return at end, at) end
+    eventually(function() return dss.queuesize() == count end, "the requests")
+    collectgarbage("setpause", 1)
+    collectgarbage("setstepmul", 100000)
+    arm()
+    for _ = 1, count do
+        within = true
+        once()
+        within = false
+        ok(pcall(dss.queuesize), "DSS has stopped")
+        if dss.queuesize() == 0 then break end
+    end
+    armed = false
+    collectgarbage("setpause", 200)
+    collectgarbage()
+    collectgarbage()
+    ok(inner > 0, "no finalizer ran in a poll")
+    for _, f in ipairs(keep) do f() end
+    eq(#probe.join(), count)
+end)
+
 scenario("a panic while the state closes ends there", function()
     local _, probe = load_probe()
     local state = host.newstate()

@@ -203,3 +203,36 @@ scenario("a state closes while files change", function()
     end
     discard(place)
 end)
+
+scenario("fswatch is silent once it is closed", function()
+    local place = folder()
+    local came = 0
+    local watcher = fswatch.watch(place, function() came = came + 1 end)
+    for n = 1, 50 do write(place .. "/file" .. n, "text") end
+    eventually(function() return dss.queuesize() > 0 end, "an event")
+    watcher:close()
+    eq(dss.queuesize(), 0)
+    write(place .. "/late", "text")
+    host.sleep(0.1)
+    eq(dss.dispatch(), 0)
+    eq(came, 0)
+    eq(dss.run(), 0)
+    discard(place)
+end)
+
+-- The watchers' own threads are in deliver while their state closes, which drops the watchers.
+scenario("fswatch ends with its state while its threads deliver", function()
+    local place = folder()
+    for round = 1, 20 do
+        local state = host.newstate()
+        inside(state, [[
+            local place = ...
+            local fswatch = require "darksidesync".load "fswatch"
+            watchers = {}
+            for at = 1, 4 do watchers[at] = fswatch.watch(place, function() end) end
+        ]], place)
+        for n = 1, 40 do write(place .. "/file", tostring(n)) end
+        state:close()
+    end
+    discard(place)
+end)

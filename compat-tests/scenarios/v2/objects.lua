@@ -70,9 +70,8 @@ scenario("a method gives its own object back, or an argument's", function()
     eq(thing:name(), "chained")
 end)
 
-scenario("an argument is Lua's for as long as the call", function()
+scenario("what a call was the last to have is collected after it", function()
     local _, probe = load_probe()
-    -- What the call is the last to have is not collected inside of it.
     for _ = 1, 50 do
         eq(probe.take_thing(probe.thing "lent", "!"), "lent!")
         eq(probe.thing "self":itself(probe.thing "other"):name(), "self")

@@ -156,10 +156,11 @@ pub struct RawClass {
     pub methods: RSlice<'static, RawFunction>,
     /// For `tostring`.
     pub to_string: ROption<TextFn>,
-    /// For `object:close()` and `<close>`; called with no arguments.
+    /// For `object:close()` and `<close>`; called with no arguments, once at most, even if it fails. What it returns is nothing
+    /// to anybody.
     pub close: ROption<CallFn>,
-    /// Drops an object's data: on the Lua thread where Lua collects it, or the state closes; on the thread that ends the last
-    /// call into the library where it unregistered; on whatever thread drops what never came to Lua.
+    /// Drops an object's data: on the Lua thread where Lua collects it; where its library leaves or its state closes, on the
+    /// thread that ends the last call into the library; on whatever thread drops what never came to Lua.
     pub drop: DropFn,
 }
 
@@ -268,11 +269,12 @@ impl Code {
     pub const TIMED_OUT: Code = Code(10);
     /// The callback is dead: its state has closed; or it is another state's.
     pub const INVALID_CALLBACK: Code = Code(11);
-    /// The values are nested too deep, or one is too large.
+    /// The values are nested too deep.
     pub const TOO_DEEP: Code = Code(12);
-    /// One item alone is more than the library's bound in bytes.
+    /// One item alone is more than the library's bound in bytes, or 4 GiB.
     pub const TOO_LARGE: Code = Code(13);
-    /// The registration is not well formed: a name, a version or a policy that is none.
+    /// What is given is not well formed: a name, a version or a policy that is none; limits with no room for an item; a value of
+    /// the kind `Borrowed` in a delivery.
     pub const MALFORMED: Code = Code(14);
 }
 
@@ -312,16 +314,19 @@ pub struct AcceptedMany {
 
 /// What DSS does for a library.
 ///
-/// No lock that the library's completions, destructors or `closing` take may be held over a call of these: each may end other
-/// deliveries of the library's, on the calling thread.
+/// A call of these may end other deliveries of the library's on the calling thread; and where the library is leaving, or its state
+/// closes, it may be what that waits for, and then run [`RawRegistration::release`] and [`RawClass::drop`] of every object. So no
+/// lock that the library's completions, destructors, `closing` or `release` take may be held over one. This is not so of
+/// [`Self::keep_alive`], [`Self::hold`], [`Self::let_go`], [`Self::retain`], [`Self::extension`] and [`Self::on_lua_thread`],
+/// which end nothing.
 #[sabi_trait]
 pub trait Service: Send + Sync + 'static {
-    /// Registers a library in the state that is being opened. [lua-thread]
+    /// Registers a library in the state that is being opened; once in an opening. [lua-thread]
     fn register(&self, state: usize, registration: RawRegistration) -> RResult<Registered, Code>;
 
     /// Unregisters a library: cancels all it has, and returns when none of its code runs any more for that state. Calls that
-    /// the calling thread itself stands in are the exception, and so is the library's own `closing` while the state closes,
-    /// which may be joining this very thread. [`Code::INVALID_HANDLE`] where another thread is at it already.
+    /// the calling thread itself stands in are the exception; and so are, while the library's `closing` runs, those that the
+    /// closing thread stands in, which may be joining this very thread. [`Code::INVALID_HANDLE`] where another thread is at it already.
     /// [any-thread] `[blocks]` while another thread is in its code
     fn unregister(&self, handle: usize) -> RResult<(), Code>;
 
@@ -353,7 +358,7 @@ pub trait Service: Send + Sync + 'static {
     /// Has the registration count for `run()` until as many calls of [`Self::let_go`] have followed. [any-thread]
     fn hold(&self, handle: usize) -> RResult<(), Code>;
 
-    /// Takes one [`Self::hold`] back. [any-thread]
+    /// Takes one [`Self::hold`] back; does nothing where there is none, or the library has left. [any-thread]
     fn let_go(&self, handle: usize);
 
     /// Another reference to a callback. [any-thread]

@@ -165,9 +165,9 @@ pub enum DeliverError {
     TimedOut,
     /// The callback is dead, for its state has closed; or it is another state's.
     InvalidCallback,
-    /// Lists and maps lie too deep within each other, or one value is too large.
+    /// Lists and maps lie too deep within each other.
     TooDeep,
-    /// The item alone is more than the library's bound in bytes.
+    /// The item alone is more than the library's bound in bytes, or 4 GiB.
     TooLarge,
     /// One of the values cannot go to Lua.
     Value(ValueError),
@@ -208,7 +208,7 @@ impl fmt::Display for DeliverError {
             DeliverError::InvalidCallback => {
                 "the callback is dead, for its Lua state has closed, or it is another state's"
             }
-            DeliverError::TooDeep => "the values are nested too deep, or one of them is too large",
+            DeliverError::TooDeep => "lists and maps lie too deep within each other",
             DeliverError::TooLarge => "the item alone is more than the library may have queued",
             DeliverError::Value(error) => return write!(f, "a value cannot go to Lua: {}", error),
             DeliverError::Other(code) => {
@@ -293,8 +293,7 @@ pub enum RequestError {
     Cancelled,
     /// The library was unregistered, or the state closed.
     Closed,
-    /// It made room for a later item, under [`Policy::DropOldest`](crate::Policy::DropOldest), or was replaced by one of
-    /// its key.
+    /// It made room for a later item, under [`Policy::DropOldest`](crate::Policy::DropOldest).
     Dropped,
     /// Lua answered with other values than were asked for.
     Answer(ValueError),

@@ -7,8 +7,8 @@ use abi_stable::StableAbi;
 
 use crate::contract;
 use crate::contract::{
-    Accepted, AcceptedMany, RawAnswer, RawClass, RawDelivery, RawRegistration, RawRequest, Registered,
-    ServiceObject,
+    Accepted, AcceptedMany, Opening, RawAnswer, RawCall, RawClass, RawDelivery, RawRegistration, RawRequest,
+    Registered, ServiceObject,
 };
 use crate::declaration;
 use crate::value::RawValue;
@@ -23,6 +23,7 @@ pub fn dump() -> String {
     };
     dump.describe(<RawRegistration as StableAbi>::LAYOUT);
     dump.describe(<RawClass as StableAbi>::LAYOUT);
+    dump.describe(<RawCall as StableAbi>::LAYOUT);
     dump.describe(<RawValue as StableAbi>::LAYOUT);
     dump.describe(<RawDelivery<'static> as StableAbi>::LAYOUT);
     dump.describe(<RawRequest<'static> as StableAbi>::LAYOUT);
@@ -31,9 +32,7 @@ pub fn dump() -> String {
     dump.describe(<Accepted as StableAbi>::LAYOUT);
     dump.describe(<AcceptedMany as StableAbi>::LAYOUT);
     dump.describe(<ServiceObject as StableAbi>::LAYOUT);
-    let opening = (std::mem::size_of::<contract::Opening>(), std::mem::align_of::<contract::Opening>());
-    let _ = writeln!(dump.text, "\nOpening: size {}, alignment {}", opening.0, opening.1);
-    dump.text.push_str("    size: u32\n    reserved: u32\n    rendezvous: pointer\n    state: usize\n");
+    dump.opening();
     dump.text.push_str("\nnames\n");
     let _ = writeln!(dump.text, "    OPEN_SYMBOL: {}", contract::OPEN_SYMBOL);
     let _ = writeln!(dump.text, "    SECTION_ELF: {}", declaration::SECTION_ELF);
@@ -96,6 +95,23 @@ impl Dump {
         let phantoms: Vec<TLField> = layout.phantom_fields().iter().collect();
         for field in fields.iter().chain(&phantoms) {
             self.follow(field.layout());
+        }
+    }
+
+    /// The one record that is plain C, and not for a layout check.
+    fn opening(&mut self) {
+        let opening = Opening { size: 0, reserved: 0, rendezvous: std::ptr::null(), state: 0 };
+        let start = &opening as *const Opening as usize;
+        let size = std::mem::size_of::<Opening>();
+        let _ =
+            writeln!(self.text, "\nOpening: size {}, alignment {}", size, std::mem::align_of::<Opening>());
+        for (name, shape, address) in [
+            ("size", "u32", &opening.size as *const u32 as usize),
+            ("reserved", "u32", &opening.reserved as *const u32 as usize),
+            ("rendezvous", "*const Rendezvous", &opening.rendezvous as *const _ as usize),
+            ("state", "usize", &opening.state as *const usize as usize),
+        ] {
+            let _ = writeln!(self.text, "    {}: {} (at {})", name, shape, address - start);
         }
     }
 

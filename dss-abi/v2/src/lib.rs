@@ -83,8 +83,11 @@
 //! # Threads
 //! Each function says where it may be called: `[lua-thread]`, the thread that runs the Lua state at that moment, inside
 //! a call that Lua made; or `[any-thread]`; and `[blocks]` where it may sleep. An author's functions, methods, `close` and
-//! `to_string` are called on the Lua thread; objects are dropped there, but for those of a library that unregisters on another
-//! thread, and those that never came to Lua.
+//! `to_string` are called on the Lua thread. An object is dropped there when Lua collects it, and on whichever thread is in the
+//! library last where that unregisters, or its state closes.
+//!
+//! Hold no lock over `deliver`, `request`, `cancel`, `limit` or `unregister` that `close`, or the destructor of an object or of
+//! a value on its way, takes as well: these may be run by that very call.
 //!
 //! # Bounds
 //! Nobody can flood Lua: a library has [`Limits`], and a [`Policy`] for what happens at them. What is refused comes back in

@@ -14,8 +14,10 @@ use crate::value::{RawBorrowed, RawObject};
 /// A type whose values Lua can have, as userdata with methods. Implemented by [`object!`](crate::object!).
 ///
 /// Lua shares an object: a method has `&self`, and while it runs, Lua can come back and call another. An object is used
-/// on the Lua thread alone, though that can be another thread later. It is dropped there when Lua collects it or the state
-/// closes; where the library unregisters on another thread, and where it never came to Lua, on that thread.
+/// on the Lua thread alone, though that can be another thread later. It is dropped there when Lua collects it. Where its library
+/// unregisters or its state closes, it is dropped on the thread that ends the last call into the library, a thread of the
+/// library's that is in a `deliver` for one; where it never came to Lua, on any. So its destructor waits for no lock that is
+/// held over a call of DSS's.
 ///
 /// # Safety
 /// `class` is the same `static` each time, no other type's, and its functions are for this type.

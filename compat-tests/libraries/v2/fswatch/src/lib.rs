@@ -95,6 +95,6 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.abandon();
     }
 }

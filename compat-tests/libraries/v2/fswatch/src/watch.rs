@@ -77,7 +77,7 @@ impl Watch {
         lock(&self.open).is_some()
     }
 
-    /// Ends it, and takes back what Lua has not taken; the second time it does nothing. [any-thread] but its own
+    /// Ends it, and takes back what Lua has not taken; the second time it does nothing. [lua-thread]
     pub(crate) fn close(&self) {
         // A statement of its own: on some systems the drop waits for the watcher's thread, which may want a lock.
         let Some(Open { watcher, hold }) = lock(&self.open).take() else { return };
@@ -86,6 +86,23 @@ impl Watch {
         *lock(&self.closed) = true;
         self.library.cancel_all(&self.callback);
         drop(hold);
+    }
+
+    /// Ends it where Lua has dropped it, or its library has left. [any-thread]
+    ///
+    /// DSS may drop an object on the thread that ends the last call into the library, and that may be the watcher's own, which
+    /// is delivering then: it is not made to wait for itself.
+    pub(crate) fn abandon(&self) {
+        let Some(open) = lock(&self.open).take() else { return };
+        match self.closed.try_lock() {
+            Ok(mut closed) => {
+                *closed = true;
+                drop(closed);
+                drop(open);
+            }
+            // Without a thread to be had it ends on this one.
+            Err(_) => drop(thread::Builder::new().name("fswatch end".to_owned()).spawn(move || drop(open))),
+        }
     }
 
     /// Delivers, unless the watch is closed.
