@@ -128,8 +128,13 @@ fn archived(archive: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 const KEPT: [&str; 2] = ["dss-impl", "dss-lua"];
 
 /// The crates that a release freezes, and where each is in the tree.
-const FROZEN: [(&str, &str); 3] =
-    [("dss-abi", "dss-abi"), ("dss-abi-c1v0", "dss-abi/c1v0"), ("dss-abi-v1", "dss-abi/v1")];
+const FROZEN: [(&str, &str); 5] = [
+    ("dss-abi", "dss-abi"),
+    ("dss-abi-c1v0", "dss-abi/c1v0"),
+    ("dss-abi-v1", "dss-abi/v1"),
+    ("dss-abi-v2", "dss-abi/v2"),
+    ("dss-abi-v2-derive", "dss-abi/v2-derive"),
+];
 
 /// The version of a crate in the tree, or that in the name of its archive.
 fn version_in_tree(folder: &str) -> String {
