@@ -134,7 +134,7 @@ fn check(folder: &Path) {
         let sums = fs::read_to_string(release.join("SHA256SUMS")).expect("a release has its checksums");
         let names: Vec<_> =
             sums.lines().filter_map(|line| line.split_once("  ")).map(|(_, name)| name).collect();
-        for revision in ["dss-abi-v1-", "dss-abi-v2-1", "dss-abi-v2-derive-"] {
+        for revision in ["dss-abi-v2-1", "dss-abi-v2-derive-", "dss-impl-", "dss-lua-"] {
             assert!(names.iter().any(|name| name.starts_with(revision)), "{names:?} has no {revision}");
         }
         assert_eq!(names.len() + 1, entries(&release).len(), "{names:?} are not all files of the release");
