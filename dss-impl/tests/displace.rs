@@ -4,12 +4,17 @@
 
 mod common;
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
 use common::{
     Call, Library, bounded_house, drain, hand_over, info, item, keyed, parcel, poll, request, sized,
 };
 use dss_impl::bounds::{Limits, Policy};
-use dss_impl::delivery::Outcome;
+use dss_impl::delivery::{Announced, Outcome};
 use dss_impl::dispatcher::{BoundedError, Consignment};
+use dss_impl::notifier::Notifier;
 
 #[test]
 fn the_oldest_is_dropped_at_the_intake_and_at_the_desk() {
@@ -224,4 +229,38 @@ fn many_of_one_key_leave_nothing_behind() {
     assert!(last > first + 99_000);
     assert!(dispatcher.end(handle, last, Outcome::Withdrawn, true));
     assert_eq!(info(dispatcher).queued, 0);
+}
+
+/// A notifier that fails when it is told to, and counts what it sent.
+#[derive(Default)]
+struct Wavering {
+    fails: AtomicBool,
+    sent: AtomicUsize,
+}
+
+impl Notifier for Wavering {
+    fn notify(&self, _: usize) -> io::Result<()> {
+        if self.fails.load(SeqCst) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        self.sent.fetch_add(1, SeqCst);
+        Ok(())
+    }
+}
+
+/// What lies unannounced, for the notification failed, is announced by the next of its key, though that adds no item.
+#[test]
+fn what_takes_a_place_announces_it_where_nothing_is_outstanding() {
+    let (dispatcher, _, _, handle) = bounded_house(10, Policy::Latest);
+    let notifier = Arc::new(Wavering::default());
+    dispatcher.set_notifier(Some(Arc::clone(&notifier) as Arc<dyn Notifier>));
+    hand_over(dispatcher, handle, item(9)).unwrap();
+    hand_over(dispatcher, handle, keyed(0, b"a")).unwrap();
+    assert_eq!(notifier.sent.load(SeqCst), 1);
+    notifier.fails.store(true, SeqCst);
+    assert_eq!(poll(dispatcher), Some(9), "and the other lies at the desk, unannounced");
+    notifier.fails.store(false, SeqCst);
+    let accepted = dispatcher.deliver_bounded(handle, keyed(1, b"a"), true).unwrap();
+    assert_eq!((accepted.announced, notifier.sent.load(SeqCst)), (Announced::Yes, 2));
+    assert_eq!(drain(dispatcher), [1]);
 }

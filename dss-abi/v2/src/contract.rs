@@ -156,8 +156,8 @@ pub struct RawClass {
     pub methods: RSlice<'static, RawFunction>,
     /// For `tostring`.
     pub to_string: ROption<TextFn>,
-    /// For `object:close()` and `<close>`; called with no arguments, once at most, even if it fails. What it returns is nothing
-    /// to anybody.
+    /// For `object:close()` and `<close>`; called with no arguments, once at most, even if it fails. Its results are
+    /// ignored; its error is raised.
     pub close: ROption<CallFn>,
     /// Drops an object's data: on the Lua thread where Lua collects it; where its library leaves or its state closes, on the
     /// thread that ends the last call into the library; on whatever thread drops what never came to Lua.

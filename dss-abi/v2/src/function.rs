@@ -297,19 +297,3 @@ where
         })
     }
 }
-
-/// `run` itself; so that a closure is of the right shape.
-pub fn as_function<F>(run: F) -> F
-where
-    F: for<'a> FnOnce(&'a Library, &mut Arguments<'a>, &mut Values) -> Result<(), Error>,
-{
-    run
-}
-
-/// `run` itself; so that a closure is of the right shape.
-pub fn as_method<T, F>(run: F) -> F
-where
-    F: for<'a> FnOnce(&'a T, &'a Library, &mut Arguments<'a>, &mut Values) -> Result<(), Error>,
-{
-    run
-}

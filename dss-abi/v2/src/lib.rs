@@ -86,8 +86,8 @@
 //! `to_string` are called on the Lua thread. An object is dropped there when Lua collects it, and on whichever thread is in the
 //! library last where that unregisters, or its state closes.
 //!
-//! Hold no lock over `deliver`, `request`, `cancel`, `limit` or `unregister` that `close`, or the destructor of an object or of
-//! a value on its way, takes as well: these may be run by that very call.
+//! Hold no lock over a call of a [`Library`]'s that `close`, or the destructor of an object or of a value on its way, takes as
+//! well: these may be run by that very call. `hold` (and to drop one), `keep_alive` and `on_lua_thread` run nothing.
 //!
 //! # Bounds
 //! Nobody can flood Lua: a library has [`Limits`], and a [`Policy`] for what happens at them. What is refused comes back in
@@ -175,7 +175,7 @@ pub const REVISION: u32 = 2;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::fields::{Entries, Fields};
-    pub use crate::function::{as_function, as_method, call_function, call_method, Place, Returned};
+    pub use crate::function::{call_function, call_method, Place, Returned};
     pub use crate::function::{Function, Method};
     pub use crate::object::{drop_object, text};
     pub use crate::open::{open, Definition};

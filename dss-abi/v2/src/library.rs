@@ -255,8 +255,8 @@ impl Library {
     }
 
     /// Unregisters the library from that state: all that it has queued or waiting is cancelled, and when this returns none
-    /// of its code runs any more for that state, except calls that this thread stands in. [any-thread] `[blocks]` while
-    /// another thread is in its code
+    /// of its code runs any more for that state, except calls that this thread stands in, and `close` and its thread while the
+    /// state closes. [any-thread] `[blocks]` while another thread is in its code
     ///
     /// # Errors
     /// It is not registered any more, or another thread is at it.

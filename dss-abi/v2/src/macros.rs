@@ -89,18 +89,24 @@ macro_rules! library {
                         name: $crate::library!(@name $function),
                     };
 
+                    // Safe, so that what the author wrote is not within anything unsafe.
+                    fn run<'a>(
+                        library: &'a $crate::Library,
+                        arguments: &mut $crate::Arguments<'a>,
+                        values: &mut $crate::Values,
+                    ) -> ::core::result::Result<(), $crate::Error> {
+                        $crate::__private::Function::call(
+                            &$crate::library!(@path $function $($path)?),
+                            library,
+                            arguments,
+                            values,
+                        )
+                    }
+
                     unsafe extern "C" fn call(
                         call: &$crate::contract::RawCall,
                         arguments: $crate::__private::RVec<$crate::value::RawValue>,
                     ) -> $crate::__private::Returned {
-                        let run = $crate::__private::as_function(|library, arguments, values| {
-                            $crate::__private::Function::call(
-                                &$crate::library!(@path $function $($path)?),
-                                library,
-                                arguments,
-                                values,
-                            )
-                        });
                         // SAFETY: DSS made this call.
                         unsafe { $crate::__private::call_function(PLACE, call, arguments, run) }
                     }
@@ -170,6 +176,16 @@ macro_rules! library {
 /// }
 /// ```
 ///
+/// What is unsafe stays so:
+///
+/// ```compile_fail
+/// struct Door;
+/// unsafe fn danger() -> fn(&Door) -> String {
+///     |_| String::new()
+/// }
+/// dss_abi_v2::object! { Door as "door", to_string: danger() }
+/// ```
+///
 /// A type that Lua could not drop where it collects it, for it is bound to a thread, is none:
 ///
 /// ```compile_fail
@@ -186,15 +202,22 @@ macro_rules! object {
         const PLACE: $crate::__private::Place =
             $crate::__private::Place { owner: NAME, mark: ':', name: $name };
 
+        // Safe, so that what the author wrote is not within anything unsafe.
+        fn run<'a>(
+            this: &'a $type,
+            library: &'a $crate::Library,
+            arguments: &mut $crate::Arguments<'a>,
+            values: &mut $crate::Values,
+        ) -> ::core::result::Result<(), $crate::Error> {
+            $crate::__private::Method::call(&$path, this, library, arguments, values)
+        }
+
         unsafe extern "C" fn call(
             call: &$crate::contract::RawCall,
             arguments: $crate::__private::RVec<$crate::value::RawValue>,
         ) -> $crate::__private::Returned {
-            let run = $crate::__private::as_method::<$type, _>(|this, library, arguments, values| {
-                $crate::__private::Method::call(&$path, this, library, arguments, values)
-            });
             // SAFETY: DSS made this call, with an object of the class that names it.
-            unsafe { $crate::__private::call_method(PLACE, call, arguments, run) }
+            unsafe { $crate::__private::call_method::<$type, _>(PLACE, call, arguments, run) }
         }
 
         $crate::contract::CallFn(call)
@@ -223,10 +246,14 @@ macro_rules! object {
                     }
                 ),*)?]),
                 to_string: $crate::object!(@some [$({
-                    unsafe extern "C" fn text(call: &$crate::contract::RawCall) -> $crate::__private::RString {
+                    fn text_of(object: &$type) -> ::std::string::String {
                         let text: fn(&$type) -> ::std::string::String = $text;
+                        text(object)
+                    }
+
+                    unsafe extern "C" fn text(call: &$crate::contract::RawCall) -> $crate::__private::RString {
                         // SAFETY: DSS made this call, with an object of this class.
-                        unsafe { $crate::__private::text::<$type>(call.object, text) }
+                        unsafe { $crate::__private::text::<$type>(call.object, text_of) }
                     }
 
                     $crate::contract::TextFn(text)

@@ -90,7 +90,8 @@ impl Dispatcher {
     pub(super) fn announce_arrival(&self, mut intake: MutexGuard<'_, Intake>) -> Announced {
         let behind = intake.items.len();
         self.behind.store(behind, Ordering::Relaxed);
-        let due = intake.credit.claim(behind);
+        // One at least: what took another's place may lie at the desk.
+        let due = intake.credit.claim(behind.max(1));
         let wake = std::mem::take(&mut intake.sleeping);
         drop(intake);
         if wake {
