@@ -37,7 +37,7 @@ impl Branch {
 
     /// Makes a crate a later patch release: of one that is of the version that was released, every file is compared.
     fn patch_release(&self, package: &str) -> &Branch {
-        self.replace(&format!("{package}/Cargo.toml"), "version = \"1.0.0\"", "version = \"1.0.1\"")
+        self.replace(&format!("{package}/Cargo.toml"), "\nversion = \"1.0.0\"", "\nversion = \"1.0.1\"")
     }
 
     /// What the guard says of it.
