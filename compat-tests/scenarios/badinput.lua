@@ -1,6 +1,6 @@
 -- What does not fit gets a sentence, and loses nothing.
 
-scenario("a revision that this DSS has not", function()
+scenario("a revision that this DSS has not", { with = "probe_v1" }, function()
     local v1 = require "probe_v1"
     require "darksidesync"
     eq(v1.request(1, "^1.0"), "granted")
@@ -15,7 +15,7 @@ scenario("a revision that this DSS has not", function()
     matches(v1.request(0, "^1.0"), "build the library for one of these revisions")
 end)
 
-scenario("types that differ", function()
+scenario("types that differ", { with = "probe_v1" }, function()
     require "darksidesync"
     local v1 = require "probe_v1"
     matches(v1.request(1, "^1.0", "layout"), "its types of revision v1 are not those of this DSS")
@@ -23,12 +23,12 @@ scenario("types that differ", function()
     eq(v1.request(1, "^1.0"), "granted")
 end)
 
-scenario("a library that cannot unwind", function()
+scenario("a library that cannot unwind", { with = "probe_v1" }, function()
     require "darksidesync"
     matches(require("probe_v1").request(1, "^1.0", "abort"), 'built with panic = "abort"')
 end)
 
-scenario("a rendezvous of the wrong magic, too short, or not there", function()
+scenario("a rendezvous of the wrong magic, too short, or not there", { with = "probe_v1" }, function()
     require "darksidesync"
     local v1 = require "probe_v1"
     matches(v1.damaged("magic"), "wrong magic: wanted")

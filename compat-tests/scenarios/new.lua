@@ -264,7 +264,7 @@ scenario("Ctrl-C breaks off run and wait", { needs = "interpreter" }, function()
     end
 end)
 
-scenario("libraries shows what each has", function()
+scenario("libraries shows what each has", { with = "probe probe_v1" }, function()
     local dss, probe = require "darksidesync", require "probe"
     local v1 = require "probe_v1"
     eq(#dss.libraries(), 0)

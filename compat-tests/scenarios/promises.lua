@@ -124,7 +124,7 @@ scenario("9: closing with threads waiting, queued and replied to, releases all",
     end
 end)
 
-scenario("9: closing while other threads deliver and wait in v1", function()
+scenario("9: closing while other threads deliver and wait in v1", { with = "probe_v1" }, function()
     for _ = 1, 10 do
         local state = host.newstate()
         inside(state, [[
@@ -175,7 +175,7 @@ scenario("9: after DSS has stopped its functions raise", { only = "lua52 lua53 l
     state:close()
 end)
 
-scenario("10: a v1 library that panics or raises in decode", function()
+scenario("10: a v1 library that panics or raises in decode", { with = "probe_v1" }, function()
     local dss, v1 = require "darksidesync", require "probe_v1"
     v1.register()
     v1.deliver(nothing, 1, "panic")
@@ -194,7 +194,7 @@ scenario("10: a v1 library that panics or raises in decode", function()
     matches(messages[2], "raises in decode")
 end)
 
-scenario("11: libraries stay mapped when a state unloads its modules", function()
+scenario("11: libraries stay mapped when a state unloads its modules", { with = "probe probe_v1" }, function()
     for _ = 1, 3 do
         local state = host.newstate()
         inside(state, [[
@@ -211,7 +211,7 @@ scenario("11: libraries stay mapped when a state unloads its modules", function(
     all_ended(require "probe")
 end)
 
-scenario("require first made inside a coroutine that dies", function()
+scenario("require first made inside a coroutine that dies", { with = "probe probe_v1" }, function()
     local dss
     local thread = coroutine.create(function()
         dss = require "darksidesync"

@@ -114,7 +114,7 @@ scenario("a delivery calls its function with its values", function()
     eq(dss.poll(), -1)
 end)
 
-scenario("first in, first out, whichever revision", function()
+scenario("first in, first out, whichever revision", { with = "probe_v2 probe_v1 probe" }, function()
     local dss, probe = load_probe()
     local one, zero = require "probe_v1", require "probe"
     zero.register()

@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::c::{self, Module};
 use crate::luas::{ALL, Lua};
+use crate::place::Place;
 
 /// A folder with all that one Lua needs: `lua-host`, `darksidesync.so` and the libraries, `dss.lua`.
 #[derive(Clone, Debug)]
@@ -20,13 +21,15 @@ pub struct Artefacts {
     pub for_every_lua: PathBuf,
 }
 
-/// The Rust packages that are built for each Lua: the package, what cargo calls the file, what Lua calls it.
-const PACKAGES: [(&str, &str, &str); 5] = [
+/// The Rust packages that Lua requires: the package, what cargo calls the file, what Lua calls it. All are built for each Lua
+/// but the last, which is the same for all.
+const PACKAGES: [(&str, &str, &str); 6] = [
     ("dss-lua", "libdarksidesync", "darksidesync"),
     ("dss-lib-luaexit", "libluaexit", "luaexit"),
     ("dss-lib-fswatch", "libfswatch", "fswatch"),
     ("dss-lib-httpd", "libhttpd", "httpd"),
     ("dss-probe-v1", "libprobe_v1", "probe_v1"),
+    ("dss-plain-v1", "libplain_v1", "plain_v1"),
 ];
 
 /// The libraries that know nothing of Lua, built once for all: the package, what cargo calls the file, what DSS calls it.
@@ -68,16 +71,21 @@ pub fn cargo() -> Command {
 /// # Panics
 /// It cannot be run, or fails.
 pub fn succeed(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    try_succeed(command).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same.
+///
+/// # Errors
+/// It cannot be run, or fails: the command and its output.
+pub fn try_succeed(command: &mut Command) -> Result<String, String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{command:?} failed: {}\n{}{}",
-        output.status,
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    text(&output.stdout)
+    if !output.status.success() {
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        return Err(format!("{command:?} failed: {}\n{stdout}{stderr}", output.status));
+    }
+    Ok(text(&output.stdout))
 }
 
 impl Artefacts {
@@ -174,27 +182,21 @@ impl Artefacts {
     /// The host, ready to run a script with this folder's modules, and with those in `further` folders.
     #[must_use]
     pub fn command(&self, further: &[PathBuf]) -> Command {
-        self.command_with(&[], further)
+        let mut place = self.place();
+        place.folders.extend_from_slice(further);
+        place.command()
     }
 
-    /// The same, with the folders of `first` before this one's.
+    /// This folder as a place for scenarios.
     #[must_use]
-    pub fn command_with(&self, first: &[PathBuf], further: &[PathBuf]) -> Command {
-        let templates = |endings: &[&str]| {
-            let folders = first.iter().chain(std::iter::once(&self.folder)).chain(further);
-            let each = |folder: &PathBuf| {
-                endings.iter().map(|ending| folder.join(ending).display().to_string()).collect::<Vec<_>>()
-            };
-            folders.flat_map(each).collect::<Vec<_>>().join(";")
-        };
-        let mut command = Command::new(self.host());
-        command.arg("--cpath").arg(templates(&["?.so"]));
-        command.arg("--path").arg(templates(&["?.lua", "?/init.lua"]));
-        for variable in ["LUA_PATH", "LUA_CPATH", "LUA_INIT"] {
-            command.env_remove(variable);
+    pub fn place(&self) -> Place {
+        Place {
+            lua: self.lua,
+            host: self.host(),
+            folders: vec![self.folder.clone()],
+            libraries: vec![self.for_every_lua.clone()],
+            folder: self.folder.clone(),
         }
-        command.env("DSS_PATH", self.for_every_lua.join("?.so"));
-        command
     }
 }
 

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::artefacts::try_succeed;
+
 /// One shared library to compile.
 pub struct Module<'a> {
     /// What to compile.
@@ -30,6 +32,19 @@ fn target() -> String {
 /// # Panics
 /// The compiler is not there, or refuses the sources.
 pub fn compile(module: &Module<'_>) {
+    if let Err(error) = try_compile(module) {
+        panic!("{error}");
+    }
+}
+
+/// The same.
+///
+/// # Errors
+/// The compiler is not there, or refuses the sources: what it said.
+///
+/// # Panics
+/// The folder of the output cannot be written to.
+pub fn try_compile(module: &Module<'_>) -> Result<(), String> {
     let target = target();
     let compiler =
         cc::Build::new().target(&target).host(&target).opt_level(2).cargo_metadata(false).get_compiler();
@@ -44,9 +59,7 @@ pub fn compile(module: &Module<'_>) {
         command.arg("-I").arg(include);
     }
     command.args(module.sources).arg("-o").arg(&partial).arg("-lpthread");
-    let status = command.status().unwrap_or_else(|error| {
-        panic!("the C compiler {} could not be run ({error}): install one", compiler.path().display())
-    });
-    assert!(status.success(), "{command:?} failed: {status}");
+    try_succeed(&mut command).map_err(|error| format!("the C compiler: {error}"))?;
     std::fs::rename(&partial, module.output).expect("the folder was just written to");
+    Ok(())
 }

@@ -1,16 +1,28 @@
 //! The scenarios: what `scenarios/*.lua` and `scenarios/*/*.lua` declare, and running one of them.
 //!
 //! A scenario is a line `scenario("name", ...)`, or `scenario("name", { only = "lua54 lua55" }, ...)` where some Luas
-//! cannot have what it is about, or `{ needs = "socket" }` for what the machine may lack.
+//! cannot have what it is about, or `{ needs = "socket" }` for what the machine may lack; `{ with = "timer" }` names the
+//! libraries it is about where that is not clear from the file, and `{ since = "2.1.0" }` the first release that has it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::artefacts::{Artefacts, workspace};
+use semver::Version;
+
+use crate::artefacts::workspace;
 use crate::luas::Lua;
+use crate::place::{Place, system_modules};
 use crate::run::limited;
+
+/// The libraries that stand for a revision in the matrix, and the files of scenarios that are about each.
+pub const OF_THE_MATRIX: [(&str, &[&str]); 4] = [
+    ("probe", &["keep", "mend", "new", "promises", "badinput", "socket"]),
+    ("plain_v1", &["plain"]),
+    ("probe_v1", &["v1"]),
+    ("probe_v2", &["v2", "v2/bounds", "v2/closing", "v2/objects", "v2/requests", "v2/values"]),
+];
 
 /// A scenario of one file.
 #[derive(Clone, Debug)]
@@ -23,6 +35,8 @@ pub struct Scenario {
     pub name: String,
     only: Option<String>,
     needs: Option<String>,
+    with: Option<String>,
+    since: Option<String>,
 }
 
 impl Scenario {
@@ -36,23 +50,45 @@ impl Scenario {
         here && self.needs.as_ref().is_none_or(|needs| needs.split(' ').all(|one| has(lua, one)))
     }
 
-    /// Runs it in a process of its own; modules in the folders `first` go before those of `artefacts`.
+    /// Whether the matrix runs it for `library`: it is in one of that library's files, and wants no other.
+    #[must_use]
+    pub fn is_of(&self, library: &str) -> bool {
+        let mine =
+            OF_THE_MATRIX.iter().any(|(name, groups)| *name == library && groups.contains(&&*self.group));
+        mine && self.with.as_ref().is_none_or(|with| with.split(' ').all(|one| one == library))
+    }
+
+    /// Whether the matrix runs it for any.
+    #[must_use]
+    pub fn is_of_the_matrix(&self) -> bool {
+        OF_THE_MATRIX.iter().any(|(library, _)| self.is_of(library))
+    }
+
+    /// Whether a module of `release` can have what it is about.
+    ///
+    /// # Panics
+    /// Its `since` is no version.
+    #[must_use]
+    pub fn is_since(&self, release: &Version) -> bool {
+        self.since.as_ref().is_none_or(|since| since.parse::<Version>().expect("a version") <= *release)
+    }
+
+    /// Runs it in a process of its own, with what `place` has and the system's modules, and nothing else.
     ///
     /// # Errors
     /// What the process printed, where it failed.
-    pub fn run(&self, artefacts: &Artefacts, first: &[PathBuf]) -> Result<(), String> {
-        let lua = artefacts.lua;
-        let mut command = artefacts.command_with(first, &system_modules(lua));
+    pub fn run(&self, place: &Place) -> Result<(), String> {
+        let mut command = place.command();
         command
             .arg(workspace().join("compat-tests/scenarios/lib/runner.lua"))
             .arg(&self.file)
             .arg(&self.name);
-        command.env("DSS_TEST_FOLDER", &artefacts.folder);
+        command.env("DSS_TEST_FOLDER", &place.folder);
         // Where code that must not run would leave a trace: a file of this run's own.
         static RUNS: AtomicUsize = AtomicUsize::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
-        command.env("DSS_TEST_TRACE", artefacts.folder.join(format!("trace.{}.{run}", std::process::id())));
-        if let Some(interpreter) = system_interpreter(lua) {
+        command.env("DSS_TEST_TRACE", place.folder.join(format!("trace.{}.{run}", std::process::id())));
+        if let Some(interpreter) = system_interpreter(place.lua) {
             command.env("DSS_TEST_INTERPRETER", interpreter);
         }
         let ended = limited(&mut command, Duration::from_secs(120));
@@ -111,18 +147,10 @@ fn declared(file: &Path, group: &str) -> Vec<Scenario> {
             name: quoted(line, "scenario(").expect("a scenario has a name"),
             only: quoted(line, "only ="),
             needs: quoted(line, "needs ="),
+            with: quoted(line, "with ="),
+            since: quoted(line, "since ="),
         })
         .collect()
-}
-
-/// The folders in which a system's packages put modules for `lua`.
-fn system_modules(lua: Lua) -> Vec<PathBuf> {
-    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
-    let version = lua.folder();
-    vec![
-        PathBuf::from(format!("/usr/share/lua/{version}")),
-        PathBuf::from(format!("/usr/lib/{multiarch}/lua/{version}")),
-    ]
 }
 
 fn has(lua: Lua, need: &str) -> bool {

@@ -225,9 +225,16 @@ fn a_module_that_says_nothing_is_told_as_that() {
     let (text, code, _) = run(dss().arg("inspect").arg(&old));
     assert_eq!(code, 0);
     has_all(&text, &["a module of DSS that does not say what it offers, as those before 2.1.0 do not"]);
-    let (_, code, said) = run(dss().arg("check").arg("--module").arg(&old));
-    assert_eq!(code, 2);
-    has_all(&said, &["modules do from 2.1.0 on, so upgrade it"]);
+    has_all(&text, &["2.0.0, by the names in it", "c1v0 1.0.0, v1 1.0.0"]);
+    // A library of v1 fits, and one of v2 is later than it.
+    let artefacts = artefacts("lua54");
+    let (text, code, _) =
+        run(dss().arg("check").arg("--module").arg(&old).arg(artefacts.folder.join("probe_v1.so")));
+    assert_eq!(code, 0, "{text}");
+    let late = artefacts.for_every_lua.join("probe_v2.so");
+    let (text, code, _) = run(dss().arg("check").arg("--module").arg(&old).arg(late));
+    assert_eq!(code, 1, "{text}");
+    has_all(&text, &["probe_v2 1.4.2", "2.0.0", "v1 1.0.0", "upgrade"]);
 }
 
 #[test]

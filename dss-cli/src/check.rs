@@ -7,7 +7,7 @@ use dss_impl::declared::{Declared, DeclaredModule, Found, Inspected, Platform, R
 use serde_json::{Value, json};
 
 use crate::inspect::{as_json, is_old_module, offers, revision_name};
-use crate::{BadUsage, Outcome, table};
+use crate::{BadUsage, Outcome, old, table};
 
 /// How a library stands to the module.
 enum Verdict {
@@ -32,8 +32,15 @@ struct Row {
 pub(crate) fn run(module: &Path, libraries: &[PathBuf], json: bool) -> Result<Outcome, BadUsage> {
     let inspected =
         inspect(module).map_err(|error| BadUsage(format!("--module: {} {error}", module.display())))?;
-    let Found::Module(declared) = &inspected.found else {
-        return Err(BadUsage(no_module(module, &inspected.found)));
+    let known;
+    let declared = match &inspected.found {
+        Found::Module(declared) => declared,
+        // It does not say what it offers, but it is known.
+        Found::LuaModule { function, uses: Some(uses) } if is_old_module(function, Some(*uses)) => {
+            known = old::module(*uses, &inspected.platform);
+            &known
+        }
+        other => return Err(BadUsage(no_module(module, other))),
     };
     let here = [PathBuf::from(".")];
     let given = if libraries.is_empty() { &here } else { libraries };
@@ -68,9 +75,6 @@ pub(crate) fn run(module: &Path, libraries: &[PathBuf], json: bool) -> Result<Ou
 fn no_module(file: &Path, found: &Found) -> String {
     let file = file.display();
     match found {
-        Found::LuaModule { function, uses } if is_old_module(function, *uses) => format!(
-            "--module: {file} is a module of DSS that does not say what it offers: modules do from 2.1.0 on, so upgrade it"
-        ),
         Found::Library(library) => format!(
             "--module: {file} is the library {} {}: give the module, darksidesync.so, and the library after it",
             library.name, library.version

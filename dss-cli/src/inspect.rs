@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use dss_impl::declared::{Declared, DeclaredModule, Found, Inspected, OfferedRevision, Offering, inspect};
 use serde_json::{Value, json};
 
-use crate::{Outcome, table};
+use crate::{Outcome, old, table};
 
 pub(crate) fn run(files: &[PathBuf], json: bool) -> Outcome {
     let all: Vec<_> = files.iter().map(|file| (file, inspect(file))).collect();
@@ -50,8 +50,11 @@ fn rows(inspected: &Inspected) -> Vec<(&'static str, String)> {
     let mut rows = match found {
         Found::Module(module) => module_rows(module),
         Found::Library(library) => library_rows(library),
+        Found::LuaModule { function, uses: Some(uses) } if is_old_module(function, Some(*uses)) => {
+            old_rows(&old::module(*uses, platform).offering)
+        }
         Found::LuaModule { function, uses } => {
-            vec![("is", lua_module(function, *uses)), ("opened by", function.clone())]
+            vec![("is", lua_module(*uses)), ("opened by", function.clone())]
         }
     };
     rows.push(("for", platform.to_string()));
@@ -94,12 +97,18 @@ fn library_rows(library: &Declared) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// A module of before 2.1.0, by the names that it has in it.
+fn old_rows(offering: &Offering) -> Vec<(&'static str, String)> {
+    vec![
+        ("is", "a module of DSS that does not say what it offers, as those before 2.1.0 do not".to_owned()),
+        ("version", format!("{}, by the names in it", offering.version)),
+        ("offers", offers(offering)),
+    ]
+}
+
 /// What a Lua module is that declares nothing.
-fn lua_module(function: &str, uses: Option<u32>) -> String {
+fn lua_module(uses: Option<u32>) -> String {
     match uses {
-        _ if is_old_module(function, uses) => {
-            "a module of DSS that does not say what it offers, as those before 2.1.0 do not".to_owned()
-        }
         Some(revision) => format!(
             "a Lua module, and by the names in it a library of revision {}, which declares nothing",
             revision_name(revision)
@@ -137,8 +146,17 @@ pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
             "compiler": library.compiler,
             "unwinds": library.unwinds,
         }),
-        Found::LuaModule { function, uses } if is_old_module(function, *uses) => {
-            json!({ "is": "module", "function": function })
+        Found::LuaModule { function, uses: Some(uses) } if is_old_module(function, Some(*uses)) => {
+            let offering = old::module(*uses, platform).offering;
+            let revisions = offering.revisions.iter().map(|revision| {
+                json!({ "name": revision.name(), "version": revision.version, "supported": revision.supported })
+            });
+            json!({
+                "is": "module",
+                "version": offering.version.to_string(),
+                "revisions": revisions.collect::<Vec<_>>(),
+                "function": function,
+            })
         }
         Found::LuaModule { function, uses } => json!({
             "is": if uses.is_some() { "library" } else { "lua-module" },

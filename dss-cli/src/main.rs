@@ -10,6 +10,7 @@ mod args;
 mod check;
 mod inspect;
 mod layouts;
+mod old;
 mod table;
 
 use std::io::{self, Write};

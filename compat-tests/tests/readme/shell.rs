@@ -34,6 +34,7 @@ fn execute(line: &str, folder: &Path, own: &str, all: &[Block]) {
         ["cargo", "test" | "bench" | "clippy" | "fmt" | "doc" | "demo" | "miri", ..] => {
             recognise(&words[1..])
         }
+        ["cargo", "matrix", ref options @ ..] => recognise_matrix(options),
         ["luarocks", "make", rockspec] => {
             assert!(workspace().join(rockspec).exists(), "there is no {rockspec}")
         }
@@ -55,6 +56,15 @@ fn execute(line: &str, folder: &Path, own: &str, all: &[Block]) {
             shell(line, folder, folder);
         }
         _ => panic!("no test knows how to run `{line}`"),
+    }
+}
+
+/// The matrix takes more time than a test has; its options must be there.
+fn recognise_matrix(options: &[&str]) {
+    let known = read("compat-tests/matrix/src/args.rs");
+    for option in options.iter().filter_map(|word| word.strip_prefix("--")) {
+        let field = format!("pub(crate) {}:", option.replace('-', "_"));
+        assert!(known.contains(&field), "cargo matrix has no option --{option}");
     }
 }
 

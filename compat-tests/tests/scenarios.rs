@@ -1,4 +1,6 @@
 //! Each scenario in each Lua, in a process of its own.
+//!
+//! With `DSS_MATRIX_FOLLOWS` set, those that `cargo matrix --quick` runs in the same module are left to it.
 
 use compat_tests::artefacts::Artefacts;
 use compat_tests::luas::ALL;
@@ -7,12 +9,14 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let arguments = Arguments::from_args();
+    let follows = std::env::var_os("DSS_MATRIX_FOLLOWS").is_some();
     let mut trials = Vec::new();
     for lua in ALL {
         for scenario in scenarios::all().into_iter().filter(|scenario| scenario.is_for(lua)) {
             let name = format!("{lua}::{}::{}", scenario.group, scenario.name);
-            let run = move || scenario.run(Artefacts::of(lua), &[]).map_err(Into::into);
-            trials.push(Trial::test(name, run));
+            let left = follows && scenario.is_of_the_matrix();
+            let run = move || scenario.run(&Artefacts::of(lua).place()).map_err(Into::into);
+            trials.push(Trial::test(name, run).with_ignored_flag(left));
         }
     }
     libtest_mimic::run(&arguments, trials).exit();

@@ -1,0 +1,196 @@
+//! The cells: what is declared of each beforehand, and running one.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use compat_tests::apart::Source;
+use compat_tests::artefacts::workspace;
+use compat_tests::freeze::sha256;
+use compat_tests::place::Place;
+use compat_tests::scenarios::{self, Scenario};
+
+use crate::columns::Column;
+use crate::results::{Expected, Found, Outcome, Ran};
+use crate::rows::{Revision, Row};
+use crate::{mixed, refusal};
+
+/// What is in a cell's module: one row's library, or one of each row.
+#[derive(Clone, Debug)]
+pub(crate) enum Guests {
+    One(Row),
+    All(Vec<Row>),
+}
+
+/// The name of the row in which all others meet.
+pub(crate) const MIXED: &str = "all of them";
+
+/// A library in a module.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) guests: Guests,
+    pub(crate) column: Column,
+    /// Why it cannot be run: what one of its builds said.
+    pub(crate) broken: Option<String>,
+}
+
+impl fmt::Display for Guests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Guests::One(row) => row.fmt(f),
+            Guests::All(_) => f.write_str(MIXED),
+        }
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.guests, self.column)
+    }
+}
+
+/// Whether a module offers a revision, by what was published: a release offers what it or an earlier one froze, and the
+/// working tree all of it.
+pub(crate) fn offers(module: &Source, revision: Revision) -> bool {
+    match module {
+        Source::Tree(_) => true,
+        Source::Release(release) => revision.releases().iter().any(|first| first <= release),
+    }
+}
+
+/// All scenarios.
+static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(scenarios::all);
+
+impl Cell {
+    /// The outcome that is declared for it.
+    pub(crate) fn expected(&self) -> Expected {
+        match &self.guests {
+            Guests::One(row) if !offers(&self.column.source, row.revision) => Expected::Refused,
+            _ => Expected::Works,
+        }
+    }
+
+    /// The scenarios that are run in it.
+    pub(crate) fn scenarios(&self) -> Vec<&'static Scenario> {
+        let Guests::One(row) = &self.guests else { return Vec::new() };
+        let module = match &self.column.source {
+            Source::Release(release) => Some(release),
+            Source::Tree(_) => None,
+        };
+        let fits = |scenario: &&Scenario| {
+            scenario.is_of(row.revision.library())
+                && scenario.is_for(self.column.lua)
+                && module.is_none_or(|release| scenario.is_since(release))
+        };
+        SCENARIOS.iter().filter(fits).collect()
+    }
+
+    /// A name for files.
+    pub(crate) fn slug(&self) -> String {
+        self.to_string().replace(' ', "-")
+    }
+
+    /// What the outcome depends on, as one checksum.
+    pub(crate) fn digest(&self) -> String {
+        let mut files = vec![self.column.module(), self.column.artefacts().host()];
+        match &self.guests {
+            Guests::One(row) => {
+                files.push(row.file(self.column.lua));
+                files.extend(self.scenarios().iter().map(|scenario| scenario.file.clone()));
+            }
+            Guests::All(rows) => files.extend(rows.iter().map(|row| row.file_among_others(self.column.lua))),
+        }
+        let library = workspace().join("compat-tests/scenarios/lib");
+        files.extend(["runner.lua", "v2.lua", "mixed.lua"].iter().map(|name| library.join(name)));
+        files.dedup();
+        let text: Vec<_> = files.iter().map(|file| file_digest(file)).collect();
+        sha256(format!("{:?} {:?} {}", self.expected(), self.broken, text.join(" ")).as_bytes())
+    }
+
+    /// The place in which its scenarios run: the module, its library, and beside them what scenarios have for company.
+    pub(crate) fn place(&self) -> Place {
+        let artefacts = self.column.artefacts();
+        let company = crate::company(self.column.lua);
+        let mut folders = vec![self.column.folder()];
+        let mut libraries = Vec::new();
+        if let Guests::One(row) = &self.guests {
+            let place = row.place(self.column.lua);
+            if row.revision == Revision::V2 { libraries.push(place) } else { folders.push(place) }
+        }
+        folders.push(company.clone());
+        libraries.push(company);
+        Place {
+            lua: self.column.lua,
+            host: artefacts.host(),
+            folders,
+            libraries,
+            folder: artefacts.folder.clone(),
+        }
+    }
+
+    /// Runs it.
+    pub(crate) fn run(&self) -> Outcome {
+        let begun = Instant::now();
+        let (found, ran) = match (&self.broken, &self.guests) {
+            (Some(why), _) => (Found::Failed { report: why.clone() }, Vec::new()),
+            (None, Guests::All(rows)) => mixed::run(self, rows),
+            (None, Guests::One(row)) if self.expected() == Expected::Refused => refusal::run(self, row),
+            (None, Guests::One(_)) => self.run_scenarios(),
+        };
+        Outcome {
+            row: self.guests.to_string(),
+            column: self.column.to_string(),
+            digest: self.digest(),
+            expected: self.expected(),
+            found,
+            ran,
+            milliseconds: milliseconds(begun),
+        }
+    }
+
+    fn run_scenarios(&self) -> (Found, Vec<Ran>) {
+        let place = self.place();
+        let mut ran = Vec::new();
+        for scenario in self.scenarios() {
+            let begun = Instant::now();
+            let report = scenario.run(&place).err();
+            let name = format!("{}: {}", scenario.group, scenario.name);
+            ran.push(Ran { name, report, milliseconds: milliseconds(begun) });
+        }
+        let failed: Vec<_> = ran.iter().filter(|it| it.report.is_some()).map(|it| it.name.as_str()).collect();
+        let found = if ran.is_empty() {
+            Found::Failed { report: "no scenario is for this cell".to_owned() }
+        } else if failed.is_empty() {
+            Found::Works
+        } else {
+            Found::Failed {
+                report: format!("{} of {} failed: {}", failed.len(), ran.len(), failed.join("; ")),
+            }
+        };
+        (found, ran)
+    }
+}
+
+/// How long something took.
+pub(crate) fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn file_digest(file: &Path) -> String {
+    fs::read(file).map_or_else(|_| "missing".to_owned(), |bytes| sha256(&bytes))
+}
+
+/// The host of a place, ready to run a script of `scenarios/lib`.
+pub(crate) fn script(place: &Place, name: &str) -> Command {
+    let mut command = place.command();
+    command.arg(workspace().join("compat-tests/scenarios/lib").join(name));
+    command
+}
+
+/// Files on a line each, for a script.
+pub(crate) fn lines(files: &[(String, PathBuf)]) -> String {
+    files.iter().map(|(what, file)| format!("{what}\t{}\n", file.display())).collect()
+}

@@ -1,0 +1,139 @@
+//! The compilers that Debian has packages of, unpacked into the target folder and not installed.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use compat_tests::artefacts::try_succeed;
+
+use crate::compilers::Compiler;
+
+/// A compiler as Debian packages it.
+struct Packaged {
+    version: &'static str,
+    /// The package whose version is looked for, and those of the same version with it.
+    rustc: &'static str,
+    beside: &'static [&'static str],
+    /// Packages of versions of their own.
+    further: &'static [&'static str],
+    /// Whether the packages that these depend on, where they are not installed, are wanted too.
+    depends: bool,
+}
+
+const PACKAGED: [Packaged; 3] = [
+    Packaged {
+        version: "1.63",
+        rustc: "rustc",
+        beside: &["libstd-rust-1.63", "libstd-rust-dev"],
+        // Cargo 1.65: today's asks a compiler for what this one has not.
+        further: &["libllvm14", "cargo"],
+        depends: true,
+    },
+    Packaged {
+        version: "1.85",
+        rustc: "rustc-web",
+        beside: &["libstd-rust-web-1.85", "libstd-rust-web-dev"],
+        further: &["libllvm19"],
+        depends: false,
+    },
+    Packaged {
+        version: "1.96",
+        rustc: "rustc-web",
+        beside: &["libstd-rust-web-1.96", "libstd-rust-web-dev"],
+        further: &["libllvm22"],
+        depends: false,
+    },
+];
+
+fn folder(version: &str) -> PathBuf {
+    crate::folder().join("compilers").join(version)
+}
+
+/// Where Debian puts shared libraries.
+fn multiarch() -> String {
+    format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH)
+}
+
+fn unpacked(version: &str) -> Option<Compiler> {
+    let root = folder(version);
+    Compiler::at(&root.join("usr/bin/rustc"), Some(root.join(multiarch()))).ok()
+}
+
+/// The compilers that were fetched before.
+pub(crate) fn fetched() -> Vec<Compiler> {
+    PACKAGED.iter().filter_map(|packaged| unpacked(packaged.version)).collect()
+}
+
+/// Fetches those that are not there yet; `tell` hears of each.
+///
+/// # Errors
+/// A package cannot be had: which, and what `apt-get` said.
+pub(crate) fn fetch(tell: &dyn Fn(String)) -> Result<(), String> {
+    for packaged in &PACKAGED {
+        let version = packaged.version;
+        if unpacked(version).is_some() {
+            tell(format!("{version}: is there"));
+            continue;
+        }
+        tell(format!("{version}: fetching"));
+        unpack(packaged).map_err(|error| {
+            format!("the compiler {version} could not be fetched: {error}\nDoes `apt-get update` help?")
+        })?;
+        match unpacked(version) {
+            Some(compiler) => tell(format!("{version}: rustc {compiler}")),
+            None => {
+                return Err(format!(
+                    "{version} was unpacked into {}, and does not run",
+                    folder(version).display()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unpack(packaged: &Packaged) -> Result<(), String> {
+    let root = folder(packaged.version);
+    let archives = root.with_extension("archives");
+    for folder in [&root, &archives] {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let full = full_version(packaged)?;
+    let mut wanted: Vec<String> = packaged.beside.iter().map(|name| format!("{name}={full}")).collect();
+    wanted.push(format!("{}={full}", packaged.rustc));
+    wanted.extend(packaged.further.iter().map(|name| (*name).to_owned()));
+    if packaged.depends {
+        wanted.extend(missing(packaged)?);
+    }
+    try_succeed(Command::new("apt-get").args(["download", "-qq"]).args(&wanted).current_dir(&archives))?;
+    for entry in fs::read_dir(&archives).map_err(|error| error.to_string())? {
+        let archive = entry.map_err(|error| error.to_string())?.path();
+        try_succeed(Command::new("dpkg").arg("-x").arg(&archive).arg(&root))?;
+    }
+    fs::remove_dir_all(&archives).map_err(|error| error.to_string())
+}
+
+/// The version of its package that has the compiler's version.
+fn full_version(packaged: &Packaged) -> Result<String, String> {
+    let known = try_succeed(Command::new("apt-cache").args(["madison", packaged.rustc]))?;
+    let mut versions = known.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
+    versions
+        .find(|version| version.starts_with(&format!("{}.", packaged.version)))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            format!("the package {} has no version {}, but:\n{known}", packaged.rustc, packaged.version)
+        })
+}
+
+/// What would be installed with its packages that are of versions of their own, and is not installed.
+fn missing(packaged: &Packaged) -> Result<Vec<String>, String> {
+    let mut simulate = Command::new("apt-get");
+    simulate.args(["install", "--simulate", "-qq", "--no-install-recommends"]).args(packaged.further);
+    let said = try_succeed(&mut simulate)?;
+    let asked = |name: &str| {
+        name == packaged.rustc || packaged.beside.contains(&name) || packaged.further.contains(&name)
+    };
+    let names = said.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
+    Ok(names.filter(|name| !asked(name)).map(str::to_owned).collect())
+}

@@ -1,0 +1,138 @@
+//! `cargo matrix`: libraries of every revision, release and compiler in modules of every release and Lua.
+//!
+//! A cell is one library in one module. What must come of it is declared beforehand (`cell.rs`): it works, or it is refused
+//! by a sentence that names both sides. The run fails where anything else comes, or where what is published has changed.
+
+mod args;
+mod cell;
+mod columns;
+mod compilers;
+mod fetch;
+mod mixed;
+mod refusal;
+mod report;
+mod results;
+mod rows;
+mod work;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use compat_tests::apart::Source;
+use compat_tests::artefacts::{Artefacts, target, workspace};
+use compat_tests::luas::Lua;
+use compat_tests::{freeze, frozen};
+
+use crate::args::Args;
+use crate::cell::{Cell, Guests};
+use crate::compilers::Compiler;
+use crate::report::Report;
+use crate::rows::{Profile, Revision};
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("cargo matrix: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Does what the command line says; whether all is as declared.
+fn run(args: &Args) -> Result<bool, String> {
+    if args.fetch_compilers {
+        return fetch::fetch(&|text| eprintln!("{text}")).map(|()| true);
+    }
+    let tree = match &args.tree {
+        None => workspace().to_owned(),
+        Some(tree) => {
+            fs::canonicalize(tree).map_err(|error| format!("--tree {}: {error}", tree.display()))?
+        }
+    };
+    let mut cells = cells(args, &Source::Tree(tree.clone()))?;
+    cells.retain(|cell| {
+        let name = cell.to_string();
+        args.only.iter().all(|text| name.contains(text.as_str()))
+    });
+    if cells.is_empty() {
+        return Err(format!(
+            "no cell has {} in its name: `cargo matrix --list` shows all",
+            args.only.join(" and ")
+        ));
+    }
+    if args.list {
+        for cell in &cells {
+            println!("{cell}: {:?}, {} scenarios", cell.expected(), cell.scenarios().len());
+        }
+        return Ok(true);
+    }
+    let differences = freeze::differences(&tree);
+    refusal::build_command();
+    work::build(&mut cells);
+    let outcomes = work::run(&cells, args.jobs, args.fresh);
+    let report = Report::new(&cells, outcomes, differences);
+    let place = args.report.clone().unwrap_or_else(|| folder().join("report"));
+    report.write(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+    print!("{}", report.text());
+    println!("{}", place.join("index.html").display());
+    Ok(report.is_well())
+}
+
+/// The cells of a quick run, or of all.
+fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
+    let releases: Vec<_> = frozen::releases().into_iter().map(Source::Release).collect();
+    let frozen_of = |revision: Revision| -> Vec<Source> {
+        revision.releases().into_iter().map(Source::Release).collect()
+    };
+    let (rows, columns) = if args.all {
+        let with_tree = |revision: Revision| {
+            let mut sources = frozen_of(revision);
+            sources.push(tree.clone());
+            sources
+        };
+        let compilers = compilers::all()?;
+        let mut modules = releases;
+        modules.push(tree.clone());
+        (rows::rows(&with_tree, &compilers, &[Profile::Debug, Profile::Release]), columns::columns(&modules))
+    } else {
+        let compilers = [Compiler::in_use()?];
+        (
+            rows::rows(&frozen_of, &compilers, &[Profile::Release]),
+            columns::columns(std::slice::from_ref(tree)),
+        )
+    };
+    let mut guests: Vec<_> = rows.iter().cloned().map(Guests::One).collect();
+    guests.push(Guests::All(rows));
+    let mut cells = Vec::new();
+    for guests in guests {
+        for column in &columns {
+            cells.push(Cell { guests: guests.clone(), column: column.clone(), broken: None });
+        }
+    }
+    Ok(cells)
+}
+
+/// The folder of all that the matrix makes, inside cargo's own target folder.
+pub(crate) fn folder() -> PathBuf {
+    target().with_file_name("matrix")
+}
+
+/// The folder with what scenarios have beside their own library, from the tree, and nothing of the rows' own.
+pub(crate) fn company(lua: Lua) -> PathBuf {
+    let folder = folder().join("company").join(lua.0);
+    if !folder.join("fswatch.so").exists() {
+        fs::create_dir_all(&folder).expect("the target folder can be written to");
+        let artefacts = Artefacts::of(lua);
+        for (from, name) in [
+            (artefacts.folder.join("probe.so"), "probe.so"),
+            (artefacts.for_every_lua.join("fswatch.so"), "fswatch.so"),
+        ] {
+            fs::copy(&from, folder.join(name)).expect("it was built");
+        }
+    }
+    folder
+}

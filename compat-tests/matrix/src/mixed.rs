@@ -1,0 +1,30 @@
+//! All rows' libraries in one state, at the same time.
+
+use std::time::{Duration, Instant};
+
+use compat_tests::run::limited;
+
+use crate::cell::{Cell, lines, milliseconds, offers, script};
+use crate::results::{Found, Ran};
+use crate::rows::Row;
+
+/// Loads one library of each row that the module offers the revision of; each delivers, asks, and is told.
+pub(crate) fn run(cell: &Cell, rows: &[Row]) -> (Found, Vec<Ran>) {
+    let begun = Instant::now();
+    let lua = cell.column.lua;
+    let guests: Vec<_> = rows
+        .iter()
+        .filter(|row| offers(&cell.column.source, row.revision))
+        .map(|row| (format!("{}\t{row}", row.revision.library()), row.file_among_others(lua)))
+        .collect();
+    let mut command = script(&cell.place(), "mixed.lua");
+    command.arg(lines(&guests));
+    let ended = limited(&mut command, Duration::from_secs(300));
+    let report = (!ended.succeeded()).then(|| ended.report());
+    let name = format!("{} libraries in one state", guests.len());
+    let found = match &report {
+        None => Found::Works,
+        Some(report) => Found::Failed { report: format!("{name}: {report}") },
+    };
+    (found, vec![Ran { name, report, milliseconds: milliseconds(begun) }])
+}

@@ -1,0 +1,82 @@
+//! A library in a module that is older than its revision: refused, by a sentence that names both, before any of its code
+//! runs.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use compat_tests::artefacts::{Artefacts, target};
+use compat_tests::run::limited;
+
+use crate::cell::{Cell, milliseconds, script};
+use crate::results::{Found, Ran};
+use crate::rows::Row;
+
+/// Tries the library in that module's Lua, and asks the command `dss`, who deploys would ask.
+pub(crate) fn run(cell: &Cell, row: &Row) -> (Found, Vec<Ran>) {
+    let mut ran = Vec::new();
+    let mut sentences = Vec::new();
+    let mut attempt = |name: &str, begun: Instant, result: Result<String, String>| {
+        let report = match result {
+            Ok(sentence) => {
+                sentences.push(sentence);
+                None
+            }
+            Err(report) => Some(report),
+        };
+        ran.push(Ran { name: name.to_owned(), report, milliseconds: milliseconds(begun) });
+    };
+    let begun = Instant::now();
+    attempt("Lua finds no way into it, and the state goes on", begun, in_lua(cell, row));
+    let begun = Instant::now();
+    attempt("`dss check` says why", begun, checked(cell, row));
+    let failed: Vec<_> = ran.iter().filter_map(|it| it.report.clone()).collect();
+    let found = if failed.is_empty() {
+        Found::Refused { sentence: sentences.pop().expect("both gave one") }
+    } else {
+        Found::Failed { report: failed.join("\n") }
+    };
+    (found, ran)
+}
+
+fn in_lua(cell: &Cell, row: &Row) -> Result<String, String> {
+    let mut place = cell.place();
+    place.folders.push(row.place(cell.column.lua));
+    let mut command = script(&place, "refused.lua");
+    command.arg(row.revision.library()).arg(row.file(cell.column.lua));
+    let ended = limited(&mut command, Duration::from_secs(60));
+    if ended.succeeded() { Ok(ended.stdout.trim().to_owned()) } else { Err(ended.report()) }
+}
+
+fn checked(cell: &Cell, row: &Row) -> Result<String, String> {
+    let mut command = Command::new(target().join("cargo/compat/dss"));
+    command
+        .arg("check")
+        .arg("--module")
+        .arg(cell.column.module())
+        .arg(row.file(cell.column.lua))
+        .arg("--json");
+    let ended = limited(&mut command, Duration::from_secs(60));
+    if ended.status.and_then(|status| status.code()) != Some(1) {
+        return Err(format!("`dss check` ended otherwise than by 1: {}", ended.report()));
+    }
+    let said: serde_json::Value = serde_json::from_str(&ended.stdout).map_err(|error| error.to_string())?;
+    let sentence = said["libraries"][0]["note"].as_str().unwrap_or_default().to_owned();
+    let module = crate::rows::source_name(&cell.column.source);
+    for wanted in [row.revision.library(), row.revision.name(), &module] {
+        if !sentence.contains(wanted) {
+            return Err(format!("the refusal does not name {wanted}: {sentence}"));
+        }
+    }
+    Ok(sentence)
+}
+
+/// Builds the command `dss`.
+///
+/// # Panics
+/// It cannot be built.
+pub(crate) fn build_command() {
+    let mut build = compat_tests::artefacts::cargo();
+    build.args(["build", "--quiet", "--profile", "compat", "--package", "dss-cli"]);
+    compat_tests::artefacts::succeed(&mut build);
+    let _ = Artefacts::of;
+}

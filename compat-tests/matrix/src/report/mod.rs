@@ -1,0 +1,143 @@
+//! What came of a run, for people and for programs.
+
+mod junit;
+mod markdown;
+mod page;
+mod terminal;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use compat_tests::freeze::Difference;
+
+use crate::cell::Cell;
+use crate::results::{Found, Outcome};
+
+/// A run's outcomes, as a grid.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) rows: Vec<String>,
+    pub(crate) columns: Vec<String>,
+    /// Row by row; None where a cell was not asked for.
+    pub(crate) grid: Vec<Vec<Option<Outcome>>>,
+    /// What is not as it was published.
+    pub(crate) differences: Vec<Difference>,
+}
+
+/// How many cells ended in which way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) works: usize,
+    pub(crate) refused: usize,
+    pub(crate) failed: usize,
+}
+
+impl Report {
+    pub(crate) fn new(cells: &[Cell], outcomes: Vec<Outcome>, differences: Vec<Difference>) -> Report {
+        let mut rows: Vec<String> = Vec::new();
+        let mut columns: Vec<String> = Vec::new();
+        for cell in cells {
+            let (row, column) = (cell.guests.to_string(), cell.column.to_string());
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        let place = |names: &[String], name: &str| names.iter().position(|known| known == name);
+        let mut grid = vec![vec![None; columns.len()]; rows.len()];
+        for outcome in outcomes {
+            let row = place(&rows, &outcome.row).expect("it was taken from a cell");
+            let column = place(&columns, &outcome.column).expect("it was taken from a cell");
+            grid[row][column] = Some(outcome);
+        }
+        Report { rows, columns, grid, differences }
+    }
+
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.grid.iter().flatten().flatten()
+    }
+
+    /// Whether each cell is as declared, and all that is published as it was.
+    pub(crate) fn is_well(&self) -> bool {
+        self.differences.is_empty() && self.outcomes().all(Outcome::is_as_declared)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for outcome in self.outcomes() {
+            match (&outcome.found, outcome.is_as_declared()) {
+                (Found::Works, true) => counts.works += 1,
+                (Found::Refused { .. }, true) => counts.refused += 1,
+                _ => counts.failed += 1,
+            }
+        }
+        counts
+    }
+
+    /// All counts in a line.
+    pub(crate) fn summary(&self) -> String {
+        let Counts { works, refused, failed } = self.counts();
+        let runs: usize = self.outcomes().map(|outcome| outcome.ran.len()).sum();
+        let published = match self.differences.len() {
+            0 => "what is published is unchanged".to_owned(),
+            1 => "1 published file has changed".to_owned(),
+            some => format!("{some} published files have changed"),
+        };
+        format!(
+            "{works} work, {refused} are refused as declared, {failed} not as declared; {runs} runs; {published}"
+        )
+    }
+
+    /// Writes the files for people and for programs into `folder`.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("matrix.md"), markdown::document(self))?;
+        fs::write(folder.join("junit.xml"), junit::document(self).map_err(io::Error::other)?)?;
+        fs::write(folder.join("index.html"), page::document(self))
+    }
+
+    /// The table for a terminal.
+    pub(crate) fn text(&self) -> String {
+        terminal::document(self)
+    }
+}
+
+/// The one sign of a cell.
+pub(crate) fn sign(outcome: Option<&Outcome>) -> &'static str {
+    match outcome {
+        None => " ",
+        Some(outcome) if !outcome.is_as_declared() => "✗",
+        Some(Outcome { found: Found::Refused { .. }, .. }) => "–",
+        Some(_) => "✓",
+    }
+}
+
+/// What there is to say of an outcome, in a line or more.
+pub(crate) fn words(outcome: &Outcome) -> String {
+    match &outcome.found {
+        Found::Works if outcome.is_as_declared() => "works".to_owned(),
+        Found::Works => "works, and was declared to be refused".to_owned(),
+        Found::Refused { sentence } if outcome.is_as_declared() => format!("refused: {sentence}"),
+        Found::Refused { sentence } => format!("refused, and was declared to work: {sentence}"),
+        Found::Failed { report } => report.clone(),
+    }
+}
+
+/// Columns by their module: its name, and its Luas.
+pub(crate) fn modules(columns: &[String]) -> Vec<(&str, Vec<&str>)> {
+    let mut modules: Vec<(&str, Vec<&str>)> = Vec::new();
+    for column in columns {
+        let (module, lua) = column.rsplit_once(' ').expect("a module and a Lua");
+        match modules.last_mut() {
+            Some((last, luas)) if *last == module => luas.push(lua),
+            _ => modules.push((module, vec![lua])),
+        }
+    }
+    modules
+}

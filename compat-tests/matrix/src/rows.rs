@@ -1,0 +1,329 @@
+//! The rows: libraries, each of a revision, the release of its crate, a compiler, and debug or release.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use compat_tests::apart::{Apart, Lock, Source};
+use compat_tests::artefacts::{Artefacts, extension, try_succeed, workspace};
+use compat_tests::c::{self, Module};
+use compat_tests::frozen;
+use compat_tests::luas::Lua;
+use semver::Version;
+
+use crate::compilers::Compiler;
+
+/// A revision of the API, with the layer that its authors write in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Revision {
+    /// 1.0's C interface.
+    C1v0,
+    /// v1 on its own.
+    V1,
+    /// v1 on the values of `mlua`.
+    V1Mlua,
+    /// v2.
+    V2,
+}
+
+impl Revision {
+    pub(crate) const ALL: [Revision; 4] = [Revision::C1v0, Revision::V1, Revision::V1Mlua, Revision::V2];
+
+    /// As `libraries()` of a module names it, and as a sentence of refusal does.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Revision::C1v0 => "c1v0",
+            Revision::V1 | Revision::V1Mlua => "v1",
+            Revision::V2 => "v2",
+        }
+    }
+
+    /// The crate that its libraries are compiled against.
+    fn package(self) -> &'static str {
+        match self {
+            Revision::C1v0 => "dss-abi-c1v0",
+            Revision::V1 | Revision::V1Mlua => "dss-abi-v1",
+            Revision::V2 => "dss-abi-v2",
+        }
+    }
+
+    /// The releases that froze a version of it.
+    pub(crate) fn releases(self) -> Vec<Version> {
+        frozen::crates().into_iter().filter(|it| it.name == self.package()).map(|it| it.release).collect()
+    }
+
+    /// The oldest compiler of its libraries: the second number of its version.
+    fn oldest(self) -> u32 {
+        match self {
+            Revision::V1Mlua => 88,
+            _ => 63,
+        }
+    }
+
+    /// Whether a library of it is built for each Lua.
+    pub(crate) fn is_per_lua(self) -> bool {
+        matches!(self, Revision::C1v0 | Revision::V1Mlua)
+    }
+
+    /// What Lua calls the library that stands for it.
+    pub(crate) fn library(self) -> &'static str {
+        match self {
+            Revision::C1v0 => "probe",
+            Revision::V1 => "plain_v1",
+            Revision::V1Mlua => "probe_v1",
+            Revision::V2 => "probe_v2",
+        }
+    }
+
+    /// The package of that library.
+    fn fixture(self) -> &'static str {
+        match self {
+            Revision::C1v0 => "probe",
+            Revision::V1 => "plain-v1",
+            Revision::V1Mlua => "probe-v1",
+            Revision::V2 => "probe-v2",
+        }
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Revision::V1Mlua { "v1 mlua" } else { self.name() })
+    }
+}
+
+/// How a library is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Profile {
+    Debug,
+    Release,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Profile::Debug { "debug" } else { "release" })
+    }
+}
+
+/// What compiles a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// The C compiler, with its name.
+    C(String),
+    /// A Rust compiler.
+    Rust(Compiler),
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tool::C(name) => f.write_str(name),
+            Tool::Rust(compiler) => compiler.fmt(f),
+        }
+    }
+}
+
+/// A library of a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) revision: Revision,
+    pub(crate) source: Source,
+    pub(crate) tool: Tool,
+    pub(crate) profile: Profile,
+}
+
+/// A source by the name that it has in the matrix.
+pub(crate) fn source_name(source: &Source) -> String {
+    match source {
+        Source::Release(version) => version.to_string(),
+        Source::Tree(tree) if tree == workspace() => "tree".to_owned(),
+        // Another tree has a place of its own among what is built.
+        Source::Tree(tree) => tree.file_name().unwrap_or(tree.as_os_str()).to_string_lossy().into_owned(),
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Row { revision, source, tool, profile } = self;
+        write!(f, "{revision} {} {tool} {profile}", source_name(source))
+    }
+}
+
+/// The C compiler's name, as far as it says one.
+fn c_compiler() -> String {
+    let said = try_succeed(std::process::Command::new("cc").arg("-dumpversion")).unwrap_or_default();
+    format!("cc {}", said.trim())
+}
+
+/// The rows: of each revision those of `sources` that have it, with each compiler that can build it.
+pub(crate) fn rows(
+    sources: &dyn Fn(Revision) -> Vec<Source>,
+    compilers: &[Compiler],
+    profiles: &[Profile],
+) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for revision in Revision::ALL {
+        for source in sources(revision) {
+            let tools: Vec<Tool> = match revision {
+                Revision::C1v0 => vec![Tool::C(c_compiler())],
+                _ => compilers
+                    .iter()
+                    .filter(|compiler| compiler.minor >= revision.oldest())
+                    .map(|compiler| Tool::Rust(compiler.clone()))
+                    .collect(),
+            };
+            for tool in tools {
+                for profile in profiles {
+                    // Of the layer for `mlua`, which is built for each Lua, what authors ship.
+                    if revision == Revision::V1Mlua && *profile == Profile::Debug {
+                        continue;
+                    }
+                    let (source, tool) = (source.clone(), tool.clone());
+                    rows.push(Row { revision, source, tool, profile: *profile });
+                }
+            }
+        }
+    }
+    rows
+}
+
+impl Row {
+    /// A name for files.
+    pub(crate) fn slug(&self) -> String {
+        self.to_string().replace(' ', "-")
+    }
+
+    fn folder(&self) -> PathBuf {
+        crate::folder().join("libraries").join(self.slug())
+    }
+
+    /// Where its library for `lua` lies once it is built.
+    pub(crate) fn place(&self, lua: Lua) -> PathBuf {
+        if self.revision.is_per_lua() { self.folder().join(lua.0) } else { self.folder() }
+    }
+
+    /// The file of the library that stands for it.
+    pub(crate) fn file(&self, lua: Lua) -> PathBuf {
+        self.place(lua).join(format!("{}.so", self.revision.library()))
+    }
+
+    /// The file of the library that is in a state with those of other rows: v2's tell each other by their names.
+    pub(crate) fn file_among_others(&self, lua: Lua) -> PathBuf {
+        match self.revision {
+            Revision::V2 => self.place(lua).join(format!("{}.so", self.slug())),
+            _ => self.file(lua),
+        }
+    }
+
+    /// Builds its library for `lua`.
+    ///
+    /// # Errors
+    /// It cannot be built: what the compiler said.
+    pub(crate) fn build(&self, lua: Lua) -> Result<(), String> {
+        fs::create_dir_all(self.place(lua))
+            .map_err(|error| format!("{}: {error}", self.place(lua).display()))?;
+        match &self.tool {
+            Tool::C(_) => self.build_c(lua),
+            Tool::Rust(compiler) => self.build_rust(compiler, lua),
+        }
+    }
+
+    fn build_c(&self, lua: Lua) -> Result<(), String> {
+        let include = try_succeed(std::process::Command::new(Artefacts::of(lua).host()).arg("--include"))?;
+        let abi = match &self.source {
+            Source::Tree(tree) => tree.join("dss-abi/c1v0"),
+            Source::Release(release) => unpacked("dss-abi-c1v0", release),
+        };
+        let includes = [PathBuf::from(include.trim()), abi.join("include"), abi.join("helper")];
+        let tests = workspace().join("compat-tests");
+        let level = if self.profile == Profile::Debug { "-O0" } else { "-O2" };
+        let place = self.place(lua);
+        let timer = [tests.join("libraries/timer/timer.c"), abi.join("helper/darksidesync_aux.c")];
+        c::try_compile(&Module {
+            sources: &timer,
+            includes: &includes,
+            flags: &["-std=c99", "-D_POSIX_C_SOURCE=200809L", level],
+            output: &place.join("timer.so"),
+        })?;
+        let probe = [tests.join("fixtures/probe/probe.c")];
+        for name in ["probe", "probe2", "probe3"] {
+            let define = format!("-DPROBE_NAME={name}");
+            let output = place.join(format!("{name}.so"));
+            c::try_compile(&Module {
+                sources: &probe,
+                includes: &includes,
+                flags: &[&define, level],
+                output: &output,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn build_rust(&self, compiler: &Compiler, lua: Lua) -> Result<(), String> {
+        let fixture = self.revision.fixture();
+        let kind = if self.revision == Revision::V1Mlua { "mlua" } else { "plain" };
+        let lock = if self.revision == Revision::V1Mlua { Lock::Ours } else { Lock::Oldest };
+        let top = crate::folder().join("apart").join(format!("{}-{fixture}", source_name(&self.source)));
+        let member = workspace().join("compat-tests/fixtures").join(fixture);
+        let apart = Apart::lay_out(top, &self.source, &[member], lock);
+        if compiler.wants_vendored() {
+            vendor(&apart)?;
+        }
+        let place = crate::folder().join("cargo").join(format!("{kind}-{compiler}").replace(' ', "-"));
+        let build = |features: &[&str], name: Option<String>, to: PathBuf| {
+            let mut build = compiler.cargo();
+            build.args(["build", "--quiet", "--package", &format!("dss-{fixture}")]).args(features);
+            if self.profile == Profile::Release {
+                build.arg("--release");
+            }
+            if compiler.wants_vendored() {
+                build.arg("--offline").args(["--config", ".cargo/vendored.toml"]);
+            }
+            if let Some(name) = name {
+                build.env("DSS_PROBE_NAME", name);
+            }
+            build.current_dir(&apart.folder).env("CARGO_TARGET_DIR", &place);
+            try_succeed(&mut build)?;
+            let file = format!("lib{}.{}", self.revision.library(), extension());
+            let built = place.join(self.profile.to_string()).join(file);
+            fs::copy(&built, to).map(drop).map_err(|error| format!("{}: {error}", built.display()))
+        };
+        match self.revision {
+            Revision::V1Mlua => build(&["--no-default-features", "--features", lua.0], None, self.file(lua)),
+            Revision::V2 => {
+                build(&[], None, self.file(lua))?;
+                build(&["--features", "named"], Some(self.slug()), self.file_among_others(lua))
+            }
+            _ => build(&[], None, self.file(lua)),
+        }
+    }
+}
+
+/// Where a frozen crate is unpacked.
+pub(crate) fn unpacked(package: &str, release: &Version) -> PathBuf {
+    let folder = crate::folder().join("unpacked").join(release.to_string());
+    let krate = frozen::crates_of(release).into_iter().find(|it| it.name == package);
+    let krate = krate.expect("the row's release has the row's revision");
+    fs::create_dir_all(&folder).expect("the target folder can be written to");
+    frozen::unpack(&krate, &folder)
+}
+
+/// Puts the crates that a workspace apart wants into one folder for all: a cargo of 1.65 knows today's registry no more.
+fn vendor(apart: &Apart) -> Result<(), String> {
+    let folder = crate::folder().join("vendor");
+    let done = apart.folder.join(".cargo/vendored.toml");
+    let lock = apart.folder.join("Cargo.lock.from");
+    let changed = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
+    if folder.exists() && changed(&done) > changed(&lock) {
+        return Ok(());
+    }
+    let mut vendor = compat_tests::artefacts::cargo();
+    vendor.current_dir(&apart.folder).args(["vendor", "--quiet", "--no-delete"]).arg(&folder);
+    try_succeed(&mut vendor)?;
+    fs::create_dir_all(apart.folder.join(".cargo")).map_err(|error| error.to_string())?;
+    let text = format!(
+        "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = {:?}\n",
+        folder.display().to_string()
+    );
+    fs::write(done, text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,178 @@
+//! What the matrix and its guard are for: breaks of what is published, each made on a branch of its own, are found and named.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use compat_tests::apart::copy_sources;
+use compat_tests::artefacts::workspace;
+use compat_tests::freeze;
+
+/// A copy of the tree, in which something can be broken.
+struct Branch {
+    top: PathBuf,
+}
+
+impl Branch {
+    fn new(name: &str) -> Branch {
+        let top = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seeded").join(name);
+        let _ = fs::remove_dir_all(&top);
+        copy_sources(workspace(), &top);
+        Branch { top }
+    }
+
+    /// Replaces a text that is in the file once.
+    fn replace(&self, file: &str, from: &str, to: &str) -> &Branch {
+        let path = self.top.join(file);
+        let text = fs::read_to_string(&path).expect("a file of the tree");
+        assert_eq!(
+            text.matches(from).count(),
+            1,
+            "{file} has `{from}` otherwise than once: the seed is to be made anew"
+        );
+        fs::write(path, text.replace(from, to)).expect("the copy can be written to");
+        self
+    }
+
+    /// Makes a crate a later patch release: of one that is of the version that was released, every file is compared.
+    fn patch_release(&self, package: &str) -> &Branch {
+        self.replace(&format!("{package}/Cargo.toml"), "version = \"1.0.0\"", "version = \"1.0.1\"")
+    }
+
+    /// What the guard says of it.
+    fn differences(&self) -> Vec<String> {
+        freeze::differences(&self.top).iter().map(ToString::to_string).collect()
+    }
+}
+
+fn assert_named(differences: &[String], wanted: &[&str]) {
+    let named = differences.iter().any(|difference| wanted.iter().all(|text| difference.contains(text)));
+    assert!(named, "no difference names {wanted:?}: {differences:#?}");
+}
+
+#[test]
+fn a_tree_without_a_break_has_no_difference() {
+    let branch = Branch::new("none");
+    assert_eq!(branch.differences(), Vec::<String>::new());
+    // Nor has one with a patch release that leaves alone what crosses the boundary.
+    branch.patch_release("dss-abi/v2").replace(
+        "dss-abi/v2/src/limits.rs",
+        "So many items at most.",
+        "At most so many items.",
+    );
+    assert_eq!(branch.differences(), Vec::<String>::new());
+}
+
+#[test]
+fn a_method_that_is_put_elsewhere_is_named() {
+    let branch = Branch::new("reordered");
+    let file = "dss-abi/v2/layout.txt";
+    let text = fs::read_to_string(branch.top.join(file)).expect("a file of the tree");
+    // What the dump says once the two have changed places.
+    let line = |start: &str| {
+        text.lines().find(|line| line.trim_start().starts_with(start)).expect("a method").to_owned()
+    };
+    let (register, unregister) = (line("register: unsafe fn"), line("unregister: unsafe fn"));
+    branch
+        .patch_release("dss-abi/v2")
+        .replace(file, &format!("{register}\n{unregister}\n"), &format!("{unregister}\n{register}\n"))
+        .replace(
+            "dss-abi/v2/src/contract.rs",
+            "    fn unregister(&self, handle: usize) -> RResult<(), Code>;\n",
+            "    fn unregister_(&self, handle: usize) -> RResult<(), Code>;\n",
+        );
+    assert_named(&branch.differences(), &[file, "register: unsafe fn", "2.1.0 has"]);
+}
+
+#[test]
+fn a_field_that_is_wider_is_named() {
+    let branch = Branch::new("widened");
+    branch
+        .patch_release("dss-abi/v2")
+        .replace("dss-abi/v2/src/contract.rs", "    pub policy: u32,", "    pub policy: u64,")
+        .replace(
+            "dss-abi/v2/layout.txt",
+            "policy: u32 (size 4, alignment 4)",
+            "policy: u64 (size 8, alignment 8)",
+        );
+    let wanted = ["dss-abi/v2/layout.txt", "2.1.0 has `policy: u32", "here has `policy: u64"];
+    assert_named(&branch.differences(), &wanted);
+}
+
+#[test]
+fn a_code_with_another_number_is_named() {
+    let branch = Branch::new("renumbered");
+    branch
+        .patch_release("dss-abi/c1v0")
+        .replace(
+            "dss-abi/c1v0/src/lib.rs",
+            "DSS_ERR_ALREADY_REGISTERED: c_int = -108",
+            "DSS_ERR_ALREADY_REGISTERED: c_int = -110",
+        )
+        .replace(
+            "dss-abi/c1v0/include/darksidesync_api.h",
+            "DSS_ERR_ALREADY_REGISTERED -108",
+            "DSS_ERR_ALREADY_REGISTERED -110",
+        )
+        .patch_release("dss-abi/v2")
+        .replace("dss-abi/v2/src/contract.rs", "POLICY_WAIT: u32 = 2", "POLICY_WAIT: u32 = 5");
+    let differences = branch.differences();
+    assert_named(
+        &differences,
+        &["darksidesync_api.h", "DSS_ERR_ALREADY_REGISTERED -108", "DSS_ERR_ALREADY_REGISTERED -110"],
+    );
+    assert_named(
+        &differences,
+        &[
+            "dss-abi/c1v0/src/lib.rs",
+            "`DSS_ERR_ALREADY_REGISTERED: c_int` is `-110` here, and 2.0.0 has `-108`",
+        ],
+    );
+    assert_named(
+        &differences,
+        &["dss-abi/v2/src/contract.rs", "`POLICY_WAIT: u32` is `5` here, and 2.1.0 has `2`"],
+    );
+}
+
+#[test]
+fn a_default_that_is_gone_is_named() {
+    let branch = Branch::new("default");
+    branch.replace(
+        "dss-abi/v2/src/limits.rs",
+        "impl Default for Limits {\n    fn default() -> Self {\n        Self::new()\n    }\n}\n\n",
+        "",
+    );
+    assert_named(
+        &branch.differences(),
+        &["dss-abi/v2/src/limits.rs", "2.1.0 has `impl Default for Limits {`"],
+    );
+}
+
+/// No file that is published changes by this one: a library of the release finds it, in a cell.
+#[test]
+fn a_cancel_that_is_lost_fails_a_cell() {
+    let branch = Branch::new("lost-cancel");
+    branch.replace(
+        "dss-impl/src/dispatcher/register.rs",
+        "            boundary::cancel_queued(adapter, handle, &item.parcel, item.waiter.is_some());\n",
+        "",
+    );
+    assert_eq!(branch.differences(), Vec::<String>::new());
+    let report = branch.top.join("report");
+    let mut matrix = Command::new(env!("CARGO_BIN_EXE_matrix"));
+    matrix.arg("--tree").arg(&branch.top).arg("--report").arg(&report).args(["v1 2.0.0", "lua54"]);
+    let output = matrix.output().expect("the matrix runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("0 work, 0 are refused as declared, 1 not as declared"), "{text}");
+    assert!(text.contains("in lost-cancel lua54: "), "{text}");
+    assert!(text.contains("plain: unregister"), "{text}");
+    // And in each form of the report.
+    for (name, wanted) in
+        [("matrix.md", "## Not as declared"), ("junit.xml", "<failure"), ("index.html", "✗")]
+    {
+        let text = fs::read_to_string(report.join(name)).expect("the report was written");
+        assert!(text.contains(wanted) && text.contains("plain: unregister"), "{name}: {text}");
+    }
+}

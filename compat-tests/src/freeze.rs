@@ -1,0 +1,252 @@
+//! The guard of the freeze: where a working tree differs from what its releases published, and in what.
+//!
+//! Of the version that was released, every file is the same. Of a later patch release, what crosses the boundary is: the
+//! layouts and headers that are generated, and the numbers in the contract's sources.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use similar::{ChangeTag, TextDiff};
+
+use crate::apart::version_in;
+
+/// The crates that releases freeze, and where each is in the tree.
+pub const FROZEN: [(&str, &str); 5] = [
+    ("dss-abi", "dss-abi"),
+    ("dss-abi-c1v0", "dss-abi/c1v0"),
+    ("dss-abi-v1", "dss-abi/v1"),
+    ("dss-abi-v2", "dss-abi/v2"),
+    ("dss-abi-v2-derive", "dss-abi/v2-derive"),
+];
+
+/// The crates that a release keeps, so that its modules can be built again, and that go on changing.
+const KEPT: [&str; 2] = ["dss-impl", "dss-lua"];
+
+/// One thing that is not as it was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The file, from the tree's top.
+    pub file: PathBuf,
+    /// What differs, in a sentence.
+    pub what: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; a published revision never changes", self.file.display(), self.what)
+    }
+}
+
+/// A file of a release.
+struct Archive {
+    release: String,
+    package: String,
+    version: String,
+    path: PathBuf,
+}
+
+/// All differences between the working tree `tree` and what its `compat-tests/releases` has.
+///
+/// # Panics
+/// The tree cannot be read, or its releases are not what [`frozen`](crate::frozen) says of them.
+#[must_use]
+pub fn differences(tree: &Path) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let releases = tree.join("compat-tests/releases");
+    for release in folders(&releases) {
+        found.extend(checksums(tree, &release));
+        for archive in archives(&release) {
+            if KEPT.contains(&archive.package.as_str()) {
+                continue;
+            }
+            match FROZEN.iter().find(|(package, _)| *package == archive.package) {
+                Some((_, folder)) => found.extend(compare(tree, folder, &archive)),
+                None => found.push(Difference {
+                    file: relative(tree, &archive.path),
+                    what: format!("{} was released, and is no crate of `FROZEN`", archive.package),
+                }),
+            }
+        }
+    }
+    found
+}
+
+fn folders(of: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(of).expect("the releases lie there");
+    let mut folders: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    folders
+}
+
+fn relative(tree: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(tree).unwrap_or(path).to_owned()
+}
+
+fn archives(release: &Path) -> Vec<Archive> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(release).expect("a release is a folder") {
+        let path = entry.expect("a readable folder").path();
+        let Some(stem) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".crate")) else {
+            continue;
+        };
+        let (package, version) = stem.rsplit_once('-').expect("`name-version.crate`");
+        found.push(Archive {
+            release: release.file_name().expect("a folder").to_string_lossy().into_owned(),
+            package: package.to_owned(),
+            version: version.to_owned(),
+            path: path.clone(),
+        });
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    found
+}
+
+/// Whether the archives of a release are the ones that it released.
+fn checksums(tree: &Path, release: &Path) -> Vec<Difference> {
+    let list = release.join("SHA256SUMS");
+    let Ok(sums) = fs::read_to_string(&list) else {
+        return vec![Difference { file: relative(tree, &list), what: "is not there".to_owned() }];
+    };
+    let mut found = Vec::new();
+    let mut listed = vec!["SHA256SUMS".to_owned()];
+    for line in sums.lines() {
+        let (sum, name) = line.split_once("  ").expect("`sum  name`");
+        listed.push(name.to_owned());
+        let file = relative(tree, &release.join(name));
+        match fs::read(release.join(name)) {
+            Ok(bytes) if sha256(&bytes) == sum => {}
+            Ok(_) => found.push(Difference { file, what: "was changed after its release".to_owned() }),
+            Err(_) => found.push(Difference { file, what: "was released, and is gone".to_owned() }),
+        }
+    }
+    for entry in fs::read_dir(release).expect("a release is a folder") {
+        let path = entry.expect("a readable folder").path();
+        let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+        if !listed.contains(&name) {
+            found.push(Difference {
+                file: relative(tree, &path),
+                what: "is in a release without a checksum".to_owned(),
+            });
+        }
+    }
+    found
+}
+
+/// A checksum as `sha256sum` writes it.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The files of a frozen crate.
+fn contents(archive: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let file = fs::File::open(archive).expect("it was listed from its folder");
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut files = Vec::new();
+    // What is no archive any more has a wrong checksum, which is said already.
+    let Ok(entries) = archive.entries() else { return files };
+    for entry in entries {
+        let Ok(mut entry) = entry else { return files };
+        let Ok(path) = entry.path().map(std::borrow::Cow::into_owned) else { continue };
+        let mut bytes = Vec::new();
+        if entry.read_to_end(&mut bytes).is_ok() {
+            // The first component is the crate's name and version.
+            files.push((path.components().skip(1).collect(), bytes));
+        }
+    }
+    files
+}
+
+/// Compares what a release froze of one crate with the tree.
+fn compare(tree: &Path, folder: &str, archive: &Archive) -> Vec<Difference> {
+    let version = version_in(&tree.join(folder));
+    let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
+    let released = &archive.version;
+    if minor(&version) != minor(released) {
+        return vec![Difference {
+            file: Path::new(folder).join("Cargo.toml"),
+            what: format!(
+                "was released as {released}, and is {version} here: of a published revision, patch releases alone follow"
+            ),
+        }];
+    }
+    let mut found = Vec::new();
+    for (path, bytes) in contents(&archive.path) {
+        let name = path.to_string_lossy();
+        let name = match &*name {
+            // What cargo writes into an archive itself is not in the tree.
+            "Cargo.toml" | "Cargo.lock" | ".cargo_vcs_info.json" => continue,
+            "Cargo.toml.orig" => "Cargo.toml",
+            name => name,
+        };
+        let file = Path::new(folder).join(name);
+        let Ok(here) = fs::read(tree.join(&file)) else {
+            if version == *released || is_generated(name) {
+                found.push(Difference {
+                    file,
+                    what: format!("was released in {}, and is gone", archive.release),
+                });
+            }
+            continue;
+        };
+        let what = if version == *released || is_generated(name) {
+            changed(&bytes, &here, &archive.release)
+        } else if name.ends_with(".rs") {
+            renumbered(&bytes, &here, &archive.release)
+        } else {
+            None
+        };
+        found.extend(what.map(|what| Difference { file, what }));
+    }
+    found
+}
+
+/// Whether a file says what crosses the boundary, and is made by a program.
+fn is_generated(name: &str) -> bool {
+    name == "layout.txt" || name.ends_with(".h")
+}
+
+/// The first lines that differ.
+fn changed(released: &[u8], here: &[u8], release: &str) -> Option<String> {
+    if released == here {
+        return None;
+    }
+    let (before, after) = (String::from_utf8_lossy(released), String::from_utf8_lossy(here));
+    let diff = TextDiff::from_lines(&*before, &*after);
+    let mut lines = diff.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal).peekable();
+    let first = lines.peek().and_then(|change| change.old_index().or(change.new_index())).unwrap_or(0);
+    let quoted: Vec<_> = lines
+        .take(4)
+        .map(|change| {
+            let by = if change.tag() == ChangeTag::Delete { release } else { "here" };
+            format!("{by} has `{}`", change.value().trim())
+        })
+        .collect();
+    Some(format!("differs from line {} on: {}", first + 1, quoted.join(", ")))
+}
+
+/// The numbers in a source by their names: `const NAME: type = value;`.
+fn numbers(source: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(source);
+    let constant = |line: &str| {
+        let rest = line.trim_start().strip_prefix("pub const ")?;
+        let (name, value) = rest.split_once('=')?;
+        Some((name.trim().to_owned(), value.trim().trim_end_matches(';').to_owned()))
+    };
+    text.lines().filter_map(constant).collect()
+}
+
+/// The first number of a source that a patch release has changed.
+fn renumbered(released: &[u8], here: &[u8], release: &str) -> Option<String> {
+    let there = numbers(here);
+    numbers(released).into_iter().find_map(|(name, value)| match there.get(&name) {
+        Some(now) if *now == value => None,
+        Some(now) => Some(format!("`{name}` is `{now}` here, and {release} has `{value}`")),
+        None => Some(format!("`{name}` is not here any more, and {release} has it as `{value}`")),
+    })
+}

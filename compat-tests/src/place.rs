@@ -1,0 +1,54 @@
+//! Where a script runs: a host, and what it finds there.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::luas::Lua;
+
+/// Where a scenario runs.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The Lua.
+    pub lua: Lua,
+    /// The host's executable.
+    pub host: PathBuf,
+    /// The folders in which Lua looks for modules, before the system's.
+    pub folders: Vec<PathBuf>,
+    /// The folders in which DSS looks for libraries that know nothing of Lua.
+    pub libraries: Vec<PathBuf>,
+    /// The folder of all files that scenarios name by themselves.
+    pub folder: PathBuf,
+}
+
+impl Place {
+    /// The host, ready to run a script in this place.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let templates = |folders: &[PathBuf], endings: &[&str]| {
+            let each = |folder: &PathBuf| {
+                endings.iter().map(|ending| folder.join(ending).display().to_string()).collect::<Vec<_>>()
+            };
+            folders.iter().flat_map(each).collect::<Vec<_>>().join(";")
+        };
+        let mut folders = self.folders.clone();
+        folders.extend(system_modules(self.lua));
+        let mut command = Command::new(&self.host);
+        command.arg("--cpath").arg(templates(&folders, &["?.so"]));
+        command.arg("--path").arg(templates(&folders, &["?.lua", "?/init.lua"]));
+        for variable in ["LUA_PATH", "LUA_CPATH", "LUA_INIT"] {
+            command.env_remove(variable);
+        }
+        command.env("DSS_PATH", templates(&self.libraries, &["?.so"]));
+        command
+    }
+}
+
+/// The folders in which a system's packages put modules for `lua`.
+pub(crate) fn system_modules(lua: Lua) -> Vec<PathBuf> {
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let version = lua.folder();
+    vec![
+        PathBuf::from(format!("/usr/share/lua/{version}")),
+        PathBuf::from(format!("/usr/lib/{multiarch}/lua/{version}")),
+    ]
+}

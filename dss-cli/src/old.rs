@@ -1,0 +1,22 @@
+//! Modules that say nothing of themselves, which those before 2.1.0 are: what they are known to offer.
+
+use dss_impl::declared::{DeclaredModule, OfferedRevision, Offering, Platform};
+use semver::Version;
+
+/// What a module offers that comes to DSS's registry by these names: 2.0.0 published the rendezvous, which is v1's, and the
+/// modules before it 1.0's interface alone.
+pub(crate) fn module(uses: u32, platform: &Platform) -> DeclaredModule {
+    let offered = |number: u32| OfferedRevision { number, version: "1.0.0".to_owned(), supported: true };
+    let (version, revisions) = if uses >= 1 {
+        (Version::new(2, 0, 0), vec![offered(0), offered(1)])
+    } else {
+        (Version::new(1, 0, 0), vec![offered(0)])
+    };
+    DeclaredModule {
+        lua: "a Lua that it does not name".to_owned(),
+        compiler: "one that it does not name".to_owned(),
+        offering: Offering { version, abi_stable: "0.11".to_owned(), revisions },
+        platform: platform.clone(),
+        file: None,
+    }
+}
