@@ -1,5 +1,5 @@
 //! Compiles the chosen Lua into the host, whole, and has the host export it as a plain `lua` does. On Windows, where modules
-//! name the file that their Lua is in, it becomes that file, in the folder that `DSS_HOST_DLL` says.
+//! name the file that their Lua is in, it becomes that file, in the folder that `DSS_HOST_DLL` says, with its import library.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -83,7 +83,7 @@ fn build(_: &str, _: bool) -> Built {
 fn link_dll(built: &Built, name: &str) -> PathBuf {
     println!("cargo::rerun-if-env-changed=DSS_HOST_DLL");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    let folder = env::var_os("DSS_HOST_DLL").map_or_else(|| out.clone(), PathBuf::from);
+    let folder = env::var_os("DSS_HOST_DLL").map_or(out, PathBuf::from);
     let dll = folder.join(format!("{name}.dll"));
     let compiler = cc::Build::new().opt_level(2).cargo_metadata(false).get_compiler();
     assert!(!compiler.is_like_msvc(), "the host's Lua is linked by gcc's or clang's options alone");
@@ -92,14 +92,14 @@ fn link_dll(built: &Built, name: &str) -> PathBuf {
         .to_command()
         .args(["-shared", "-static-libgcc", "-o"])
         .arg(&dll)
-        .arg(argument("-Wl,--out-implib,", &out.join(format!("lib{name}.dll.a"))))
+        .arg(argument("-Wl,--out-implib,", &folder.join(format!("lib{name}.dll.a"))))
         .arg("-Wl,--whole-archive")
         .arg(built.lib.join(format!("lib{}.a", built.name)))
         .arg("-Wl,--no-whole-archive")
         .status()
         .unwrap_or_else(|error| panic!("{}: {error}", compiler.path().display()));
     assert!(status.success(), "{} could not be linked: {status}", dll.display());
-    out
+    folder
 }
 
 /// Lets modules that are loaded at run time find Lua in the executable.
