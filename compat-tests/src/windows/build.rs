@@ -34,7 +34,7 @@ __declspec(dllexport) int __stdcall ProcessPrng(unsigned char *data, size_t size
 }
 ";
 
-/// Builds it all; cargo knows what is fresh.
+/// Builds what is written in Rust; cargo knows what is fresh.
 pub(super) fn build(windows: &Windows, tell: &dyn Fn(String)) -> Result<(), String> {
     start_files(windows)?;
     // The host's build script puts its Lua there.
@@ -60,10 +60,13 @@ pub(super) fn build(windows: &Windows, tell: &dyn Fn(String)) -> Result<(), Stri
     for (file, name) in [("probe_v2", "probe_v2"), ("fswatch_v2", "fswatch")] {
         copy(&built.join(format!("{file}.dll")), &windows.libraries().join(format!("{name}.dll")));
     }
-    windows.compile_prng()?;
-    windows.boot(tell)?;
+    windows.compile_prng()
+}
+
+/// Compiles the C modules, with the headers of the host's Lua: the host says where they are, and has to be able to run.
+pub(super) fn build_c(windows: &Windows) -> Result<(), String> {
     let include = try_succeed(windows.wine().arg(windows.host()).arg("--include"))?;
-    each_c_module(&modules, "dll", Path::new(include.trim()), &|module| windows.compile(module))
+    each_c_module(&windows.modules(), "dll", Path::new(include.trim()), &|module| windows.compile(module))
 }
 
 /// The two object files that a program of this system begins and ends with: Debian's package has none for Windows.

@@ -10,6 +10,7 @@ mod run;
 use std::fs;
 use std::path::PathBuf;
 
+use self::run::Awake;
 use crate::artefacts::target;
 use crate::luas::Lua;
 use crate::scenarios::{self, OF_THE_MATRIX, Scenario};
@@ -21,9 +22,10 @@ pub const LUA: Lua = Lua("lua54");
 pub(crate) const LIBRARIES: [&str; 5] = ["probe", "timer", "plain_v1", "probe_v1", "probe_v2"];
 
 /// All that a scenario needs on Windows, built.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Windows {
     folder: PathBuf,
+    awake: Option<Awake>,
 }
 
 /// Fetches the packages that are not there yet, and builds; `tell` hears of what takes its time.
@@ -31,12 +33,14 @@ pub struct Windows {
 /// # Errors
 /// A package cannot be had, or a build fails: which, and what was said.
 pub fn prepare(tell: &dyn Fn(String)) -> Result<Windows, String> {
-    let windows = Windows { folder: target().with_file_name("matrix").join("windows") };
+    let mut windows = Windows { folder: target().with_file_name("matrix").join("windows"), awake: None };
     fetch::fetch(&windows.folder, tell)?;
     for folder in [windows.modules(), windows.libraries()] {
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     build::build(&windows, tell)?;
+    windows.awake = Some(windows.wake(tell)?);
+    build::build_c(&windows)?;
     Ok(windows)
 }
 

@@ -2,9 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use super::Windows;
@@ -21,6 +24,22 @@ const BOOT: Duration = Duration::from_secs(300);
 /// A path of this system as Windows writes it: Wine has all of them on a drive `Z:`.
 fn on_z(path: &Path) -> OsString {
     format!("Z:{}", path.display()).replace('/', "\\").into()
+}
+
+/// A host that waits for nothing: as long as one runs, Wine's own processes stay. They would hold on to the pipes of the
+/// scenario that started them, and end seconds after it.
+#[derive(Debug)]
+pub(super) struct Awake {
+    /// It ends when its stdin does, which is held in here.
+    child: Child,
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        // Where it ended by itself there is nothing left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Windows {
@@ -42,16 +61,27 @@ impl Windows {
         command
     }
 
-    /// Has Wine lay out its prefix, where that was not done; the first scenario would take the time otherwise.
-    pub(super) fn boot(&self, tell: &dyn Fn(String)) -> Result<(), String> {
+    /// Starts Wine, which lays out its prefix where that was not done.
+    pub(super) fn wake(&self, tell: &dyn Fn(String)) -> Result<Awake, String> {
         if !self.folder.join("prefix/system.reg").exists() {
             tell("Wine is preparing its folder".to_owned());
         }
-        let ended = limited(self.wine().arg(self.host()).args(["-e", "print(_VERSION)"]), BOOT);
-        if ended.succeeded() && ended.stdout.starts_with("Lua ") {
-            Ok(())
-        } else {
-            Err(format!("the host does not run under Wine: {}", ended.report()))
+        let mut command = self.wine();
+        command.arg(self.host()).args(["-e", r#"io.write("awake\n") io.flush() io.read()"#]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+        let stdout = child.stdout.take().expect("piped above");
+        let awake = Awake { child };
+        let (said, hear) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            // Where it cannot be read, nothing was said, and nobody may be listening any more.
+            let _ = BufReader::new(stdout).read_line(&mut line);
+            let _ = said.send(line);
+        });
+        match hear.recv_timeout(BOOT) {
+            Ok(line) if line.trim_end() == "awake" => Ok(awake),
+            _ => Err(format!("the host {} does not run under Wine", self.host().display())),
         }
     }
 
