@@ -1,6 +1,7 @@
-//! Compiles the chosen Lua into the host, whole, and has the host export it as a plain `lua` does.
+//! Compiles the chosen Lua into the host, whole, and has the host export it as a plain `lua` does. On Windows, where modules
+//! name the file that their Lua is in, it becomes that file, in the folder that `DSS_HOST_DLL` says, with its import library.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Where the headers and the static library of the compiled Lua lie.
@@ -27,6 +28,13 @@ fn main() {
     let built = build(lua, env::var_os("DSS_HOST_APICHECK").is_some());
     println!("cargo::rustc-env=DSS_HOST_LUA={}", lua.to_lowercase());
     println!("cargo::rustc-env=DSS_HOST_INCLUDE={}", built.include.display());
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "windows") {
+        let name = lua.to_lowercase().replace("luajit", "lua51");
+        let folder = link_dll(&built, &name);
+        println!("cargo::rustc-link-search=native={}", folder.display());
+        println!("cargo::rustc-link-lib=dylib={name}");
+        return;
+    }
     println!("cargo::rustc-link-search=native={}", built.lib.display());
     // Whole: modules call functions of Lua's API that the host itself never calls.
     println!("cargo::rustc-link-lib=static:+whole-archive={}", built.name);
@@ -70,11 +78,34 @@ fn build(_: &str, _: bool) -> Built {
     unreachable!("refused before, for want of a Lua")
 }
 
+/// Makes a DLL of the compiled Lua, under the name by which modules ask for it, and says where its import library is. With
+/// nothing marked for export in the objects the linker exports all that is in them.
+fn link_dll(built: &Built, name: &str) -> PathBuf {
+    println!("cargo::rerun-if-env-changed=DSS_HOST_DLL");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let folder = env::var_os("DSS_HOST_DLL").map_or(out, PathBuf::from);
+    let dll = folder.join(format!("{name}.dll"));
+    let compiler = cc::Build::new().opt_level(2).cargo_metadata(false).get_compiler();
+    assert!(!compiler.is_like_msvc(), "the host's Lua is linked by gcc's or clang's options alone");
+    let argument = |before: &str, path: &Path| format!("{before}{}", path.display());
+    let status = compiler
+        .to_command()
+        .args(["-shared", "-static-libgcc", "-o"])
+        .arg(&dll)
+        .arg(argument("-Wl,--out-implib,", &folder.join(format!("lib{name}.dll.a"))))
+        .arg("-Wl,--whole-archive")
+        .arg(built.lib.join(format!("lib{}.a", built.name)))
+        .arg("-Wl,--no-whole-archive")
+        .status()
+        .unwrap_or_else(|error| panic!("{}: {error}", compiler.path().display()));
+    assert!(status.success(), "{} could not be linked: {status}", dll.display());
+    folder
+}
+
 /// Lets modules that are loaded at run time find Lua in the executable.
 fn export() {
     let os = env::var("CARGO_CFG_TARGET_OS").expect("cargo sets the target's OS");
     match os.as_str() {
-        "windows" => {}
         "macos" | "ios" => println!("cargo::rustc-link-arg-bins=-Wl,-export_dynamic"),
         _ => {
             // Lua alone, none of Rust's own symbols: what modules see is what a plain `lua` shows them.

@@ -8,7 +8,7 @@ scenario("a library is loaded by its name, once in a state", function()
     eq(type(probe.echo), "function")
     eq(probe._NAME, "probe_v2")
     eq(probe._VERSION, "1.4.2")
-    matches(probe._FILE, "probe_v2%.so$")
+    matches(probe._FILE, "probe_v2%." .. so .. "$")
     eq(dss.load "probe_v2", probe)
     eq(dss.load(probe._FILE), probe)
     local library = dss.libraries()[1]
@@ -46,7 +46,7 @@ scenario("what does not fit is refused by name and reason, and none of its code 
         return file ~= nil
     end
     local function refused(name, ...)
-        local message = raises("misfit 3%.1%.4", dss.load, ("%s/%s.so"):format(folder, name))
+        local message = raises("misfit 3%.1%.4", dss.load, ("%s/%s.%s"):format(folder, name, so))
         for _, pattern in ipairs { ... } do matches(message, pattern) end
         eq(ran(), false, name)
     end
@@ -56,18 +56,18 @@ scenario("what does not fit is refused by name and reason, and none of its code 
     refused("misfit_revision", "v9", "v2 %(1%.0%.0%)", "upgrade DSS")
     refused("misfit_abort", "panic = \"abort\"", "unwind")
     -- A file that is no library of v2 at all.
-    raises("Lua module", dss.load, folder .. "/probe.so")
+    raises("Lua module", dss.load, folder .. "/probe." .. so)
     raises("text file", dss.load, folder .. "/dss.lua")
     raises("folder", dss.load, folder)
     -- One that fits by what it declares is mapped: then it has nothing to be opened by, and its trace is there.
-    raises("misfit 3%.1%.4.*could not be loaded", dss.load, folder .. "/misfit_fits.so")
+    raises("misfit 3%.1%.4.*could not be loaded", dss.load, folder .. "/misfit_fits." .. so)
     eq(ran(), true)
     os.remove(trace)
 end)
 
 scenario("two libraries of one name are told apart by their files", function()
     local dss, probe = load_probe()
-    local copy = os.getenv "DSS_TEST_TRACE" .. ".so"
+    local copy = os.getenv "DSS_TEST_TRACE" .. "." .. so
     local from, to = assert(io.open(probe._FILE, "rb")), assert(io.open(copy, "wb"))
     to:write(from:read "*a")
     from:close()

@@ -140,32 +140,8 @@ impl Artefacts {
 
     fn compile_c(&self) {
         let include = succeed(Command::new(self.host()).arg("--include"));
-        let abi = workspace().join("dss-abi/c1v0");
-        let includes = [PathBuf::from(include.trim()), abi.join("include"), abi.join("helper")];
-        let tests = workspace().join("compat-tests");
-        let compile = |name: &str, sources: &[PathBuf], flags: &[&str]| {
-            let output = self.folder.join(format!("{name}.so"));
-            c::compile(&Module { sources, includes: &includes, flags, output: &output });
-        };
-        compile(
-            "timer",
-            &[tests.join("libraries/timer/timer.c"), abi.join("helper/darksidesync_aux.c")],
-            &["-std=c99", "-D_POSIX_C_SOURCE=200809L"],
-        );
-        for name in ["probe", "probe2", "probe3"] {
-            let define = format!("-DPROBE_NAME={name}");
-            compile(name, &[tests.join("fixtures/probe/probe.c")], &[&define]);
-        }
-        compile("floor", &[tests.join("fixtures/floor/floor.c")], &[]);
-        for (name, flag) in [
-            ("misfit_minor", r#"-DREQUIRES="^2.99""#),
-            ("misfit_major", r#"-DREQUIRES="^3""#),
-            ("misfit_revision", "-DREVISION=9"),
-            ("misfit_abort", "-DFLAGS=0"),
-            ("misfit_fits", "-DREVISION=2"),
-        ] {
-            compile(name, &[tests.join("fixtures/misfit/misfit.c")], &[flag]);
-        }
+        each_c_module(&self.folder, "so", Path::new(include.trim()), &c::try_compile)
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Copies a file into the folder.
@@ -200,6 +176,43 @@ impl Artefacts {
     }
 }
 
+/// Has `compile` make each C module of the tests in `folder`, as a file that ends with `ending`, with the headers of a Lua in
+/// `include`.
+pub(crate) fn each_c_module(
+    folder: &Path,
+    ending: &str,
+    include: &Path,
+    compile: &dyn Fn(&Module<'_>) -> Result<(), String>,
+) -> Result<(), String> {
+    let abi = workspace().join("dss-abi/c1v0");
+    let includes = [include.to_owned(), abi.join("include"), abi.join("helper")];
+    let tests = workspace().join("compat-tests");
+    let compile = |name: &str, sources: &[PathBuf], flags: &[&str]| {
+        let output = folder.join(format!("{name}.{ending}"));
+        compile(&Module { sources, includes: &includes, flags, output: &output })
+    };
+    compile(
+        "timer",
+        &[tests.join("libraries/timer/timer.c"), abi.join("helper/darksidesync_aux.c")],
+        &["-std=c99", "-D_POSIX_C_SOURCE=200809L"],
+    )?;
+    for name in ["probe", "probe2", "probe3"] {
+        let define = format!("-DPROBE_NAME={name}");
+        compile(name, &[tests.join("fixtures/probe/probe.c")], &[&define])?;
+    }
+    compile("floor", &[tests.join("fixtures/floor/floor.c")], &[])?;
+    for (name, flag) in [
+        ("misfit_minor", r#"-DREQUIRES="^2.99""#),
+        ("misfit_major", r#"-DREQUIRES="^3""#),
+        ("misfit_revision", "-DREVISION=9"),
+        ("misfit_abort", "-DFLAGS=0"),
+        ("misfit_fits", "-DREVISION=2"),
+    ] {
+        compile(name, &[tests.join("fixtures/misfit/misfit.c")], &[flag])?;
+    }
+    Ok(())
+}
+
 /// Builds the libraries that know nothing of Lua, into a folder of their own.
 fn for_every_lua(profile: &str) -> PathBuf {
     let folder = target().join(profile).join("v2");
@@ -218,7 +231,7 @@ fn for_every_lua(profile: &str) -> PathBuf {
 }
 
 /// Copies a file, in one step for who looks on. What is there already stays.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     let bytes = fs::read(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     if fs::read(to).is_ok_and(|there| there == bytes) {
         return;

@@ -10,6 +10,7 @@ pub mod luas;
 pub mod place;
 pub mod run;
 pub mod scenarios;
+pub mod windows;
 
 pub use artefacts::Artefacts;
 pub use luas::Lua;

@@ -2,7 +2,8 @@
 //!
 //! A scenario is a line `scenario("name", ...)`, or `scenario("name", { only = "lua54 lua55" }, ...)` where some Luas
 //! cannot have what it is about, or `{ needs = "socket" }` for what the machine may lack; `{ with = "timer" }` names the
-//! libraries it is about where that is not clear from the file, and `{ since = "2.1.0" }` the first release that has it.
+//! libraries it is about where that is not clear from the file, `{ since = "2.1.0" }` the first release that has it, and
+//! `{ on = "unix" }` says that it is about what other systems have not.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::artefacts::workspace;
 use crate::luas::Lua;
 use crate::place::{Place, system_modules};
 use crate::run::limited;
+use crate::windows;
 
 /// The libraries that stand for a revision in the matrix, and the files of scenarios that are about each.
 pub const OF_THE_MATRIX: [(&str, &[&str]); 4] = [
@@ -37,6 +39,7 @@ pub struct Scenario {
     needs: Option<String>,
     with: Option<String>,
     since: Option<String>,
+    on: Option<String>,
 }
 
 impl Scenario {
@@ -48,6 +51,18 @@ impl Scenario {
     pub fn is_for(&self, lua: Lua) -> bool {
         let here = self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == lua.0));
         here && self.needs.as_ref().is_none_or(|needs| needs.split(' ').all(|one| has(lua, one)))
+    }
+
+    /// Whether it can run on Windows, in the Lua that is built for it there.
+    #[must_use]
+    pub fn is_for_windows(&self) -> bool {
+        self.on.is_none()
+            && self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == windows::LUA.0))
+            && self.needs.is_none()
+            && self
+                .with
+                .as_ref()
+                .is_none_or(|with| with.split(' ').all(|one| windows::LIBRARIES.contains(&one)))
     }
 
     /// Whether the matrix runs it for `library`: it is in one of that library's files, and wants no other.
@@ -149,6 +164,7 @@ fn declared(file: &Path, group: &str) -> Vec<Scenario> {
             needs: quoted(line, "needs ="),
             with: quoted(line, "with ="),
             since: quoted(line, "since ="),
+            on: quoted(line, " on ="),
         })
         .collect()
 }

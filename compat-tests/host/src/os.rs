@@ -135,7 +135,32 @@ fn resident() -> Option<u64> {
     Some(pages * u64::try_from(size).ok()?)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+fn resident() -> Option<u64> {
+    /// The system's `PROCESS_MEMORY_COUNTERS`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Counters {
+        size: u32,
+        faults: u32,
+        peak: usize,
+        resident: usize,
+        further: [usize; 6],
+    }
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        safe fn GetCurrentProcess() -> *mut std::ffi::c_void;
+        fn K32GetProcessMemoryInfo(process: *mut std::ffi::c_void, counters: *mut Counters, size: u32)
+        -> i32;
+    }
+    let size = u32::try_from(size_of::<Counters>()).ok()?;
+    let mut counters = Counters { size, ..Counters::default() };
+    // SAFETY: this process's own handle; the counters live through the call, and are of that size.
+    let known = unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &mut counters, size) };
+    (known != 0).then_some(counters.resident as u64)
+}
+
+#[cfg(not(any(windows, target_os = "linux")))]
 fn resident() -> Option<u64> {
     None
 }

@@ -25,6 +25,13 @@
 
 #include "darksidesync_aux.h"
 
+#ifdef _WIN32
+/* The only clock by which a condition can be waited for in winpthreads; and there are no signals to keep away. */
+#define CLOCK CLOCK_REALTIME
+#else
+#define CLOCK CLOCK_MONOTONIC
+#endif
+
 #define POOL 3             /* threads a Lua state */
 #define LONGEST 1000000000 /* seconds; some thirty years */
 
@@ -71,7 +78,7 @@ static struct pool *pools;
 
 static double now(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -272,10 +279,21 @@ static void cancel(void *utilid) {
     DSS_unregister(utilid);
 }
 
+static void start_threads(struct pool *pool) {
+#ifndef _WIN32
+  sigset_t all, before;
+  sigfillset(&all); /* signals are the program's own business */
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
+  while (pool->started < POOL && pthread_create(&pool->threads[pool->started], NULL, serve, pool) == 0) pool->started++;
+#ifndef _WIN32
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+#endif
+}
+
 /* The pool of a state; started where it is not. Raises an error where that fails. */
 static struct pool *get_pool(lua_State *L) {
-  pthread_condattr_t monotonic;
-  sigset_t all, before;
+  pthread_condattr_t clock;
   struct pool *pool;
   void *utilid = DSS_initialize(L, cancel, NULL);
   if (utilid == NULL) lua_error(L);
@@ -293,19 +311,16 @@ static struct pool *get_pool(lua_State *L) {
   }
   pool->utilid = utilid;
   pthread_mutex_init(&pool->lock, NULL);
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&pool->change, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  pthread_condattr_init(&clock);
+  pthread_condattr_setclock(&clock, CLOCK);
+  pthread_cond_init(&pool->change, &clock);
+  pthread_condattr_destroy(&clock);
   pthread_mutex_lock(&pools_lock);
   pool->next = pools;
   pools = pool;
   pthread_mutex_unlock(&pools_lock);
 
-  sigfillset(&all); /* signals are the program's own business */
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  while (pool->started < POOL && pthread_create(&pool->threads[pool->started], NULL, serve, pool) == 0) pool->started++;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  start_threads(pool);
   if (pool->started < POOL) {
     end_pool(L, pool);
     luaL_error(L, "timer: no thread could be started");

@@ -73,6 +73,9 @@ end
 
 function nothing() end
 
+-- How the files of modules and libraries end.
+so = package.config:sub(1, 1) == "\\" and "dll" or "so"
+
 dofile(file)
 assert(found, "no scenario of that name: " .. wanted)
 found()

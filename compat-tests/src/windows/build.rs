@@ -1,0 +1,163 @@
+//! Building for Windows: the host, the module, the libraries, and what they need beside them.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{LUA, Windows};
+use crate::artefacts::{copy, each_c_module, try_succeed, workspace};
+use crate::c::Module;
+
+/// What Rust calls the system.
+const TRIPLE: &str = "x86_64-pc-windows-gnu";
+
+/// What gcc and binutils for it begin with.
+const TOOLS: &str = "x86_64-w64-mingw32-";
+
+/// Cargo's profile: optimised, with the checks of a debug build, as for the scenarios on this system.
+const PROFILE: &str = "compat";
+
+/// A file of Windows that Wine has since 9.0, and Rust's standard library has its random numbers from.
+const PRNG: &str = r"
+#include <stddef.h>
+unsigned char __stdcall SystemFunction036(void *data, unsigned long size);
+__declspec(dllexport) int __stdcall ProcessPrng(unsigned char *data, size_t size) {
+  while (size > 0) {
+    unsigned long part = size < 0x10000000 ? (unsigned long)size : 0x10000000;
+    if (!SystemFunction036(data, part)) return 0;
+    data += part;
+    size -= part;
+  }
+  return 1;
+}
+";
+
+/// Builds what is written in Rust; cargo knows what is fresh.
+pub(super) fn build(windows: &Windows, tell: &dyn Fn(String)) -> Result<(), String> {
+    start_files(windows)?;
+    // The host's build script puts its Lua there.
+    fs::create_dir_all(windows.dll_folder())
+        .map_err(|error| format!("{}: {error}", windows.dll_folder().display()))?;
+    tell("building the host, the module and the libraries for Windows".to_owned());
+    let mut command = windows.cargo("build");
+    command.args(["--no-default-features", "--features", LUA.0]);
+    try_succeed(command.args(["-p", "dss-test-host", "-p", "dss-lua", "-p", "dss-probe-v1"]))?;
+    try_succeed(windows.cargo("build").args(["-p", "dss-probe-v2", "-p", "fswatch-v2"]))?;
+    // It declares Lua's functions by itself and serves any: which file they are in, it is told here.
+    let mut command = windows.cargo("rustc");
+    command.args(["-p", "dss-plain-v1", "--"]);
+    try_succeed(command.arg("-C").arg(prefixed("link-arg=", &windows.import_library())))?;
+
+    let built = windows.cargo_target().join(TRIPLE).join(PROFILE);
+    let modules = windows.modules();
+    for name in ["lua-host.exe", "darksidesync.dll", "probe_v1.dll", "plain_v1.dll"] {
+        copy(&built.join(name), &modules.join(name));
+    }
+    copy(&windows.dll_folder().join(format!("{LUA}.dll")), &modules.join(format!("{LUA}.dll")));
+    copy(&workspace().join("dss-lua/lua/dss.lua"), &modules.join("dss.lua"));
+    for (file, name) in [("probe_v2", "probe_v2"), ("fswatch_v2", "fswatch")] {
+        copy(&built.join(format!("{file}.dll")), &windows.libraries().join(format!("{name}.dll")));
+    }
+    windows.compile_prng()
+}
+
+/// Compiles the C modules, with the headers of the host's Lua: the host says where they are, and has to be able to run.
+pub(super) fn build_c(windows: &Windows) -> Result<(), String> {
+    let include = try_succeed(windows.wine().arg(windows.host()).arg("--include"))?;
+    each_c_module(&windows.modules(), "dll", Path::new(include.trim()), &|module| windows.compile(module))
+}
+
+/// The two object files that a program of this system begins and ends with: Debian's package has none for Windows.
+fn start_files(windows: &Windows) -> Result<(), String> {
+    let folder = windows.root().join("usr/lib/rustlib").join(TRIPLE).join("lib");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let sources = windows.root().join("usr/lib/rustlib/src/rust/library/rtstartup");
+    for name in ["rsbegin", "rsend"] {
+        let object = folder.join(format!("{name}.o"));
+        if object.exists() {
+            continue;
+        }
+        let mut command = Command::new(windows.root().join("usr/bin/rustc"));
+        windows.set_environment(&mut command);
+        command.args(["--target", TRIPLE, "--emit", "obj", "-o"]).arg(&object);
+        try_succeed(command.arg(sources.join(format!("{name}.rs"))))?;
+    }
+    Ok(())
+}
+
+/// A path, as what follows in one argument.
+fn prefixed(before: &str, path: &Path) -> OsString {
+    let mut argument = OsString::from(before);
+    argument.push(path);
+    argument
+}
+
+impl Windows {
+    /// Where the host's build script puts its Lua, and what links with it.
+    fn dll_folder(&self) -> PathBuf {
+        self.cargo_target().join("dll")
+    }
+
+    fn import_library(&self) -> PathBuf {
+        self.dll_folder().join(format!("lib{LUA}.dll.a"))
+    }
+
+    /// The C compiler for Windows.
+    fn gcc(&self) -> PathBuf {
+        self.root().join("usr/bin").join(format!("{TOOLS}gcc-win32"))
+    }
+
+    /// The compilers' environment: what this process's own cargo set is not for them.
+    fn set_environment(&self, command: &mut Command) {
+        let bin = self.root().join("usr/bin");
+        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"] {
+            command.env_remove(variable);
+        }
+        // Rust calls dlltool by its bare name.
+        let mut path = vec![bin.clone()];
+        path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+        command.env("PATH", env::join_paths(path).expect("a path of the target folder"));
+        command.env("LD_LIBRARY_PATH", self.root().join("usr/lib/x86_64-linux-gnu"));
+        command.env("RUSTC", bin.join("rustc"));
+        // For the standard library's own sources.
+        command.env("RUSTC_BOOTSTRAP", "1");
+        command.env("CARGO_TARGET_DIR", self.cargo_target());
+        command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", self.gcc());
+        command.env("CC_x86_64_pc_windows_gnu", self.gcc());
+        command.env("AR_x86_64_pc_windows_gnu", bin.join(format!("{TOOLS}ar")));
+        command.env("DSS_HOST_DLL", self.dll_folder());
+    }
+
+    fn cargo(&self, what: &str) -> Command {
+        let mut command = Command::new(self.root().join("usr/bin/cargo"));
+        self.set_environment(&mut command);
+        command.current_dir(workspace()).args([what, "--quiet", "--profile", PROFILE, "--target", TRIPLE]);
+        command.arg("-Zbuild-std=std,panic_unwind");
+        command
+    }
+
+    /// Compiles a C module, with warnings as errors.
+    fn compile(&self, module: &Module<'_>) -> Result<(), String> {
+        let mut command = Command::new(self.gcc());
+        command.args(["-O2", "-std=gnu11", "-shared", "-static-libgcc", "-Wall", "-Wextra", "-Werror"]);
+        command.args(module.flags);
+        for include in module.includes {
+            command.arg("-I").arg(include);
+        }
+        command.args(module.sources).arg("-o").arg(module.output);
+        // Threads as POSIX has them are in a library of gcc's own: it becomes part of the module.
+        command.arg(self.import_library()).args(["-Wl,-Bstatic", "-lpthread", "-Wl,-Bdynamic"]);
+        try_succeed(&mut command).map(drop).map_err(|error| format!("the C compiler for Windows: {error}"))
+    }
+
+    fn compile_prng(&self) -> Result<(), String> {
+        let source = self.folder.join("bcryptprimitives.c");
+        fs::write(&source, PRNG).map_err(|error| format!("{}: {error}", source.display()))?;
+        let mut command = Command::new(self.gcc());
+        command.args(["-O2", "-shared", "-static-libgcc", "-o"]);
+        command.arg(self.modules().join("bcryptprimitives.dll")).arg(&source).arg("-ladvapi32");
+        try_succeed(&mut command).map(drop).map_err(|error| format!("the C compiler for Windows: {error}"))
+    }
+}

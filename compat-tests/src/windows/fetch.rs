@@ -1,0 +1,72 @@
+//! Debian's packages, unpacked into the target folder and not installed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::artefacts::try_succeed;
+
+/// Rust with the sources of its standard library, which is built for Windows here; gcc and binutils for Windows; Wine.
+const PACKAGES: [&str; 13] = [
+    "rustc-web",
+    "libstd-rust-web-dev",
+    "rust-web-src",
+    "cargo-web",
+    "binutils-mingw-w64-x86-64",
+    "gcc-mingw-w64-base",
+    "gcc-mingw-w64-x86-64-win32",
+    "gcc-mingw-w64-x86-64-win32-runtime",
+    "libz-mingw-w64",
+    "mingw-w64-common",
+    "mingw-w64-x86-64-dev",
+    "wine64",
+    "libwine",
+];
+
+/// Fetches and unpacks the packages into `folder/root`, unless that was done.
+///
+/// # Errors
+/// A package cannot be had or unpacked: which, and what was said.
+pub(super) fn fetch(folder: &Path, tell: &dyn Fn(String)) -> Result<(), String> {
+    let root = folder.join("root");
+    let done = folder.join("fetched");
+    if done.exists() {
+        return Ok(());
+    }
+    tell("fetching the packages of Rust, mingw-w64 and Wine".to_owned());
+    let archives = folder.join("archives");
+    for folder in [&root, &archives] {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let mut wanted: Vec<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
+    wanted.extend(needed()?);
+    try_succeed(Command::new("apt-get").args(["download", "-qq"]).args(&wanted).current_dir(&archives))
+        .map_err(|error| {
+            format!("what builds for Windows could not be fetched: {error}\nDoes `apt-get update` help?")
+        })?;
+    for entry in fs::read_dir(&archives).map_err(|error| error.to_string())? {
+        let archive = entry.map_err(|error| error.to_string())?.path();
+        try_succeed(Command::new("dpkg").arg("-x").arg(&archive).arg(&root))?;
+    }
+    fs::remove_dir_all(&archives).map_err(|error| format!("{}: {error}", archives.display()))?;
+    fs::write(&done, wanted.join("\n")).map_err(|error| format!("{}: {error}", done.display()))
+}
+
+/// What has its version in its name: Rust's standard library for this system, and the LLVM that it needs.
+fn needed() -> Result<[String; 2], String> {
+    let library = dependency("libstd-rust-web-dev", "libstd-rust-web-")?;
+    let llvm = dependency(&library, "libllvm")?;
+    Ok([library, llvm])
+}
+
+/// The package that `package` depends on and whose name begins with `start`.
+fn dependency(package: &str, start: &str) -> Result<String, String> {
+    let said = try_succeed(Command::new("apt-cache").args(["show", "--no-all-versions", package]))?;
+    let depends = said.lines().find_map(|line| line.strip_prefix("Depends: ")).unwrap_or_default();
+    let mut names = depends.split(", ").filter_map(|one| one.split(' ').next());
+    names
+        .find(|name| name.starts_with(start))
+        .map(str::to_owned)
+        .ok_or_else(|| format!("the package {package} depends on no {start}*, but on: {depends}"))
+}
