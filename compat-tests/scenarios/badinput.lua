@@ -96,7 +96,7 @@ scenario("no descriptor is left for the notifier", { on = "unix" }, function()
     eq(dss.setport(50001), 1)
 end)
 
-scenario("out of memory in deliver", { on = "unix" }, function()
+scenario("out of memory in deliver", { on = "unix", long = "true" }, function()
     local dss, probe = require "darksidesync", require "probe"
     probe.register()
     local got = 0

@@ -234,7 +234,7 @@ scenario("an interruption breaks off dispatch, and loses nothing", function()
     eq(probe.live(), 0)
 end)
 
-scenario("Ctrl-C breaks off run and wait", { needs = "interpreter", on = "unix" }, function()
+scenario("Ctrl-C breaks off run and wait", { needs = "interpreter", on = "unix", long = "true" }, function()
     local folder = os.getenv "DSS_TEST_FOLDER"
     for _, call in ipairs { "run()", "wait()", "run() -- busy" } do
         local script = os.tmpname()

@@ -231,7 +231,10 @@ fn for_every_lua(profile: &str) -> PathBuf {
 }
 
 /// Copies a file, in one step for who looks on. What is there already stays.
-pub(crate) fn copy(from: &Path, to: &Path) {
+///
+/// # Panics
+/// It cannot be read, or the folder not be written to.
+pub fn copy(from: &Path, to: &Path) {
     let bytes = fs::read(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     if fs::read(to).is_ok_and(|there| there == bytes) {
         return;

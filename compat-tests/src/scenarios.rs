@@ -3,7 +3,7 @@
 //! A scenario is a line `scenario("name", ...)`, or `scenario("name", { only = "lua54 lua55" }, ...)` where some Luas
 //! cannot have what it is about, or `{ needs = "socket" }` for what the machine may lack; `{ with = "timer" }` names the
 //! libraries it is about where that is not clear from the file, `{ since = "2.1.0" }` the first release that has it, and
-//! `{ on = "unix" }` says that it is about what other systems have not.
+//! `{ on = "unix" }` says that it is about what other systems have not, and `{ long = "true" }` that it takes seconds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ pub struct Scenario {
     with: Option<String>,
     since: Option<String>,
     on: Option<String>,
+    long: Option<String>,
 }
 
 impl Scenario {
@@ -51,6 +52,12 @@ impl Scenario {
     pub fn is_for(&self, lua: Lua) -> bool {
         let here = self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == lua.0));
         here && self.needs.as_ref().is_none_or(|needs| needs.split(' ').all(|one| has(lua, one)))
+    }
+
+    /// Whether it takes seconds where others take a moment: the matrix runs it where libraries are the ones of the quick run.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.long.is_some()
     }
 
     /// Whether it can run on Windows, in the Lua that is built for it there.
@@ -165,6 +172,7 @@ fn declared(file: &Path, group: &str) -> Vec<Scenario> {
             with: quoted(line, "with ="),
             since: quoted(line, "since ="),
             on: quoted(line, " on ="),
+            long: quoted(line, "long ="),
         })
         .collect()
 }

@@ -24,6 +24,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) fetch_compilers: bool,
 
+    /// Build module, libraries and host for Windows, and run the scenarios of Lua 5.4 under Wine; nothing is installed.
+    #[arg(long, conflicts_with_all = ["all", "quick"])]
+    pub(crate) windows: bool,
+
     /// List the cells and their declared outcomes, and run none.
     #[arg(long)]
     pub(crate) list: bool,

@@ -14,8 +14,9 @@ use compat_tests::place::Place;
 use compat_tests::scenarios::{self, Scenario};
 
 use crate::columns::Column;
+use crate::compilers::Compiler;
 use crate::results::{Expected, Found, Outcome, Ran};
-use crate::rows::{Revision, Row};
+use crate::rows::{Profile, Revision, Row, Tool};
 use crate::{mixed, refusal};
 
 /// What is in a cell's module: one row's library, or one of each row.
@@ -33,8 +34,22 @@ pub(crate) const MIXED: &str = "all of them";
 pub(crate) struct Cell {
     pub(crate) guests: Guests,
     pub(crate) column: Column,
+    /// Whether the quick run has it, too: long scenarios are left to those.
+    pub(crate) is_quick: bool,
     /// Why it cannot be run: what one of its builds said.
     pub(crate) broken: Option<String>,
+}
+
+impl Guests {
+    /// Whether the quick run has them: a library of a release, by the compiler in use, as it is shipped.
+    pub(crate) fn are_quick(&self, in_use: &Compiler) -> bool {
+        let Guests::One(row) = self else { return true };
+        let tool = match &row.tool {
+            Tool::C(_) => true,
+            Tool::Rust(compiler) => compiler == in_use,
+        };
+        tool && row.profile == Profile::Release && matches!(row.source, Source::Release(_))
+    }
 }
 
 impl fmt::Display for Guests {
@@ -83,6 +98,7 @@ impl Cell {
         let fits = |scenario: &&Scenario| {
             scenario.is_of(row.revision.library())
                 && scenario.is_for(self.column.lua)
+                && (self.is_quick || !scenario.is_long())
                 && module.is_none_or(|release| scenario.is_since(release))
         };
         SCENARIOS.iter().filter(fits).collect()

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use compat_tests::apart::{Apart, Lock, Source};
-use compat_tests::artefacts::{Artefacts, cargo, extension, target, try_succeed, workspace};
+use compat_tests::artefacts::{Artefacts, cargo, copy, extension, target, try_succeed, workspace};
 use compat_tests::luas::Lua;
 
 use crate::rows::{source_name, unpacked};
@@ -62,10 +62,8 @@ impl Column {
                 (built(&place.join("release")), unpacked("dss-lua", release).join("lua/dss.lua"))
             }
         };
-        for (from, name) in [(module, "darksidesync.so"), (helper, "dss.lua")] {
-            fs::copy(&from, self.folder().join(name))
-                .map_err(|error| format!("{}: {error}", from.display()))?;
-        }
+        copy(&module, &self.module());
+        copy(&helper, &self.folder().join("dss.lua"));
         Ok(())
     }
 

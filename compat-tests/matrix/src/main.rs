@@ -13,6 +13,7 @@ mod refusal;
 mod report;
 mod results;
 mod rows;
+mod windows;
 mod work;
 
 use std::fs;
@@ -21,14 +22,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use compat_tests::apart::Source;
-use compat_tests::artefacts::{Artefacts, target, workspace};
+use compat_tests::artefacts::{Artefacts, copy, target, workspace};
+use compat_tests::freeze::{self, Difference};
+use compat_tests::frozen;
 use compat_tests::luas::Lua;
-use compat_tests::{freeze, frozen};
 
 use crate::args::Args;
 use crate::cell::{Cell, Guests};
 use crate::compilers::Compiler;
 use crate::report::Report;
+use crate::results::Outcome;
 use crate::rows::{Profile, Revision};
 
 fn main() -> ExitCode {
@@ -53,6 +56,9 @@ fn run(args: &Args) -> Result<bool, String> {
             fs::canonicalize(tree).map_err(|error| format!("--tree {}: {error}", tree.display()))?
         }
     };
+    if args.windows {
+        return conclude(args, windows::run(args.jobs)?, freeze::differences(&tree));
+    }
     let mut cells = cells(args, &Source::Tree(tree.clone()))?;
     cells.retain(|cell| {
         let name = cell.to_string();
@@ -74,7 +80,12 @@ fn run(args: &Args) -> Result<bool, String> {
     refusal::build_command();
     work::build(&mut cells);
     let outcomes = work::run(&cells, args.jobs, args.fresh);
-    let report = Report::new(&cells, outcomes, differences);
+    conclude(args, outcomes, differences)
+}
+
+/// Reports what came of a run; whether all is as declared.
+fn conclude(args: &Args, outcomes: Vec<Outcome>, differences: Vec<Difference>) -> Result<bool, String> {
+    let report = Report::new(outcomes, differences);
     let place = args.report.clone().unwrap_or_else(|| folder().join("report"));
     report.write(&place).map_err(|error| format!("{}: {error}", place.display()))?;
     print!("{}", report.text());
@@ -108,9 +119,11 @@ fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
     let mut guests: Vec<_> = rows.iter().cloned().map(Guests::One).collect();
     guests.push(Guests::All(rows));
     let mut cells = Vec::new();
+    let in_use = Compiler::in_use()?;
     for guests in guests {
         for column in &columns {
-            cells.push(Cell { guests: guests.clone(), column: column.clone(), broken: None });
+            let is_quick = column.source == *tree && guests.are_quick(&in_use);
+            cells.push(Cell { guests: guests.clone(), column: column.clone(), is_quick, broken: None });
         }
     }
     Ok(cells)
@@ -124,15 +137,9 @@ pub(crate) fn folder() -> PathBuf {
 /// The folder with what scenarios have beside their own library, from the tree, and nothing of the rows' own.
 pub(crate) fn company(lua: Lua) -> PathBuf {
     let folder = folder().join("company").join(lua.0);
-    if !folder.join("fswatch.so").exists() {
-        fs::create_dir_all(&folder).expect("the target folder can be written to");
-        let artefacts = Artefacts::of(lua);
-        for (from, name) in [
-            (artefacts.folder.join("probe.so"), "probe.so"),
-            (artefacts.for_every_lua.join("fswatch.so"), "fswatch.so"),
-        ] {
-            fs::copy(&from, folder.join(name)).expect("it was built");
-        }
-    }
+    fs::create_dir_all(&folder).expect("the target folder can be written to");
+    let artefacts = Artefacts::of(lua);
+    copy(&artefacts.folder.join("probe.so"), &folder.join("probe.so"));
+    copy(&artefacts.for_every_lua.join("fswatch.so"), &folder.join("fswatch.so"));
     folder
 }

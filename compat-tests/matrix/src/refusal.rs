@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use compat_tests::artefacts::{Artefacts, target};
+use compat_tests::artefacts::target;
 use compat_tests::run::limited;
 
 use crate::cell::{Cell, milliseconds, script};
@@ -78,5 +78,4 @@ pub(crate) fn build_command() {
     let mut build = compat_tests::artefacts::cargo();
     build.args(["build", "--quiet", "--profile", "compat", "--package", "dss-cli"]);
     compat_tests::artefacts::succeed(&mut build);
-    let _ = Artefacts::of;
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use compat_tests::apart::{Apart, Lock, Source};
-use compat_tests::artefacts::{Artefacts, extension, try_succeed, workspace};
+use compat_tests::artefacts::{Artefacts, copy, extension, try_succeed, workspace};
 use compat_tests::c::{self, Module};
 use compat_tests::frozen;
 use compat_tests::luas::Lua;
@@ -270,7 +270,7 @@ impl Row {
             vendor(&apart)?;
         }
         let place = crate::folder().join("cargo").join(format!("{kind}-{compiler}").replace(' ', "-"));
-        let build = |features: &[&str], name: Option<String>, to: PathBuf| {
+        let build = |features: &[&str], name: Option<String>, to: PathBuf| -> Result<(), String> {
             let mut build = compiler.cargo();
             build.args(["build", "--quiet", "--package", &format!("dss-{fixture}")]).args(features);
             if self.profile == Profile::Release {
@@ -285,8 +285,8 @@ impl Row {
             build.current_dir(&apart.folder).env("CARGO_TARGET_DIR", &place);
             try_succeed(&mut build)?;
             let file = format!("lib{}.{}", self.revision.library(), extension());
-            let built = place.join(self.profile.to_string()).join(file);
-            fs::copy(&built, to).map(drop).map_err(|error| format!("{}: {error}", built.display()))
+            copy(&place.join(self.profile.to_string()).join(file), &to);
+            Ok(())
         };
         match self.revision {
             Revision::V1Mlua => build(&["--no-default-features", "--features", lua.0], None, self.file(lua)),

@@ -10,6 +10,7 @@ use compat_tests::luas::Lua;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cell::{Cell, Guests};
+use crate::columns::Column;
 use crate::results::{self, Outcome};
 use crate::rows::Row;
 
@@ -63,17 +64,15 @@ fn wanted(cells: &[Cell]) -> Vec<(Row, Lua)> {
 /// Builds all that `cells` want; a cell that wants what cannot be built is told why.
 pub(crate) fn build(cells: &mut [Cell]) {
     let libraries = wanted(cells);
-    let mut columns: Vec<_> = cells.iter().map(|cell| cell.column.clone()).collect();
-    columns.dedup();
-    let mut unique = Vec::new();
-    for column in columns {
-        if !unique.contains(&column) {
-            unique.push(column);
+    let mut columns: Vec<Column> = Vec::new();
+    for cell in cells.iter() {
+        if !columns.contains(&cell.column) {
+            columns.push(cell.column.clone());
         }
     }
-    let bar = progress(libraries.len() + unique.len(), "building");
+    let bar = progress(libraries.len() + columns.len(), "building");
     let mut failed: HashMap<String, String> = HashMap::new();
-    for column in unique {
+    for column in columns {
         bar.set_message(format!("module {column}"));
         crate::company(column.lua);
         if let Err(error) = column.build() {

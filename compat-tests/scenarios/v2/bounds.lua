@@ -97,7 +97,7 @@ scenario("a batch is taken as far as it fits", function()
     eq(sum, 5050)
 end)
 
-scenario("the four policies account for every item", function()
+scenario("the four policies account for every item", { long = "true" }, function()
     local dss, probe = load_probe()
     -- Ten million items in all, in one of the Luas.
     local producers, each = 10, _VERSION == "Lua 5.4" and 250000 or 20000

@@ -23,7 +23,7 @@ scenario("a library that left is not called any more", function()
     eq(again.things(), 0)
 end)
 
-scenario("a state that closes takes all with it, a hundred times", function()
+scenario("a state that closes takes all with it, a hundred times", { long = "true" }, function()
     local dss, probe = load_probe()
     local producers, requests = 2, 8
     for round = 1, 100 do

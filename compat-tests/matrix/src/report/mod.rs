@@ -11,7 +11,6 @@ use std::path::Path;
 
 use compat_tests::freeze::Difference;
 
-use crate::cell::Cell;
 use crate::results::{Found, Outcome};
 
 /// A run's outcomes, as a grid.
@@ -34,16 +33,16 @@ pub(crate) struct Counts {
 }
 
 impl Report {
-    pub(crate) fn new(cells: &[Cell], outcomes: Vec<Outcome>, differences: Vec<Difference>) -> Report {
+    /// Rows and columns are in the order in which outcomes name them.
+    pub(crate) fn new(outcomes: Vec<Outcome>, differences: Vec<Difference>) -> Report {
         let mut rows: Vec<String> = Vec::new();
         let mut columns: Vec<String> = Vec::new();
-        for cell in cells {
-            let (row, column) = (cell.guests.to_string(), cell.column.to_string());
-            if !rows.contains(&row) {
-                rows.push(row);
+        for Outcome { row, column, .. } in &outcomes {
+            if !rows.contains(row) {
+                rows.push(row.clone());
             }
-            if !columns.contains(&column) {
-                columns.push(column);
+            if !columns.contains(column) {
+                columns.push(column.clone());
             }
         }
         let place = |names: &[String], name: &str| names.iter().position(|known| known == name);
