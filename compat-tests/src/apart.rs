@@ -60,7 +60,9 @@ impl Apart {
         let crates = place_crates(&fresh, source, module);
         let mut names = Vec::new();
         for member in members {
-            let name = member.file_name().expect("a package's folder").to_string_lossy().into_owned();
+            // Cargo knows a package by its path from the top: workspaces that share a target folder would build each other's anew.
+            let top = folder.file_name().expect("a folder of the target folder").to_string_lossy();
+            let name = format!("{top}-{}", member.file_name().expect("a package's folder").to_string_lossy());
             copy_sources(member, &fresh.join(&name));
             names.push(name);
         }
