@@ -119,7 +119,7 @@ impl Windows {
         let mut path = vec![bin.clone()];
         path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
         command.env("PATH", env::join_paths(path).expect("a path of the target folder"));
-        command.env("LD_LIBRARY_PATH", self.root().join("usr/lib/x86_64-linux-gnu"));
+        command.env("LD_LIBRARY_PATH", self.shared_libraries());
         command.env("RUSTC", bin.join("rustc"));
         // For the standard library's own sources.
         command.env("RUSTC_BOOTSTRAP", "1");

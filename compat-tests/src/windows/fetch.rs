@@ -1,6 +1,7 @@
 //! Debian's packages, unpacked into the target folder and not installed.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -41,15 +42,22 @@ pub(super) fn fetch(folder: &Path, tell: &dyn Fn(String)) -> Result<(), String> 
     }
     let mut wanted: Vec<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
     wanted.extend(needed()?);
+    wanted.extend(missing());
+    wanted.sort();
+    wanted.dedup();
     try_succeed(Command::new("apt-get").args(["download", "-qq"]).args(&wanted).current_dir(&archives))
         .map_err(|error| {
-            format!("what builds for Windows could not be fetched: {error}\nDoes `apt-get update` help?")
+            format!(
+                "what builds for Windows could not be fetched: {error}\nIt is in Debian 12 with its security updates, for \
+                 x86-64. Does `apt-get update` help?"
+            )
         })?;
     for entry in fs::read_dir(&archives).map_err(|error| error.to_string())? {
         let archive = entry.map_err(|error| error.to_string())?.path();
         try_succeed(Command::new("dpkg").arg("-x").arg(&archive).arg(&root))?;
     }
     fs::remove_dir_all(&archives).map_err(|error| format!("{}: {error}", archives.display()))?;
+    settle_wine(&root)?;
     fs::write(&done, wanted.join("\n")).map_err(|error| format!("{}: {error}", done.display()))
 }
 
@@ -58,6 +66,29 @@ fn needed() -> Result<[String; 2], String> {
     let library = dependency("libstd-rust-web-dev", "libstd-rust-web-")?;
     let llvm = dependency(&library, "libllvm")?;
     Ok([library, llvm])
+}
+
+/// What of the packages' own dependencies this machine lacks: shared libraries, above all of cargo's and Wine's. Where that is
+/// not known, what misses one says so.
+fn missing() -> Vec<String> {
+    let mut command = Command::new("apt-get");
+    command.args(["install", "--simulate", "-qq", "--no-install-recommends"]).args(PACKAGES);
+    let said = try_succeed(command.env("LC_ALL", "C")).unwrap_or_default();
+    let names = said.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+/// Wine finds all it has from where it lies itself, but for two files.
+fn settle_wine(root: &Path) -> Result<(), String> {
+    // A script that calls the server where it would be installed.
+    let server = root.join("usr/lib/wine/wineserver");
+    let failed = |error| format!("{}: {error}", server.display());
+    fs::remove_file(&server).map_err(failed)?;
+    symlink("wineserver64", &server).map_err(failed)?;
+    // In the folder of another package, and without it there is no user32.dll.
+    let from = root.join("usr/x86_64-w64-mingw32/lib/zlib1.dll");
+    let to = root.join("usr/lib/x86_64-linux-gnu/wine/x86_64-windows/zlib1.dll");
+    fs::copy(&from, &to).map(drop).map_err(|error| format!("{}: {error}", from.display()))
 }
 
 /// The package that `package` depends on and whose name begins with `start`.

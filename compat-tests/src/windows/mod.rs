@@ -59,6 +59,11 @@ impl Windows {
         self.folder.join("root")
     }
 
+    /// Where the shared libraries of what was unpacked are.
+    fn shared_libraries(&self) -> PathBuf {
+        self.root().join("usr/lib/x86_64-linux-gnu")
+    }
+
     /// The target folder of the cargo that builds for Windows.
     fn cargo_target(&self) -> PathBuf {
         self.folder.join("cargo")

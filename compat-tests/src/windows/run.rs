@@ -51,7 +51,7 @@ impl Windows {
     /// Wine, ready to be told what to run.
     pub(super) fn wine(&self) -> Command {
         let mut command = Command::new(self.root().join("usr/lib/wine/wine64"));
-        command.env("WINEPREFIX", self.folder.join("prefix"));
+        command.env("WINEPREFIX", self.folder.join("prefix")).env("LD_LIBRARY_PATH", self.shared_libraries());
         // It says much that is about itself alone; and without a display it needs nothing of what draws.
         command.env("WINEDEBUG", "-all").env("WINEDLLOVERRIDES", "mscoree=;mshtml=;winemenubuilder.exe=");
         command.env_remove("DISPLAY");
