@@ -76,7 +76,7 @@ scenario("a closed receiver", function()
     eq(dss.poll(), 0)
 end)
 
-scenario("no descriptor is left for the notifier", { on = "unix" }, function()
+scenario("no descriptor is left for the notifier", { on = "unix: descriptors are limited" }, function()
     local dss, probe = require "darksidesync", require "probe"
     local socket = host.udp()
     probe.register()
@@ -96,7 +96,7 @@ scenario("no descriptor is left for the notifier", { on = "unix" }, function()
     eq(dss.setport(50001), 1)
 end)
 
-scenario("out of memory in deliver", { on = "unix", long = "true" }, function()
+scenario("out of memory in deliver", { on = "unix: memory is limited", long = "true" }, function()
     local dss, probe = require "darksidesync", require "probe"
     probe.register()
     local got = 0

@@ -287,7 +287,7 @@ scenario("registering in a state without DSS says so", function()
     state:close()
 end)
 
-scenario("luaexit delivers SIGTERM and SIGINT, and refuses what is no function", { with = "luaexit", on = "unix" }, function()
+scenario("luaexit delivers SIGTERM and SIGINT, and refuses what is no function", { with = "luaexit", on = "unix: signals are sent" }, function()
     local dss, luaexit = require "darksidesync", require "luaexit"
     local none, message = luaexit.start()
     eq(none, nil)

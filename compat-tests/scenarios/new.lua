@@ -72,7 +72,7 @@ scenario("a handler that raises stops nothing either", function()
     ok(done)
 end)
 
-scenario("a callback that runs out of memory is told of", { on = "unix" }, function()
+scenario("a callback that runs out of memory is told of", { on = "unix: memory is limited" }, function()
     local dss, probe = require "darksidesync", require "probe"
     probe.register()
     local errors, done = {}, false
@@ -234,7 +234,7 @@ scenario("an interruption breaks off dispatch, and loses nothing", function()
     eq(probe.live(), 0)
 end)
 
-scenario("Ctrl-C breaks off run and wait", { needs = "interpreter", on = "unix", long = "true" }, function()
+scenario("Ctrl-C breaks off run and wait", { needs = "interpreter", on = "unix: a signal is sent", long = "true" }, function()
     local folder = os.getenv "DSS_TEST_FOLDER"
     for _, call in ipairs { "run()", "wait()", "run() -- busy" } do
         local script = os.tmpname()

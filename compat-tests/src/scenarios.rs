@@ -3,7 +3,7 @@
 //! A scenario is a line `scenario("name", ...)`, or `scenario("name", { only = "lua54 lua55" }, ...)` where some Luas
 //! cannot have what it is about, or `{ needs = "socket" }` for what the machine may lack; `{ with = "timer" }` names the
 //! libraries it is about where that is not clear from the file, `{ since = "2.1.0" }` the first release that has it, and
-//! `{ on = "unix" }` says that it is about what other systems have not, and `{ long = "true" }` that it takes seconds.
+//! `{ on = "unix: signals are sent" }` says what it is about that other systems have not, and `{ long = "true" }` that it takes seconds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,14 @@ impl Scenario {
                 .with
                 .as_ref()
                 .is_none_or(|with| with.split(' ').all(|one| windows::LIBRARIES.contains(&one)))
+    }
+
+    /// What it is about that Unix has and Windows has not: why it is not run there.
+    #[must_use]
+    pub fn unix_alone(&self) -> Option<&str> {
+        self.on
+            .as_ref()
+            .map(|on| on.strip_prefix("unix: ").expect("the one system that is declared, and why"))
     }
 
     /// Whether the matrix runs it for `library`: it is in one of that library's files, and wants no other.

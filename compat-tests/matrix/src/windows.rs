@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use compat_tests::scenarios::Scenario;
+use compat_tests::scenarios::{self, Scenario};
 use compat_tests::windows::{self, LUA, Windows};
 
 use crate::cell::milliseconds;
@@ -17,6 +17,11 @@ use crate::rows::Revision;
 /// Something cannot be fetched or built: what, and what was said.
 pub(crate) fn run(jobs: usize) -> Result<Vec<Outcome>, String> {
     let windows = windows::prepare(&|text| eprintln!("{text}"))?;
+    for scenario in scenarios::all() {
+        if let Some(reason) = scenario.unix_alone() {
+            eprintln!("not on Windows, {reason}: {}: {}", scenario.group, scenario.name);
+        }
+    }
     let scenarios = Windows::scenarios();
     let mut outcomes = Vec::new();
     for revision in Revision::ALL {
