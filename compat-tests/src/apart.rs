@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 
 use crate::artefacts::workspace;
+use crate::freeze::FROZEN;
 use crate::frozen;
 
 /// Where the crates of a workspace apart come from.
@@ -28,15 +29,6 @@ pub enum Lock {
     Oldest,
 }
 
-/// The contract's crates, and where each lies in the tree.
-const CONTRACT: [(&str, &str); 5] = [
-    ("dss-abi", "dss-abi"),
-    ("dss-abi-c1v0", "dss-abi/c1v0"),
-    ("dss-abi-v1", "dss-abi/v1"),
-    ("dss-abi-v2", "dss-abi/v2"),
-    ("dss-abi-v2-derive", "dss-abi/v2-derive"),
-];
-
 /// A workspace in a folder of its own.
 #[derive(Clone, Debug)]
 pub struct Apart {
@@ -54,15 +46,17 @@ impl Apart {
     pub fn lay_out(folder: PathBuf, source: &Source, members: &[PathBuf], lock: Lock) -> Apart {
         let fresh = folder.with_extension("fresh");
         let _ = fs::remove_dir_all(&fresh);
-        fs::create_dir_all(fresh.join("crates")).expect("the target folder can be written to");
+        // Cargo knows a package by its path from the top: workspaces that share a target folder would build each other's anew.
+        let label = folder.file_name().expect("a folder of the target folder").to_string_lossy();
+        let crates = format!("{label}-crates");
+        fs::create_dir_all(fresh.join(&crates)).expect("the target folder can be written to");
         // A module is a crate of the release itself; a library is compiled against the contract's alone.
         let module = members.is_empty();
-        let crates = place_crates(&fresh, source, module);
+        let crates = place_crates(&fresh, &crates, source, module);
         let mut names = Vec::new();
         for member in members {
-            // Cargo knows a package by its path from the top: workspaces that share a target folder would build each other's anew.
-            let top = folder.file_name().expect("a folder of the target folder").to_string_lossy();
-            let name = format!("{top}-{}", member.file_name().expect("a package's folder").to_string_lossy());
+            let name =
+                format!("{label}-{}", member.file_name().expect("a package's folder").to_string_lossy());
             copy_sources(member, &fresh.join(&name));
             names.push(name);
         }
@@ -99,25 +93,25 @@ fn source_is_frozen(source: &Source) -> bool {
     matches!(source, Source::Release(_))
 }
 
-/// Puts the crates of `source` into `top/crates`: each one's name, its path from the top, and its version.
-fn place_crates(top: &Path, source: &Source, module: bool) -> Vec<(String, String, String)> {
+/// Puts the crates of `source` into `top/place`: each one's name, its path from the top, and its version.
+fn place_crates(top: &Path, place: &str, source: &Source, module: bool) -> Vec<(String, String, String)> {
     match source {
         Source::Release(release) => frozen::crates_of(release)
             .into_iter()
-            .filter(|krate| module || CONTRACT.iter().any(|(name, _)| *name == krate.name))
+            .filter(|krate| module || FROZEN.iter().any(|(name, _)| *name == krate.name))
             .map(|krate| {
-                let _ = frozen::unpack(&krate, &top.join("crates"));
-                let place = format!("crates/{}-{}", krate.name, krate.version);
+                let _ = frozen::unpack(&krate, &top.join(place));
+                let place = format!("{place}/{}-{}", krate.name, krate.version);
                 (krate.name, place, krate.version.to_string())
             })
             .collect(),
         Source::Tree(tree) => {
-            copy_sources(&tree.join("dss-abi"), &top.join("crates/dss-abi"));
-            CONTRACT
+            copy_sources(&tree.join("dss-abi"), &top.join(place).join("dss-abi"));
+            FROZEN
                 .iter()
                 .map(|(name, path)| {
                     let version = version_in(&tree.join(path));
-                    ((*name).to_owned(), format!("crates/{path}"), version)
+                    ((*name).to_owned(), format!("{place}/{path}"), version)
                 })
                 .collect()
         }

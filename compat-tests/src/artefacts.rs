@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::c::{self, Module};
+use crate::c::{self, CModules};
 use crate::luas::{ALL, Lua};
 use crate::place::Place;
 
@@ -64,6 +64,15 @@ pub fn cargo() -> Command {
     // What the outer cargo set for its own run is not for the inner one.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     command
+}
+
+/// Has a cargo of another toolchain forget what this process's own cargo set for its run.
+pub fn forget_toolchain(command: &mut Command) {
+    for variable in
+        ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN", "CARGO_BUILD_TARGET"]
+    {
+        command.env_remove(variable);
+    }
 }
 
 /// Runs `command`; its output is shown where it fails.
@@ -140,8 +149,14 @@ impl Artefacts {
 
     fn compile_c(&self) {
         let include = succeed(Command::new(self.host()).arg("--include"));
-        each_c_module(&self.folder, "so", Path::new(include.trim()), &c::try_compile)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let modules = CModules {
+            folder: &self.folder,
+            ending: "so",
+            include: Path::new(include.trim()),
+            abi: &workspace().join("dss-abi/c1v0"),
+            flag: None,
+        };
+        modules.all(&c::try_compile).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Copies a file into the folder.
@@ -174,43 +189,6 @@ impl Artefacts {
             folder: self.folder.clone(),
         }
     }
-}
-
-/// Has `compile` make each C module of the tests in `folder`, as a file that ends with `ending`, with the headers of a Lua in
-/// `include`.
-pub(crate) fn each_c_module(
-    folder: &Path,
-    ending: &str,
-    include: &Path,
-    compile: &dyn Fn(&Module<'_>) -> Result<(), String>,
-) -> Result<(), String> {
-    let abi = workspace().join("dss-abi/c1v0");
-    let includes = [include.to_owned(), abi.join("include"), abi.join("helper")];
-    let tests = workspace().join("compat-tests");
-    let compile = |name: &str, sources: &[PathBuf], flags: &[&str]| {
-        let output = folder.join(format!("{name}.{ending}"));
-        compile(&Module { sources, includes: &includes, flags, output: &output })
-    };
-    compile(
-        "timer",
-        &[tests.join("libraries/timer/timer.c"), abi.join("helper/darksidesync_aux.c")],
-        &["-std=c99", "-D_POSIX_C_SOURCE=200809L"],
-    )?;
-    for name in ["probe", "probe2", "probe3"] {
-        let define = format!("-DPROBE_NAME={name}");
-        compile(name, &[tests.join("fixtures/probe/probe.c")], &[&define])?;
-    }
-    compile("floor", &[tests.join("fixtures/floor/floor.c")], &[])?;
-    for (name, flag) in [
-        ("misfit_minor", r#"-DREQUIRES="^2.99""#),
-        ("misfit_major", r#"-DREQUIRES="^3""#),
-        ("misfit_revision", "-DREVISION=9"),
-        ("misfit_abort", "-DFLAGS=0"),
-        ("misfit_fits", "-DREVISION=2"),
-    ] {
-        compile(name, &[tests.join("fixtures/misfit/misfit.c")], &[flag])?;
-    }
-    Ok(())
 }
 
 /// Builds the libraries that know nothing of Lua, into a folder of their own.

@@ -1,9 +1,9 @@
-//! Compiling C modules as their authors would: one compiler call, against a Lua's headers.
+//! Compiling C modules as their authors would: one compiler call, against a Lua's headers; and those of the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::artefacts::try_succeed;
+use crate::artefacts::{try_succeed, workspace};
 
 /// One shared library to compile.
 pub struct Module<'a> {
@@ -62,4 +62,72 @@ pub fn try_compile(module: &Module<'_>) -> Result<(), String> {
     try_succeed(&mut command).map_err(|error| format!("the C compiler: {error}"))?;
     std::fs::rename(&partial, module.output).expect("the folder was just written to");
     Ok(())
+}
+
+/// What compiles a C module.
+pub type Compile<'a> = &'a dyn Fn(&Module<'_>) -> Result<(), String>;
+
+/// Where C modules are made, and of what.
+#[derive(Clone, Copy, Debug)]
+pub struct CModules<'a> {
+    /// The folder that they are made in.
+    pub folder: &'a Path,
+    /// How their files end.
+    pub ending: &'a str,
+    /// A Lua's headers.
+    pub include: &'a Path,
+    /// The crate of 1.0's interface, with its header and its helper.
+    pub abi: &'a Path,
+    /// A flag more, for each.
+    pub flag: Option<&'a str>,
+}
+
+impl CModules<'_> {
+    fn make(
+        &self,
+        compile: Compile<'_>,
+        name: &str,
+        sources: &[PathBuf],
+        flags: &[&str],
+    ) -> Result<(), String> {
+        let includes = [self.include.to_owned(), self.abi.join("include"), self.abi.join("helper")];
+        let output = self.folder.join(format!("{name}.{}", self.ending));
+        let flags: Vec<_> = flags.iter().copied().chain(self.flag).collect();
+        compile(&Module { sources, includes: &includes, flags: &flags, output: &output })
+    }
+
+    /// Has `compile` make the libraries of 1.0's interface.
+    ///
+    /// # Errors
+    /// What `compile` says.
+    pub fn c1v0(&self, compile: Compile<'_>) -> Result<(), String> {
+        let tests = workspace().join("compat-tests");
+        let timer = [tests.join("libraries/timer/timer.c"), self.abi.join("helper/darksidesync_aux.c")];
+        self.make(compile, "timer", &timer, &["-std=c99", "-D_POSIX_C_SOURCE=200809L"])?;
+        for name in ["probe", "probe2", "probe3"] {
+            let define = format!("-DPROBE_NAME={name}");
+            self.make(compile, name, &[tests.join("fixtures/probe/probe.c")], &[&define])?;
+        }
+        Ok(())
+    }
+
+    /// Has `compile` make each C module of the tests.
+    ///
+    /// # Errors
+    /// What `compile` says.
+    pub fn all(&self, compile: Compile<'_>) -> Result<(), String> {
+        self.c1v0(compile)?;
+        let fixtures = workspace().join("compat-tests/fixtures");
+        self.make(compile, "floor", &[fixtures.join("floor/floor.c")], &[])?;
+        for (name, flag) in [
+            ("misfit_minor", r#"-DREQUIRES="^2.99""#),
+            ("misfit_major", r#"-DREQUIRES="^3""#),
+            ("misfit_revision", "-DREVISION=9"),
+            ("misfit_abort", "-DFLAGS=0"),
+            ("misfit_fits", "-DREVISION=2"),
+        ] {
+            self.make(compile, name, &[fixtures.join("misfit/misfit.c")], &[flag])?;
+        }
+        Ok(())
+    }
 }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use similar::{ChangeTag, TextDiff};
 
 use crate::apart::version_in;
+use crate::frozen::{self, FrozenCrate};
 
 /// The crates that releases freeze, and where each is in the tree.
 pub const FROZEN: [(&str, &str); 5] = [
@@ -41,14 +42,6 @@ impl fmt::Display for Difference {
     }
 }
 
-/// A file of a release.
-struct Archive {
-    release: String,
-    package: String,
-    version: String,
-    path: PathBuf,
-}
-
 /// All differences between the working tree `tree` and what its `compat-tests/releases` has.
 ///
 /// # Panics
@@ -56,54 +49,26 @@ struct Archive {
 #[must_use]
 pub fn differences(tree: &Path) -> Vec<Difference> {
     let mut found = Vec::new();
-    let releases = tree.join("compat-tests/releases");
-    for release in folders(&releases) {
-        found.extend(checksums(tree, &release));
-        for archive in archives(&release) {
-            if KEPT.contains(&archive.package.as_str()) {
-                continue;
-            }
-            match FROZEN.iter().find(|(package, _)| *package == archive.package) {
-                Some((_, folder)) => found.extend(compare(tree, folder, &archive)),
-                None => found.push(Difference {
-                    file: relative(tree, &archive.path),
-                    what: format!("{} was released, and is no crate of `FROZEN`", archive.package),
-                }),
-            }
+    for release in frozen::releases_in(tree) {
+        found.extend(checksums(tree, &frozen::folder(tree).join(release.to_string())));
+    }
+    for krate in frozen::crates_in(tree) {
+        if KEPT.contains(&krate.name.as_str()) {
+            continue;
+        }
+        match FROZEN.iter().find(|(package, _)| *package == krate.name) {
+            Some((_, folder)) => found.extend(compare(tree, folder, &krate)),
+            None => found.push(Difference {
+                file: relative(tree, &krate.archive),
+                what: format!("{} was released, and is no crate of `FROZEN`", krate.name),
+            }),
         }
     }
     found
 }
 
-fn folders(of: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(of).expect("the releases lie there");
-    let mut folders: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
-    folders.retain(|path| path.is_dir());
-    folders.sort();
-    folders
-}
-
 fn relative(tree: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(tree).unwrap_or(path).to_owned()
-}
-
-fn archives(release: &Path) -> Vec<Archive> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(release).expect("a release is a folder") {
-        let path = entry.expect("a readable folder").path();
-        let Some(stem) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".crate")) else {
-            continue;
-        };
-        let (package, version) = stem.rsplit_once('-').expect("`name-version.crate`");
-        found.push(Archive {
-            release: release.file_name().expect("a folder").to_string_lossy().into_owned(),
-            package: package.to_owned(),
-            version: version.to_owned(),
-            path: path.clone(),
-        });
-    }
-    found.sort_by(|one, other| one.path.cmp(&other.path));
-    found
 }
 
 /// Whether the archives of a release are the ones that it released.
@@ -163,11 +128,11 @@ fn contents(archive: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// Compares what a release froze of one crate with the tree.
-fn compare(tree: &Path, folder: &str, archive: &Archive) -> Vec<Difference> {
+fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
     let version = version_in(&tree.join(folder));
     let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
-    let released = &archive.version;
-    if minor(&version) != minor(released) {
+    let (released, release) = (krate.version.to_string(), krate.release.to_string());
+    if minor(&version) != minor(&released) {
         return vec![Difference {
             file: Path::new(folder).join("Cargo.toml"),
             what: format!(
@@ -176,7 +141,7 @@ fn compare(tree: &Path, folder: &str, archive: &Archive) -> Vec<Difference> {
         }];
     }
     let mut found = Vec::new();
-    for (path, bytes) in contents(&archive.path) {
+    for (path, bytes) in contents(&krate.archive) {
         let name = path.to_string_lossy();
         let name = match &*name {
             // What cargo writes into an archive itself is not in the tree.
@@ -186,18 +151,15 @@ fn compare(tree: &Path, folder: &str, archive: &Archive) -> Vec<Difference> {
         };
         let file = Path::new(folder).join(name);
         let Ok(here) = fs::read(tree.join(&file)) else {
-            if version == *released || is_generated(name) {
-                found.push(Difference {
-                    file,
-                    what: format!("was released in {}, and is gone", archive.release),
-                });
+            if version == released || is_generated(name) {
+                found.push(Difference { file, what: format!("was released in {}, and is gone", release) });
             }
             continue;
         };
-        let what = if version == *released || is_generated(name) {
-            changed(&bytes, &here, &archive.release)
+        let what = if version == released || is_generated(name) {
+            changed(&bytes, &here, &release)
         } else if name.ends_with(".rs") {
-            renumbered(&bytes, &here, &archive.release)
+            renumbered(&bytes, &here, &release)
         } else {
             None
         };

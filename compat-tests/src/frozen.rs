@@ -20,10 +20,10 @@ pub struct FrozenCrate {
     pub archive: PathBuf,
 }
 
-/// The folder with a folder for each release.
+/// The folder with a folder for each release, in a working tree.
 #[must_use]
-pub fn folder() -> PathBuf {
-    workspace().join("compat-tests/releases")
+pub fn folder(tree: &Path) -> PathBuf {
+    tree.join("compat-tests/releases")
 }
 
 /// All releases, the oldest first.
@@ -32,7 +32,16 @@ pub fn folder() -> PathBuf {
 /// The folder cannot be read, or has a folder in it that is named for no version.
 #[must_use]
 pub fn releases() -> Vec<Version> {
-    let entries = fs::read_dir(folder()).expect("the releases lie there");
+    releases_in(workspace())
+}
+
+/// The same of another working tree.
+///
+/// # Panics
+/// As [`releases`].
+#[must_use]
+pub fn releases_in(tree: &Path) -> Vec<Version> {
+    let entries = fs::read_dir(folder(tree)).expect("the releases lie there");
     let mut versions: Vec<Version> = entries
         .map(|entry| entry.expect("a readable folder").path())
         .filter(|path| path.is_dir())
@@ -51,9 +60,18 @@ pub fn releases() -> Vec<Version> {
 /// As [`releases`], or an archive is not named `name-version.crate`.
 #[must_use]
 pub fn crates() -> Vec<FrozenCrate> {
+    crates_in(workspace())
+}
+
+/// The same of another working tree.
+///
+/// # Panics
+/// As [`crates`].
+#[must_use]
+pub fn crates_in(tree: &Path) -> Vec<FrozenCrate> {
     let mut found = Vec::new();
-    for release in releases() {
-        let folder = folder().join(release.to_string());
+    for release in releases_in(tree) {
+        let folder = folder(tree).join(release.to_string());
         let mut archives: Vec<_> = fs::read_dir(&folder)
             .expect("a release is a folder")
             .map(|entry| entry.expect("a readable folder").path())

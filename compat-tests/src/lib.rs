@@ -4,6 +4,7 @@
 pub mod apart;
 pub mod artefacts;
 pub mod c;
+pub mod debian;
 pub mod freeze;
 pub mod frozen;
 pub mod luas;

@@ -117,23 +117,24 @@ fn lua_module(uses: Option<u32>) -> String {
     }
 }
 
+/// The revisions that a module offers, for programs.
+fn revisions(offering: &Offering) -> Vec<Value> {
+    let each = |revision: &OfferedRevision| json!({ "name": revision.name(), "version": revision.version, "supported": revision.supported });
+    offering.revisions.iter().map(each).collect()
+}
+
 /// The same for programs.
 pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
     let Inspected { platform, unmappable, found } = inspected;
     let mut value = match found {
-        Found::Module(module) => {
-            let revisions = module.offering.revisions.iter().map(|revision| {
-                json!({ "name": revision.name(), "version": revision.version, "supported": revision.supported })
-            });
-            json!({
-                "is": "module",
-                "version": module.offering.version.to_string(),
-                "lua": module.lua,
-                "revisions": revisions.collect::<Vec<_>>(),
-                "abi_stable": module.offering.abi_stable,
-                "compiler": module.compiler,
-            })
-        }
+        Found::Module(module) => json!({
+            "is": "module",
+            "version": module.offering.version.to_string(),
+            "lua": module.lua,
+            "revisions": revisions(&module.offering),
+            "abi_stable": module.offering.abi_stable,
+            "compiler": module.compiler,
+        }),
         Found::Library(library) => json!({
             "is": "library",
             "name": library.name,
@@ -148,13 +149,10 @@ pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
         }),
         Found::LuaModule { function, uses: Some(uses) } if is_old_module(function, Some(*uses)) => {
             let offering = old::module(*uses, platform).offering;
-            let revisions = offering.revisions.iter().map(|revision| {
-                json!({ "name": revision.name(), "version": revision.version, "supported": revision.supported })
-            });
             json!({
                 "is": "module",
                 "version": offering.version.to_string(),
-                "revisions": revisions.collect::<Vec<_>>(),
+                "revisions": revisions(&offering),
                 "function": function,
             })
         }

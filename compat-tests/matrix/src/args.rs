@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(short, long, default_value_t = std::thread::available_parallelism().map_or(2, usize::from))]
     pub(crate) jobs: usize,
 
-    /// The folder for `matrix.md`, `junit.xml` and `index.html`; target/compat/matrix/report where it is not given.
+    /// The folder for `matrix.md`, `junit.xml` and `index.html`; target/matrix/report where it is not given.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) report: Option<PathBuf>,
 

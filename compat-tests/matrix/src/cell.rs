@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -13,9 +13,10 @@ use compat_tests::freeze::sha256;
 use compat_tests::place::Place;
 use compat_tests::scenarios::{self, Scenario};
 
+use crate::COMPANY;
 use crate::columns::Column;
 use crate::compilers::Compiler;
-use crate::results::{Expected, Found, Outcome, Ran};
+use crate::results::{Expected, Found, Outcome, Ran, milliseconds};
 use crate::rows::{Profile, Revision, Row, Tool};
 use crate::{mixed, refusal};
 
@@ -120,7 +121,14 @@ impl Cell {
             Guests::All(rows) => files.extend(rows.iter().map(|row| row.file_among_others(self.column.lua))),
         }
         let library = workspace().join("compat-tests/scenarios/lib");
-        files.extend(["runner.lua", "v2.lua", "mixed.lua"].iter().map(|name| library.join(name)));
+        files.extend(
+            ["runner.lua", "v2.lua", "mixed.lua", "refused.lua"].iter().map(|name| library.join(name)),
+        );
+        files.push(self.column.folder().join("dss.lua"));
+        files.extend(COMPANY.iter().map(|name| crate::company(self.column.lua).join(name)));
+        if self.expected() == Expected::Refused {
+            files.push(refusal::command());
+        }
         files.dedup();
         let text: Vec<_> = files.iter().map(|file| file_digest(file)).collect();
         sha256(format!("{:?} {:?} {}", self.expected(), self.broken, text.join(" ")).as_bytes())
@@ -147,8 +155,8 @@ impl Cell {
         }
     }
 
-    /// Runs it.
-    pub(crate) fn run(&self) -> Outcome {
+    /// Runs it; `digest` is its own.
+    pub(crate) fn run(&self, digest: String) -> Outcome {
         let begun = Instant::now();
         let (found, ran) = match (&self.broken, &self.guests) {
             (Some(why), _) => (Found::Failed { report: why.clone() }, Vec::new()),
@@ -159,7 +167,7 @@ impl Cell {
         Outcome {
             row: self.guests.to_string(),
             column: self.column.to_string(),
-            digest: self.digest(),
+            digest,
             expected: self.expected(),
             found,
             ran,
@@ -169,30 +177,9 @@ impl Cell {
 
     fn run_scenarios(&self) -> (Found, Vec<Ran>) {
         let place = self.place();
-        let mut ran = Vec::new();
-        for scenario in self.scenarios() {
-            let begun = Instant::now();
-            let report = scenario.run(&place).err();
-            let name = format!("{}: {}", scenario.group, scenario.name);
-            ran.push(Ran { name, report, milliseconds: milliseconds(begun) });
-        }
-        let failed: Vec<_> = ran.iter().filter(|it| it.report.is_some()).map(|it| it.name.as_str()).collect();
-        let found = if ran.is_empty() {
-            Found::Failed { report: "no scenario is for this cell".to_owned() }
-        } else if failed.is_empty() {
-            Found::Works
-        } else {
-            Found::Failed {
-                report: format!("{} of {} failed: {}", failed.len(), ran.len(), failed.join("; ")),
-            }
-        };
-        (found, ran)
+        let ran: Vec<_> = self.scenarios().into_iter().map(|it| Ran::of(it, |it| it.run(&place))).collect();
+        (Found::of(&ran), ran)
     }
-}
-
-/// How long something took.
-pub(crate) fn milliseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn file_digest(file: &Path) -> String {
@@ -204,9 +191,4 @@ pub(crate) fn script(place: &Place, name: &str) -> Command {
     let mut command = place.command();
     command.arg(workspace().join("compat-tests/scenarios/lib").join(name));
     command
-}
-
-/// Files on a line each, for a script.
-pub(crate) fn lines(files: &[(String, PathBuf)]) -> String {
-    files.iter().map(|(what, file)| format!("{what}\t{}\n", file.display())).collect()
 }

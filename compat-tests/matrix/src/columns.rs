@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use compat_tests::apart::{Apart, Lock, Source};
-use compat_tests::artefacts::{Artefacts, cargo, copy, extension, target, try_succeed, workspace};
+use compat_tests::artefacts::{Artefacts, cargo, copy, extension, try_succeed, workspace};
 use compat_tests::luas::Lua;
 
 use crate::rows::{source_name, unpacked};
@@ -50,7 +50,8 @@ impl Column {
                 (self.artefacts().folder.join("darksidesync.so"), workspace().join("dss-lua/lua/dss.lua"))
             }
             Source::Tree(tree) => {
-                let place = target().join("cargo");
+                // In this tree's, each would have the other's built anew.
+                let place = crate::folder().join("cargo/tree");
                 self.cargo_build(tree, &place, "compat")?;
                 (built(&place.join("compat")), tree.join("dss-lua/lua/dss.lua"))
             }

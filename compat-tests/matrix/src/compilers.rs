@@ -5,12 +5,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use compat_tests::artefacts::try_succeed;
+use compat_tests::artefacts::{forget_toolchain, try_succeed};
 
 use crate::fetch;
 
 /// The variable that lists further compilers, as `PATH` lists folders.
-pub(crate) const LISTED: &str = "DSS_MATRIX_RUSTC";
+const LISTED: &str = "DSS_MATRIX_RUSTC";
 
 /// A Rust compiler, and the cargo that goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Compiler {
     pub(crate) fn in_use() -> Result<Compiler, String> {
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let root = try_succeed(Command::new(&rustc).args(["--print", "sysroot"]))?;
-        Compiler::at(&Path::new(root.trim()).join("bin").join(Path::new("rustc")), None)
+        Compiler::at(&Path::new(root.trim()).join("bin/rustc"), None)
             .or_else(|_| Compiler::at(Path::new(&rustc), None))
     }
 
@@ -77,16 +77,7 @@ impl Compiler {
         if let Some(libraries) = &self.libraries {
             command.env("LD_LIBRARY_PATH", libraries);
         }
-        // What the outer cargo set for its own run is not for this one.
-        for variable in [
-            "RUSTFLAGS",
-            "CARGO_ENCODED_RUSTFLAGS",
-            "RUSTC_WRAPPER",
-            "RUSTUP_TOOLCHAIN",
-            "CARGO_BUILD_TARGET",
-        ] {
-            command.env_remove(variable);
-        }
+        forget_toolchain(&mut command);
         command
     }
 

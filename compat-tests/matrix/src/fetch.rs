@@ -1,10 +1,10 @@
 //! The compilers that Debian has packages of, unpacked into the target folder and not installed.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use compat_tests::artefacts::try_succeed;
+use compat_tests::debian;
 
 use crate::compilers::Compiler;
 
@@ -94,11 +94,6 @@ pub(crate) fn fetch(tell: &dyn Fn(String)) -> Result<(), String> {
 
 fn unpack(packaged: &Packaged) -> Result<(), String> {
     let root = folder(packaged.version);
-    let archives = root.with_extension("archives");
-    for folder in [&root, &archives] {
-        let _ = fs::remove_dir_all(folder);
-        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
     let full = full_version(packaged)?;
     let mut wanted: Vec<String> = packaged.beside.iter().map(|name| format!("{name}={full}")).collect();
     wanted.push(format!("{}={full}", packaged.rustc));
@@ -106,12 +101,7 @@ fn unpack(packaged: &Packaged) -> Result<(), String> {
     if packaged.depends {
         wanted.extend(missing(packaged)?);
     }
-    try_succeed(Command::new("apt-get").args(["download", "-qq"]).args(&wanted).current_dir(&archives))?;
-    for entry in fs::read_dir(&archives).map_err(|error| error.to_string())? {
-        let archive = entry.map_err(|error| error.to_string())?.path();
-        try_succeed(Command::new("dpkg").arg("-x").arg(&archive).arg(&root))?;
-    }
-    fs::remove_dir_all(&archives).map_err(|error| error.to_string())
+    debian::unpack(&wanted, &root)
 }
 
 /// The version of its package that has the compiler's version.
@@ -128,12 +118,10 @@ fn full_version(packaged: &Packaged) -> Result<String, String> {
 
 /// What would be installed with its packages that are of versions of their own, and is not installed.
 fn missing(packaged: &Packaged) -> Result<Vec<String>, String> {
-    let mut simulate = Command::new("apt-get");
-    simulate.args(["install", "--simulate", "-qq", "--no-install-recommends"]).args(packaged.further);
-    let said = try_succeed(&mut simulate)?;
-    let asked = |name: &str| {
-        name == packaged.rustc || packaged.beside.contains(&name) || packaged.further.contains(&name)
-    };
-    let names = said.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
-    Ok(names.filter(|name| !asked(name)).map(str::to_owned).collect())
+    let mut missing = debian::missing(packaged.further)?;
+    missing.retain(|name| {
+        let name = name.as_str();
+        name != packaged.rustc && !packaged.beside.contains(&name) && !packaged.further.contains(&name)
+    });
+    Ok(missing)
 }

@@ -9,6 +9,7 @@ mod columns;
 mod compilers;
 mod fetch;
 mod mixed;
+mod parallel;
 mod refusal;
 mod report;
 mod results;
@@ -134,12 +135,20 @@ pub(crate) fn folder() -> PathBuf {
     target().with_file_name("matrix")
 }
 
-/// The folder with what scenarios have beside their own library, from the tree, and nothing of the rows' own.
+/// What scenarios have beside their own library, from the tree, and nothing of the rows' own.
+pub(crate) const COMPANY: [&str; 2] = ["probe.so", "fswatch.so"];
+
+/// The folder with that.
 pub(crate) fn company(lua: Lua) -> PathBuf {
-    let folder = folder().join("company").join(lua.0);
+    folder().join("company").join(lua.0)
+}
+
+/// Puts it there.
+pub(crate) fn prepare_company(lua: Lua) {
+    let folder = company(lua);
     fs::create_dir_all(&folder).expect("the target folder can be written to");
     let artefacts = Artefacts::of(lua);
-    copy(&artefacts.folder.join("probe.so"), &folder.join("probe.so"));
-    copy(&artefacts.for_every_lua.join("fswatch.so"), &folder.join("fswatch.so"));
-    folder
+    let [probe, fswatch] = COMPANY;
+    copy(&artefacts.folder.join(probe), &folder.join(probe));
+    copy(&artefacts.for_every_lua.join(fswatch), &folder.join(fswatch));
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use compat_tests::run::limited;
 
-use crate::cell::{Cell, lines, milliseconds, offers, script};
-use crate::results::{Found, Ran};
+use crate::cell::{Cell, offers, script};
+use crate::results::{Found, Ran, milliseconds};
 use crate::rows::Row;
 
 /// Loads one library of each row that the module offers the revision of; each delivers, asks, and is told.
@@ -15,10 +15,10 @@ pub(crate) fn run(cell: &Cell, rows: &[Row]) -> (Found, Vec<Ran>) {
     let guests: Vec<_> = rows
         .iter()
         .filter(|row| offers(&cell.column.source, row.revision))
-        .map(|row| (format!("{}\t{row}", row.revision.library()), row.file_among_others(lua)))
+        .map(|row| format!("{}\t{row}\t{}\n", row.revision.library(), row.file_among_others(lua).display()))
         .collect();
     let mut command = script(&cell.place(), "mixed.lua");
-    command.arg(lines(&guests));
+    command.arg(guests.concat());
     let ended = limited(&mut command, Duration::from_secs(300));
     let report = (!ended.succeeded()).then(|| ended.report());
     let name = format!("{} libraries in one state", guests.len());

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Instant;
 
+use compat_tests::scenarios::Scenario;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::Cell;
@@ -33,6 +35,37 @@ pub(crate) struct Ran {
     pub(crate) milliseconds: u64,
 }
 
+impl Ran {
+    /// Runs a scenario by `run`.
+    pub(crate) fn of(scenario: &Scenario, run: impl FnOnce(&Scenario) -> Result<(), String>) -> Ran {
+        let begun = Instant::now();
+        let report = run(scenario).err();
+        let name = format!("{}: {}", scenario.group, scenario.name);
+        Ran { name, report, milliseconds: milliseconds(begun) }
+    }
+}
+
+impl Found {
+    /// What scenarios came to that were all to pass.
+    pub(crate) fn of(ran: &[Ran]) -> Found {
+        let failed: Vec<_> = ran.iter().filter(|it| it.report.is_some()).map(|it| it.name.as_str()).collect();
+        if ran.is_empty() {
+            Found::Failed { report: "no scenario is for this cell".to_owned() }
+        } else if failed.is_empty() {
+            Found::Works
+        } else {
+            Found::Failed {
+                report: format!("{} of {} failed: {}", failed.len(), ran.len(), failed.join("; ")),
+            }
+        }
+    }
+}
+
+/// How long something took.
+pub(crate) fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A cell's result.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
@@ -60,11 +93,11 @@ fn file(cell: &Cell) -> PathBuf {
     crate::folder().join("results").join(format!("{}.json", cell.slug()))
 }
 
-/// The result that is kept of a cell, if it is of the same files and was as declared.
-pub(crate) fn kept(cell: &Cell) -> Option<Outcome> {
+/// The result that is kept of a cell, if it depended on the same and was as declared.
+pub(crate) fn kept(cell: &Cell, digest: &str) -> Option<Outcome> {
     let text = fs::read(file(cell)).ok()?;
     let outcome: Outcome = serde_json::from_slice(&text).ok()?;
-    (outcome.is_as_declared() && outcome.digest == cell.digest()).then_some(outcome)
+    (outcome.is_as_declared() && outcome.digest == digest).then_some(outcome)
 }
 
 /// Keeps a result.

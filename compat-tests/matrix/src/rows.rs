@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use compat_tests::apart::{Apart, Lock, Source};
 use compat_tests::artefacts::{Artefacts, copy, extension, try_succeed, workspace};
-use compat_tests::c::{self, Module};
+use compat_tests::c::{self, CModules};
 use compat_tests::frozen;
 use compat_tests::luas::Lua;
 use semver::Version;
@@ -234,29 +234,15 @@ impl Row {
             Source::Tree(tree) => tree.join("dss-abi/c1v0"),
             Source::Release(release) => unpacked("dss-abi-c1v0", release),
         };
-        let includes = [PathBuf::from(include.trim()), abi.join("include"), abi.join("helper")];
-        let tests = workspace().join("compat-tests");
         let level = if self.profile == Profile::Debug { "-O0" } else { "-O2" };
-        let place = self.place(lua);
-        let timer = [tests.join("libraries/timer/timer.c"), abi.join("helper/darksidesync_aux.c")];
-        c::try_compile(&Module {
-            sources: &timer,
-            includes: &includes,
-            flags: &["-std=c99", "-D_POSIX_C_SOURCE=200809L", level],
-            output: &place.join("timer.so"),
-        })?;
-        let probe = [tests.join("fixtures/probe/probe.c")];
-        for name in ["probe", "probe2", "probe3"] {
-            let define = format!("-DPROBE_NAME={name}");
-            let output = place.join(format!("{name}.so"));
-            c::try_compile(&Module {
-                sources: &probe,
-                includes: &includes,
-                flags: &[&define, level],
-                output: &output,
-            })?;
-        }
-        Ok(())
+        let modules = CModules {
+            folder: &self.place(lua),
+            ending: "so",
+            include: Path::new(include.trim()),
+            abi: &abi,
+            flag: Some(level),
+        };
+        modules.c1v0(&c::try_compile)
     }
 
     fn build_rust(&self, compiler: &Compiler, lua: Lua) -> Result<(), String> {

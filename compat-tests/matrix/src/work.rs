@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cell::{Cell, Guests};
 use crate::columns::Column;
+use crate::parallel;
 use crate::results::{self, Outcome};
 use crate::rows::Row;
 
@@ -71,13 +72,13 @@ pub(crate) fn build(cells: &mut [Cell]) {
         }
     }
     let bar = progress(libraries.len() + columns.len(), "building");
-    let mut failed: HashMap<String, String> = HashMap::new();
+    let mut failed: HashMap<PathBuf, String> = HashMap::new();
     for column in columns {
         bar.set_message(format!("module {column}"));
-        crate::company(column.lua);
+        crate::prepare_company(column.lua);
         if let Err(error) = column.build() {
             tell(&bar, &format!("the module {column} cannot be built: {error}"));
-            failed.insert(column.folder().display().to_string(), error);
+            failed.insert(column.folder(), error);
         }
         step(&bar, "built", &column);
     }
@@ -85,7 +86,7 @@ pub(crate) fn build(cells: &mut [Cell]) {
         bar.set_message(format!("library {row}"));
         if let Err(error) = row.build(lua) {
             tell(&bar, &format!("the library {row} cannot be built: {error}"));
-            failed.insert(row.place(lua).display().to_string(), error);
+            failed.insert(row.place(lua), error);
         }
         step(&bar, "built", &row);
     }
@@ -95,11 +96,9 @@ pub(crate) fn build(cells: &mut [Cell]) {
         match &mut cell.guests {
             Guests::One(row) => places.push(row.place(cell.column.lua)),
             // Those that are not there fail in cells of their own.
-            Guests::All(rows) => {
-                rows.retain(|row| !failed.contains_key(&row.place(cell.column.lua).display().to_string()))
-            }
+            Guests::All(rows) => rows.retain(|row| !failed.contains_key(&row.place(cell.column.lua))),
         }
-        let why = places.iter().find_map(|place| failed.get(&place.display().to_string()));
+        let why = places.iter().find_map(|place| failed.get(place));
         cell.broken = why.map(|why| format!("it cannot be built: {why}"));
     }
 }
@@ -107,43 +106,32 @@ pub(crate) fn build(cells: &mut [Cell]) {
 /// Runs the cells, `jobs` at a time, and returns their outcomes in the cells' order.
 pub(crate) fn run(cells: &[Cell], jobs: usize, fresh: bool) -> Vec<Outcome> {
     let bar = progress(cells.len(), "running");
-    let next = AtomicUsize::new(0);
     let reused = AtomicUsize::new(0);
-    let outcomes: Vec<Mutex<Option<Outcome>>> = cells.iter().map(|_| Mutex::new(None)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(cell) = cells.get(index) else { return };
-                    bar.set_message(cell.to_string());
-                    let kept = if fresh { None } else { results::kept(cell) };
-                    let outcome = match kept {
-                        Some(outcome) => {
-                            reused.fetch_add(1, Ordering::Relaxed);
-                            outcome
-                        }
-                        None => {
-                            let outcome = cell.run();
-                            results::keep(cell, &outcome);
-                            outcome
-                        }
-                    };
-                    if !outcome.is_as_declared() {
-                        tell(&bar, &format!("not as declared: {cell}"));
-                    }
-                    *outcomes[index].lock().expect("nobody panics with it") = Some(outcome);
-                    let said = format!("{} of {}:", index + 1, cells.len());
-                    step(&bar, &said, cell);
-                }
-            });
+    let outcomes = parallel::map(cells, jobs, |index, cell| {
+        bar.set_message(cell.to_string());
+        let digest = cell.digest();
+        let kept = if fresh { None } else { results::kept(cell, &digest) };
+        let outcome = match kept {
+            Some(outcome) => {
+                reused.fetch_add(1, Ordering::Relaxed);
+                outcome
+            }
+            None => {
+                let outcome = cell.run(digest);
+                results::keep(cell, &outcome);
+                outcome
+            }
+        };
+        if !outcome.is_as_declared() {
+            tell(&bar, &format!("not as declared: {cell}"));
         }
+        step(&bar, &format!("{} of {}:", index + 1, cells.len()), cell);
+        outcome
     });
     bar.finish_and_clear();
     let reused = reused.into_inner();
     if reused > 0 {
         eprintln!("{reused} of {} cells were as they had been, and were not run again", cells.len());
     }
-    let taken = |one: Mutex<Option<Outcome>>| one.into_inner().expect("nobody panicked with it");
-    outcomes.into_iter().map(|one| taken(one).expect("each was run")).collect()
+    outcomes
 }

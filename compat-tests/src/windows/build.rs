@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{LUA, Windows};
-use crate::artefacts::{copy, each_c_module, try_succeed, workspace};
-use crate::c::Module;
+use crate::artefacts::{copy, forget_toolchain, try_succeed, workspace};
+use crate::c::{CModules, Module};
 
 /// What Rust calls the system.
 const TRIPLE: &str = "x86_64-pc-windows-gnu";
@@ -66,7 +66,15 @@ pub(super) fn build(windows: &Windows, tell: &dyn Fn(String)) -> Result<(), Stri
 /// Compiles the C modules, with the headers of the host's Lua: the host says where they are, and has to be able to run.
 pub(super) fn build_c(windows: &Windows) -> Result<(), String> {
     let include = try_succeed(windows.wine().arg(windows.host()).arg("--include"))?;
-    each_c_module(&windows.modules(), "dll", Path::new(include.trim()), &|module| windows.compile(module))
+    let folder = windows.modules();
+    let modules = CModules {
+        folder: &folder,
+        ending: "dll",
+        include: Path::new(include.trim()),
+        abi: &workspace().join("dss-abi/c1v0"),
+        flag: None,
+    };
+    modules.all(&|module| windows.compile(module))
 }
 
 /// The two object files that a program of this system begins and ends with: Debian's package has none for Windows.
@@ -112,9 +120,7 @@ impl Windows {
     /// The compilers' environment: what this process's own cargo set is not for them.
     fn set_environment(&self, command: &mut Command) {
         let bin = self.root().join("usr/bin");
-        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"] {
-            command.env_remove(variable);
-        }
+        forget_toolchain(command);
         // Rust calls dlltool by its bare name.
         let mut path = vec![bin.clone()];
         path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));

@@ -1,11 +1,11 @@
 //! Debian's packages, unpacked into the target folder and not installed.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use crate::artefacts::try_succeed;
+use crate::debian;
 
 /// Rust with the sources of its standard library, which is built for Windows here; gcc and binutils for Windows; Wine.
 const PACKAGES: [&str; 13] = [
@@ -35,28 +35,18 @@ pub(super) fn fetch(folder: &Path, tell: &dyn Fn(String)) -> Result<(), String> 
         return Ok(());
     }
     tell("fetching the packages of Rust, mingw-w64 and Wine".to_owned());
-    let archives = folder.join("archives");
-    for folder in [&root, &archives] {
-        let _ = fs::remove_dir_all(folder);
-        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
     let mut wanted: Vec<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
     wanted.extend(needed()?);
-    wanted.extend(missing());
+    // Shared libraries above all, of cargo's and Wine's. Where these are not known, what misses one says so.
+    wanted.extend(debian::missing(&PACKAGES).unwrap_or_default());
     wanted.sort();
     wanted.dedup();
-    try_succeed(Command::new("apt-get").args(["download", "-qq"]).args(&wanted).current_dir(&archives))
-        .map_err(|error| {
-            format!(
-                "what builds for Windows could not be fetched: {error}\nIt is in Debian 12 with its security updates, for \
-                 x86-64. Does `apt-get update` help?"
-            )
-        })?;
-    for entry in fs::read_dir(&archives).map_err(|error| error.to_string())? {
-        let archive = entry.map_err(|error| error.to_string())?.path();
-        try_succeed(Command::new("dpkg").arg("-x").arg(&archive).arg(&root))?;
-    }
-    fs::remove_dir_all(&archives).map_err(|error| format!("{}: {error}", archives.display()))?;
+    debian::unpack(&wanted, &root).map_err(|error| {
+        format!(
+            "what builds for Windows could not be fetched: {error}\nIt is in Debian 12 with its security updates, for \
+             x86-64. Does `apt-get update` help?"
+        )
+    })?;
     settle_wine(&root)?;
     fs::write(&done, wanted.join("\n")).map_err(|error| format!("{}: {error}", done.display()))
 }
@@ -68,23 +58,13 @@ fn needed() -> Result<[String; 2], String> {
     Ok([library, llvm])
 }
 
-/// What of the packages' own dependencies this machine lacks: shared libraries, above all of cargo's and Wine's. Where that is
-/// not known, what misses one says so.
-fn missing() -> Vec<String> {
-    let mut command = Command::new("apt-get");
-    command.args(["install", "--simulate", "-qq", "--no-install-recommends"]).args(PACKAGES);
-    let said = try_succeed(command.env("LC_ALL", "C")).unwrap_or_default();
-    let names = said.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
-    names.map(str::to_owned).collect()
-}
-
 /// Wine finds all it has from where it lies itself, but for two files.
 fn settle_wine(root: &Path) -> Result<(), String> {
     // A script that calls the server where it would be installed.
     let server = root.join("usr/lib/wine/wineserver");
     let failed = |error| format!("{}: {error}", server.display());
     fs::remove_file(&server).map_err(failed)?;
-    symlink("wineserver64", &server).map_err(failed)?;
+    fs::hard_link(server.with_file_name("wineserver64"), &server).map_err(failed)?;
     // In the folder of another package, and without it there is no user32.dll.
     let from = root.join("usr/x86_64-w64-mingw32/lib/zlib1.dll");
     let to = root.join("usr/lib/x86_64-linux-gnu/wine/x86_64-windows/zlib1.dll");

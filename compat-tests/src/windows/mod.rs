@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use self::run::Awake;
 use crate::artefacts::target;
 use crate::luas::Lua;
-use crate::scenarios::{self, OF_THE_MATRIX, Scenario};
+use crate::scenarios::{self, Scenario};
 
 /// The Lua that is built for Windows.
 pub const LUA: Lua = Lua("lua54");
@@ -49,8 +49,7 @@ impl Windows {
     #[must_use]
     pub fn scenarios() -> Vec<Scenario> {
         let mut all = scenarios::all();
-        let groups = OF_THE_MATRIX.iter().flat_map(|(_, groups)| *groups).collect::<Vec<_>>();
-        all.retain(|scenario| groups.contains(&&&*scenario.group) && scenario.is_for_windows());
+        all.retain(|scenario| scenario.is_of_the_matrix() && scenario.is_for_windows());
         all
     }
 
