@@ -45,7 +45,7 @@ impl fmt::Display for Difference {
 /// All differences between the working tree `tree` and what its `compat-tests/releases` has.
 ///
 /// # Panics
-/// The tree cannot be read, or its releases are not what [`frozen`](crate::frozen) says of them.
+/// The tree cannot be read, or its releases are not what [`frozen`] says of them.
 #[must_use]
 pub fn differences(tree: &Path) -> Vec<Difference> {
     let mut found = Vec::new();
