@@ -4,11 +4,12 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use crate::c::{self, CModules};
 use crate::luas::{ALL, Lua};
 use crate::place::Place;
+use crate::turn::Turn;
 
 /// A folder with all that one Lua needs: `lua-host`, `darksidesync.so` and the libraries, `dss.lua`.
 #[derive(Clone, Debug)]
@@ -105,20 +106,17 @@ impl Artefacts {
     #[must_use]
     pub fn of(lua: Lua) -> &'static Artefacts {
         static BUILT: [OnceLock<Artefacts>; ALL.len()] = [const { OnceLock::new() }; ALL.len()];
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let index = ALL.iter().position(|known| *known == lua).expect("one of the six");
-        BUILT[index].get_or_init(|| {
-            let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-            Self::build(lua, "compat")
-        })
+        BUILT[index].get_or_init(|| Self::build(lua, "compat"))
     }
 
-    /// Builds everything for `lua` with cargo's profile `profile`.
+    /// Builds everything for `lua` with cargo's profile `profile`, as soon as nobody else builds there.
     ///
     /// # Panics
     /// A build fails.
     #[must_use]
     pub fn build(lua: Lua, profile: &str) -> Artefacts {
+        let _turn = Turn::wait(&target());
         let folder = target().join(profile).join(lua.0);
         fs::create_dir_all(&folder).expect("the target folder can be written to");
         let mut command = cargo();
@@ -206,6 +204,19 @@ fn for_every_lua(profile: &str) -> PathBuf {
         copy(&built.join(format!("{file}.{}", extension())), &folder.join(format!("{name}.so")));
     }
     folder
+}
+
+/// The command `dss`, built once in this process.
+///
+/// # Panics
+/// It cannot be built.
+#[must_use]
+pub fn dss() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        succeed(cargo().args(["build", "--quiet", "--profile", "compat", "--package", "dss-cli"]));
+        target().join("cargo/compat/dss")
+    })
 }
 
 /// Copies a file, in one step for who looks on. What is there already stays.

@@ -11,6 +11,7 @@ pub mod luas;
 pub mod place;
 pub mod run;
 pub mod scenarios;
+pub mod turn;
 pub mod windows;
 
 pub use artefacts::Artefacts;

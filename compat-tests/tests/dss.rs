@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::time::Instant;
 
-use compat_tests::artefacts::{Artefacts, cargo, succeed, target, workspace};
+use compat_tests::artefacts::{Artefacts, succeed, target, workspace};
 use compat_tests::luas::ALL;
 
 fn artefacts(name: &str) -> &'static Artefacts {
@@ -15,12 +14,7 @@ fn artefacts(name: &str) -> &'static Artefacts {
 
 /// The command, ready to be given arguments.
 fn dss() -> Command {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let program = BUILT.get_or_init(|| {
-        succeed(cargo().args(["build", "--quiet", "--package", "dss-cli"]));
-        target().join("cargo/debug/dss")
-    });
-    let mut command = Command::new(program);
+    let mut command = Command::new(compat_tests::artefacts::dss());
     // Where a library's constructor would leave a trace.
     command.env("DSS_TEST_TRACE", trace()).current_dir(workspace());
     command

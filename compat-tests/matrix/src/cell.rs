@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use compat_tests::apart::Source;
-use compat_tests::artefacts::workspace;
+use compat_tests::artefacts::{dss, workspace};
 use compat_tests::freeze::sha256;
 use compat_tests::place::Place;
 use compat_tests::scenarios::{self, Scenario};
@@ -127,7 +127,7 @@ impl Cell {
         files.push(self.column.folder().join("dss.lua"));
         files.extend(COMPANY.iter().map(|name| crate::company(self.column.lua).join(name)));
         if self.expected() == Expected::Refused {
-            files.push(refusal::command());
+            files.push(dss().to_owned());
         }
         files.dedup();
         let text: Vec<_> = files.iter().map(|file| file_digest(file)).collect();

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use compat_tests::apart::Source;
-use compat_tests::artefacts::{Artefacts, copy, target, workspace};
+use compat_tests::artefacts::{self, Artefacts, copy, target, workspace};
 use compat_tests::freeze::{self, Difference};
 use compat_tests::frozen;
 use compat_tests::luas::Lua;
@@ -78,7 +78,7 @@ fn run(args: &Args) -> Result<bool, String> {
         return Ok(true);
     }
     let differences = freeze::differences(&tree);
-    refusal::build_command();
+    let _ = artefacts::dss();
     work::build(&mut cells);
     let outcomes = work::run(&cells, args.jobs, args.fresh);
     conclude(args, outcomes, differences)

@@ -1,11 +1,10 @@
 //! A library in a module that is older than its revision: refused, by a sentence that names both, before any of its code
 //! runs.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use compat_tests::artefacts::target;
+use compat_tests::artefacts::dss;
 use compat_tests::run::limited;
 
 use crate::cell::{Cell, script};
@@ -49,9 +48,14 @@ fn in_lua(cell: &Cell, row: &Row) -> Result<String, String> {
 }
 
 fn checked(cell: &Cell, row: &Row) -> Result<String, String> {
-    let mut dss = Command::new(command());
-    dss.arg("check").arg("--module").arg(cell.column.module()).arg(row.file(cell.column.lua)).arg("--json");
-    let ended = limited(&mut dss, Duration::from_secs(60));
+    let mut command = Command::new(dss());
+    command
+        .arg("check")
+        .arg("--module")
+        .arg(cell.column.module())
+        .arg(row.file(cell.column.lua))
+        .arg("--json");
+    let ended = limited(&mut command, Duration::from_secs(60));
     if ended.status.and_then(|status| status.code()) != Some(1) {
         return Err(format!("`dss check` ended otherwise than by 1: {}", ended.report()));
     }
@@ -64,19 +68,4 @@ fn checked(cell: &Cell, row: &Row) -> Result<String, String> {
         }
     }
     Ok(sentence)
-}
-
-/// The command `dss`, once it is built.
-pub(crate) fn command() -> PathBuf {
-    target().join("cargo/compat/dss")
-}
-
-/// Builds the command `dss`.
-///
-/// # Panics
-/// It cannot be built.
-pub(crate) fn build_command() {
-    let mut build = compat_tests::artefacts::cargo();
-    build.args(["build", "--quiet", "--profile", "compat", "--package", "dss-cli"]);
-    compat_tests::artefacts::succeed(&mut build);
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use compat_tests::luas::Lua;
+use compat_tests::turn::Turn;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cell::{Cell, Guests};
@@ -62,8 +63,9 @@ fn wanted(cells: &[Cell]) -> Vec<(Row, Lua)> {
     wanted
 }
 
-/// Builds all that `cells` want; a cell that wants what cannot be built is told why.
+/// Builds all that `cells` want, as soon as no other matrix builds; a cell that wants what cannot be built is told why.
 pub(crate) fn build(cells: &mut [Cell]) {
+    let _turn = Turn::wait(&crate::folder());
     let libraries = wanted(cells);
     let mut columns: Vec<Column> = Vec::new();
     for cell in cells.iter() {

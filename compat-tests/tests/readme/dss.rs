@@ -3,13 +3,12 @@
 use std::fs;
 use std::process::Command;
 
-use compat_tests::artefacts::{cargo, succeed, target};
+use compat_tests::artefacts::dss;
 
 use crate::{artefacts, folder};
 
 /// What `dss check` prints of a folder with libraries that fit and one that does not, as it would be of an installation.
 pub(crate) fn check() -> String {
-    succeed(cargo().args(["build", "--quiet", "--package", "dss-cli"]));
     let (place, lua) = (folder("dss-check"), artefacts());
     for (from, to) in [
         (lua.folder.join("darksidesync.so"), "lua/darksidesync.so"),
@@ -22,7 +21,7 @@ pub(crate) fn check() -> String {
             .expect("the target folder can be written to");
         fs::copy(&from, &to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     }
-    let mut command = Command::new(target().join("cargo/debug/dss"));
+    let mut command = Command::new(dss());
     let output =
         command.args(["check", "--module", "lua/darksidesync.so", "dss"]).current_dir(place).output();
     let output = output.expect("it was just built");

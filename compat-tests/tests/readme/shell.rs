@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use compat_tests::artefacts::{cargo, succeed, target, workspace};
+use compat_tests::turn::Turn;
 
 use crate::blocks::Block;
 use crate::{artefacts, folder, libraries, read};
 
 /// Runs the lines of `block`.
 pub(crate) fn run(block: &Block, all: &[Block]) {
+    // What some of them want; it takes a turn of its own.
+    let _ = artefacts();
+    let _turn = Turn::wait(&target());
     let own = format!("shell/{}", block.name().replace(['/', ' ', ':'], "-"));
     // What an earlier run left would hide what this one does not make.
     let _ = fs::remove_dir_all(folder(&own));
