@@ -3,13 +3,8 @@
 
 mod images;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use dss_abi_v2::declaration::{SECTION_ELF, SECTION_MACH_O, SECTION_PE};
-use dss_impl::adapter::{c1v0, v1};
-use dss_impl::declared::{Declared, Offering, Platform, ReadError, fits, parse, parse_for, read};
+use dss_impl::declared::{Declared, Platform, ReadError, parse, parse_for};
 use images::*;
 use object::Architecture;
 use semver::{Version, VersionReq};
@@ -257,110 +252,4 @@ fn what_is_no_library_is_named() {
     assert_eq!(refusal(parse_for(&program, &windows())), "is a Windows executable and no shared library");
     program[at] = b'X';
     assert_eq!(refusal(parse_for(&program, &windows())), "is a program for MS-DOS and no shared library");
-}
-
-/// A library built by the C compiler, whose constructor leaves a file called `trace`, with `more` in its source.
-fn build(folder: &Path, record: &[u8], more: &str) -> PathBuf {
-    let (source, library) = (folder.join("library.c"), folder.join("library.so"));
-    let trace = folder.join("trace");
-    let code = format!(
-        "#include <stdio.h>\n\
-         __attribute__((section(\"{SECTION}\"), used, aligned(4))) static const unsigned char record[] = {{{}}};\n\
-         __attribute__((constructor)) static void run(void) {{ FILE *f = fopen({trace:?}, \"w\"); if (f) fclose(f); }}\n\
-         {more}\n",
-        record.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
-    );
-    fs::write(&source, code).unwrap();
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .status()
-        .expect("a C compiler");
-    assert!(built.success());
-    library
-}
-
-#[test]
-#[cfg(all(target_os = "linux", target_endian = "little"))]
-fn reading_runs_none_of_the_librarys_code() {
-    let folder = tempfile::tempdir().unwrap();
-    let trace = folder.path().join("trace");
-    let library = build(folder.path(), &Record::new().bytes(), "");
-    let found = read(&library).unwrap();
-    assert_eq!((found.name.as_str(), found.file.as_deref()), ("fswatch", Some(library.as_path())));
-    let mut dss = Offering { version: Version::new(3, 0, 0), ..Offering::here() };
-    dss.revisions.retain(|revision| revision.number < 2);
-    let misfit = fits(&found, &dss, None).unwrap_err();
-    assert_eq!(
-        misfit.to_string(),
-        format!(
-            "fswatch 1.2.3 ({}) wants revision v2 (1.0.0), and this DSS 3.0.0 offers c1v0 ({}), v1 ({}): upgrade DSS",
-            library.display(),
-            c1v0::REVISION.version,
-            v1::REVISION.version,
-        )
-    );
-    assert!(!trace.exists());
-
-    let path = std::ffi::CString::new(library.to_str().unwrap()).unwrap();
-    // SAFETY: the library is the one above, whose constructor writes a file.
-    let image = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
-    assert!(!image.is_null());
-    assert!(trace.exists(), "loading it does run its code");
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn libraries_that_declare_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let library = build(folder.path(), &[0], "int luaopen_fs_watch(void *L) { return 0; }");
-    let stripped = Command::new("objcopy").args(["--remove-section", SECTION]).arg(&library).status();
-    assert!(stripped.unwrap().success());
-    assert_eq!(
-        refusal(read(&library)),
-        "is a Lua module (it has `luaopen_fs_watch`) and declares nothing to DSS, as libraries for DSS 1.0 and v1 do too: \
-         use `require`"
-    );
-    assert_eq!(
-        refusal(parse_for(&elf(&[(".text", b"code")]), &linux())),
-        "is a library that declares nothing to DSS: it is none of DSS's, or it was built without the macro that exports \
-         it, or stripped of its sections"
-    );
-    let named_alike = elf(&[(".dss.library2", &Record::new().bytes())]);
-    assert!(matches!(parse_for(&named_alike, &linux()), Err(ReadError::NoDeclaration)));
-    let elsewhere = dylib(Architecture::Aarch64, "__TEXT", "__dss_library", &Record::new().bytes());
-    assert!(matches!(parse_for(&elsewhere, &macos()), Err(ReadError::NoDeclaration)));
-    assert!(matches!(parse_for(&dll(b".data\0\0\0", b"x"), &windows()), Err(ReadError::NoDeclaration)));
-    assert!(!folder.path().join("trace").exists());
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn what_is_no_file_is_not_opened() {
-    let folder = tempfile::tempdir().unwrap();
-    let fifo = folder.path().join("fifo");
-    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    let empty = folder.path().join("empty.so");
-    fs::write(&empty, "").unwrap();
-    let large = folder.path().join("large.so");
-    fs::File::create(&large).unwrap().set_len((1 << 30) + 1).unwrap();
-    let text = folder.path().join("text.so");
-    fs::write(&text, "hello\n").unwrap();
-    let link = folder.path().join("link.so");
-    std::os::unix::fs::symlink(&text, &link).unwrap();
-    let missing = folder.path().join("missing.so");
-    let this = std::env::current_exe().unwrap();
-    for (path, sentence) in [
-        (folder.path(), "is a folder: give the file of the library"),
-        (Path::new("/dev/zero"), "is a device: give the file of the library"),
-        (&fifo, "is a FIFO: give the file of the library"),
-        (&empty, "is empty: build the library, or copy it, again"),
-        (&large, "has 1073741825 bytes, and no library of more than 1073741824 is read: strip it"),
-        (&text, "is a text file and no shared library"),
-        (&link, "is a text file and no shared library"),
-        (&missing, "cannot be opened: No such file or directory (os error 2)"),
-        (&this, "is an ELF executable and no shared library"),
-    ] {
-        assert_eq!(refusal(read(path)), sentence, "{}", path.display());
-    }
 }

@@ -53,11 +53,13 @@ fn the_first_file_that_is_there() {
     assert_eq!(find("fswatch", &path).unwrap(), one.join("fswatch.so"));
     assert_eq!(find("net.http", &path).unwrap(), one.join("net/http.so"));
     assert_eq!(find("fswatch", &format!("{root}/one/?-?.so")).unwrap(), one.join("fswatch-fswatch.so"));
+    // A dot in a name is the separator of the system's paths, as in `package.cpath`.
+    let smtp = format!("net{}smtp", std::path::MAIN_SEPARATOR);
     assert_eq!(
         find("net.smtp", &path).unwrap_err().to_string(),
         format!(
-            "library 'net.smtp' not found:\n\tno file '{root}/two/net/smtp.so'\n\tno file '{root}/one/net/smtp.so'\n\t\
-             no file '{root}/one/net/smtp-net/smtp.so'"
+            "library 'net.smtp' not found:\n\tno file '{root}/two/{smtp}.so'\n\tno file '{root}/one/{smtp}.so'\n\t\
+             no file '{root}/one/{smtp}-{smtp}.so'"
         )
     );
     assert_eq!(
