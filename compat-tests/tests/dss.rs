@@ -268,3 +268,35 @@ fn completions_and_the_manual_are_of_the_same_commands() {
     assert_eq!(code, 0);
     has_all(&text, &[".TH dss 1", "inspect", "module", "LIBRARY", "diff"]);
 }
+
+/// A copy that broke off is the very thing that one runs `dss check` for.
+#[test]
+fn a_folder_with_a_library_that_was_cut_off_does_not_fit() {
+    let (lua54, place) = (artefacts("lua54"), folder("cut"));
+    let library = lua54.for_every_lua.join("fswatch.so");
+    copy(&library, &place.join("fswatch.so"), |_| {});
+    copy(&library, &place.join("cut.so"), |bytes| bytes.truncate(100_000));
+    copy(&library, &place.join("empty.so"), Vec::clear);
+    let (text, code, _) = run(dss().arg("check").arg("--module").arg(module("lua54")).arg(&place));
+    assert_eq!(code, 1, "{text}");
+    has_all(&text, &["cut.so", "cut off", "empty.so", "is empty", "1 fit", "2 do not"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_files_name_need_not_be_text_and_a_full_disk_is_told() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let place = folder("name");
+    let file = place.join(std::ffi::OsStr::from_bytes(b"b\xff.so"));
+    copy(&artefacts("lua54").for_every_lua.join("fswatch.so"), &file, |_| {});
+    let (text, code, said) = run(dss().args(["inspect", "--json"]).arg(&file));
+    assert_eq!(code, 0, "{text}{said}");
+    let mut check = dss();
+    check.args(["check", "--json", "--module"]).arg(module("lua54")).arg(&place);
+    let (text, code, said) = run(&mut check);
+    assert_eq!(code, 0, "{text}{said}");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let ended = check.stdout(full).spawn().and_then(std::process::Child::wait_with_output);
+    assert_eq!(ended.expect("it was built").status.code(), Some(2), "what it found was lost");
+}

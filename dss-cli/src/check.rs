@@ -122,9 +122,17 @@ fn row(file: PathBuf, module: &DeclaredModule) -> Row {
             (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other("is a module of DSS".to_owned()))
         }
         // One that declares itself, and not rightly, is a library that does not fit.
-        Err(error @ (ReadError::Damaged { .. } | ReadError::Invalid { .. } | ReadError::TwoDeclarations)) => {
-            (stem.clone(), "?".to_owned(), "?".to_owned(), Verdict::Misfit(format!("{stem} {error}")))
-        }
+        // So is one that was cut off, by a copy that broke off say: nobody can know that it was none of DSS's.
+        Err(
+            error @ (ReadError::Damaged { .. }
+            | ReadError::Invalid { .. }
+            | ReadError::TwoDeclarations
+            | ReadError::Truncated { .. }
+            | ReadError::Malformed { .. }
+            | ReadError::Empty
+            | ReadError::TooLarge { .. }
+            | ReadError::Open(_)),
+        ) => (stem.clone(), "?".to_owned(), "?".to_owned(), Verdict::Misfit(format!("{stem} {error}"))),
         Err(error) => (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other(error.to_string())),
     };
     let (fit, note) = match &verdict {
@@ -133,8 +141,9 @@ fn row(file: PathBuf, module: &DeclaredModule) -> Row {
         Verdict::Misfit(note) => ("no", Some(note)),
         Verdict::Other(note) => ("other", Some(note)),
     };
-    let mut json =
-        inspected.as_ref().map_or_else(|_| json!({ "file": file, "is": "other" }), |it| as_json(&file, it));
+    let mut json = inspected
+        .as_ref()
+        .map_or_else(|_| json!({ "file": file.to_string_lossy(), "is": "other" }), |it| as_json(&file, it));
     json["fits"] = json!(fit);
     json["note"] = json!(note);
     Row { file, name, version, revision, verdict, json }

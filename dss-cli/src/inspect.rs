@@ -13,7 +13,9 @@ pub(crate) fn run(files: &[PathBuf], json: bool) -> Outcome {
     let text = if json {
         let list = all.iter().map(|(file, found)| match found {
             Ok(inspected) => as_json(file, inspected),
-            Err(error) => json!({ "file": file, "is": "other", "error": error.to_string() }),
+            Err(error) => {
+                json!({ "file": file.to_string_lossy(), "is": "other", "error": error.to_string() })
+            }
         });
         format!("{:#}\n", Value::Array(list.collect()))
     } else {
@@ -162,7 +164,7 @@ pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
             "function": function,
         }),
     };
-    value["file"] = json!(file);
+    value["file"] = json!(file.to_string_lossy());
     value["platform"] = json!(platform.to_string());
     value["unmappable"] = json!(unmappable);
     value

@@ -43,9 +43,15 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(Outcome { text, well }) => {
-            // Who reads may have enough, and close the pipe.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::from(u8::from(!well))
+            let mut out = io::stdout();
+            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                // Who reads may have enough, and close the pipe.
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    eprintln!("dss: the output cannot be written: {error}");
+                    ExitCode::from(2)
+                }
+                _ => ExitCode::from(u8::from(!well)),
+            }
         }
         Err(BadUsage(sentence)) => {
             eprintln!("dss: {sentence}");

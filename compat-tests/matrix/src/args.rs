@@ -25,7 +25,7 @@ pub(crate) struct Args {
     pub(crate) fetch_compilers: bool,
 
     /// Build module, libraries and host for Windows, and run the scenarios of Lua 5.4 under Wine; nothing is installed.
-    #[arg(long, conflicts_with_all = ["all", "quick"])]
+    #[arg(long, conflicts_with_all = ["all", "quick", "tree", "list", "fresh", "only"])]
     pub(crate) windows: bool,
 
     /// List the cells and their declared outcomes, and run none.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use compat_tests::apart::{Apart, Lock, Source};
 use compat_tests::artefacts::{Artefacts, cargo, copy, extension, try_succeed, workspace};
+use compat_tests::freeze::sha256;
 use compat_tests::luas::Lua;
 
-use crate::rows::{source_name, unpacked};
+use crate::rows::{claim, source_name, unpacked};
 
 /// A module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +51,9 @@ impl Column {
                 (self.artefacts().folder.join("darksidesync.so"), workspace().join("dss-lua/lua/dss.lua"))
             }
             Source::Tree(tree) => {
-                // In this tree's, each would have the other's built anew.
-                let place = crate::folder().join("cargo/tree");
+                // Of its own, for cargo goes by the times of files: one tree's may be older than what was built of another's.
+                let path = sha256(tree.as_os_str().as_encoded_bytes());
+                let place = crate::folder().join("cargo").join(format!("tree-{}", &path[..16]));
                 self.cargo_build(tree, &place, "compat")?;
                 (built(&place.join("compat")), tree.join("dss-lua/lua/dss.lua"))
             }
@@ -69,6 +71,8 @@ impl Column {
     }
 
     fn cargo_build(&self, folder: &Path, place: &Path, profile: &str) -> Result<(), String> {
+        let file = built(Path::new(""));
+        claim(&place.join(profile), &file.to_string_lossy(), &self.to_string());
         let mut build = cargo();
         build.current_dir(folder).env("CARGO_TARGET_DIR", place);
         build.args(["build", "--quiet", "--profile", profile, "--package", "dss-lua"]);

@@ -62,7 +62,9 @@ fn checked(cell: &Cell, row: &Row) -> Result<String, String> {
     let said: serde_json::Value = serde_json::from_str(&ended.stdout).map_err(|error| error.to_string())?;
     let sentence = said["libraries"][0]["note"].as_str().unwrap_or_default().to_owned();
     let module = crate::rows::source_name(&cell.column.source);
-    for wanted in [row.revision.library(), row.revision.name(), &module] {
+    // Not the revision's name alone, which the library's own has in it.
+    let revision = format!("revision {}", row.revision.name());
+    for wanted in [row.revision.library(), &revision, &module] {
         if !sentence.contains(wanted) {
             return Err(format!("the refusal does not name {wanted}: {sentence}"));
         }

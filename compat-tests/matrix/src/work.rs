@@ -95,10 +95,10 @@ pub(crate) fn build(cells: &mut [Cell]) {
     bar.finish_and_clear();
     for cell in cells {
         let mut places = vec![cell.column.folder()];
-        match &mut cell.guests {
+        match &cell.guests {
             Guests::One(row) => places.push(row.place(cell.column.lua)),
-            // Those that are not there fail in cells of their own.
-            Guests::All(rows) => rows.retain(|row| !failed.contains_key(&row.place(cell.column.lua))),
+            // All of them, or it is not what its name says.
+            Guests::All(rows) => places.extend(rows.iter().map(|row| row.place(cell.column.lua))),
         }
         let why = places.iter().find_map(|place| failed.get(place));
         cell.broken = why.map(|why| format!("it cannot be built: {why}"));
