@@ -27,6 +27,13 @@ pub const FROZEN: [(&str, &str); 5] = [
 /// The crates that a release keeps, so that its modules can be built again, and that go on changing.
 const KEPT: [&str; 2] = ["dss-impl", "dss-lua"];
 
+/// The releases that there were, and the checksum of each one's list of checksums. It only grows: without it, a release that is
+/// taken away, or one that is made anew, would be missed by nobody.
+pub const RELEASES: [(&str, &str); 2] = [
+    ("2.0.0", "16db41447dd2a0ab0620edf83bc27aed4e2c527ee2d9088a0b6b59ec15a666ba"),
+    ("2.1.0", "9a156320f994a20452c44623c5ef4266c8d7405f55f7abbe361e52594ad2d7a2"),
+];
+
 /// One thing that is not as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -48,7 +55,7 @@ impl fmt::Display for Difference {
 /// The tree cannot be read, or its releases are not what [`frozen`] says of them.
 #[must_use]
 pub fn differences(tree: &Path) -> Vec<Difference> {
-    let mut found = Vec::new();
+    let mut found = releases(tree);
     for release in frozen::releases_in(tree) {
         found.extend(checksums(tree, &frozen::folder(tree).join(release.to_string())));
     }
@@ -71,16 +78,42 @@ fn relative(tree: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(tree).unwrap_or(path).to_owned()
 }
 
+/// Whether the releases are those that there were.
+fn releases(tree: &Path) -> Vec<Difference> {
+    let list = |release: &str| frozen::folder(tree).join(release).join("SHA256SUMS");
+    let differs = |release: &str, what: &str| Difference {
+        file: relative(tree, &list(release)),
+        what: what.to_owned(),
+    };
+    let mut found = Vec::new();
+    for (release, sum) in RELEASES {
+        match fs::read(list(release)) {
+            Ok(bytes) if sha256(&bytes) == sum => {}
+            Ok(_) => found.push(differs(release, "is not the list that was released")),
+            Err(_) => found.push(differs(release, "was released, and is gone")),
+        }
+    }
+    for release in frozen::releases_in(tree).iter().map(ToString::to_string) {
+        if !RELEASES.iter().any(|(known, _)| *known == release) {
+            found.push(differs(&release, "is of a release that is not in `RELEASES`"));
+        }
+    }
+    found
+}
+
 /// Whether the archives of a release are the ones that it released.
 fn checksums(tree: &Path, release: &Path) -> Vec<Difference> {
     let list = release.join("SHA256SUMS");
-    let Ok(sums) = fs::read_to_string(&list) else {
-        return vec![Difference { file: relative(tree, &list), what: "is not there".to_owned() }];
-    };
+    // One without a list was told above.
+    let sums = fs::read_to_string(&list).unwrap_or_default();
     let mut found = Vec::new();
     let mut listed = vec!["SHA256SUMS".to_owned()];
     for line in sums.lines() {
-        let (sum, name) = line.split_once("  ").expect("`sum  name`");
+        let Some((sum, name)) = line.split_once("  ") else {
+            let what = format!("has a line that is no `sum  name`: `{line}`");
+            found.push(Difference { file: relative(tree, &list), what });
+            continue;
+        };
         listed.push(name.to_owned());
         let file = relative(tree, &release.join(name));
         match fs::read(release.join(name)) {
@@ -129,6 +162,10 @@ fn contents(archive: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// Compares what a release froze of one crate with the tree.
 fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
+    if !tree.join(folder).join("Cargo.toml").exists() {
+        let what = format!("{} was released in {}, and is gone", krate.name, krate.release);
+        return vec![Difference { file: Path::new(folder).join("Cargo.toml"), what }];
+    }
     let version = version_in(&tree.join(folder));
     let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
     let (released, release) = (krate.version.to_string(), krate.release.to_string());

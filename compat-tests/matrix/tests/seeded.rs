@@ -65,6 +65,24 @@ fn a_tree_without_a_break_has_no_difference() {
 }
 
 #[test]
+fn a_release_that_is_gone_or_made_anew_is_named() {
+    let branch = Branch::new("releases");
+    let releases = branch.top.join("compat-tests/releases");
+    fs::remove_dir_all(releases.join("2.0.0")).expect("the copy can be written to");
+    let sums = releases.join("2.1.0/SHA256SUMS");
+    let text = fs::read_to_string(&sums).expect("a release has its checksums");
+    let line = text.lines().find(|line| line.contains("dss-abi-v2-1")).expect("it froze v2");
+    let archive = line.split_once("  ").expect("`sum  name`").1;
+    fs::remove_file(releases.join("2.1.0").join(archive)).expect("the copy can be written to");
+    fs::write(&sums, text.replace(&format!("{line}\n"), "")).expect("the copy can be written to");
+    fs::remove_dir_all(branch.top.join("dss-abi/v2-derive")).expect("the copy can be written to");
+    let differences = branch.differences();
+    assert_named(&differences, &["releases/2.0.0/SHA256SUMS", "was released, and is gone"]);
+    assert_named(&differences, &["releases/2.1.0/SHA256SUMS", "is not the list that was released"]);
+    assert_named(&differences, &["dss-abi-v2-derive was released in 2.1.0, and is gone"]);
+}
+
+#[test]
 fn a_method_that_is_put_elsewhere_is_named() {
     let branch = Branch::new("reordered");
     let file = "dss-abi/v2/layout.txt";
