@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -129,9 +129,17 @@ impl Cell {
         if self.expected() == Expected::Refused {
             files.push(dss().to_owned());
         }
+        let place = self.place();
+        // Whatever a scenario may require.
+        for folder in place.folders.iter().chain(&place.libraries).chain([&place.folder]) {
+            files.extend(modules_in(folder));
+        }
+        files.sort();
         files.dedup();
         let text: Vec<_> = files.iter().map(|file| file_digest(file)).collect();
-        sha256(format!("{:?} {:?} {}", self.expected(), self.broken, text.join(" ")).as_bytes())
+        // What is due in it depends on more than files: on what the machine has, and on the compiler in use.
+        let due: Vec<_> = self.scenarios().iter().map(|it| format!("{}: {}", it.group, it.name)).collect();
+        sha256(format!("{:?} {:?} {due:?} {}", self.expected(), self.broken, text.join(" ")).as_bytes())
     }
 
     /// The place in which its scenarios run: the module, its library, and beside them what scenarios have for company.
@@ -180,6 +188,12 @@ impl Cell {
         let ran: Vec<_> = self.scenarios().into_iter().map(|it| Ran::of(it, |it| it.run(&place))).collect();
         (Found::of(&ran), ran)
     }
+}
+
+/// The libraries and modules that lie in a folder.
+fn modules_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "so")).collect()
 }
 
 fn file_digest(file: &Path) -> String {

@@ -119,8 +119,11 @@ pub(crate) fn run(cells: &[Cell], jobs: usize, fresh: bool) -> Vec<Outcome> {
                 outcome
             }
             None => {
-                let outcome = cell.run(digest);
-                results::keep(cell, &outcome);
+                let outcome = cell.run(digest.clone());
+                // Where another process built meanwhile, nobody can say of what this is the outcome.
+                if cell.digest() == digest {
+                    results::keep(cell, &outcome);
+                }
                 outcome
             }
         };
