@@ -29,7 +29,7 @@ const KEPT: [&str; 2] = ["dss-impl", "dss-lua"];
 
 /// The releases that there were, and the checksum of each one's list of checksums. It only grows: without it, a release that is
 /// taken away, or one that is made anew, would be missed by nobody.
-pub const RELEASES: [(&str, &str); 2] = [
+const RELEASES: [(&str, &str); 2] = [
     ("2.0.0", "16db41447dd2a0ab0620edf83bc27aed4e2c527ee2d9088a0b6b59ec15a666ba"),
     ("2.1.0", "9a156320f994a20452c44623c5ef4266c8d7405f55f7abbe361e52594ad2d7a2"),
 ];

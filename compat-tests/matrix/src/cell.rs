@@ -13,7 +13,6 @@ use compat_tests::freeze::sha256;
 use compat_tests::place::Place;
 use compat_tests::scenarios::{self, Scenario};
 
-use crate::COMPANY;
 use crate::columns::Column;
 use crate::compilers::Compiler;
 use crate::results::{Expected, Found, Outcome, Ran, milliseconds};
@@ -42,6 +41,14 @@ pub(crate) struct Cell {
 }
 
 impl Guests {
+    /// The rows whose libraries they are.
+    pub(crate) fn rows(&self) -> &[Row] {
+        match self {
+            Guests::One(row) => std::slice::from_ref(row),
+            Guests::All(rows) => rows,
+        }
+    }
+
     /// Whether the quick run has them: a library of a release, by the compiler in use, as it is shipped.
     pub(crate) fn are_quick(&self, in_use: &Compiler) -> bool {
         let Guests::One(row) = self else { return true };
@@ -112,33 +119,28 @@ impl Cell {
 
     /// What the outcome depends on, as one checksum.
     pub(crate) fn digest(&self) -> String {
-        let mut files = vec![self.column.module(), self.column.artefacts().host()];
-        match &self.guests {
-            Guests::One(row) => {
-                files.push(row.file(self.column.lua));
-                files.extend(self.scenarios().iter().map(|scenario| scenario.file.clone()));
-            }
-            Guests::All(rows) => files.extend(rows.iter().map(|row| row.file_among_others(self.column.lua))),
-        }
+        let (place, scenarios) = (self.place(), self.scenarios());
+        let mut files = vec![place.host.clone(), self.column.folder().join("dss.lua")];
+        files.extend(scenarios.iter().map(|scenario| scenario.file.clone()));
         let library = workspace().join("compat-tests/scenarios/lib");
         files.extend(
             ["runner.lua", "v2.lua", "mixed.lua", "refused.lua"].iter().map(|name| library.join(name)),
         );
-        files.push(self.column.folder().join("dss.lua"));
-        files.extend(COMPANY.iter().map(|name| crate::company(self.column.lua).join(name)));
         if self.expected() == Expected::Refused {
             files.push(dss().to_owned());
         }
-        let place = self.place();
-        // Whatever a scenario may require.
+        // The module, the libraries, and whatever else a scenario may require.
         for folder in place.folders.iter().chain(&place.libraries).chain([&place.folder]) {
             files.extend(modules_in(folder));
+        }
+        for row in self.guests.rows() {
+            files.extend(modules_in(&row.place(self.column.lua)));
         }
         files.sort();
         files.dedup();
         let text: Vec<_> = files.iter().map(|file| file_digest(file)).collect();
         // What is due in it depends on more than files: on what the machine has, and on the compiler in use.
-        let due: Vec<_> = self.scenarios().iter().map(|it| format!("{}: {}", it.group, it.name)).collect();
+        let due: Vec<_> = scenarios.iter().map(|it| format!("{}: {}", it.group, it.name)).collect();
         sha256(format!("{:?} {:?} {due:?} {}", self.expected(), self.broken, text.join(" ")).as_bytes())
     }
 

@@ -71,8 +71,7 @@ impl Column {
     }
 
     fn cargo_build(&self, folder: &Path, place: &Path, profile: &str) -> Result<(), String> {
-        let file = built(Path::new(""));
-        claim(&place.join(profile), &file.to_string_lossy(), &self.to_string());
+        claim(&built(&place.join(profile)), &self.to_string());
         let mut build = cargo();
         build.current_dir(folder).env("CARGO_TARGET_DIR", place);
         build.args(["build", "--quiet", "--profile", profile, "--package", "dss-lua"]);

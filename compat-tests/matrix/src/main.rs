@@ -78,6 +78,7 @@ fn run(args: &Args) -> Result<bool, String> {
         return Ok(true);
     }
     let differences = freeze::differences(&tree);
+    // Here, and not by the first of several cells at a time that wants it.
     let _ = artefacts::dss();
     work::build(&mut cells);
     let outcomes = work::run(&cells, args.jobs, args.fresh);
@@ -136,7 +137,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// What scenarios have beside their own library, from the tree, and nothing of the rows' own.
-pub(crate) const COMPANY: [&str; 2] = ["probe.so", "fswatch.so"];
+const COMPANY: [&str; 2] = ["probe.so", "fswatch.so"];
 
 /// The folder with that.
 pub(crate) fn company(lua: Lua) -> PathBuf {

@@ -265,15 +265,15 @@ impl Row {
             if compiler.wants_vendored() {
                 build.arg("--offline").args(["--config", ".cargo/vendored.toml"]);
             }
-            let built = place.join(self.profile.to_string());
             let file = format!("lib{}.{}", self.revision.library(), extension());
-            claim(&built, &file, &format!("{} {features:?} {name:?}", source_name(&self.source)));
+            let built = place.join(self.profile.to_string()).join(file);
+            claim(&built, &format!("{} {features:?} {name:?}", source_name(&self.source)));
             if let Some(name) = name {
                 build.env("DSS_PROBE_NAME", name);
             }
             build.current_dir(&apart.folder).env("CARGO_TARGET_DIR", &place);
             try_succeed(&mut build)?;
-            copy(&built.join(file), &to);
+            copy(&built, &to);
             Ok(())
         };
         match self.revision {
@@ -287,17 +287,22 @@ impl Row {
     }
 }
 
-/// Has cargo link `file` in `built` anew where what lies there was not made for `whom`. Cargo takes a package of each source for
-/// one of its own, which it knows to be fresh, and a shared library of each for the same file.
-pub(crate) fn claim(built: &Path, file: &str, whom: &str) {
-    let mark = built.join(format!("{file}.for"));
+/// Has cargo link the shared library `built` anew where what lies there was not made for `whom`. Cargo takes a package of each
+/// source for one of its own, which it knows to be fresh, and their shared libraries for the same file.
+///
+/// # Panics
+/// `built` is no file of a target folder, or that cannot be written to.
+pub(crate) fn claim(built: &Path, whom: &str) {
+    let folder = built.parent().expect("cargo builds into a folder");
+    let file = built.file_name().expect("a shared library has a name");
+    let mark = built.with_extension("for");
     if fs::read_to_string(&mark).is_ok_and(|known| known == whom) {
         return;
     }
-    for place in [built.join("deps"), built.to_owned()] {
-        let _ = fs::remove_file(place.join(file));
+    for linked in [folder.join("deps").join(file), built.to_owned()] {
+        let _ = fs::remove_file(linked);
     }
-    fs::create_dir_all(built).expect("the target folder can be written to");
+    fs::create_dir_all(folder).expect("the target folder can be written to");
     fs::write(mark, whom).expect("the target folder can be written to");
 }
 

@@ -10,7 +10,7 @@ use compat_tests::luas::Lua;
 use compat_tests::turn::Turn;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cell::{Cell, Guests};
+use crate::cell::Cell;
 use crate::columns::Column;
 use crate::parallel;
 use crate::results::{self, Outcome};
@@ -49,11 +49,7 @@ fn step(bar: &ProgressBar, what: &str, done: &impl std::fmt::Display) {
 fn wanted(cells: &[Cell]) -> Vec<(Row, Lua)> {
     let mut wanted: Vec<(Row, Lua)> = Vec::new();
     for cell in cells {
-        let rows = match &cell.guests {
-            Guests::One(row) => std::slice::from_ref(row),
-            Guests::All(rows) => rows,
-        };
-        for row in rows {
+        for row in cell.guests.rows() {
             let place = row.place(cell.column.lua);
             if !wanted.iter().any(|(known, lua)| known.place(*lua) == place) {
                 wanted.push((row.clone(), cell.column.lua));
@@ -95,11 +91,8 @@ pub(crate) fn build(cells: &mut [Cell]) {
     bar.finish_and_clear();
     for cell in cells {
         let mut places = vec![cell.column.folder()];
-        match &cell.guests {
-            Guests::One(row) => places.push(row.place(cell.column.lua)),
-            // All of them, or it is not what its name says.
-            Guests::All(rows) => places.extend(rows.iter().map(|row| row.place(cell.column.lua))),
-        }
+        // All of them, or a mixed cell is not what its name says.
+        places.extend(cell.guests.rows().iter().map(|row| row.place(cell.column.lua)));
         let why = places.iter().find_map(|place| failed.get(place));
         cell.broken = why.map(|why| format!("it cannot be built: {why}"));
     }
