@@ -1,9 +1,10 @@
 //! The guard of the freeze: where a working tree differs from what its releases published, and in what.
 //!
-//! Of the version that was released, every file is the same. Of a later patch release, what crosses the boundary is: the
-//! layouts and headers that are generated, and the numbers in the contract's sources.
+//! Of the version that was released, every file is the same, and there is none besides. Of a later patch release, what crosses
+//! the boundary is: the layouts and headers that are generated, and what [`boundary`] takes from the contract's sources.
 
-use std::collections::BTreeMap;
+mod boundary;
+
 use std::fmt;
 use std::fs;
 use std::io::Read;
@@ -14,6 +15,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::apart::version_in;
 use crate::frozen::{self, FrozenCrate};
+use boundary::boundary;
 
 /// The crates that releases freeze, and where each is in the tree.
 pub const FROZEN: [(&str, &str); 5] = [
@@ -178,6 +180,7 @@ fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
         }];
     }
     let mut found = Vec::new();
+    let mut published = vec![PathBuf::from("Cargo.toml")];
     for (path, bytes) in contents(&krate.archive) {
         let name = path.to_string_lossy();
         let name = match &*name {
@@ -186,23 +189,45 @@ fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
             "Cargo.toml.orig" => "Cargo.toml",
             name => name,
         };
+        published.push(name.into());
         let file = Path::new(folder).join(name);
-        let Ok(here) = fs::read(tree.join(&file)) else {
-            if version == released || is_generated(name) {
-                found.push(Difference { file, what: format!("was released in {}, and is gone", release) });
-            }
-            continue;
-        };
+        let here = fs::read(tree.join(&file)).ok();
         let what = if version == released || is_generated(name) {
-            changed(&bytes, &here, &release)
+            match here {
+                Some(here) => changed(&bytes, &here, &release),
+                None => Some(format!("was released in {release}, and is gone")),
+            }
         } else if name.ends_with(".rs") {
-            renumbered(&bytes, &here, &release)
+            // What was in a file that is gone crosses the boundary all the same.
+            crossing(&bytes, &here.unwrap_or_default(), &release)
         } else {
             None
         };
         found.extend(what.map(|what| Difference { file, what }));
     }
+    if version == released {
+        for file in sources(&tree.join(folder)) {
+            if !published.contains(&file) {
+                let what = format!("is not in {} {released} as {release} released it", krate.name);
+                found.push(Difference { file: Path::new(folder).join(file), what });
+            }
+        }
+    }
     found
+}
+
+/// The files of a crate that has its manifest in `folder`, by their paths from there, without its tests and the crates below it.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let own = |entry: &walkdir::DirEntry| {
+        let is_tests = entry.depth() == 1 && entry.file_name() == "tests";
+        entry.depth() == 0 || !(is_tests || entry.path().join("Cargo.toml").exists())
+    };
+    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(own);
+    entries
+        .map(|entry| entry.expect("a readable folder"))
+        .filter(|entry| !entry.file_type().is_dir())
+        .map(|entry| relative(folder, entry.path()))
+        .collect()
 }
 
 /// Whether a file says what crosses the boundary, and is made by a program.
@@ -210,15 +235,33 @@ fn is_generated(name: &str) -> bool {
     name == "layout.txt" || name.ends_with(".h")
 }
 
-/// The first lines that differ.
+/// How a file differs that is to be the same.
 fn changed(released: &[u8], here: &[u8], release: &str) -> Option<String> {
-    if released == here {
-        return None;
+    let (released, here) = (String::from_utf8_lossy(released), String::from_utf8_lossy(here));
+    let (line, quoted) = first_lines(&released, &here, release)?;
+    Some(format!("differs from line {line} on: {quoted}"))
+}
+
+/// How a Rust source differs in what crosses the boundary.
+fn crossing(released: &[u8], here: &[u8], release: &str) -> Option<String> {
+    let read = |bytes: &[u8]| boundary(&String::from_utf8_lossy(bytes));
+    // Of an archive that is not the one that was released, the checksum is told.
+    let released = read(released).ok()?;
+    match read(here) {
+        Ok(here) => {
+            let (_, quoted) = first_lines(&released, &here, release)?;
+            Some(format!("differs in what crosses the boundary: {quoted}"))
+        }
+        Err(error) => Some(format!("cannot be read as Rust: {error}")),
     }
-    let (before, after) = (String::from_utf8_lossy(released), String::from_utf8_lossy(here));
-    let diff = TextDiff::from_lines(&*before, &*after);
+}
+
+/// The first lines that differ, and the number of the first of them.
+fn first_lines(released: &str, here: &str, release: &str) -> Option<(usize, String)> {
+    let diff = TextDiff::from_lines(released, here);
     let mut lines = diff.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal).peekable();
-    let first = lines.peek().and_then(|change| change.old_index().or(change.new_index())).unwrap_or(0);
+    let first = lines.peek()?;
+    let line = first.old_index().or(first.new_index()).unwrap_or(0) + 1;
     let quoted: Vec<_> = lines
         .take(4)
         .map(|change| {
@@ -226,26 +269,5 @@ fn changed(released: &[u8], here: &[u8], release: &str) -> Option<String> {
             format!("{by} has `{}`", change.value().trim())
         })
         .collect();
-    Some(format!("differs from line {} on: {}", first + 1, quoted.join(", ")))
-}
-
-/// The numbers in a source by their names: `const NAME: type = value;`.
-fn numbers(source: &[u8]) -> BTreeMap<String, String> {
-    let text = String::from_utf8_lossy(source);
-    let constant = |line: &str| {
-        let rest = line.trim_start().strip_prefix("pub const ")?;
-        let (name, value) = rest.split_once('=')?;
-        Some((name.trim().to_owned(), value.trim().trim_end_matches(';').to_owned()))
-    };
-    text.lines().filter_map(constant).collect()
-}
-
-/// The first number of a source that a patch release has changed.
-fn renumbered(released: &[u8], here: &[u8], release: &str) -> Option<String> {
-    let there = numbers(here);
-    numbers(released).into_iter().find_map(|(name, value)| match there.get(&name) {
-        Some(now) if *now == value => None,
-        Some(now) => Some(format!("`{name}` is `{now}` here, and {release} has `{value}`")),
-        None => Some(format!("`{name}` is not here any more, and {release} has it as `{value}`")),
-    })
+    Some((line, quoted.join(", ")))
 }

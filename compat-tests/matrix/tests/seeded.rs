@@ -144,13 +144,55 @@ fn a_code_with_another_number_is_named() {
         &differences,
         &[
             "dss-abi/c1v0/src/lib.rs",
-            "`DSS_ERR_ALREADY_REGISTERED: c_int` is `-110` here, and 2.0.0 has `-108`",
+            "2.0.0 has `pub const DSS_ERR_ALREADY_REGISTERED: c_int = -108;`",
+            "here has `pub const DSS_ERR_ALREADY_REGISTERED: c_int = -110;`",
         ],
     );
     assert_named(
         &differences,
-        &["dss-abi/v2/src/contract.rs", "`POLICY_WAIT: u32` is `5` here, and 2.1.0 has `2`"],
+        &[
+            "dss-abi/v2/src/contract.rs",
+            "2.1.0 has `pub const POLICY_WAIT: u32 = 2;`",
+            "here has `pub const POLICY_WAIT: u32 = 5;`",
+        ],
     );
+}
+
+/// The records that are in no dump of a layout, two constants of one name in one file, and one that is not public.
+#[test]
+fn a_patch_release_that_changes_what_no_dump_says_is_named() {
+    let branch = Branch::new("records");
+    let record = "dss-abi/src/record.rs";
+    branch
+        .replace("dss-abi/Cargo.toml", "\nversion = \"2.0.0\"", "\nversion = \"2.0.1\"")
+        .replace(record, "SIZE_2_0: u32 = 8 + 4 *", "SIZE_2_0: u32 = 8 + 5 *")
+        .patch_release("dss-abi/v1")
+        .replace("dss-abi/v1/src/attach.rs", "WANTS: &str = \"^1.0.0\"", "WANTS: &str = \"^1.0.1\"")
+        .patch_release("dss-abi/v2")
+        .replace(
+            "dss-abi/v2/src/declaration.rs",
+            "    pub requires: [u8; 64],",
+            "    pub requires: [u8; 32],",
+        );
+    let request = "dss-abi/src/request.rs";
+    fs::remove_file(branch.top.join(request)).expect("the copy can be written to");
+    let differences = branch.differences();
+    assert_named(&differences, &[record, "2.0.0 has `pub const SIZE_2_0: u32 = 8 + 4 *"]);
+    assert_named(&differences, &[request, "2.0.0 has `pub const BUILT_TO_UNWIND: u32 = 1;`"]);
+    assert_named(&differences, &["v1/src/attach.rs", "2.0.0 has `const WANTS: &str = \"^1.0.0\";`"]);
+    assert_named(&differences, &["v2/src/declaration.rs", "here has `pub requires: [u8; 32],`"]);
+}
+
+#[test]
+fn a_file_that_was_not_published_is_named() {
+    let branch = Branch::new("added");
+    for file in ["dss-abi/build.rs", "dss-abi/c1v0/include/more.h", "dss-abi/v1/.cargo/config.toml"] {
+        let path = branch.top.join(file);
+        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the copy can be written to");
+        fs::write(path, "").expect("the copy can be written to");
+        assert_named(&branch.differences(), &[file, "as 2.0.0 released it"]);
+    }
+    assert_eq!(branch.differences().len(), 3);
 }
 
 #[test]

@@ -44,12 +44,14 @@ function matches(text, pattern)
     return text
 end
 
--- Waits until `f` gives a true value. The limit only ends a test that has failed.
-function eventually(f, what)
+-- Waits until `f` gives a true value. The limit only ends a test that has failed: it begins anew while `moves`, where it is
+-- given, says that something moved.
+function eventually(f, what, moves)
     local limit = host.now() + 30
     repeat
         local value = f()
         if value then return value end
+        if moves and moves() then limit = host.now() + 30 end
         host.sleep(0.002)
     until host.now() > limit
     error((what or "what was waited for") .. " did not come", 2)

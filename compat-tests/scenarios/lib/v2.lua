@@ -9,10 +9,11 @@ end
 
 -- Dispatches until `f` gives a true value.
 function v2.until_true(dss, f, what)
+    local delivered
     return eventually(function()
-        dss.dispatch()
+        delivered = dss.dispatch()
         return f()
-    end, what)
+    end, what, function() return delivered > 0 end)
 end
 
 -- Dispatches until the threads of `probe` have reported `count` times; returns the reports.
