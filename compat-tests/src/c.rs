@@ -27,6 +27,21 @@ fn target() -> String {
     format!("{}-{os}", std::env::consts::ARCH)
 }
 
+/// The compiler that is used: that of `CC`, or the system's.
+fn compiler() -> cc::Tool {
+    let target = target();
+    cc::Build::new().target(&target).host(&target).opt_level(2).cargo_metadata(false).get_compiler()
+}
+
+/// Its name and version, as far as it says one: `cc 12`.
+#[must_use]
+pub fn compiler_name() -> String {
+    let compiler = compiler();
+    let name = compiler.path().file_name().unwrap_or(compiler.path().as_os_str()).to_string_lossy();
+    let said = try_succeed(compiler.to_command().arg("-dumpversion")).unwrap_or_default();
+    format!("{name} {}", said.trim()).trim_end().to_owned()
+}
+
 /// Compiles, with warnings as errors.
 ///
 /// # Panics
@@ -45,11 +60,8 @@ pub fn compile(module: &Module<'_>) {
 /// # Panics
 /// The folder of the output cannot be written to.
 pub fn try_compile(module: &Module<'_>) -> Result<(), String> {
-    let target = target();
-    let compiler =
-        cc::Build::new().target(&target).host(&target).opt_level(2).cargo_metadata(false).get_compiler();
     let partial = module.output.with_extension(format!("{}.part", std::process::id()));
-    let mut command: Command = compiler.to_command();
+    let mut command: Command = compiler().to_command();
     command.args(["-std=gnu11", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]);
     if cfg!(target_os = "macos") {
         command.args(["-undefined", "dynamic_lookup"]);

@@ -63,21 +63,21 @@ impl Scenario {
     /// Whether it can run on Windows, in the Lua that is built for it there.
     #[must_use]
     pub fn is_for_windows(&self) -> bool {
-        self.on.is_none()
-            && self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == windows::LUA.0))
-            && self.needs.is_none()
-            && self
-                .with
-                .as_ref()
-                .is_none_or(|with| with.split(' ').all(|one| windows::LIBRARIES.contains(&one)))
+        let lua = self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == windows::LUA.0));
+        let built = |with: &String| with.split(' ').all(|one| windows::LIBRARIES.contains(&one));
+        lua && self.with.as_ref().is_none_or(built) && self.not_on_windows().is_none()
     }
 
-    /// What it is about that Unix has and Windows has not: why it is not run there.
+    /// Why it is not run on Windows: what it is about that Unix alone has, or what it needs that is not built there.
+    ///
+    /// # Panics
+    /// It declares another system than Unix.
     #[must_use]
-    pub fn unix_alone(&self) -> Option<&str> {
-        self.on
-            .as_ref()
-            .map(|on| on.strip_prefix("unix: ").expect("the one system that is declared, and why"))
+    pub fn not_on_windows(&self) -> Option<String> {
+        let on = self.on.as_ref().map(|on| {
+            on.strip_prefix("unix: ").expect("the one system that is declared, and why").to_owned()
+        });
+        on.or_else(|| self.needs.as_ref().map(|needs| format!("it needs {}", needs.replace(' ', " and "))))
     }
 
     /// Whether the matrix runs it for `library`: it is in one of that library's files, and wants no other.

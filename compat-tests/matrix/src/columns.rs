@@ -9,7 +9,8 @@ use compat_tests::artefacts::{Artefacts, cargo, copy, extension, try_succeed, wo
 use compat_tests::freeze::sha256;
 use compat_tests::luas::Lua;
 
-use crate::rows::{claim, source_name, unpacked};
+use crate::claim::claim;
+use crate::rows::{source_name, unpacked};
 
 /// A module.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,8 +15,10 @@ const LISTED: &str = "DSS_MATRIX_RUSTC";
 /// A Rust compiler, and the cargo that goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Compiler {
-    /// Its version's first two numbers, with `nightly` before them where it is one.
+    /// Its version's first two numbers, with `nightly` or `beta` before them where it is one.
     pub(crate) name: String,
+    /// Its whole version.
+    release: String,
     /// The second number of its version.
     pub(crate) minor: u32,
     rustc: PathBuf,
@@ -47,16 +49,17 @@ impl Compiler {
             try_succeed(command.args(["--version", "--verbose"]))
         };
         let said = run(rustc)?;
-        let (name, minor) =
-            version(&said).ok_or_else(|| format!("{} says no version: {said}", rustc.display()))?;
+        let no_version =
+            |program: &Path, said: &str| format!("{} says no version: {said}", program.display());
+        let Version { name, release, minor } =
+            Version::said(&said).ok_or_else(|| no_version(rustc, &said))?;
         // Its own cargo where it has one, and otherwise ours, which knows compilers older than itself.
         let beside = rustc.with_file_name("cargo");
         let ours = PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         let cargo = if beside.exists() { beside } else { ours };
         let said = run(&cargo)?;
-        let (_, cargo_minor) =
-            version(&said).ok_or_else(|| format!("{} says no version: {said}", cargo.display()))?;
-        Ok(Compiler { name, minor, rustc: rustc.to_owned(), cargo, cargo_minor, libraries })
+        let cargo_minor = Version::said(&said).ok_or_else(|| no_version(&cargo, &said))?.minor;
+        Ok(Compiler { name, release, minor, rustc: rustc.to_owned(), cargo, cargo_minor, libraries })
     }
 
     /// The compiler in use.
@@ -87,17 +90,30 @@ impl Compiler {
     }
 }
 
-/// The name of a version, and its second number, in what `--version --verbose` says.
-fn version(said: &str) -> Option<(String, u32)> {
-    let release = said.lines().find_map(|line| line.strip_prefix("release: "))?;
-    let mut numbers = release.split(['.', '-']);
-    let (major, minor) = (numbers.next()?, numbers.next()?);
-    let nightly = if release.contains("nightly") { "nightly " } else { "" };
-    Some((format!("{nightly}{major}.{minor}"), minor.parse().ok()?))
+/// What `--version --verbose` says of a version.
+#[derive(Debug, PartialEq, Eq)]
+struct Version {
+    name: String,
+    release: String,
+    minor: u32,
 }
 
-/// All compilers there are: that in use, those listed, those fetched, and rustup's nightly; each version once, the oldest
-/// first.
+impl Version {
+    fn said(text: &str) -> Option<Version> {
+        let release = text.lines().find_map(|line| line.strip_prefix("release: "))?;
+        let mut numbers = release.split(['.', '-']);
+        let (major, minor) = (numbers.next()?, numbers.next()?);
+        let channel = match release.split_once('-') {
+            None => String::new(),
+            // `beta.3` is a beta.
+            Some((_, channel)) => format!("{} ", channel.split('.').next()?),
+        };
+        let name = format!("{channel}{major}.{minor}");
+        Some(Version { name, release: release.to_owned(), minor: minor.parse().ok()? })
+    }
+}
+
+/// All compilers there are: that in use, those listed, those fetched, and rustup's nightly; each release once, the oldest first.
 ///
 /// # Errors
 /// One that was listed, or that in use, cannot be run.
@@ -114,12 +130,50 @@ pub(crate) fn all() -> Result<Vec<Compiler>, String> {
     {
         found.extend(Compiler::at(Path::new(rustc.trim()), None));
     }
+    Ok(each_once(found))
+}
+
+/// Each release once, the oldest first. Of two with one name, the second is named by its whole version.
+fn each_once(found: Vec<Compiler>) -> Vec<Compiler> {
     let mut unique: Vec<Compiler> = Vec::new();
-    for compiler in found {
-        if !unique.iter().any(|known| known.name == compiler.name) {
-            unique.push(compiler);
+    for mut compiler in found {
+        if unique.iter().any(|known| known.release == compiler.release) {
+            continue;
         }
+        if unique.iter().any(|known| known.name == compiler.name) {
+            compiler.name.clone_from(&compiler.release);
+        }
+        unique.push(compiler);
     }
     unique.sort_by_key(|compiler| compiler.minor);
-    Ok(unique)
+    unique
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compiler(release: &str) -> Compiler {
+        let Version { name, release, minor } =
+            Version::said(&format!("rustc\nrelease: {release}\n")).expect("a version");
+        let (rustc, cargo) = (PathBuf::from("rustc"), PathBuf::from("cargo"));
+        Compiler { name, release, minor, rustc, cargo, cargo_minor: minor, libraries: None }
+    }
+
+    #[test]
+    fn a_compiler_is_named_by_its_channel_and_two_numbers() {
+        let name = |release| compiler(release).name;
+        assert_eq!(name("1.63.0"), "1.63");
+        assert_eq!(name("1.96.0-beta.3"), "beta 1.96");
+        assert_eq!(name("1.97.0-nightly"), "nightly 1.97");
+        assert_eq!(name("1.95.0-dev"), "dev 1.95");
+        assert_eq!(Version::said("rustc 1.95.0"), None);
+    }
+
+    #[test]
+    fn a_release_is_there_once_and_no_two_have_one_name() {
+        let found = ["1.95.0", "1.95.1", "1.63.0", "1.95.0", "1.96.0-beta.1", "1.96.0"].map(compiler);
+        let names: Vec<_> = each_once(found.to_vec()).into_iter().map(|it| it.name).collect();
+        assert_eq!(names, ["1.63", "1.95", "1.95.1", "beta 1.96", "1.96"]);
+    }
 }

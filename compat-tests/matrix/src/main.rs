@@ -5,6 +5,7 @@
 
 mod args;
 mod cell;
+mod claim;
 mod columns;
 mod compilers;
 mod fetch;

@@ -11,6 +11,7 @@ use compat_tests::frozen;
 use compat_tests::luas::Lua;
 use semver::Version;
 
+use crate::claim::claim;
 use crate::compilers::Compiler;
 
 /// A revision of the API, with the layer that its authors write in.
@@ -149,12 +150,6 @@ impl fmt::Display for Row {
     }
 }
 
-/// The C compiler's name, as far as it says one.
-fn c_compiler() -> String {
-    let said = try_succeed(std::process::Command::new("cc").arg("-dumpversion")).unwrap_or_default();
-    format!("cc {}", said.trim())
-}
-
 /// The rows: of each revision those of `sources` that have it, with each compiler that can build it.
 pub(crate) fn rows(
     sources: &dyn Fn(Revision) -> Vec<Source>,
@@ -165,7 +160,7 @@ pub(crate) fn rows(
     for revision in Revision::ALL {
         for source in sources(revision) {
             let tools: Vec<Tool> = match revision {
-                Revision::C1v0 => vec![Tool::C(c_compiler())],
+                Revision::C1v0 => vec![Tool::C(c::compiler_name())],
                 _ => compilers
                     .iter()
                     .filter(|compiler| compiler.minor >= revision.oldest())
@@ -285,25 +280,6 @@ impl Row {
             _ => build(&[], None, self.file(lua)),
         }
     }
-}
-
-/// Has cargo link the shared library `built` anew where what lies there was not made for `whom`. Cargo takes a package of each
-/// source for one of its own, which it knows to be fresh, and their shared libraries for the same file.
-///
-/// # Panics
-/// `built` is no file of a target folder, or that cannot be written to.
-pub(crate) fn claim(built: &Path, whom: &str) {
-    let folder = built.parent().expect("cargo builds into a folder");
-    let file = built.file_name().expect("a shared library has a name");
-    let mark = built.with_extension("for");
-    if fs::read_to_string(&mark).is_ok_and(|known| known == whom) {
-        return;
-    }
-    for linked in [folder.join("deps").join(file), built.to_owned()] {
-        let _ = fs::remove_file(linked);
-    }
-    fs::create_dir_all(folder).expect("the target folder can be written to");
-    fs::write(mark, whom).expect("the target folder can be written to");
 }
 
 /// Where a frozen crate is unpacked.
