@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use crate::c::{self, CModules};
 use crate::luas::{ALL, Lua};
 use crate::place::Place;
+use crate::stamp::Stamp;
 use crate::turn::Turn;
 
 /// A folder with all that one Lua needs: `lua-host`, `darksidesync.so` and the libraries, `dss.lua`.
@@ -99,7 +100,7 @@ pub fn try_succeed(command: &mut Command) -> Result<String, String> {
 }
 
 impl Artefacts {
-    /// Builds everything for `lua`, once in this process; cargo knows what is fresh.
+    /// Builds everything for `lua`, once in this process, and not at all where the sources are as they were.
     ///
     /// # Panics
     /// A build fails.
@@ -117,32 +118,46 @@ impl Artefacts {
     #[must_use]
     pub fn build(lua: Lua, profile: &str) -> Artefacts {
         let _turn = Turn::wait(&target());
-        let folder = target().join(profile).join(lua.0);
-        fs::create_dir_all(&folder).expect("the target folder can be written to");
+        let at = |name: &str| target().join(profile).join(name);
+        let artefacts = Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2") };
+        Stamp::of(&artefacts.folder).unless_current(|| artefacts.make(profile));
+        Stamp::of(&artefacts.for_every_lua).unless_current(|| artefacts.make_for_every_lua(profile));
+        artefacts
+    }
+
+    fn make(&self, profile: &str) {
         let mut command = cargo();
-        command.args([
-            "build",
-            "--quiet",
-            "--profile",
-            profile,
-            "--no-default-features",
-            "--features",
-            lua.0,
-        ]);
+        command.args(["build", "--quiet", "--profile", profile]);
+        command.args(["--no-default-features", "--features", self.lua.0]);
         command.args(["--package", "dss-test-host"]);
         for (package, ..) in PACKAGES {
             command.args(["--package", package]);
         }
         succeed(&mut command);
         let built = target().join("cargo").join(profile);
-        let artefacts = Artefacts { lua, folder, for_every_lua: for_every_lua(profile) };
-        artefacts.take(&built.join("lua-host"), "lua-host");
+        self.take(&built.join("lua-host"), "lua-host");
         for (_, file, name) in PACKAGES {
-            artefacts.take(&built.join(format!("{file}.{}", extension())), &format!("{name}.so"));
+            self.take(&built.join(format!("{file}.{}", extension())), &format!("{name}.so"));
         }
-        artefacts.take(&workspace().join("dss-lua/lua/dss.lua"), "dss.lua");
-        artefacts.compile_c();
-        artefacts
+        self.take(&workspace().join("dss-lua/lua/dss.lua"), "dss.lua");
+        self.compile_c();
+    }
+
+    /// Builds the libraries that know nothing of Lua, into a folder of their own.
+    fn make_for_every_lua(&self, profile: &str) {
+        let mut command = cargo();
+        command.args(["build", "--quiet", "--profile", profile]);
+        for (package, ..) in FOR_EVERY_LUA {
+            command.args(["--package", package]);
+        }
+        succeed(&mut command);
+        let built = target().join("cargo").join(profile);
+        for (_, file, name) in FOR_EVERY_LUA {
+            copy(
+                &built.join(format!("{file}.{}", extension())),
+                &self.for_every_lua.join(format!("{name}.so")),
+            );
+        }
     }
 
     fn compile_c(&self) {
@@ -187,23 +202,6 @@ impl Artefacts {
             folder: self.folder.clone(),
         }
     }
-}
-
-/// Builds the libraries that know nothing of Lua, into a folder of their own.
-fn for_every_lua(profile: &str) -> PathBuf {
-    let folder = target().join(profile).join("v2");
-    fs::create_dir_all(&folder).expect("the target folder can be written to");
-    let mut command = cargo();
-    command.args(["build", "--quiet", "--profile", profile]);
-    for (package, ..) in FOR_EVERY_LUA {
-        command.args(["--package", package]);
-    }
-    succeed(&mut command);
-    let built = target().join("cargo").join(profile);
-    for (_, file, name) in FOR_EVERY_LUA {
-        copy(&built.join(format!("{file}.{}", extension())), &folder.join(format!("{name}.so")));
-    }
-    folder
 }
 
 /// The command `dss`, built once in this process.

@@ -1,7 +1,7 @@
 //! The guard of the freeze: where a working tree differs from what its releases published, and in what.
 //!
 //! Of the version that was released, every file is the same, and there is none besides. Of a later patch release, what crosses
-//! the boundary is: the layouts and headers that are generated, and what [`boundary`] takes from the contract's sources.
+//! the boundary is: the layouts and headers that are generated, and what the sources have of it.
 
 mod boundary;
 

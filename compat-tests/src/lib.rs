@@ -11,6 +11,7 @@ pub mod luas;
 pub mod place;
 pub mod run;
 pub mod scenarios;
+mod stamp;
 pub mod turn;
 pub mod windows;
 

@@ -124,7 +124,10 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: as above.
     let request = unsafe { *request };
     if !returned {
-        let told = fail_with_value(stack, request);
+        let (told, interrupted) = fail_with_value(stack, request);
+        if interrupted {
+            return stack.raise(errors::INTERRUPTED);
+        }
         if told && !errors::is_interruption(stack) {
             // Its requester has it.
             return 0;
@@ -170,16 +173,20 @@ fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -
     }
 }
 
-/// As [`fail`], with the error's value too where it is no string. Under the error lies [`read::protected`].
-fn fail_with_value(stack: Stack, request: Request) -> bool {
-    let mut raised = errors::take_trace(stack);
+/// As [`fail`], with the error's value too where it is no string; and whether Ctrl-C came while that was read. Under the error
+/// lies [`read::protected`].
+fn fail_with_value(stack: Stack, request: Request) -> (bool, bool) {
+    let (mut raised, mut interrupted) = (errors::take_trace(stack), false);
     if stack.type_at(-1) != ffi::LUA_TSTRING && stack.reserve(4) {
         stack.push_value(-2);
         stack.push_value(-2);
         let mut reading = Reading::new(request.dispatcher, None);
-        raised.value = reading.read(stack, 1).ok().and_then(|()| reading.values.pop());
+        match reading.read(stack, 1) {
+            Ok(()) => raised.value = reading.values.pop(),
+            Err((_, problem)) => interrupted = problem.as_bytes().ends_with(errors::INTERRUPTED),
+        }
     }
-    conclude(request, Err(raised)).is_some()
+    (conclude(request, Err(raised)).is_some(), interrupted)
 }
 
 /// Ends the request with the error on top, which stays there; false where it ended before. Raises nothing.

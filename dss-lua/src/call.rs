@@ -100,6 +100,13 @@ pub(crate) fn prepare(stack: Stack, first: c_int) {
     stack.insert(first);
     stack.push_function(read::protected, 0);
     stack.insert(first + 1);
+    // Lua 5.1 raises where it has no memory for the room, and what `run` does may not raise: there it is made, if any is to be had.
+    let _ = stack.reserve(room(stack.top()));
+}
+
+/// The room that [`run`] wants above the arguments and what is called, the last of which is at `last`: for as many again.
+fn room(last: c_int) -> c_int {
+    last + 4
 }
 
 /// Calls with the arguments on top, from `first + 2` on, after [`prepare`]; leaves the results above them, and says how many. None
@@ -134,7 +141,7 @@ pub(crate) fn run(
 /// Reads the arguments from `first + 2` on, and calls. Raises nothing.
 fn give(stack: Stack, dispatcher: &'static Dispatcher, callee: &Callee, first: c_int) -> Given {
     let (library, last) = (callee.library(), stack.top());
-    if !stack.reserve(last + 4) {
+    if !stack.reserve(room(last)) {
         let name = callee.name();
         return Given::Refusal(format!(
             "{name} was called with more values than Lua's stack has room for twice"

@@ -170,3 +170,38 @@ scenario("a request is a future", function()
     eq(dss.dispatch(), 0)
     eq(called, false)
 end)
+
+scenario("Ctrl-C in a callback that fails is not lost, wherever it comes", { since = "2.2.0" }, function()
+    local dss, probe = load_probe()
+    local places = 0
+    for at = 1, 12 do
+        -- As the interpreters do it: by a hook, which the next call runs.
+        local calls, armed = 0, false
+        local function hook()
+            calls = calls + 1
+            if not armed or calls < at then return end
+            debug.sethook()
+            armed = false
+            error("interrupted!", 0)
+        end
+        probe.request(function()
+            armed = true
+            debug.sethook(hook, "c")
+            error { "a value" }
+        end, 1)
+        eventually(function() return dss.queuesize() == 1 end, "the request")
+        local fine, message = pcall(dss.dispatch)
+        local came = not armed
+        armed = false
+        debug.sethook()
+        local report = reports(dss, probe, 1)[1]
+        matches(report, "^Failed")
+        -- LuaJIT itself forgets what is raised in a message handler.
+        if came and not report:find "error in error handling" then
+            places = places + 1
+            eq(fine, false, "at call " .. at)
+            eq(message, "interrupted!", "at call " .. at)
+        end
+    end
+    ok(places >= 2, places .. " places")
+end)

@@ -1,0 +1,143 @@
+//! What a folder was built from: where that is as it was, nothing is built anew.
+//!
+//! Cargo knows what is fresh, but has one file for the shared libraries of a package: it would compile and link those of six
+//! Luas anew, one after the other, for each program that wants them all.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use walkdir::{DirEntry, WalkDir};
+
+use crate::artefacts::{succeed, workspace};
+use crate::c;
+use crate::freeze::sha256;
+
+/// What of the tree goes into no artefact.
+const NOT_BUILT: [&str; 12] = [
+    ".ci",
+    ".git",
+    ".github",
+    "fuzz",
+    "compat-tests/benches",
+    "compat-tests/demo",
+    "compat-tests/matrix",
+    "compat-tests/msrv",
+    "compat-tests/releases",
+    "compat-tests/scenarios",
+    "compat-tests/src",
+    "compat-tests/tests",
+];
+
+/// A folder's mark of what it was built from.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    folder: PathBuf,
+}
+
+impl Stamp {
+    /// That of `folder`.
+    pub(crate) fn of(folder: &Path) -> Stamp {
+        Stamp { folder: folder.to_owned() }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("built-from")
+    }
+
+    /// Has `build` fill the folder, which is there by then, unless it was built from what is there now.
+    ///
+    /// # Panics
+    /// The folder cannot be written to.
+    pub(crate) fn unless_current(&self, build: impl FnOnce()) {
+        if fs::read_to_string(self.file()).is_ok_and(|there| there == *NOW) {
+            return;
+        }
+        fs::create_dir_all(&self.folder).expect("the target folder can be written to");
+        // Until the build has come to its end, the folder was built from nothing.
+        fs::write(self.file(), "").expect("the target folder can be written to");
+        build();
+        fs::write(self.file(), &*NOW).expect("the target folder can be written to");
+    }
+}
+
+/// A checksum of the sources, the compilers, and what they are told by the environment; from before this process builds.
+static NOW: LazyLock<String> = LazyLock::new(|| {
+    let mut text = succeed(Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("-vV"));
+    text.push_str(&c::compiler_name());
+    let mut told: Vec<_> = env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| {
+            ["CARGO_PROFILE_", "CARGO_BUILD_"].iter().any(|start| name.starts_with(start))
+                || ["CC", "CFLAGS"].contains(&name.as_str())
+        })
+        .collect();
+    told.sort();
+    text.push_str(&format!("{told:?}"));
+    for file in sources(workspace()) {
+        let bytes = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        text.push_str(&format!("{} {}\n", file.display(), sha256(&bytes)));
+    }
+    sha256(text.as_bytes())
+});
+
+/// The files of a tree that artefacts are built from, in order.
+fn sources(tree: &Path) -> Vec<PathBuf> {
+    let built = |entry: &DirEntry| {
+        let path = entry.path();
+        // Cargo marks its target folders, whatever they are called.
+        !path.join("CACHEDIR.TAG").exists()
+            && !NOT_BUILT.iter().any(|name| path.strip_prefix(tree) == Ok(Path::new(name)))
+    };
+    let entries = WalkDir::new(tree).sort_by_file_name().into_iter().filter_entry(built);
+    entries
+        .map(|entry| entry.expect("a readable folder"))
+        .filter(|entry| entry.file_type().is_file() && entry.path().extension().is_none_or(|it| it != "md"))
+        .map(DirEntry::into_path)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_built_counts_and_nothing_that_builds_or_is_run() {
+        let files = sources(workspace());
+        let counts = |file: &str| files.contains(&workspace().join(file));
+        for file in [
+            "Cargo.lock",
+            "dss-lua/src/lib.rs",
+            "dss-lua/lua/dss.lua",
+            "dss-abi/c1v0/include/darksidesync_api.h",
+            "compat-tests/host/build.rs",
+            "compat-tests/libraries/timer/timer.c",
+            "compat-tests/fixtures/probe/probe.c",
+        ] {
+            assert!(workspace().join(file).exists() && counts(file), "{file} does not count");
+        }
+        for file in ["README.md", "compat-tests/src/stamp.rs", "compat-tests/scenarios/v1.lua"] {
+            assert!(workspace().join(file).exists() && !counts(file), "{file} counts");
+        }
+        assert!(files.len() < 1000, "{} files: is a target folder among them?", files.len());
+    }
+
+    #[test]
+    fn a_folder_is_built_once_and_again_where_that_failed_or_was_of_other_sources() {
+        let folder = crate::artefacts::target().join(format!("stamp-test.{}", std::process::id()));
+        let (stamp, built) = (Stamp::of(&folder), std::cell::Cell::new(0));
+        let build = || built.set(built.get() + 1);
+        stamp.unless_current(build);
+        stamp.unless_current(build);
+        assert_eq!(built.get(), 1);
+        fs::write(stamp.file(), "other sources").expect("it was just made");
+        let failed = std::panic::catch_unwind(|| Stamp::of(&folder).unless_current(|| panic!("no compiler")));
+        assert!(failed.is_err());
+        stamp.unless_current(build);
+        stamp.unless_current(build);
+        assert_eq!(built.get(), 2);
+        fs::remove_dir_all(&folder).expect("it was just made");
+    }
+}
