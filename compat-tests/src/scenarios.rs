@@ -80,12 +80,17 @@ impl Scenario {
         on.or_else(|| self.needs.as_ref().map(|needs| format!("it needs {}", needs.replace(' ', " and "))))
     }
 
-    /// Whether the matrix runs it for `library`: it is in one of that library's files, and wants no other.
+    /// Whether it is in one of the files that are about `library`.
+    #[must_use]
+    pub fn is_about(&self, library: &str) -> bool {
+        OF_THE_MATRIX.iter().any(|(name, groups)| *name == library && groups.contains(&&*self.group))
+    }
+
+    /// Whether the matrix runs it for `library`: it is about that library, and wants no other.
     #[must_use]
     pub fn is_of(&self, library: &str) -> bool {
-        let mine =
-            OF_THE_MATRIX.iter().any(|(name, groups)| *name == library && groups.contains(&&*self.group));
-        mine && self.with.as_ref().is_none_or(|with| with.split(' ').all(|one| one == library))
+        self.is_about(library)
+            && self.with.as_ref().is_none_or(|with| with.split(' ').all(|one| one == library))
     }
 
     /// Whether the matrix runs it for any.

@@ -45,11 +45,11 @@ pub fn prepare(tell: &dyn Fn(String)) -> Result<Windows, String> {
 }
 
 impl Windows {
-    /// The scenarios that are run here: those of the matrix that Windows and its one Lua can have.
+    /// The scenarios that can be run here: those that Windows and its one Lua can have.
     #[must_use]
     pub fn scenarios() -> Vec<Scenario> {
         let mut all = scenarios::all();
-        all.retain(|scenario| scenario.is_of_the_matrix() && scenario.is_for_windows());
+        all.retain(Scenario::is_for_windows);
         all
     }
 
