@@ -4,6 +4,7 @@
 //! the boundary is: the layouts and headers that are generated, and what the sources have of it.
 
 mod boundary;
+mod manifest;
 
 use std::fmt;
 use std::fs;
@@ -180,12 +181,17 @@ fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
         }];
     }
     let mut found = Vec::new();
-    let mut published = vec![PathBuf::from("Cargo.toml")];
+    let mut published = Vec::new();
     for (path, bytes) in contents(&krate.archive) {
         let name = path.to_string_lossy();
         let name = match &*name {
             // What cargo writes into an archive itself is not in the tree.
-            "Cargo.toml" | "Cargo.lock" | ".cargo_vcs_info.json" => continue,
+            "Cargo.toml" => {
+                let what = manifest::differs(&String::from_utf8_lossy(&bytes), tree, folder, &release);
+                found.extend(what.map(|what| Difference { file: Path::new(folder).join(&*name), what }));
+                continue;
+            }
+            "Cargo.lock" | ".cargo_vcs_info.json" => continue,
             "Cargo.toml.orig" => "Cargo.toml",
             name => name,
         };

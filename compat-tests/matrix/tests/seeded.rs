@@ -183,6 +183,21 @@ fn a_patch_release_that_changes_what_no_dump_says_is_named() {
     assert_named(&differences, &["v2/src/declaration.rs", "here has `pub requires: [u8; 32],`"]);
 }
 
+/// It has a say in every layout, and no crate's own manifest changes by it.
+#[test]
+fn another_abi_stable_is_named() {
+    let branch = Branch::new("abi_stable");
+    branch.replace("Cargo.toml", "abi_stable = { version = \"=0.11.3\"", "abi_stable = { version = \"0.11\"");
+    for folder in ["dss-abi/v1", "dss-abi/v2"] {
+        assert_named(
+            &branch.differences(),
+            &[folder, "wants abi_stable `0.11` here, and wants abi_stable `=0.11.3` in 2."],
+        );
+    }
+    branch.patch_release("dss-abi/v2");
+    assert_named(&branch.differences(), &["dss-abi/v2/Cargo.toml: wants abi_stable `0.11` here"]);
+}
+
 #[test]
 fn a_file_that_was_not_published_is_named() {
     let branch = Branch::new("added");
