@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use crate::c::{self, CModules};
 use crate::luas::{ALL, Lua};
 use crate::place::Place;
-use crate::stamp::Stamp;
+use crate::stamp;
 use crate::turn::Turn;
 
 /// A folder with all that one Lua needs: `lua-host`, `darksidesync.so` and the libraries, `dss.lua`.
@@ -120,44 +120,20 @@ impl Artefacts {
         let _turn = Turn::wait(&target());
         let at = |name: &str| target().join(profile).join(name);
         let artefacts = Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2") };
-        Stamp::of(&artefacts.folder).unless_current(|| artefacts.make(profile));
-        Stamp::of(&artefacts.for_every_lua).unless_current(|| artefacts.make_for_every_lua(profile));
+        stamp::unless_current(&artefacts.folder, || artefacts.make(profile));
+        // The libraries that know nothing of Lua.
+        stamp::unless_current(&artefacts.for_every_lua, || {
+            build_into(&artefacts.for_every_lua, profile, &[], &FOR_EVERY_LUA);
+        });
         artefacts
     }
 
     fn make(&self, profile: &str) {
-        let mut command = cargo();
-        command.args(["build", "--quiet", "--profile", profile]);
-        command.args(["--no-default-features", "--features", self.lua.0]);
-        command.args(["--package", "dss-test-host"]);
-        for (package, ..) in PACKAGES {
-            command.args(["--package", package]);
-        }
-        succeed(&mut command);
-        let built = target().join("cargo").join(profile);
-        self.take(&built.join("lua-host"), "lua-host");
-        for (_, file, name) in PACKAGES {
-            self.take(&built.join(format!("{file}.{}", extension())), &format!("{name}.so"));
-        }
-        self.take(&workspace().join("dss-lua/lua/dss.lua"), "dss.lua");
+        let with_host = ["--no-default-features", "--features", self.lua.0, "--package", "dss-test-host"];
+        let built = build_into(&self.folder, profile, &with_host, &PACKAGES);
+        copy(&built.join("lua-host"), &self.host());
+        copy(&workspace().join("dss-lua/lua/dss.lua"), &self.folder.join("dss.lua"));
         self.compile_c();
-    }
-
-    /// Builds the libraries that know nothing of Lua, into a folder of their own.
-    fn make_for_every_lua(&self, profile: &str) {
-        let mut command = cargo();
-        command.args(["build", "--quiet", "--profile", profile]);
-        for (package, ..) in FOR_EVERY_LUA {
-            command.args(["--package", package]);
-        }
-        succeed(&mut command);
-        let built = target().join("cargo").join(profile);
-        for (_, file, name) in FOR_EVERY_LUA {
-            copy(
-                &built.join(format!("{file}.{}", extension())),
-                &self.for_every_lua.join(format!("{name}.so")),
-            );
-        }
     }
 
     fn compile_c(&self) {
@@ -170,11 +146,6 @@ impl Artefacts {
             flag: None,
         };
         modules.all(&c::try_compile).unwrap_or_else(|error| panic!("{error}"));
-    }
-
-    /// Copies a file into the folder.
-    fn take(&self, from: &Path, name: &str) {
-        copy(from, &self.folder.join(name));
     }
 
     /// The host's executable.
@@ -202,6 +173,21 @@ impl Artefacts {
             folder: self.folder.clone(),
         }
     }
+}
+
+/// Has cargo build `packages`, with what `further` asks for, and copies their libraries into `to`; where cargo has all of it.
+fn build_into(to: &Path, profile: &str, further: &[&str], packages: &[(&str, &str, &str)]) -> PathBuf {
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--profile", profile]).args(further);
+    for (package, ..) in packages {
+        command.args(["--package", package]);
+    }
+    succeed(&mut command);
+    let built = target().join("cargo").join(profile);
+    for (_, file, name) in packages {
+        copy(&built.join(format!("{file}.{}", extension())), &to.join(format!("{name}.so")));
+    }
+    built
 }
 
 /// The command `dss`, built once in this process.

@@ -16,6 +16,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::apart::version_in;
 use crate::frozen::{self, FrozenCrate};
+use crate::walk;
 use boundary::boundary;
 
 /// The crates that releases freeze, and where each is in the tree.
@@ -226,14 +227,9 @@ fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let own = |entry: &walkdir::DirEntry| {
         let is_tests = entry.depth() == 1 && entry.file_name() == "tests";
-        entry.depth() == 0 || !(is_tests || entry.path().join("Cargo.toml").exists())
+        !is_tests && !entry.path().join("Cargo.toml").exists()
     };
-    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(own);
-    entries
-        .map(|entry| entry.expect("a readable folder"))
-        .filter(|entry| !entry.file_type().is_dir())
-        .map(|entry| relative(folder, entry.path()))
-        .collect()
+    walk::files(folder, own).iter().map(|file| relative(folder, file)).collect()
 }
 
 /// Whether a file says what crosses the boundary, and is made by a program.

@@ -13,6 +13,7 @@ pub mod run;
 pub mod scenarios;
 mod stamp;
 pub mod turn;
+mod walk;
 pub mod windows;
 
 pub use artefacts::Artefacts;

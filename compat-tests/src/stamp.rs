@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use walkdir::{DirEntry, WalkDir};
+use walkdir::DirEntry;
 
 use crate::artefacts::{succeed, workspace};
 use crate::c;
 use crate::freeze::sha256;
+use crate::walk;
 
 /// What of the tree goes into no artefact.
 const NOT_BUILT: [&str; 12] = [
@@ -31,36 +32,25 @@ const NOT_BUILT: [&str; 12] = [
     "compat-tests/tests",
 ];
 
-/// A folder's mark of what it was built from.
-#[derive(Debug)]
-pub(crate) struct Stamp {
-    folder: PathBuf,
+/// The mark of a folder that was built.
+fn mark(folder: &Path) -> PathBuf {
+    folder.join("built-from")
 }
 
-impl Stamp {
-    /// That of `folder`.
-    pub(crate) fn of(folder: &Path) -> Stamp {
-        Stamp { folder: folder.to_owned() }
+/// Has `build` fill `folder`, which is there by then, unless it was built from what is there now.
+///
+/// # Panics
+/// The folder cannot be written to.
+pub(crate) fn unless_current(folder: &Path, build: impl FnOnce()) {
+    let mark = mark(folder);
+    if fs::read_to_string(&mark).is_ok_and(|there| there == *NOW) {
+        return;
     }
-
-    fn file(&self) -> PathBuf {
-        self.folder.join("built-from")
-    }
-
-    /// Has `build` fill the folder, which is there by then, unless it was built from what is there now.
-    ///
-    /// # Panics
-    /// The folder cannot be written to.
-    pub(crate) fn unless_current(&self, build: impl FnOnce()) {
-        if fs::read_to_string(self.file()).is_ok_and(|there| there == *NOW) {
-            return;
-        }
-        fs::create_dir_all(&self.folder).expect("the target folder can be written to");
-        // Until the build has come to its end, the folder was built from nothing.
-        fs::write(self.file(), "").expect("the target folder can be written to");
-        build();
-        fs::write(self.file(), &*NOW).expect("the target folder can be written to");
-    }
+    fs::create_dir_all(folder).expect("the target folder can be written to");
+    // Until the build has come to its end, the folder was built from nothing.
+    fs::write(&mark, "").expect("the target folder can be written to");
+    build();
+    fs::write(&mark, &*NOW).expect("the target folder can be written to");
 }
 
 /// A checksum of the sources, the compilers, and what they are told by the environment; from before this process builds.
@@ -91,12 +81,10 @@ fn sources(tree: &Path) -> Vec<PathBuf> {
         !path.join("CACHEDIR.TAG").exists()
             && !NOT_BUILT.iter().any(|name| path.strip_prefix(tree) == Ok(Path::new(name)))
     };
-    let entries = WalkDir::new(tree).sort_by_file_name().into_iter().filter_entry(built);
-    entries
-        .map(|entry| entry.expect("a readable folder"))
-        .filter(|entry| entry.file_type().is_file() && entry.path().extension().is_none_or(|it| it != "md"))
-        .map(DirEntry::into_path)
-        .collect()
+    let mut files = walk::files(tree, built);
+    // An editor's lock may be a link to nowhere.
+    files.retain(|file| file.is_file() && file.extension().is_none_or(|ending| ending != "md"));
+    files
 }
 
 #[cfg(test)]
@@ -127,16 +115,16 @@ mod tests {
     #[test]
     fn a_folder_is_built_once_and_again_where_that_failed_or_was_of_other_sources() {
         let folder = crate::artefacts::target().join(format!("stamp-test.{}", std::process::id()));
-        let (stamp, built) = (Stamp::of(&folder), std::cell::Cell::new(0));
+        let built = std::cell::Cell::new(0);
         let build = || built.set(built.get() + 1);
-        stamp.unless_current(build);
-        stamp.unless_current(build);
+        unless_current(&folder, build);
+        unless_current(&folder, build);
         assert_eq!(built.get(), 1);
-        fs::write(stamp.file(), "other sources").expect("it was just made");
-        let failed = std::panic::catch_unwind(|| Stamp::of(&folder).unless_current(|| panic!("no compiler")));
+        fs::write(mark(&folder), "other sources").expect("it was just made");
+        let failed = std::panic::catch_unwind(|| unless_current(&folder, || panic!("no compiler")));
         assert!(failed.is_err());
-        stamp.unless_current(build);
-        stamp.unless_current(build);
+        unless_current(&folder, build);
+        unless_current(&folder, build);
         assert_eq!(built.get(), 2);
         fs::remove_dir_all(&folder).expect("it was just made");
     }

@@ -183,7 +183,7 @@ fn fail_with_value(stack: Stack, request: Request) -> (bool, bool) {
         let mut reading = Reading::new(request.dispatcher, None);
         match reading.read(stack, 1) {
             Ok(()) => raised.value = reading.values.pop(),
-            Err((_, problem)) => interrupted = problem.as_bytes().ends_with(errors::INTERRUPTED),
+            Err((_, problem)) => interrupted = errors::interrupts(problem.as_bytes()),
         }
     }
     (conclude(request, Err(raised)).is_some(), interrupted)

@@ -104,11 +104,15 @@ pub(crate) fn tell_unheard(stack: Stack, handler: c_int) {
 /// How the message ends that the interpreters of all Luas raise on Ctrl-C.
 pub(crate) const INTERRUPTED: &[u8] = b"interrupted!";
 
-/// Whether the value on top is what the interpreters of all Luas raise on Ctrl-C, from a debug hook and so in the middle of
-/// whatever runs: not an error of the callback that it hit, but the end of the program's patience.
+/// Whether a message is what the interpreters of all Luas raise on Ctrl-C, from a debug hook and so in the middle of whatever
+/// runs: not an error of the callback that it hit, but the end of the program's patience.
+pub(crate) fn interrupts(message: &[u8]) -> bool {
+    message.ends_with(INTERRUPTED)
+}
+
+/// The same of the value on top.
 pub(crate) fn is_interruption(stack: Stack) -> bool {
-    stack.type_at(-1) == ffi::LUA_TSTRING
-        && stack.bytes_at(-1).is_some_and(|text| text.ends_with(INTERRUPTED))
+    stack.type_at(-1) == ffi::LUA_TSTRING && stack.bytes_at(-1).is_some_and(interrupts)
 }
 
 /// Writes the string on top to stderr, and what is not one as such.

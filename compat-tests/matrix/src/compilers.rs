@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use compat_tests::artefacts::{forget_toolchain, try_succeed};
+use semver::Version;
 
 use crate::fetch;
 
@@ -18,13 +19,11 @@ pub(crate) struct Compiler {
     /// Its version's first two numbers, with `nightly` or `beta` before them where it is one.
     pub(crate) name: String,
     /// Its whole version.
-    release: String,
-    /// The second number of its version.
-    pub(crate) minor: u32,
+    pub(crate) release: Version,
     rustc: PathBuf,
     cargo: PathBuf,
-    /// The second number of cargo's version.
-    cargo_minor: u32,
+    /// Cargo's version.
+    cargo_release: Version,
     /// Where its shared libraries lie, if the system does not know.
     libraries: Option<PathBuf>,
 }
@@ -46,20 +45,23 @@ impl Compiler {
             if let Some(libraries) = &libraries {
                 command.env("LD_LIBRARY_PATH", libraries);
             }
-            try_succeed(command.args(["--version", "--verbose"]))
+            let said = try_succeed(command.args(["--version", "--verbose"]))?;
+            version(&said).ok_or_else(|| format!("{} says no version: {said}", program.display()))
         };
-        let said = run(rustc)?;
-        let no_version =
-            |program: &Path, said: &str| format!("{} says no version: {said}", program.display());
-        let Version { name, release, minor } =
-            Version::said(&said).ok_or_else(|| no_version(rustc, &said))?;
+        let release = run(rustc)?;
         // Its own cargo where it has one, and otherwise ours, which knows compilers older than itself.
         let beside = rustc.with_file_name("cargo");
         let ours = PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         let cargo = if beside.exists() { beside } else { ours };
-        let said = run(&cargo)?;
-        let cargo_minor = Version::said(&said).ok_or_else(|| no_version(&cargo, &said))?.minor;
-        Ok(Compiler { name, release, minor, rustc: rustc.to_owned(), cargo, cargo_minor, libraries })
+        let cargo_release = run(&cargo)?;
+        Ok(Compiler {
+            name: name(&release),
+            release,
+            rustc: rustc.to_owned(),
+            cargo,
+            cargo_release,
+            libraries,
+        })
     }
 
     /// The compiler in use.
@@ -86,30 +88,22 @@ impl Compiler {
 
     /// Whether its cargo is too old to ask today's registry.
     pub(crate) fn wants_vendored(&self) -> bool {
-        self.cargo_minor < 74
+        self.cargo_release.minor < 74
     }
 }
 
-/// What `--version --verbose` says of a version.
-#[derive(Debug, PartialEq, Eq)]
-struct Version {
-    name: String,
-    release: String,
-    minor: u32,
+/// The version in what `--version --verbose` says.
+fn version(said: &str) -> Option<Version> {
+    said.lines().find_map(|line| line.strip_prefix("release: "))?.parse().ok()
 }
 
-impl Version {
-    fn said(text: &str) -> Option<Version> {
-        let release = text.lines().find_map(|line| line.strip_prefix("release: "))?;
-        let mut numbers = release.split(['.', '-']);
-        let (major, minor) = (numbers.next()?, numbers.next()?);
-        let channel = match release.split_once('-') {
-            None => String::new(),
-            // `beta.3` is a beta.
-            Some((_, channel)) => format!("{} ", channel.split('.').next()?),
-        };
-        let name = format!("{channel}{major}.{minor}");
-        Some(Version { name, release: release.to_owned(), minor: minor.parse().ok()? })
+/// A version's first two numbers, with its channel before them where that is not the stable one.
+fn name(release: &Version) -> String {
+    let numbers = format!("{}.{}", release.major, release.minor);
+    match release.pre.split('.').next() {
+        None | Some("") => numbers,
+        // `beta.3` is a beta.
+        Some(channel) => format!("{channel} {numbers}"),
     }
 }
 
@@ -141,11 +135,11 @@ fn each_once(found: Vec<Compiler>) -> Vec<Compiler> {
             continue;
         }
         if unique.iter().any(|known| known.name == compiler.name) {
-            compiler.name.clone_from(&compiler.release);
+            compiler.name = compiler.release.to_string();
         }
         unique.push(compiler);
     }
-    unique.sort_by_key(|compiler| compiler.minor);
+    unique.sort_by(|one, other| one.release.cmp(&other.release));
     unique
 }
 
@@ -154,10 +148,16 @@ mod tests {
     use super::*;
 
     fn compiler(release: &str) -> Compiler {
-        let Version { name, release, minor } =
-            Version::said(&format!("rustc\nrelease: {release}\n")).expect("a version");
+        let release = version(&format!("rustc\nrelease: {release}\n")).expect("a version");
         let (rustc, cargo) = (PathBuf::from("rustc"), PathBuf::from("cargo"));
-        Compiler { name, release, minor, rustc, cargo, cargo_minor: minor, libraries: None }
+        Compiler {
+            name: name(&release),
+            cargo_release: release.clone(),
+            release,
+            rustc,
+            cargo,
+            libraries: None,
+        }
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(name("1.96.0-beta.3"), "beta 1.96");
         assert_eq!(name("1.97.0-nightly"), "nightly 1.97");
         assert_eq!(name("1.95.0-dev"), "dev 1.95");
-        assert_eq!(Version::said("rustc 1.95.0"), None);
+        assert_eq!(version("rustc 1.95.0"), None);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Revision {
     }
 
     /// The oldest compiler of its libraries: the second number of its version.
-    fn oldest(self) -> u32 {
+    fn oldest(self) -> u64 {
         match self {
             Revision::V1Mlua => 88,
             _ => 63,
@@ -163,7 +163,7 @@ pub(crate) fn rows(
                 Revision::C1v0 => vec![Tool::C(c::compiler_name())],
                 _ => compilers
                     .iter()
-                    .filter(|compiler| compiler.minor >= revision.oldest())
+                    .filter(|compiler| compiler.release.minor >= revision.oldest())
                     .map(|compiler| Tool::Rust(compiler.clone()))
                     .collect(),
             };

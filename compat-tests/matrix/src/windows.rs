@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use compat_tests::scenarios::{self, Scenario};
-use compat_tests::windows::{self, LUA, Windows};
+use compat_tests::windows::{self, LUA};
 
 use crate::parallel;
 use crate::results::{Expected, Found, Outcome, Ran, milliseconds};
@@ -15,17 +15,17 @@ use crate::rows::Revision;
 /// Something cannot be fetched or built: what, and what was said.
 pub(crate) fn run(jobs: usize) -> Result<Vec<Outcome>, String> {
     let windows = windows::prepare(&|text| eprintln!("{text}"))?;
-    let about_any = |it: &&Scenario| Revision::ALL.iter().any(|revision| it.is_about(revision.library()));
-    for scenario in scenarios::all().iter().filter(about_any) {
-        if let Some(reason) = scenario.not_on_windows() {
-            eprintln!("not on Windows, {reason}: {}: {}", scenario.group, scenario.name);
-        }
-    }
-    let scenarios = Windows::scenarios();
+    let scenarios = scenarios::all();
     let mut outcomes = Vec::new();
     for revision in Revision::ALL {
-        let mine: Vec<_> =
-            scenarios.iter().filter(|scenario| scenario.is_about(revision.library())).collect();
+        let about_it = |scenario: &&Scenario| scenario.is_about(revision.library());
+        let mut mine: Vec<_> = scenarios.iter().filter(about_it).collect();
+        for scenario in &mine {
+            if let Some(reason) = scenario.not_on_windows() {
+                eprintln!("not on Windows, {reason}: {}: {}", scenario.group, scenario.name);
+            }
+        }
+        mine.retain(|scenario| scenario.is_for_windows());
         let begun = Instant::now();
         let ran = parallel::map(&mine, jobs, |_, scenario| Ran::of(scenario, |it| windows.run(it)));
         let passed = ran.iter().filter(|it| it.report.is_none()).count();

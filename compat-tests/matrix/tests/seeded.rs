@@ -188,9 +188,10 @@ fn a_patch_release_that_changes_what_no_dump_says_is_named() {
 fn another_abi_stable_is_named() {
     let branch = Branch::new("abi_stable");
     branch.replace("Cargo.toml", "abi_stable = { version = \"=0.11.3\"", "abi_stable = { version = \"0.11\"");
+    let differences = branch.differences();
     for folder in ["dss-abi/v1", "dss-abi/v2"] {
         assert_named(
-            &branch.differences(),
+            &differences,
             &[folder, "wants abi_stable `0.11` here, and wants abi_stable `=0.11.3` in 2."],
         );
     }
@@ -201,13 +202,17 @@ fn another_abi_stable_is_named() {
 #[test]
 fn a_file_that_was_not_published_is_named() {
     let branch = Branch::new("added");
-    for file in ["dss-abi/build.rs", "dss-abi/c1v0/include/more.h", "dss-abi/v1/.cargo/config.toml"] {
+    let added = ["dss-abi/build.rs", "dss-abi/c1v0/include/more.h", "dss-abi/v1/.cargo/config.toml"];
+    for file in added {
         let path = branch.top.join(file);
         fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the copy can be written to");
         fs::write(path, "").expect("the copy can be written to");
-        assert_named(&branch.differences(), &[file, "as 2.0.0 released it"]);
     }
-    assert_eq!(branch.differences().len(), 3);
+    let differences = branch.differences();
+    for file in added {
+        assert_named(&differences, &[file, "as 2.0.0 released it"]);
+    }
+    assert_eq!(differences.len(), added.len());
 }
 
 #[test]

@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use self::run::Awake;
 use crate::artefacts::target;
 use crate::luas::Lua;
-use crate::scenarios::{self, Scenario};
 
 /// The Lua that is built for Windows.
 pub const LUA: Lua = Lua("lua54");
@@ -45,14 +44,6 @@ pub fn prepare(tell: &dyn Fn(String)) -> Result<Windows, String> {
 }
 
 impl Windows {
-    /// The scenarios that can be run here: those that Windows and its one Lua can have.
-    #[must_use]
-    pub fn scenarios() -> Vec<Scenario> {
-        let mut all = scenarios::all();
-        all.retain(Scenario::is_for_windows);
-        all
-    }
-
     /// Where the packages are unpacked.
     fn root(&self) -> PathBuf {
         self.folder.join("root")
