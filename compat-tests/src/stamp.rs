@@ -53,6 +53,9 @@ pub(crate) fn unless_current(folder: &Path, build: impl FnOnce()) {
     fs::write(&mark, &*NOW).expect("the target folder can be written to");
 }
 
+/// What says of what, and how, a folder is built: as much a source as the tree's.
+const RECIPES: [&str; 2] = [include_str!("artefacts.rs"), include_str!("c.rs")];
+
 /// A checksum of the sources, the compilers, and what they are told by the environment; from before this process builds.
 static NOW: LazyLock<String> = LazyLock::new(|| {
     let mut text = succeed(Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("-vV"));
@@ -66,6 +69,7 @@ static NOW: LazyLock<String> = LazyLock::new(|| {
         .collect();
     told.sort();
     text.push_str(&format!("{told:?}"));
+    RECIPES.iter().for_each(|recipe| text.push_str(recipe));
     for file in sources(workspace()) {
         let bytes = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         text.push_str(&format!("{} {}\n", file.display(), sha256(&bytes)));
