@@ -137,10 +137,15 @@ scenario("callbacks that deliver and decodes that deliver", function()
     end
     probe.deliver(again, 1)
     probe.deliver(function() end, 1, { decode = "deliver" })
+    -- What is delivered meanwhile may be left to the next call.
     local handled, remaining = dss.dispatch()
+    while remaining > 0 do
+        local more
+        more, remaining = dss.dispatch()
+        handled = handled + more
+    end
     eq(got, 5)
     eq(handled, 7)
-    eq(remaining, 0)
     eq(probe.live(), 0)
 end)
 

@@ -110,7 +110,8 @@ scenario("decode may deliver, and may unregister its library", function()
     v1.register()
     local got = {}
     v1.deliver(function(n) got[#got + 1] = n end, 1, "deliver")
-    eq(dss.dispatch(), 2)
+    -- What is delivered meanwhile may be left to the next call.
+    eq(dss.dispatch() + dss.dispatch(), 2)
     eq(got[1], 1)
     eq(got[2], 1001)
     v1.deliver(function(n) got[#got + 1] = n end, 2, "unregister")

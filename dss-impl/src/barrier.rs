@@ -1,20 +1,45 @@
 //! The two barriers of an asymmetric protocol; see `biased`.
+//!
+//! | mode       | the cheap side          | the dear side                                | leaves to                          |
+//! |------------|-------------------------|----------------------------------------------|------------------------------------|
+//! | Unknown    | a fence                 | a fence                                      | Asymmetric or Symmetric, `prepare` |
+//! | Asymmetric | for the compiler alone  | `membarrier`; where that fails, `fall_back`  | Leaving                            |
+//! | Leaving    | a fence                 | waits for the end of `fall_back`             | Symmetric                          |
+//! | Symmetric  | a fence                 | a fence                                      | -                                  |
+//!
+//! A process may forbid itself `membarrier` at any time. A thread on the cheap side may then have passed its barrier with no fence
+//! a moment ago, and its store may still lie in its processor's buffer. No processor keeps a store there for long: an interrupt
+//! empties the buffer, and the system's timer interrupts each processor that runs a program many times a second. So
+//! the dear side changes the mode, after which every barrier of the cheap side is a fence, and sleeps once for longer than that. (Morrison
+//! and Afek, "Temporally Bounding TSO for Fence-Free Asymmetric Synchronization", ASPLOS 2015, build on the same bound and
+//! measure it.)
 
-use std::sync::OnceLock;
-use std::sync::atomic::{Ordering, compiler_fence, fence};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
+use std::time::Duration;
 
-/// Whether the system runs barriers on all threads for us. Decided once, before the first use of either.
-static ASYMMETRIC: OnceLock<bool> = OnceLock::new();
+const UNKNOWN: u8 = 0;
+const ASYMMETRIC: u8 = 1;
+const LEAVING: u8 = 2;
+const SYMMETRIC: u8 = 3;
+
+static MODE: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// Longer than any store stays in a buffer: several ticks of the slowest timer that systems use, 100 Hz.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// Decides which barriers are used. Called before the first of them.
 pub(crate) fn prepare() {
-    ASYMMETRIC.get_or_init(system::register);
+    static PREPARED: Once = Once::new();
+    PREPARED.call_once(|| {
+        MODE.store(if system::register() { ASYMMETRIC } else { SYMMETRIC }, Ordering::SeqCst);
+    });
 }
 
-/// The cheap side's: orders an earlier store before a later load, as seen by who runs [`heavy`].
+/// The cheap side's: orders an earlier store before a later load, as seen by a thread that runs [`heavy`].
 #[inline]
 pub(crate) fn light() {
-    if ASYMMETRIC.get() == Some(&true) {
+    if MODE.load(Ordering::Relaxed) == ASYMMETRIC {
         compiler_fence(Ordering::SeqCst);
     } else {
         fence(Ordering::SeqCst);
@@ -24,9 +49,25 @@ pub(crate) fn light() {
 /// The dear side's: a full barrier here and, where the other side's is light, on every running thread of the process.
 pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
-    if ASYMMETRIC.get() == Some(&true) {
-        system::everywhere();
+    match MODE.load(Ordering::Relaxed) {
+        ASYMMETRIC if system::everywhere() => {}
+        ASYMMETRIC | LEAVING => fall_back(),
+        _ => {}
     }
+}
+
+/// Goes on without the system's barrier. When it returns, what the cheap side stored before it is seen.
+#[cold]
+fn fall_back() {
+    static FALLEN_BACK: Once = Once::new();
+    // A thread that comes meanwhile sleeps in here until the first one is through.
+    FALLEN_BACK.call_once(|| {
+        MODE.store(LEAVING, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        std::thread::sleep(GRACE);
+        MODE.store(SYMMETRIC, Ordering::SeqCst);
+    });
+    fence(Ordering::SeqCst);
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -45,12 +86,9 @@ mod system {
         membarrier(REGISTER_PRIVATE_EXPEDITED) && membarrier(PRIVATE_EXPEDITED)
     }
 
-    /// Runs it. A process that was forked has to ask anew.
-    pub(super) fn everywhere() {
-        if !membarrier(PRIVATE_EXPEDITED) && !register() {
-            // It was there a moment ago; without it the lock would not hold.
-            std::process::abort();
-        }
+    /// Runs it; false where that is not possible any more. A process that was forked has to register again.
+    pub(super) fn everywhere() -> bool {
+        membarrier(PRIVATE_EXPEDITED) || register()
     }
 }
 
@@ -60,5 +98,7 @@ mod system {
         false
     }
 
-    pub(super) fn everywhere() {}
+    pub(super) fn everywhere() -> bool {
+        false
+    }
 }

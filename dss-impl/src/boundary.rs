@@ -3,6 +3,10 @@
 //! What can raise a Lua error (decode and return with a live Lua) is called from `dss-lua`'s protected functions and
 //! only named here; what runs without Lua is called here, behind a net for panics: a revision's contract says that
 //! none comes, and a library that breaks it must not take the lock order or another library with it.
+//!
+//! Rust can catch its own panics, and ends the process where it would catch an exception of another language, or the unwinding by
+//! which a thread is ended (`pthread_exit`). So there is no net around the libraries of a revision in C: what comes out of one goes on
+//! to the code that called DSS, and callers of this module leave nothing undone where that happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -11,7 +15,10 @@ use crate::delivery::{Outcome, Parcel};
 use crate::handle::Handle;
 use crate::library::Registration;
 
-fn guarded(call: impl FnOnce()) {
+fn guarded(adapter: &'static dyn Adapter, call: impl FnOnce()) {
+    if adapter.may_throw() {
+        return call();
+    }
     if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
         // The payload may be another image's; its destructor is foreign code too, so it is let lie.
         std::mem::forget(panic);
@@ -26,7 +33,7 @@ pub(crate) fn cancel_queued(
     waited_for: bool,
 ) {
     // SAFETY: the parcel was given by a library of this adapter's revision, is cancelled once, and was not decoded.
-    guarded(|| unsafe { adapter.cancel_queued(handle, parcel) });
+    guarded(adapter, || unsafe { adapter.cancel_queued(handle, parcel) });
     if !waited_for {
         finish(adapter, parcel);
     }
@@ -35,7 +42,7 @@ pub(crate) fn cancel_queued(
 /// Cancels a delivery whose reply Lua has.
 pub(crate) fn cancel_waiting(adapter: &'static dyn Adapter, handle: Handle, parcel: &Parcel) {
     // SAFETY: the parcel was given by a library of this adapter's revision, was decoded, and is cancelled once.
-    guarded(|| unsafe { adapter.cancel_waiting(handle, parcel) });
+    guarded(adapter, || unsafe { adapter.cancel_waiting(handle, parcel) });
 }
 
 /// Tells a library that DSS is done with a delivery that no thread waits for.
@@ -50,24 +57,24 @@ pub(crate) fn finish(adapter: &'static dyn Adapter, parcel: &Parcel) {
 #[inline(never)]
 fn call_finish(adapter: &'static dyn Adapter, parcel: &Parcel) {
     // SAFETY: called once for a parcel that was taken, after all other calls for it.
-    guarded(|| unsafe { adapter.finish(parcel) });
+    guarded(adapter, || unsafe { adapter.finish(parcel) });
 }
 
 /// Tells a library how a delivery ended that no thread sleeps for: the last call for it.
 pub(crate) fn complete(adapter: &'static dyn Adapter, parcel: &Parcel, outcome: Outcome) {
     // SAFETY: called once for a parcel that was taken, after all other calls for it.
-    guarded(|| unsafe { adapter.complete(parcel, outcome) });
+    guarded(adapter, || unsafe { adapter.complete(parcel, outcome) });
 }
 
 /// Tells a library that its state closes.
 pub(crate) fn cancel_library(adapter: &'static dyn Adapter, handle: Handle, context: usize) {
     // SAFETY: `context` came with the registration that `handle` names, which its caller holds open.
-    guarded(|| unsafe { adapter.cancel_library(handle, context) });
+    guarded(adapter, || unsafe { adapter.cancel_library(handle, context) });
 }
 
 /// Lets go of what a registration held.
 pub(crate) fn release(registration: Registration) {
     let Registration { adapter, context, .. } = registration;
     // SAFETY: called once for a registration, after all calls with its context.
-    guarded(|| unsafe { adapter.release_library(context) });
+    guarded(adapter, || unsafe { adapter.release_library(context) });
 }

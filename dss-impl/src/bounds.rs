@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::delivery::Item;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
+use crate::queue::Removed;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// The bound of a library that says nothing else, in items.
 pub const DEFAULT_ITEMS: usize = 65_536;
@@ -52,13 +53,16 @@ pub(crate) struct Gauge {
     bytes: AtomicUsize,
     /// The number of the item that was taken last: the library has none of it or below any more.
     last: AtomicU64,
+    /// Producers may sleep until there is room: the policy is [`Policy::Wait`]. Written under the desk lock.
+    patient: AtomicBool,
     /// A producer sleeps until there is room.
     awaited: AtomicBool,
 }
 
 impl Gauge {
-    fn new() -> Self {
+    fn new(policy: Policy) -> Self {
         Gauge {
+            patient: AtomicBool::new(matches!(policy, Policy::Wait(_))),
             items: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             last: AtomicU64::new(0),
@@ -72,8 +76,11 @@ impl Gauge {
         self.last.store(sequence, Ordering::Relaxed);
         self.bytes.store(self.bytes.load(Ordering::Relaxed).wrapping_add(bytes as usize), Ordering::Relaxed);
         self.items.store(self.items.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
-        // Either who is about to sleep sees what left, or this sees that somebody sleeps: see `Bound::wait_for_room`.
-        barrier::light();
+        if !self.patient.load(Ordering::Relaxed) {
+            return false;
+        }
+        // A producer that is about to sleep sees what left, or this sees that it sleeps: see `Bound::wait_for_room`.
+        fence(Ordering::SeqCst);
         self.awaited.load(Ordering::Relaxed)
     }
 
@@ -117,10 +124,9 @@ pub(crate) struct Bound {
 
 impl Bound {
     pub(crate) fn new(limits: Limits) -> Self {
-        barrier::prepare();
         Bound {
             limits,
-            gauge: Arc::new(Gauge::new()),
+            gauge: Arc::new(Gauge::new(limits.policy)),
             entered: 0,
             entered_bytes: 0,
             high_water: 0,
@@ -154,8 +160,8 @@ impl Bound {
     /// otherwise than by [`Gauge::leave`] does so under the intake lock.
     pub(crate) fn wait_for_room(&self, bytes: u32) -> bool {
         self.gauge.awaited.store(true, Ordering::Relaxed);
-        // With the light one in `leave`: either that sees the flag, or this sees what left.
-        barrier::heavy();
+        // With the one in `leave`: that sees the flag, or this sees what left.
+        fence(Ordering::SeqCst);
         !self.has_room(bytes)
     }
 
@@ -224,11 +230,12 @@ impl Bound {
     }
 
     /// Items were ended by their library; the oldest first.
-    pub(crate) fn end_many(&mut self, items: &[Item]) {
+    pub(crate) fn end_many(&mut self, items: &Removed<Item>) {
         self.entered = self.entered.wrapping_sub(items.len());
         let bytes = items.iter().fold(0_usize, |sum, item| sum.wrapping_add(item.bytes as usize));
         self.entered_bytes = self.entered_bytes.wrapping_sub(bytes);
-        let ended = |sequence: &u64| items.binary_search_by_key(sequence, |item| item.sequence).is_ok();
+        let all: HashSet<u64> = items.iter().map(|item| item.sequence).collect();
+        let ended = |sequence: &u64| all.contains(sequence);
         // In one go: to take them out one by one would move the rest each time.
         self.order.retain(|sequence| !ended(sequence));
         self.latest.retain(|_, latest| !ended(&latest.place));
@@ -272,13 +279,14 @@ impl Bound {
         !self.order.is_empty() || self.latest.contains_key(key)
     }
 
-    /// Changes the limits; what is queued stays.
+    /// Changes the limits; what is queued stays. Under both locks.
     pub(crate) fn change(&mut self, limits: Limits, queued: impl Iterator<Item = u64>) {
         if (self.limits.policy, limits.policy) != (Policy::Latest, Policy::Latest) {
             self.latest = HashMap::new();
             self.ended = HashSet::new();
         }
         self.limits = limits;
+        self.gauge.patient.store(matches!(limits.policy, Policy::Wait(_)), Ordering::Relaxed);
         self.order = match limits.policy {
             Policy::DropOldest => queued.collect(),
             _ => VecDeque::new(),

@@ -14,7 +14,7 @@
 use std::ffi::c_void;
 
 use crate::chunks::Chunks;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 const SLOT_BITS: u32 = 20;
 const GENERATION_BITS: u32 = 24;
@@ -23,19 +23,31 @@ const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 /// The callbacks of one dispatcher.
 pub(crate) struct Callbacks {
     /// Never freed: a name, whatever its bits, names memory that is there or nothing.
-    places: Chunks<AtomicU64>,
+    places: Chunks<Place>,
     lists: Mutex<Lists>,
-    /// How many places in `released`, to be read without the lock.
-    waiting: AtomicUsize,
+    /// Whether there are released places, to be read without the lock.
+    waiting: AtomicBool,
 }
 
-#[derive(Default)]
+/// Room for one callback.
+struct Place {
+    /// Generation and references.
+    word: AtomicU64,
+    /// The place after this one in its list, under the lists' lock. A list lies in the places themselves, so to let go of a callback
+    /// needs no memory.
+    next: AtomicUsize,
+}
+
+/// The end of a list.
+const END: usize = usize::MAX;
+
 struct Lists {
     /// Places that there have been.
     length: u32,
-    vacant: Vec<u32>,
-    /// Places whose functions are to be forgotten.
-    released: Vec<u32>,
+    /// The first that is vacant.
+    vacant: usize,
+    /// The first whose function is to be forgotten.
+    released: usize,
 }
 
 /// The name of a callback, as a library holds it; never 0.
@@ -85,33 +97,49 @@ impl Callbacks {
     pub(crate) fn new() -> Self {
         Callbacks {
             places: Chunks::new(),
-            lists: Mutex::new(Lists { length: 0, vacant: Vec::new(), released: Vec::new() }),
-            waiting: AtomicUsize::new(0),
+            lists: Mutex::new(Lists { length: 0, vacant: END, released: END }),
+            waiting: AtomicBool::new(false),
         }
     }
 
     #[inline]
     fn at(&self, place: u32) -> Option<&AtomicU64> {
-        self.places.get(place)
+        self.places.get(place).map(|place| &place.word)
+    }
+
+    /// Puts a place at the head of a list.
+    fn push(&self, list: &mut usize, place: u32) {
+        if let Some(at) = self.places.get(place) {
+            at.next.store(*list, Ordering::Relaxed);
+            *list = place as usize;
+        }
+    }
+
+    /// Takes the place at the head of a list.
+    fn pop(&self, list: &mut usize) -> Option<u32> {
+        let place = u32::try_from(*list).ok()?;
+        *list = self.places.get(place)?.next.load(Ordering::Relaxed);
+        Some(place)
     }
 
     /// The address of a place: chunks are never freed, so it is nothing else's.
     #[inline]
     pub(crate) fn key(&self, place: u32) -> *const c_void {
-        self.at(place).map_or(std::ptr::null(), |word| std::ptr::from_ref(word).cast())
+        self.places.get(place).map_or(std::ptr::null(), |place| std::ptr::from_ref(place).cast())
     }
 
     /// A place with one reference; none where there are more callbacks than can be told apart. [lua-thread]
     pub(crate) fn insert(&self, dispatcher: u32) -> Option<CallbackId> {
         let mut lists = self.lists.lock();
-        let place = match lists.vacant.pop() {
+        let place = match self.pop(&mut lists.vacant) {
             Some(place) => place,
             None => {
                 let place = lists.length;
                 if place >= 1 << SLOT_BITS {
                     return None;
                 }
-                self.places.get_or_make(place, |_| AtomicU64::new(pack(1, 0)))?;
+                let vacant = |_| Place { word: AtomicU64::new(pack(1, 0)), next: AtomicUsize::new(END) };
+                self.places.get_or_make(place, vacant)?;
                 lists.length += 1;
                 place
             }
@@ -178,33 +206,32 @@ impl Callbacks {
     #[cold]
     fn note_released(&self, place: u32) {
         let mut lists = self.lists.lock();
-        lists.released.push(place);
-        self.waiting.store(lists.released.len(), Ordering::Relaxed);
+        self.push(&mut lists.released, place);
+        self.waiting.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`Self::take_released`] has something to give. [lua-thread]
+    /// Whether [`Self::next_released`] has something to give. [lua-thread]
     #[inline]
     pub(crate) fn has_released(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.waiting.load(Ordering::Relaxed)
     }
 
-    /// The places whose functions are to be forgotten now: they are vacant from here on. [lua-thread]
-    pub(crate) fn take_released(&self) -> Vec<u32> {
+    /// A place whose function is to be forgotten now: it is vacant from here on. [lua-thread]
+    pub(crate) fn next_released(&self) -> Option<u32> {
         let mut lists = self.lists.lock();
-        self.waiting.store(0, Ordering::Relaxed);
-        let released = std::mem::take(&mut lists.released);
+        let place = self.pop(&mut lists.released);
+        self.waiting.store(lists.released != END, Ordering::Relaxed);
+        let place = place?;
         // A place whose generations are used up is retired.
-        let usable = |place: &&u32| {
-            self.at(**place).is_some_and(|word| unpack(word.load(Ordering::Relaxed)).0 <= LAST_GENERATION)
-        };
-        lists.vacant.extend(released.iter().filter(usable));
-        released
+        if self.at(place).is_some_and(|word| unpack(word.load(Ordering::Relaxed)).0 <= LAST_GENERATION) {
+            self.push(&mut lists.vacant, place);
+        }
+        Some(place)
     }
 
     /// All names are dead from here on: the state has closed. [lua-thread]
     pub(crate) fn kill_all(&self) {
         let length = self.lists.lock().length;
-        let mut live = Vec::new();
         for place in 0..length {
             let Some(word) = self.at(place) else { continue };
             let mut seen = word.load(Ordering::Relaxed);
@@ -216,17 +243,14 @@ impl Callbacks {
                 let dead = pack(generation + 1, 0);
                 match word.compare_exchange_weak(seen, dead, Ordering::AcqRel, Ordering::Relaxed) {
                     Ok(_) => {
-                        live.push(place);
+                        self.note_released(place);
                         break;
                     }
                     Err(now) => seen = now,
                 }
             }
         }
-        let mut lists = self.lists.lock();
-        lists.released.extend(live);
-        drop(lists);
-        self.take_released();
+        while self.next_released().is_some() {}
     }
 }
 

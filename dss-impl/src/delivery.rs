@@ -13,10 +13,10 @@
 //! by whatever holds the delivery (the queued item, then the desk's entry), and is released by consuming it.
 
 use std::mem::MaybeUninit;
-use std::sync::Arc;
 
 use crate::adapter::Adapter;
 use crate::boundary;
+use crate::memory::{OutOfMemory, Shared};
 use crate::queue::Entry;
 use crate::sync::{Condvar, Mutex};
 
@@ -120,6 +120,12 @@ impl Failure {
     }
 }
 
+impl From<OutOfMemory> for DeliverError {
+    fn from(OutOfMemory: OutOfMemory) -> Self {
+        DeliverError::OutOfMemory
+    }
+}
+
 impl From<&str> for Failure {
     fn from(sentence: &str) -> Self {
         let mut failure = Failure::default();
@@ -175,22 +181,27 @@ pub(crate) struct Completion {
 
 /// The right to release one waiting thread, or to complete what no thread sleeps for. Consumed by [`Waiter::release`]; one
 /// that is dropped otherwise releases too, as cancelled, so that nobody is ever left behind. With no lock held.
-pub(crate) struct Waiter(Arc<Release>);
+pub(crate) struct Waiter(Shared<Release>);
 
 /// The waiting thread's own end.
-pub(crate) struct Waiting(Arc<Release>);
+pub(crate) struct Waiting(Shared<Release>);
+
+impl Release {
+    fn try_new(completion: Option<Completion>) -> Result<Shared<Self>, OutOfMemory> {
+        Shared::try_new(Release { outcome: Mutex::new(None), released: Condvar::new(), completion })
+    }
+}
 
 /// Makes the two ends of one wait.
-pub(crate) fn wait_pair() -> (Waiter, Waiting) {
-    let release = Arc::new(Release { outcome: Mutex::new(None), released: Condvar::new(), completion: None });
-    (Waiter(Arc::clone(&release)), Waiting(release))
+pub(crate) fn wait_pair() -> Result<(Waiter, Waiting), OutOfMemory> {
+    let release = Release::try_new(None)?;
+    Ok((Waiter(release.clone()), Waiting(release)))
 }
 
 impl Waiter {
     /// The right to complete what no thread sleeps for.
-    pub(crate) fn completing(completion: Completion) -> Self {
-        let (outcome, released) = (Mutex::new(None), Condvar::new());
-        Waiter(Arc::new(Release { outcome, released, completion: Some(completion) }))
+    pub(crate) fn completing(completion: Completion) -> Result<Self, OutOfMemory> {
+        Release::try_new(Some(completion)).map(Waiter)
     }
 
     /// Whether its release is a call into the library.

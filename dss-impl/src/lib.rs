@@ -37,7 +37,10 @@ pub mod clock;
 #[cfg(not(loom))]
 pub mod declared;
 pub mod delivery;
+#[cfg(not(loom))]
+mod descriptor;
 pub mod dispatcher;
+mod fork;
 pub mod handle;
 pub mod histogram;
 #[cfg(not(loom))]
@@ -45,6 +48,7 @@ pub mod image;
 pub mod library;
 #[cfg(not(loom))]
 pub mod load;
+pub mod memory;
 pub mod metrics;
 pub mod notifier;
 mod queue;

@@ -7,8 +7,9 @@
 //! | Leaving    | nothing is taken any more; its items are cancelled   | Left                                   |
 //! | Left       | all cancelled; calls that began before still run     | Free, by the last of these calls       |
 //!
-//! All phases change under the desk lock. Each call into a library's code is recorded in `calls` by the thread that
-//! makes it; a slot with calls in it is never freed, and so never reused under a running call.
+//! All phases change under the desk lock. Each call into a library's code is recorded by the thread that makes it; a slot with calls
+//! in it is never freed, and so never reused under a running call. The calls of the Lua thread are counted: to record one needs no
+//! memory, so one that Lua makes cannot fail for that.
 
 use std::sync::Arc;
 
@@ -72,11 +73,22 @@ pub(crate) struct Library {
     pub(crate) registration: Option<Registration>,
     /// The order of registration within the dispatcher's life.
     pub(crate) sequence: u64,
-    /// The tokens of the threads that are in this library's code, innermost last.
-    pub(crate) calls: Vec<u64>,
-    /// The thread that runs its cancel function.
-    pub(crate) closing: Option<u64>,
-    pub(crate) queued: usize,
+    /// Calls into this library's code that the Lua thread stands in.
+    lua_calls: usize,
+    /// The other threads that are in this library's code, once for each call; see [`thread_id`](crate::sync::thread_id).
+    calls: Vec<u64>,
+    /// The same, of the calls that began at the door, and go on while the library leaves.
+    pub(crate) displacing: Vec<u64>,
+    /// The Lua thread runs its cancel function.
+    pub(crate) closing: bool,
+    /// Its code was left by an exception while the state closed: it is not called again.
+    pub(crate) threw: bool,
+    /// Items that Lua took, or that were cancelled. Of a library without a bound.
+    pub(crate) left: usize,
+    /// Those of all libraries that somebody waited for.
+    pub(crate) awaited_left: usize,
+    /// Deliveries of it on the desk.
+    pub(crate) pending: usize,
     /// For `last`'s whole time in this state, however often it registered.
     pub(crate) counts: Counts,
     /// The id of the library that has or had this slot in the present state.
@@ -94,9 +106,14 @@ impl Library {
             phase: Phase::Free,
             registration: None,
             sequence: 0,
+            lua_calls: 0,
             calls: Vec::new(),
-            closing: None,
-            queued: 0,
+            displacing: Vec::new(),
+            closing: false,
+            threw: false,
+            left: 0,
+            awaited_left: 0,
+            pending: 0,
             counts: Counts::default(),
             last: None,
             gauge: None,
@@ -123,13 +140,16 @@ impl Library {
         self.gauge = gauge;
         self.registration = Some(registration);
         self.sequence = sequence;
-        self.queued = 0;
+        self.left = 0;
+        self.awaited_left = 0;
+        self.threw = false;
     }
 
     /// Frees the slot if nothing holds it any more; returns what is left of the library, to be let go of outside of
     /// the lock.
     pub(crate) fn free_if_left(&mut self) -> Option<Registration> {
-        if self.phase != Phase::Left || !self.calls.is_empty() {
+        let called = self.lua_calls > 0 || !self.calls.is_empty() || !self.displacing.is_empty();
+        if self.phase != Phase::Left || called {
             return None;
         }
         self.phase = Phase::Free;
@@ -147,25 +167,49 @@ impl Library {
 
     /// Whether an unregister by `me` must wait: a thread other than `me` is in this library's code. Not for the Lua thread in
     /// the cancel function: a library joins its threads there, and one may unregister as it ends.
-    pub(crate) fn holds_back(&self, me: u64) -> bool {
-        self.calls.iter().any(|caller| *caller != me && Some(*caller) != self.closing)
+    pub(crate) fn holds_back(&self, me: u64, lua_thread: u64) -> bool {
+        let waits_for = |caller: u64| caller != me && !(self.closing && caller == lua_thread);
+        let others = self.calls.iter().chain(&self.displacing);
+        (self.lua_calls > 0 && waits_for(lua_thread)) || others.copied().any(waits_for)
     }
 
-    /// Records the end of a call by `me`.
+    /// Records the beginning of a call.
     #[inline]
-    pub(crate) fn leave(&mut self, me: u64) {
-        if self.calls.last() == Some(&me) {
-            self.calls.pop();
-        } else {
-            self.leave_from_below(me);
+    pub(crate) fn enter(&mut self, caller: Caller) {
+        match caller {
+            Caller::Lua => self.lua_calls += 1,
+            Caller::Thread(thread) => self.calls.push(thread),
+        }
+    }
+
+    /// Records the end of a call.
+    #[inline]
+    pub(crate) fn leave(&mut self, caller: Caller) {
+        match caller {
+            Caller::Lua => self.lua_calls -= 1,
+            Caller::Thread(thread) => self.leave_thread(thread),
         }
     }
 
     #[cold]
-    fn leave_from_below(&mut self, me: u64) {
-        let at = self.calls.iter().rposition(|caller| *caller == me);
-        self.calls.remove(at.expect("every call that leaves was recorded when it began"));
+    fn leave_thread(&mut self, thread: u64) {
+        for calls in [&mut self.calls, &mut self.displacing] {
+            if let Some(at) = calls.iter().rposition(|caller| *caller == thread) {
+                calls.swap_remove(at);
+                return;
+            }
+        }
+        unreachable!("every call that leaves was recorded when it began");
     }
+}
+
+/// The thread that calls into a library's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// The Lua thread, in a call that Lua made.
+    Lua,
+    /// Any other, by its [`thread_id`](crate::sync::thread_id).
+    Thread(u64),
 }
 
 /// What `libraries()` shows of one library. The counts are those of its whole time in the state: they go on where it

@@ -15,68 +15,48 @@
 //! Sends happen outside of all locks.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use crate::memory::{OutOfMemory, Shared};
+
+#[cfg(not(loom))]
+pub use udp::UdpNotifier;
+
+#[cfg(not(loom))]
+mod udp;
 
 /// Something that wakes a Lua thread. Called on any thread, with no lock held.
 pub trait Notifier: Send + Sync {
-    /// Sends one notification.
+    /// Sends one notification. An item that was queued before the call is found by whoever reads the notification.
     ///
     /// # Errors
     /// The notification is not on its way.
     fn notify(&self, queued: usize) -> io::Result<()>;
 }
 
-/// 1.0's way: a UDP datagram to loopback that holds the number of queued items in decimal text.
-pub struct UdpNotifier {
-    socket: Socket,
-}
-
-impl UdpNotifier {
-    /// A notifier for `port` on 127.0.0.1.
-    ///
-    /// # Errors
-    /// No socket could be had, as where the process has no descriptor left.
-    pub fn new(port: u16) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_nonblocking(true)?;
-        // Connected, so that a port where nobody listens shows as an error and not as a datagram into the void.
-        socket.connect(&SockAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)))?;
-        Ok(UdpNotifier { socket })
-    }
-}
-
-impl Notifier for UdpNotifier {
+impl<N: Notifier + ?Sized> Notifier for std::sync::Arc<N> {
     fn notify(&self, queued: usize) -> io::Result<()> {
-        let text = queued.to_string();
-        // An error may be left over from an earlier datagram: it says nothing of this one.
-        drop(self.socket.take_error());
-        match self.socket.send(text.as_bytes()) {
-            Ok(_) => {}
-            // A full buffer is full of notifications that were not read yet: the reader will wake.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        // Over loopback the refusal of a closed port is here by now, on the systems that tell.
-        match self.socket.take_error()? {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        (**self).notify(queued)
     }
+}
+
+/// A notifier as several threads use it.
+pub(crate) type SharedNotifier = Shared<Box<dyn Notifier>>;
+
+/// The notifier for [`Credit::change`].
+pub(crate) fn share(notifier: Option<Box<dyn Notifier>>) -> Result<Option<SharedNotifier>, OutOfMemory> {
+    notifier.map(Shared::try_new).transpose()
 }
 
 /// The credit of one state.
 #[derive(Default)]
 pub(crate) struct Credit {
-    notifier: Option<Arc<dyn Notifier>>,
+    notifier: Option<SharedNotifier>,
     outstanding: bool,
 }
 
 /// A notification that must be sent as soon as the lock is given up.
 pub(crate) struct Due {
-    pub(crate) notifier: Arc<dyn Notifier>,
+    pub(crate) notifier: SharedNotifier,
     pub(crate) queued: usize,
 }
 
@@ -87,7 +67,7 @@ impl Credit {
         if self.outstanding || queued == 0 {
             return None;
         }
-        let notifier = Arc::clone(self.notifier.as_ref()?);
+        let notifier = self.notifier.as_ref()?.clone();
         self.outstanding = true;
         Some(Due { notifier, queued })
     }
@@ -99,13 +79,13 @@ impl Credit {
 
     /// The send of `due` failed: nothing is outstanding, unless the notifier was changed meanwhile.
     pub(crate) fn failed(&mut self, due: &Due) {
-        if self.notifier.as_ref().is_some_and(|current| Arc::ptr_eq(current, &due.notifier)) {
+        if self.notifier.as_ref().is_some_and(|current| current.is(&due.notifier)) {
             self.outstanding = false;
         }
     }
 
     /// Changes the notifier; returns the old one, to be dropped outside of the lock.
-    pub(crate) fn change(&mut self, notifier: Option<Arc<dyn Notifier>>) -> Option<Arc<dyn Notifier>> {
+    pub(crate) fn change(&mut self, notifier: Option<SharedNotifier>) -> Option<SharedNotifier> {
         self.outstanding = false;
         std::mem::replace(&mut self.notifier, notifier)
     }

@@ -5,12 +5,17 @@
 //! or there are more graves than items: so taking one out costs a search, and moves nothing that others queue behind.
 //!
 //! A growing ring buffer would hold twice its items, and stop every producer while it moves them. Segments of 128
-//! cost one allocation in 128 items while a burst grows, and none once a few are spare.
+//! cost two allocations in 128 items while a burst grows, and none once a few are spare.
+//!
+//! Only `push` asks for memory, and gives the item back where there is none. What takes items out works with the segments that
+//! the items lie in, however many it takes: a library can leave a process that has no memory left.
 
 use std::collections::VecDeque;
 
-/// Items in one segment.
-const SEGMENT: usize = 128;
+use arrayvec::ArrayVec;
+
+/// Items in one segment. In the models few: their threads have small stacks, and queue few items.
+const SEGMENT: usize = if cfg!(loom) { 4 } else { 128 };
 /// Empty segments that are kept: 110,000 items' worth, 6 MiB. A burst up to that size allocates once and then never
 /// again; giving them back as they empty would also have the allocator tidy up in the middle of a poll.
 const SPARE: usize = 860;
@@ -28,12 +33,31 @@ pub(crate) trait Entry: Sized {
     fn bury(&mut self) -> Self;
 }
 
+/// Some items, in memory for [`SEGMENT`] of them.
+struct Segment<T> {
+    items: VecDeque<T>,
+    /// The next one of a [`Removed`], in memory that is there from the beginning. None in a queue.
+    next: Vec<Segment<T>>,
+}
+
+impl<T> Segment<T> {
+    /// What a queue begins with: it has no memory.
+    const NONE: Self = Segment { items: VecDeque::new(), next: Vec::new() };
+
+    fn try_new() -> Option<Self> {
+        let mut segment = Self::NONE;
+        segment.items.try_reserve_exact(SEGMENT).ok()?;
+        segment.next.try_reserve_exact(1).ok()?;
+        Some(segment)
+    }
+}
+
 /// A queue of `T`.
 pub(crate) struct Queue<T> {
     /// The segment that is being taken from, older than all others.
-    front: VecDeque<T>,
-    segments: VecDeque<VecDeque<T>>,
-    spare: Vec<VecDeque<T>>,
+    front: Segment<T>,
+    segments: VecDeque<Segment<T>>,
+    spare: Vec<Segment<T>>,
     /// Items, without graves.
     length: usize,
     graves: usize,
@@ -41,7 +65,7 @@ pub(crate) struct Queue<T> {
 
 impl<T: Entry> Queue<T> {
     pub(crate) const fn new() -> Self {
-        Queue { front: VecDeque::new(), segments: VecDeque::new(), spare: Vec::new(), length: 0, graves: 0 }
+        Queue { front: Segment::NONE, segments: VecDeque::new(), spare: Vec::new(), length: 0, graves: 0 }
     }
 
     /// How many items there are.
@@ -54,10 +78,10 @@ impl<T: Entry> Queue<T> {
     #[inline(always)] // a deliver is little more than this
     pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
         match self.segments.back_mut() {
-            Some(tail) if tail.len() < SEGMENT => tail.push_back(item),
+            Some(tail) if tail.items.len() < SEGMENT => tail.items.push_back(item),
             _ => {
                 let Some(mut tail) = self.segment() else { return Err(item) };
-                tail.push_back(item);
+                tail.items.push_back(item);
                 self.segments.push_back(tail);
             }
         }
@@ -67,31 +91,27 @@ impl<T: Entry> Queue<T> {
 
     /// An empty segment, with room for it in `segments`.
     #[cold]
-    fn segment(&mut self) -> Option<VecDeque<T>> {
+    fn segment(&mut self) -> Option<Segment<T>> {
         self.segments.try_reserve(1).ok()?;
-        self.spare.pop().or_else(|| {
-            let mut segment = VecDeque::new();
-            segment.try_reserve_exact(SEGMENT).ok()?;
-            Some(segment)
-        })
+        self.spare.pop().or_else(Segment::try_new)
     }
 
     /// The oldest.
     #[inline]
     pub(crate) fn front(&mut self) -> Option<&T> {
-        if self.front.is_empty() {
+        if self.front.items.is_empty() {
             self.advance();
         }
         if self.graves > 0 {
             self.pass_graves();
         }
-        self.front.front()
+        self.front.items.front()
     }
 
     /// Takes what [`Self::front`] has just shown.
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<T> {
-        let item = self.front.pop_front()?;
+        let item = self.front.items.pop_front()?;
         debug_assert!(!item.is_grave(), "`front` shows none");
         self.length -= 1;
         Some(item)
@@ -101,11 +121,11 @@ impl<T: Entry> Queue<T> {
     #[cold]
     fn pass_graves(&mut self) {
         loop {
-            while self.front.front().is_some_and(Entry::is_grave) {
-                self.front.pop_front();
+            while self.front.items.front().is_some_and(Entry::is_grave) {
+                self.front.items.pop_front();
                 self.graves -= 1;
             }
-            if !self.front.is_empty() || self.segments.is_empty() {
+            if !self.front.items.is_empty() || self.segments.is_empty() {
                 return;
             }
             self.advance();
@@ -113,14 +133,15 @@ impl<T: Entry> Queue<T> {
     }
 
     fn find(&mut self, sequence: u64) -> Option<&mut T> {
-        let segment = if self.front.back().is_some_and(|last| last.sequence() >= sequence) {
+        let segment = if self.front.items.back().is_some_and(|last| last.sequence() >= sequence) {
             &mut self.front
         } else {
             let ends_before =
-                |segment: &VecDeque<T>| segment.back().is_none_or(|last| last.sequence() < sequence);
+                |segment: &Segment<T>| segment.items.back().is_none_or(|last| last.sequence() < sequence);
             let at = self.segments.partition_point(ends_before);
             self.segments.get_mut(at)?
         };
+        let segment = &mut segment.items;
         let at = segment.binary_search_by_key(&sequence, Entry::sequence).ok()?;
         segment.get_mut(at).filter(|item| !item.is_grave())
     }
@@ -136,7 +157,7 @@ impl<T: Entry> Queue<T> {
         self.length -= 1;
         self.graves += 1;
         if self.graves > FEW && self.graves > self.length {
-            self.tidy();
+            self.pack(None, |_| false);
         }
         Some(item)
     }
@@ -149,26 +170,9 @@ impl<T: Entry> Queue<T> {
         }
     }
 
-    /// Moves all items together, so that graves, and what lies half empty for them, take no more room than items.
-    fn tidy(&mut self) {
-        let old = std::mem::take(&mut self.segments);
-        let front = std::mem::take(&mut self.front);
-        self.length = 0;
-        self.graves = 0;
-        for mut segment in std::iter::once(front).chain(old) {
-            for item in segment.drain(..).filter(|item| !item.is_grave()) {
-                // A segment that was emptied before gives its room: there is always enough, but for the first.
-                if let Err(item) = self.push(item) {
-                    self.segments.push_back(VecDeque::from([item]));
-                    self.length += 1;
-                }
-            }
-            self.keep(segment);
-        }
-    }
-
-    fn keep(&mut self, empty: VecDeque<T>) {
-        if empty.capacity() > 0 && self.spare.len() < SPARE && self.spare.try_reserve(1).is_ok() {
+    fn keep(&mut self, empty: Segment<T>) {
+        let has_memory = empty.items.capacity() >= SEGMENT;
+        if has_memory && self.spare.len() < SPARE && self.spare.try_reserve(1).is_ok() {
             self.spare.push(empty);
         }
     }
@@ -183,14 +187,15 @@ impl<T: Entry> Queue<T> {
 
     /// What it holds, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.front.iter().chain(self.segments.iter().flatten()).filter(|item| !item.is_grave())
+        let segments = std::iter::once(&self.front).chain(&self.segments);
+        segments.flat_map(|segment| &segment.items).filter(|item| !item.is_grave())
     }
 
     /// Takes over all that `other` holds, and hands it the spare segments in exchange. `self` must be empty.
     pub(crate) fn refill(&mut self, other: &mut Self) {
         debug_assert!(self.length == 0, "a refill would overtake what is here");
         if self.graves > 0 {
-            self.tidy();
+            self.pack(None, |_| false);
         }
         std::mem::swap(&mut self.segments, &mut other.segments);
         std::mem::swap(&mut self.length, &mut other.length);
@@ -205,28 +210,155 @@ impl<T: Entry> Queue<T> {
         }
     }
 
-    /// Removes what `wanted` picks, oldest first, into `removed`.
-    pub(crate) fn remove_where(&mut self, removed: &mut Vec<T>, mut wanted: impl FnMut(&T) -> bool) {
-        for segment in std::iter::once(&mut self.front).chain(&mut self.segments) {
-            for _ in 0..segment.len() {
-                let item = segment.pop_front().expect("counted a line above");
+    /// Moves what `wanted` picks before all that `removed` has, which must be younger than what this queue holds. Asks for no memory.
+    pub(crate) fn remove_where(&mut self, removed: &mut Removed<T>, wanted: impl FnMut(&T) -> bool) {
+        self.pack(Some(removed), wanted);
+    }
+
+    /// Moves all items together, so that graves, and what lies half empty for them, take no more room than items; and takes out what
+    /// is `wanted`, where it is to go somewhere.
+    fn pack(&mut self, mut removed: Option<&mut Removed<T>>, mut wanted: impl FnMut(&T) -> bool) {
+        // From the newest on. What stays is put at the end of the list again: `kept` is the oldest segment of that, and the place
+        // of the next one lies before `end`.
+        let mut kept = Segment::NONE;
+        let mut end = self.segments.len();
+        for at in (0..=self.segments.len()).rev() {
+            let (now, place) = match at {
+                0 => (&mut self.front, None),
+                at => (&mut self.segments[at - 1], Some(at - 1)),
+            };
+            let mut now = std::mem::replace(now, Segment::NONE);
+            for _ in 0..now.items.len() {
+                let Some(item) = now.items.pop_back() else { break };
                 if item.is_grave() {
                     self.graves -= 1;
-                } else if wanted(&item) {
+                } else if let Some(removed) = removed.as_mut().filter(|_| wanted(&item)) {
                     self.length -= 1;
-                    removed.push(item);
+                    removed.push_front(item);
+                } else if kept.items.len() < SEGMENT && kept.items.capacity() > 0 {
+                    kept.items.push_front(item);
                 } else {
-                    segment.push_back(item);
+                    // Round once, so the order stays.
+                    now.items.push_front(item);
                 }
             }
+            if now.items.is_empty() {
+                let unused = match &mut removed {
+                    Some(removed) => removed.give(now),
+                    None => Some(now),
+                };
+                if let Some(unused) = unused {
+                    self.keep(unused);
+                }
+                continue;
+            }
+            let full = std::mem::replace(&mut kept, now);
+            if !full.items.is_empty() {
+                end -= 1;
+                self.segments[end] = full;
+            }
+            // A segment lies behind `place` for each that was put back before `kept`.
+            debug_assert!(
+                place.is_none_or(|place| place < end),
+                "a segment that was not read yet is written over"
+            );
         }
-        // An empty segment between others would look like the end of the queue.
-        self.segments.retain(|segment| !segment.is_empty());
+        if end == 0 {
+            // The list has no room: the oldest lay at the front.
+            self.front = kept;
+        } else if !kept.items.is_empty() {
+            // Not at the front: what is taken over by another queue is the list.
+            self.segments.drain(..end - 1);
+            self.segments[0] = kept;
+        } else {
+            self.segments.clear();
+        }
     }
 
     /// Gives back all memory. The queue must be empty.
     pub(crate) fn shrink(&mut self) {
         debug_assert!(self.length == 0, "a queue that holds items was to be given up");
         *self = Queue::new();
+    }
+}
+
+/// Items that [`Queue::remove_where`] took out, oldest first, in the memory of the queue that they were in.
+pub(crate) struct Removed<T> {
+    /// The oldest segment of a chain.
+    head: Segment<T>,
+    /// What is older than that and has no segment yet, newest first. What a queue has no room for is less than a segment at the end of
+    /// each segment of its; two queues are gone through, one after the other.
+    loose: ArrayVec<T, { 3 * SEGMENT }>,
+    length: usize,
+}
+
+impl<T> Removed<T> {
+    pub(crate) const fn new() -> Self {
+        Removed { head: Segment::NONE, loose: ArrayVec::new_const(), length: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    fn push_front(&mut self, item: T) {
+        self.length += 1;
+        let room = self.loose.is_empty() && self.head.items.capacity() > 0;
+        if room && self.head.items.len() < SEGMENT {
+            self.head.items.push_front(item);
+        } else {
+            self.loose.push(item);
+        }
+    }
+
+    /// Takes over an empty segment, unless it has no use for that.
+    fn give(&mut self, mut empty: Segment<T>) -> Option<Segment<T>> {
+        if self.loose.is_empty() || empty.items.capacity() == 0 {
+            return Some(empty);
+        }
+        let moved = self.loose.len().min(SEGMENT);
+        for item in self.loose.drain(..moved) {
+            empty.items.push_front(item);
+        }
+        let newer = std::mem::replace(&mut self.head, empty);
+        if !newer.items.is_empty() {
+            self.head.next.push(newer);
+        }
+        None
+    }
+
+    /// The oldest that is left, which stays.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let mut next = Some(&self.head);
+        let chain = std::iter::from_fn(move || {
+            let segment = next?;
+            next = segment.next.first();
+            Some(segment)
+        });
+        self.loose.iter().rev().chain(chain.flat_map(|segment| &segment.items))
+    }
+}
+
+impl<T> Iterator for Removed<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        let item = self.loose.pop().or_else(|| {
+            if self.head.items.is_empty() {
+                self.head = self.head.next.pop()?;
+            }
+            self.head.items.pop_front()
+        })?;
+        self.length -= 1;
+        Some(item)
+    }
+}
+
+impl<T> Drop for Removed<T> {
+    fn drop(&mut self) {
+        // One after the other: a long chain would be dropped within itself, as deep as it is long.
+        for item in self {
+            drop(item);
+        }
     }
 }

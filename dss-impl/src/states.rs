@@ -8,15 +8,16 @@ use std::sync::OnceLock;
 
 use crate::chunks::Chunks;
 use crate::dispatcher::Dispatcher;
+use crate::fork;
 use crate::handle::{Handle, MAX_DISPATCHERS};
 use crate::value::LuaValues;
 
 static TABLE: Chunks<Dispatcher> = Chunks::new();
 
-/// The dispatcher at `index` of the table, if there has been one. [any-thread]
+/// The dispatcher at `index` of the table, if there has been one since this process was forked. [any-thread]
 #[inline]
 pub(crate) fn dispatcher_at(index: u32) -> Option<&'static Dispatcher> {
-    TABLE.get(index)
+    TABLE.get(index).filter(|dispatcher| !dispatcher.is_of_another_process())
 }
 
 /// The dispatcher that `handle` names, whether or not the handle is still valid. [any-thread]
@@ -43,15 +44,26 @@ impl StateRef {
         self.dispatcher.serves(self.epoch).then_some(self.dispatcher)
     }
 
+    /// Whether this process was forked after the state was opened: it is served in the parent alone. [any-thread]
+    #[must_use]
+    pub fn is_of_another_process(self) -> bool {
+        self.dispatcher.is_of_another_process()
+    }
+
     /// Ends the service. [lua-thread]
-    pub fn close(self) {
-        self.dispatcher.close(self.epoch);
+    ///
+    /// # Safety
+    /// On the Lua thread of that state.
+    pub unsafe fn close(self) {
+        // SAFETY: as the caller promises.
+        unsafe { self.dispatcher.close(self.epoch) };
     }
 }
 
 /// Begins to serve a new Lua state; none where this process has more of them than can be told apart. [lua-thread]
 #[must_use]
 pub fn open() -> Option<StateRef> {
+    fork::watch();
     for index in 0..MAX_DISPATCHERS {
         let dispatcher = TABLE.get_or_make(index, Dispatcher::new)?;
         if dispatcher.claim() {

@@ -1,29 +1,57 @@
 //! The one door to locks and atomics, so that a model checker (`--cfg loom`) can stand behind it.
 //!
-//! The guards are `parking_lot`'s: no poisoning, and nothing to unwrap.
+//! The locks are the standard library's, which on Linux are futexes. They allocate nothing, not even where a thread sleeps, and
+//! share no table with each other: a lock that another thread held at a fork is lost for its own state alone. They are not
+//! poisoned here: what they guard is never left half changed by a panic.
 
 #[cfg(not(loom))]
 mod real {
     use std::time::Duration;
 
     pub(crate) use crate::barrier;
-    pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::cell::UnsafeCell;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::MutexGuard;
+    use std::sync::PoisonError;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
-    /// Lets some time pass in a loop that waits for nanoseconds: the processor's, and the system's where it lasts.
-    pub(crate) fn pause(spins: &mut u32) {
-        *spins += 1;
-        if *spins < 64 {
+    /// Rounds of a waiting loop that spend processor time alone.
+    const SPINS: u32 = 64;
+    /// Rounds after those that give the processor to another thread.
+    const YIELDS: u32 = 16;
+    /// The longest sleep of one round.
+    const LONGEST: Duration = Duration::from_millis(1);
+
+    /// Lets some time pass in a loop that waits for what lasts nanoseconds. A thread of a high priority may keep the one that it
+    /// waits for from running, and yielding does not help there: after a few rounds each is a sleep, longer each time.
+    pub(crate) fn pause(rounds: &mut u32) {
+        *rounds = rounds.saturating_add(1);
+        if *rounds < SPINS {
             std::hint::spin_loop();
-        } else {
+        } else if *rounds < SPINS + YIELDS {
             std::thread::yield_now();
+        } else {
+            let sleep = Duration::from_micros(20) * (*rounds - SPINS - YIELDS + 1).min(50);
+            std::thread::sleep(sleep.min(LONGEST));
         }
     }
 
-    /// A condition variable; see [`parking_lot::Condvar`].
+    /// A mutex; see [`std::sync::Mutex`].
+    pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Mutex(std::sync::Mutex::new(value))
+        }
+
+        #[inline]
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    /// A condition variable; see [`std::sync::Condvar`].
     #[derive(Default)]
-    pub(crate) struct Condvar(parking_lot::Condvar);
+    pub(crate) struct Condvar(std::sync::Condvar);
 
     impl Condvar {
         pub(crate) fn new() -> Self {
@@ -39,19 +67,29 @@ mod real {
         }
 
         /// Gives the lock up, sleeps, and takes it back.
-        pub(crate) fn wait<'a, T>(&self, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-            self.0.wait(&mut guard);
-            guard
+        pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+            self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
         }
 
         /// As [`Self::wait`], no longer than `limit`.
-        pub(crate) fn wait_for<'a, T>(
-            &self,
-            mut guard: MutexGuard<'a, T>,
-            limit: Duration,
-        ) -> MutexGuard<'a, T> {
-            self.0.wait_for(&mut guard, limit);
-            guard
+        pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Duration) -> MutexGuard<'a, T> {
+            self.0.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0
+        }
+    }
+
+    /// The running thread among those that live now: the number of one that has ended may be another's later. Needs no memory,
+    /// which [`thread_token`] does at its first call on a thread.
+    #[inline]
+    pub(crate) fn thread_id() -> u64 {
+        #[cfg(unix)]
+        {
+            // SAFETY: it has no preconditions.
+            let thread = unsafe { libc::pthread_self() };
+            thread as u64
+        }
+        #[cfg(not(unix))]
+        {
+            thread_token()
         }
     }
 
@@ -76,7 +114,7 @@ mod modelled {
     use std::time::Duration;
 
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use std::cell::UnsafeCell;
 
     /// The barriers as a model has them: full fences on both sides.
@@ -99,7 +137,7 @@ mod modelled {
         loom::thread::yield_now();
     }
 
-    /// `loom`'s mutex under `parking_lot`'s signature.
+    /// `loom`'s mutex under the same signatures.
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {
@@ -148,6 +186,11 @@ mod modelled {
     /// A number for the running thread.
     pub(crate) fn thread_token() -> u64 {
         TOKEN.with(|token| *token)
+    }
+
+    /// The same.
+    pub(crate) fn thread_id() -> u64 {
+        thread_token()
     }
 }
 

@@ -36,7 +36,7 @@ fn no_item_lies_unannounced() {
     for policy in [Policy::Refuse, FOREVER, Policy::DropOldest, Policy::Latest] {
         let (dispatcher, _, _, handle) = bounded_house(100, policy);
         let (sender, notifications) = mpsc::channel();
-        dispatcher.set_notifier(Some(Arc::new(Channel(Mutex::new(sender)))));
+        dispatcher.set_notifier(Some(Box::new(Channel(Mutex::new(sender))))).unwrap();
         let threads: Vec<_> = (0..PRODUCERS)
             .map(|at| std::thread::spawn(move || produce(dispatcher, handle, at, EACH)))
             .collect();

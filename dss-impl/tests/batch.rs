@@ -34,7 +34,7 @@ fn a_batch_has_consecutive_numbers_and_one_notification() {
     for policy in [Policy::Refuse, Policy::Wait(Duration::MAX), Policy::DropOldest, Policy::Latest] {
         let (dispatcher, _, library, handle) = bounded_house(5, policy);
         let (notifier, sent) = counting();
-        dispatcher.set_notifier(Some(notifier));
+        dispatcher.set_notifier(Some(Box::new(notifier))).unwrap();
         let batch = [0, 1, 2].map(item);
         let accepted = dispatcher.deliver_many(handle, &batch);
         assert_eq!((accepted.taken, accepted.first, accepted.refused), (3, 1, None));

@@ -118,7 +118,7 @@ fn a_handle_that_is_too_old_is_refused() {
     assert_eq!(dispatcher.limit(handle, Limits::default()), Err(invalid));
     assert_eq!(dispatcher.keep_alive(handle, false), Err(invalid));
     assert_eq!(info(dispatcher).refused, 0, "it is not the new one's refusal");
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert_eq!(hand_over(dispatcher, fresh, item(0)), Err(BoundedError::Deliver(invalid)));
 }
 
@@ -207,7 +207,7 @@ fn a_producer_is_released_when_the_state_closes_before_its_library_joins_it() {
             }
         }
     });
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     let stopping = BoundedError::Deliver(DeliverError::Stopping);
     assert_eq!(*answer.lock().unwrap(), Some(Err(stopping)));
 }

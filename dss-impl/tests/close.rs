@@ -32,7 +32,7 @@ fn libraries_are_told_last_registered_first_after_their_items() {
     let second = library.register(dispatcher, 2).unwrap();
     dispatcher.deliver(first, parcel(10)).unwrap();
     dispatcher.deliver(second, parcel(20)).unwrap();
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert_eq!(
         library.calls(),
         [
@@ -62,7 +62,7 @@ fn a_library_may_unregister_when_it_is_told_or_not() {
             dispatcher.unregister(handle).unwrap();
         }
     });
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert_eq!(library.calls(), [Call::Closing(2), Call::Release(1), Call::Release(2)]);
     assert!(dispatcher.claim());
 }
@@ -84,10 +84,10 @@ fn nothing_comes_in_while_the_state_closes() {
             assert_eq!(there.join().unwrap(), Err(DeliverError::Stopping));
             assert_eq!(library.register(dispatcher, 2), Err(RegisterError::Stopping));
             // And again, which does nothing.
-            dispatcher.close(epoch);
+            unsafe { dispatcher.close(epoch) };
         }
     });
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert!(called.load(SeqCst));
     assert_eq!(library.calls(), [Call::Closing(1), Call::Release(2), Call::Release(1)]);
 }
@@ -100,11 +100,11 @@ fn a_notifier_set_while_the_state_closes_is_not_the_next_ones() {
         let counter = Arc::clone(&counter);
         move |call, _| {
             if call == Call::Closing(1) {
-                dispatcher.set_notifier(Some(counter.clone()));
+                dispatcher.set_notifier(Some(Box::new(counter.clone()))).unwrap();
             }
         }
     });
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert!(dispatcher.claim());
     dispatcher.open();
     let handle = Library::new().register(dispatcher, 1).unwrap();
@@ -130,8 +130,8 @@ fn every_waiting_thread_is_released() {
             }
         }
     });
-    dispatcher.close(epoch);
-    assert!(dispatcher.begin_reply(ticket).is_none());
+    unsafe { dispatcher.close(epoch) };
+    assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none());
     assert_eq!(library.calls().len(), 11);
 }
 
@@ -143,7 +143,7 @@ fn a_library_may_join_a_thread_that_unregisters_it_when_it_is_told() {
             std::thread::spawn(move || dispatcher.unregister(handle).unwrap()).join().unwrap();
         }
     });
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert_eq!(library.calls(), [Call::Closing(1), Call::Release(1)], "released after the call ended");
     assert!(dispatcher.claim());
 }
@@ -152,8 +152,8 @@ fn a_library_may_join_a_thread_that_unregisters_it_when_it_is_told() {
 fn a_close_inside_a_decode_leaves_its_thread_waiting_until_the_decode_ends() {
     let (dispatcher, epoch, library, handle) = house();
     let thread = waiting_thread(dispatcher, handle, 1);
-    let taken = unsafe { dispatcher.take_one() }.unwrap();
-    dispatcher.close(epoch);
+    let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
+    unsafe { dispatcher.close(epoch) };
     assert_eq!(library.calls(), [Call::Closing(1)], "the library is held by the decode");
     assert!(!dispatcher.claim(), "not free while a call of the old state runs");
     assert!(!thread.is_finished());
@@ -168,8 +168,8 @@ fn a_close_inside_a_decode_leaves_its_thread_waiting_until_the_decode_ends() {
 fn a_close_inside_a_reply_leaves_its_end_to_the_reply() {
     let (dispatcher, epoch, library, handle) = house();
     let (thread, ticket) = waiting_for_reply(dispatcher, handle, 1);
-    let replying = dispatcher.begin_reply(ticket).unwrap();
-    dispatcher.close(epoch);
+    let replying = unsafe { dispatcher.begin_reply(ticket) }.unwrap();
+    unsafe { dispatcher.close(epoch) };
     assert!(!thread.is_finished());
     dispatcher.replied(&replying, ReplyEnd::Replied);
     assert_eq!(thread.join().unwrap(), Outcome::Replied);
@@ -198,7 +198,7 @@ fn the_dispatcher_is_not_reused_before_the_last_thread_has_left() {
         std::thread::yield_now();
     }
     // It ends although another thread stands in the library's code.
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert!(!dispatcher.serves(epoch));
     assert!(!dispatcher.claim());
     go_on.store(true, SeqCst);
@@ -211,7 +211,7 @@ fn the_dispatcher_is_not_reused_before_the_last_thread_has_left() {
 fn what_comes_too_late_does_not_touch_the_next_state() {
     let (dispatcher, epoch, _, handle) = house();
     let (thread, ticket) = waiting_for_reply(dispatcher, handle, 1);
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert_eq!(thread.join().unwrap(), Outcome::Cancelled);
     assert!(dispatcher.claim());
     let (opened, late) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
@@ -226,12 +226,12 @@ fn what_comes_too_late_does_not_touch_the_next_state() {
             let refused = dispatcher.deliver_and_wait(fresh, common::waited(1));
             assert_eq!(refused, Err(DeliverError::WouldDeadlock));
             assert_eq!(poll(dispatcher), Some(2));
-            dispatcher.close(next);
+            unsafe { dispatcher.close(next) };
         });
         opened.wait();
         // The collector of the old state, on its own thread, in whatever order it takes things.
-        assert!(dispatcher.begin_reply(ticket).is_none());
-        dispatcher.close(epoch);
+        assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none());
+        unsafe { dispatcher.close(epoch) };
         late.wait();
     });
 }
@@ -272,7 +272,7 @@ fn in_a_close_too_unregister_waits_for_who_is_inside() {
     });
     let producer = std::thread::spawn(move || hand_over(dispatcher, handle, item(1)).unwrap());
     entered.recv().unwrap();
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     producer.join().unwrap();
     assert!(waited.load(SeqCst), "its code ran on the producer's thread when unregister returned");
     assert_eq!(library.calls().last(), Some(&Call::Release(1)));

@@ -41,7 +41,7 @@ fn a_state_that_is_full_says_so_and_has_room_again() {
     assert_eq!(library.calls(), [Call::Release(libid)]);
     dispatcher.unregister(dispatcher.find(1).unwrap()).unwrap();
     library.register(dispatcher, libid).unwrap();
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert!(dispatcher.claim());
 }
 
@@ -52,12 +52,12 @@ fn a_poll_says_how_much_remains() {
         dispatcher.deliver(handle, parcel(data)).unwrap();
     }
     for (data, remaining) in [(0, 2), (1, 1), (2, 0)] {
-        let taken = unsafe { dispatcher.take_one() }.unwrap();
+        let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
         assert_eq!((taken.handle, taken.parcel.data), (handle, data));
         let decoded = dispatcher.decoded(&taken, DecodeEnd::Values);
         assert_eq!((decoded.reply, decoded.remaining), (false, remaining));
     }
-    assert!(unsafe { dispatcher.take_one() }.is_none());
+    assert!(unsafe { dispatcher.take_one() }.unwrap().is_none());
     assert_eq!(library.calls(), [0, 1, 2].map(Call::Finish));
 }
 
@@ -65,7 +65,7 @@ fn a_poll_says_how_much_remains() {
 fn a_decode_that_failed_ends_its_item() {
     let (dispatcher, _, library, handle) = house();
     dispatcher.deliver(handle, parcel(1)).unwrap();
-    let taken = unsafe { dispatcher.take_one() }.unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     dispatcher.decoded(&taken, DecodeEnd::Failed);
     assert_eq!(library.calls(), [Call::Finish(1)]);
     assert_eq!(dispatcher.libraries()[0].delivered, 0);
@@ -190,7 +190,7 @@ fn nothing_is_taken_from_a_library_that_leaves() {
 fn unregister_waits_for_the_decode_and_cancels_what_it_made() {
     let (dispatcher, _, library, handle) = house();
     let thread = waiting_thread(dispatcher, handle, 1);
-    let taken = unsafe { dispatcher.take_one() }.unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     let returned = Arc::new(AtomicBool::new(false));
     let leaver = std::thread::spawn({
         let returned = Arc::clone(&returned);
@@ -214,7 +214,7 @@ fn unregister_waits_for_the_decode_and_cancels_what_it_made() {
 fn unregister_inside_the_own_decode_returns() {
     let (dispatcher, _, library, handle) = house();
     let thread = waiting_thread(dispatcher, handle, 1);
-    let taken = unsafe { dispatcher.take_one() }.unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     dispatcher.unregister(handle).unwrap();
     assert_eq!(library.calls(), [], "the library is held by the decode");
     // The slot is not another library's before the decode has ended.
@@ -237,7 +237,7 @@ fn unregister_releases_threads_in_every_state_of_a_delivery() {
     assert_eq!(waiting.join().unwrap(), Outcome::Cancelled);
     assert_eq!(queued.join().unwrap(), Outcome::Cancelled);
     assert_eq!(library.calls(), [Call::CancelWaiting(1), Call::CancelQueued(2), Call::Release(1)]);
-    assert!(dispatcher.begin_reply(ticket).is_none());
+    assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none());
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_panic_of_a_library_ends_at_the_boundary() {
     let (waiting, _) = waiting_for_reply(dispatcher, handle, 1);
     let queued = waiting_thread(dispatcher, handle, 2);
     dispatcher.deliver(handle, parcel(3)).unwrap();
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert_eq!(waiting.join().unwrap(), Outcome::Cancelled);
     assert_eq!(queued.join().unwrap(), Outcome::Cancelled);
     assert_eq!(
@@ -328,6 +328,6 @@ fn many_threads_deliver_and_leave_and_each_item_ends_once() {
     for thread in threads {
         thread.join().unwrap();
     }
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert!(ends.iter().all(|ends| ends.load(SeqCst) == 1));
 }

@@ -253,7 +253,7 @@ impl Notifier for Wavering {
 fn what_takes_a_place_announces_it_where_nothing_is_outstanding() {
     let (dispatcher, _, _, handle) = bounded_house(10, Policy::Latest);
     let notifier = Arc::new(Wavering::default());
-    dispatcher.set_notifier(Some(Arc::clone(&notifier) as Arc<dyn Notifier>));
+    dispatcher.set_notifier(Some(Box::new(Arc::clone(&notifier)))).unwrap();
     hand_over(dispatcher, handle, item(9)).unwrap();
     hand_over(dispatcher, handle, keyed(0, b"a")).unwrap();
     assert_eq!(notifier.sent.load(SeqCst), 1);

@@ -62,8 +62,8 @@ fn a_library_is_told_once_how_its_request_ended() {
             assert_eq!(library.calls(), [cancelled, Call::Complete(0, outcome)]);
             assert!(!dispatcher.end(handle, number, outcome, false), "ended twice");
             if let Some(ticket) = ticket {
-                assert!(dispatcher.begin_reply(ticket).is_none(), "the reply comes too late");
-                dispatcher.cancel_reply(ticket);
+                assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none(), "the reply comes too late");
+                unsafe { dispatcher.cancel_reply(ticket) };
             }
             assert_eq!((poll(dispatcher), dispatcher.pending()), (None, 0));
             assert_eq!(library.calls(), []);
@@ -86,7 +86,7 @@ fn a_request_that_runs_its_way_is_told_how_it_ended() {
         let (dispatcher, _, library, handle) = house();
         let number = hand_over(dispatcher, handle, request(0)).unwrap();
         let ticket = take_request(dispatcher);
-        let replying = dispatcher.begin_reply(ticket).unwrap();
+        let replying = unsafe { dispatcher.begin_reply(ticket) }.unwrap();
         assert!(replying.adapter.answers_by_return());
         assert!(!dispatcher.end(handle, number, Outcome::TimedOut, false), "the answer is on its way");
         assert_eq!(library.calls(), []);
@@ -100,7 +100,7 @@ fn a_request_that_runs_its_way_is_told_how_it_ended() {
     for (end, outcome) in [(DecodeEnd::Over, Outcome::Decoded), (DecodeEnd::Failed, Outcome::Failed)] {
         let (dispatcher, _, library, handle) = house();
         hand_over(dispatcher, handle, request(0)).unwrap();
-        let taken = unsafe { dispatcher.take_one() }.unwrap();
+        let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
         assert!(!dispatcher.decoded(&taken, end).reply);
         assert_eq!(library.calls(), [Call::Complete(0, outcome)]);
         let info = info(dispatcher);
@@ -117,7 +117,7 @@ fn what_leaves_or_closes_is_completed_as_cancelled() {
         hand_over(dispatcher, handle, request(1)).unwrap();
         take_request(dispatcher);
         if close {
-            dispatcher.close(epoch);
+            unsafe { dispatcher.close(epoch) };
         } else {
             dispatcher.unregister(handle).unwrap();
         }
@@ -142,7 +142,7 @@ fn what_has_begun_is_left_alone_where_that_is_asked_for() {
     let ticket = take_request(dispatcher);
     assert!(!dispatcher.end(handle, number, Outcome::TimedOut, true));
     assert_eq!(library.calls(), []);
-    let replying = dispatcher.begin_reply(ticket).unwrap();
+    let replying = unsafe { dispatcher.begin_reply(ticket) }.unwrap();
     dispatcher.replied(&replying, ReplyEnd::Replied);
     assert_eq!(library.calls(), [Call::Complete(0, Outcome::Replied)]);
 }
@@ -153,7 +153,7 @@ fn inside_its_decode_it_is_ended_when_that_is_over() {
     for end in [DecodeEnd::Values, DecodeEnd::Over, DecodeEnd::Failed] {
         let (dispatcher, _, library, handle) = house();
         let number = hand_over(dispatcher, handle, request(0)).unwrap();
-        let taken = unsafe { dispatcher.take_one() }.unwrap();
+        let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
         let other = std::thread::spawn(move || {
             let queued = dispatcher.end(handle, number, Outcome::Withdrawn, true);
             (queued, dispatcher.end(handle, number, Outcome::TimedOut, false))
@@ -167,7 +167,7 @@ fn inside_its_decode_it_is_ended_when_that_is_over() {
             wanted.insert(0, Call::CancelWaiting(0));
         }
         assert_eq!(library.calls(), wanted);
-        assert!(dispatcher.begin_reply(taken.ticket.unwrap()).is_none());
+        assert!(unsafe { dispatcher.begin_reply(taken.ticket.unwrap()) }.is_none());
         let counted = &dispatcher.libraries()[0];
         assert_eq!((counted.timed_out, counted.cancelled, counted.failed), (1, 0, 0));
     }
@@ -188,7 +188,7 @@ fn all_of_one_callback_is_ended_wherever_it_is() {
     for data in [7, 8, 7] {
         hand_over(dispatcher, handle, item(data)).unwrap();
     }
-    let taken = unsafe { dispatcher.take_one() }.unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     hand_over(dispatcher, handle, request(7)).unwrap();
     hand_over(dispatcher, handle, item(8)).unwrap();
     assert_eq!(dispatcher.end_all(handle, callback(9), Outcome::Withdrawn), 0);
@@ -199,7 +199,7 @@ fn all_of_one_callback_is_ended_wherever_it_is() {
     let calls =
         [&[Call::CancelWaiting(7), withdrawn][..], &plain, &plain, &[Call::CancelQueued(7), withdrawn]];
     assert_eq!(library.calls(), calls.concat());
-    assert!(dispatcher.begin_reply(later).is_none(), "the answer comes too late");
+    assert!(unsafe { dispatcher.begin_reply(later) }.is_none(), "the answer comes too late");
     assert!(!dispatcher.decoded(&taken, DecodeEnd::Values).reply);
     assert_eq!(library.calls(), [Call::CancelWaiting(7), withdrawn]);
     assert_eq!(dispatcher.end_all(handle, callback(7), Outcome::Withdrawn), 0, "once");
@@ -278,7 +278,7 @@ fn a_library_ends_what_is_its_own() {
 fn numbers_go_on_from_state_to_state() {
     let (dispatcher, epoch, _, handle) = house();
     let old = hand_over(dispatcher, handle, item(0)).unwrap();
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert!(dispatcher.claim());
     dispatcher.open();
     let library = Library::new();
@@ -298,7 +298,7 @@ fn a_thread_that_waits_is_told_the_outcome() {
     let (begun, ticket) = waiting_for_reply(dispatcher, handle, 2);
     assert!(dispatcher.end(handle, 2, Outcome::TimedOut, false));
     assert_eq!(begun.join().unwrap(), Outcome::TimedOut);
-    assert!(dispatcher.begin_reply(ticket).is_none());
+    assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none());
     assert_eq!(library.calls(), [Call::CancelQueued(1), Call::CancelWaiting(2)]);
     let info = info(dispatcher);
     assert_eq!((info.cancelled, info.timed_out), (1, 1));
@@ -345,7 +345,7 @@ fn unregister_waits_for_what_is_being_completed() {
                 assert!(dispatcher.end(handle, number, Outcome::Withdrawn, false));
             }
             2 => {
-                let replying = dispatcher.begin_reply(take_request(dispatcher)).unwrap();
+                let replying = unsafe { dispatcher.begin_reply(take_request(dispatcher)) }.unwrap();
                 dispatcher.replied(&replying, ReplyEnd::Replied);
             }
             _ => assert_eq!(poll(dispatcher), Some(0)),

@@ -62,7 +62,7 @@ fn made_up_numbers_are_refused() {
     }
     assert_eq!(library.calls(), []);
     assert_eq!(state.dispatcher.queue_size(), 0);
-    state.close();
+    unsafe { state.close() };
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_stale_handle_is_refused_when_its_slot_is_reused() {
 #[test]
 fn a_stale_handle_is_refused_when_its_dispatcher_is_closed_and_reused() {
     let (dispatcher, epoch, library, handle) = common::house();
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     assert_eq!(dispatcher.deliver(handle, parcel(0)), Err(DeliverError::InvalidHandle));
     assert!(dispatcher.claim());
     let next = dispatcher.open();
@@ -94,7 +94,7 @@ fn a_stale_handle_is_refused_when_its_dispatcher_is_closed_and_reused() {
     assert_ne!(fresh, handle);
     assert_eq!(dispatcher.deliver(handle, parcel(0)), Err(DeliverError::InvalidHandle));
     assert_eq!(dispatcher.unregister(handle), Err(UnregisterError::InvalidHandle));
-    dispatcher.close(next);
+    unsafe { dispatcher.close(next) };
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn a_handle_of_one_state_is_refused_by_another() {
     let handle = library.register(first.dispatcher, 1).unwrap();
     assert!(std::ptr::eq(states::dispatcher_of(handle).unwrap(), first.dispatcher));
     assert_ne!(library.register(second.dispatcher, 1).unwrap(), handle);
-    first.close();
+    unsafe { first.close() };
     assert_refused(handle.to_raw());
     assert_eq!(second.dispatcher.registered(), 1);
-    second.close();
+    unsafe { second.close() };
 }

@@ -70,7 +70,7 @@ fn a_warm_queue_allocates_nothing() {
         for data in 0..burst {
             dispatcher.deliver(handle, silent(data)).unwrap();
         }
-        while let Some(taken) = unsafe { dispatcher.take_one() } {
+        while let Some(taken) = unsafe { dispatcher.take_one() }.unwrap() {
             dispatcher.decoded(&taken, DecodeEnd::Values);
         }
     };
@@ -97,7 +97,7 @@ fn one_at_a_time_allocates_nothing() {
             before = CALLS.get();
         }
         dispatcher.deliver(handle, silent(data)).unwrap();
-        let taken = unsafe { dispatcher.take_one() }.unwrap();
+        let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
         dispatcher.decoded(&taken, DecodeEnd::Values);
     }
     assert_eq!(CALLS.get() - before, 0);
@@ -115,13 +115,13 @@ fn a_million_items_cost_up_to_64_bytes_each_and_are_given_back() {
     let each = (BYTES.get() - before) as f64 / ITEMS as f64;
     assert!(each <= 64.0, "{each} bytes an item");
     for _ in 0..ITEMS {
-        let taken = unsafe { dispatcher.take_one() }.unwrap();
+        let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
         dispatcher.decoded(&taken, DecodeEnd::Values);
     }
     let kept = BYTES.get() - before;
     // The segments that are spared for the next burst.
     assert!(kept <= 7 << 20, "{kept} bytes kept by an empty queue");
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
     let kept = BYTES.get() - before;
     assert!(kept <= 4096, "{kept} bytes kept by a closed state");
 }
@@ -169,7 +169,7 @@ fn keys_of_what_has_gone_are_forgotten() {
             if ended {
                 assert!(dispatcher.end(handle, sequence, Outcome::Withdrawn, true));
             } else {
-                let taken = unsafe { dispatcher.take_one() }.unwrap();
+                let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
                 dispatcher.decoded(&taken, DecodeEnd::Over);
             }
         };

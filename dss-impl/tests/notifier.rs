@@ -23,8 +23,8 @@ fn socket() -> (UdpSocket, u16) {
     (socket, port)
 }
 
-fn udp(port: u16) -> Option<Arc<dyn Notifier>> {
-    Some(Arc::new(UdpNotifier::new(port).unwrap()))
+fn udp(port: u16) -> Option<Box<dyn Notifier>> {
+    Some(Box::new(UdpNotifier::new(port).unwrap()))
 }
 
 fn read(socket: &UdpSocket) -> String {
@@ -47,7 +47,7 @@ fn a_notification_is_the_number_of_items_in_decimal_text() {
     for data in 0..12 {
         dispatcher.deliver(handle, parcel(data)).unwrap();
     }
-    dispatcher.set_notifier(udp(port));
+    dispatcher.set_notifier(udp(port)).unwrap();
     assert_eq!(read(&socket), "12");
     assert_eq!(poll(dispatcher), Some(0));
     assert_eq!(read(&socket), "11");
@@ -58,7 +58,7 @@ fn a_notification_is_the_number_of_items_in_decimal_text() {
 fn one_notification_is_outstanding_at_most() {
     let (dispatcher, _, _, handle) = house();
     let (socket, port) = socket();
-    dispatcher.set_notifier(udp(port));
+    dispatcher.set_notifier(udp(port)).unwrap();
     assert!(is_silent(&socket), "nothing to announce");
     for data in 0..3 {
         assert_eq!(dispatcher.deliver(handle, parcel(data)), Ok(Announced::Yes));
@@ -82,7 +82,7 @@ fn a_handler_that_reads_once_and_polls_once_empties_a_burst() {
     const THREADS: usize = 4;
     let (dispatcher, _, _, handle) = house();
     let (socket, port) = socket();
-    dispatcher.set_notifier(udp(port));
+    dispatcher.set_notifier(udp(port)).unwrap();
     let producers: Vec<_> = (0..THREADS)
         .map(|_| {
             std::thread::spawn(move || {
@@ -109,7 +109,7 @@ fn a_handler_that_dispatches_empties_a_burst() {
     const ITEMS: usize = 100_000;
     let (dispatcher, _, _, handle) = house();
     let (socket, port) = socket();
-    dispatcher.set_notifier(udp(port));
+    dispatcher.set_notifier(udp(port)).unwrap();
     let producer = std::thread::spawn(move || {
         for data in 0..ITEMS {
             dispatcher.deliver(handle, parcel(data)).unwrap();
@@ -128,7 +128,7 @@ fn dispatch(dispatcher: &Dispatcher, max: usize) -> usize {
     let mut handled = 0;
     let dispatching = unsafe { dispatcher.begin_dispatch() };
     while handled < max {
-        let Some(taken) = dispatcher.take_next(dispatching) else { break };
+        let Some(taken) = dispatcher.take_next(dispatching).unwrap() else { break };
         dispatcher.decoded(&taken, DecodeEnd::Over);
         handled += 1;
     }
@@ -140,7 +140,7 @@ fn dispatch(dispatcher: &Dispatcher, max: usize) -> usize {
 fn a_dispatch_that_leaves_items_announces_them() {
     let (dispatcher, _, _, handle) = house();
     let (socket, port) = socket();
-    dispatcher.set_notifier(udp(port));
+    dispatcher.set_notifier(udp(port)).unwrap();
     for data in 0..3 {
         dispatcher.deliver(handle, parcel(data)).unwrap();
     }
@@ -157,7 +157,7 @@ fn a_dispatch_that_leaves_items_announces_them() {
 fn where_nobody_listens_the_item_is_kept_and_announced_by_the_next() {
     let (dispatcher, _, _, handle) = house();
     let (receiver, port) = socket();
-    dispatcher.set_notifier(udp(port));
+    dispatcher.set_notifier(udp(port)).unwrap();
     drop(receiver);
     assert_eq!(dispatcher.deliver(handle, parcel(0)), Ok(Announced::Failed));
     assert_eq!(dispatcher.deliver(handle, parcel(1)), Ok(Announced::Failed), "tried again, and told again");
@@ -175,18 +175,18 @@ fn where_nobody_listens_the_item_is_kept_and_announced_by_the_next() {
 fn a_change_of_notifier_starts_with_a_notification() {
     let (dispatcher, _, _, handle) = house();
     let ((first, first_port), (second, second_port)) = (socket(), socket());
-    dispatcher.set_notifier(udp(first_port));
+    dispatcher.set_notifier(udp(first_port)).unwrap();
     dispatcher.deliver(handle, parcel(0)).unwrap();
     read(&first);
-    dispatcher.set_notifier(udp(second_port));
+    dispatcher.set_notifier(udp(second_port)).unwrap();
     assert_eq!(read(&second), "1");
-    dispatcher.set_notifier(udp(second_port));
+    dispatcher.set_notifier(udp(second_port)).unwrap();
     assert_eq!(read(&second), "1", "also where it is the same again");
-    dispatcher.set_notifier(None);
+    dispatcher.set_notifier(None).unwrap();
     dispatcher.deliver(handle, parcel(1)).unwrap();
     assert_eq!(poll(dispatcher), Some(0));
     assert!(is_silent(&first) && is_silent(&second));
-    dispatcher.set_notifier(udp(first_port));
+    dispatcher.set_notifier(udp(first_port)).unwrap();
     assert_eq!(read(&first), "1");
 }
 
@@ -195,7 +195,7 @@ fn an_unregister_does_not_lose_what_others_have_announced() {
     let (dispatcher, _, _, handle) = house();
     let other = Library::new().register(dispatcher, 2).unwrap();
     let (socket, port) = socket();
-    dispatcher.set_notifier(udp(port));
+    dispatcher.set_notifier(udp(port)).unwrap();
     dispatcher.deliver(handle, parcel(0)).unwrap();
     dispatcher.deliver(other, parcel(1)).unwrap();
     dispatcher.unregister(handle).unwrap();
@@ -240,7 +240,7 @@ fn a_notifier_is_called_and_dropped_with_no_lock_held() {
     for _ in 0..2 {
         let (sizes, calls) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
         let notifier = Arc::new(Reentrant { dispatcher, sizes, calls });
-        dispatcher.set_notifier(Some(notifier.clone()));
+        dispatcher.set_notifier(Some(Box::new(notifier.clone()))).unwrap();
         dispatcher.deliver(handle, parcel(0)).unwrap();
         dispatcher.deliver(handle, parcel(1)).unwrap();
         assert_eq!(poll(dispatcher), Some(0));
@@ -249,5 +249,5 @@ fn a_notifier_is_called_and_dropped_with_no_lock_held() {
         assert_eq!(notifier.calls.load(SeqCst), 2);
     }
     // The last is dropped by the close.
-    dispatcher.close(epoch);
+    unsafe { dispatcher.close(epoch) };
 }

@@ -17,11 +17,11 @@ fn each_end_is_told_to_the_waiting_thread() {
         (ReplyEnd::Failed, Outcome::Failed),
     ] {
         let (thread, ticket) = waiting_for_reply(dispatcher, handle, 1);
-        let replying = dispatcher.begin_reply(ticket).unwrap();
+        let replying = unsafe { dispatcher.begin_reply(ticket) }.unwrap();
         assert_eq!((replying.handle, replying.parcel.data), (handle, 1));
-        assert!(dispatcher.begin_reply(ticket).is_none(), "begun twice");
+        assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none(), "begun twice");
         dispatcher.replied(&replying, end);
-        assert!(dispatcher.begin_reply(ticket).is_none(), "begun after it ended");
+        assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none(), "begun after it ended");
         assert_eq!(thread.join().unwrap(), outcome);
     }
     assert_eq!(library.calls(), []);
@@ -32,8 +32,8 @@ fn each_end_is_told_to_the_waiting_thread() {
 fn a_reply_that_nobody_can_give_is_cancelled_once() {
     let (dispatcher, _, library, handle) = house();
     let (thread, ticket) = waiting_for_reply(dispatcher, handle, 1);
-    dispatcher.cancel_reply(ticket);
-    dispatcher.cancel_reply(ticket);
+    unsafe { dispatcher.cancel_reply(ticket) };
+    unsafe { dispatcher.cancel_reply(ticket) };
     assert_eq!(thread.join().unwrap(), Outcome::Cancelled);
     assert_eq!(library.calls(), [common::Call::CancelWaiting(1)]);
     assert_eq!(dispatcher.libraries()[0].cancelled, 1);
@@ -43,13 +43,13 @@ fn a_reply_that_nobody_can_give_is_cancelled_once() {
 fn an_old_ticket_does_not_name_the_next_delivery() {
     let (dispatcher, _, _, handle) = house();
     let (first, old) = waiting_for_reply(dispatcher, handle, 1);
-    let replying = dispatcher.begin_reply(old).unwrap();
+    let replying = unsafe { dispatcher.begin_reply(old) }.unwrap();
     dispatcher.replied(&replying, ReplyEnd::Replied);
     first.join().unwrap();
     let (second, fresh) = waiting_for_reply(dispatcher, handle, 2);
     assert_ne!(old, fresh);
-    assert!(dispatcher.begin_reply(old).is_none());
-    let replying = dispatcher.begin_reply(fresh).unwrap();
+    assert!(unsafe { dispatcher.begin_reply(old) }.is_none());
+    let replying = unsafe { dispatcher.begin_reply(fresh) }.unwrap();
     dispatcher.replied(&replying, ReplyEnd::Replied);
     assert_eq!(second.join().unwrap(), Outcome::Replied);
 }
@@ -58,7 +58,7 @@ fn an_old_ticket_does_not_name_the_next_delivery() {
 fn a_library_may_unregister_inside_its_reply() {
     let (dispatcher, _, library, handle) = house();
     let (thread, ticket) = waiting_for_reply(dispatcher, handle, 1);
-    let replying = dispatcher.begin_reply(ticket).unwrap();
+    let replying = unsafe { dispatcher.begin_reply(ticket) }.unwrap();
     dispatcher.unregister(handle).unwrap();
     assert_eq!(library.calls(), [], "the library is held by the reply, which ends the delivery");
     dispatcher.replied(&replying, ReplyEnd::Replied);

@@ -6,7 +6,7 @@ use dss_abi_v1 as v1;
 use dss_impl::adapter::Adapter;
 use dss_impl::delivery::{Announced, DeliverError, Failure, Outcome, Parcel};
 use dss_impl::dispatcher::{
-    Dispatcher, Dispatching, RegisterError, Replying, Taken, Ticket, UnregisterError,
+    Calling, Dispatcher, Dispatching, RegisterError, Replying, Taken, Ticket, UnregisterError,
 };
 use dss_impl::handle::Handle;
 use dss_impl::library::{LibraryInfo, Registration};
@@ -27,6 +27,8 @@ const _: () = {
     // What the Lua thread has in hand stays there: it is what makes `decoded` and `take_next` sound.
     let () = <Taken as NotSend<_>>::YES;
     let () = <Dispatching as NotSend<_>>::YES;
+    let () = <Replying as NotSend<_>>::YES;
+    let () = <Calling as NotSend<_>>::YES;
     send_and_sync::<Dispatcher>();
     send_and_sync::<StateRef>();
     send_and_sync::<UdpNotifier>();
@@ -37,7 +39,6 @@ const _: () = {
     send_and_sync::<Failure>();
     copy::<Handle>();
     copy::<Parcel>();
-    copy::<Replying>();
     copy::<Ticket>();
     copy::<StateRef>();
     copy::<Announced>();

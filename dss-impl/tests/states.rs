@@ -25,12 +25,12 @@ fn many_states_at_once_are_many_dispatchers() {
     }
     // Every second one closes; the others do not feel it.
     for state in open.iter().step_by(2) {
-        state.close();
+        unsafe { state.close() };
         assert!(state.get().is_none());
     }
     for (data, state) in open.iter().enumerate().skip(1).step_by(2) {
         assert_eq!(poll(state.get().unwrap()), Some(data));
-        state.close();
+        unsafe { state.close() };
     }
 }
 
@@ -47,7 +47,7 @@ fn states_open_and_close_on_many_threads() {
                     let producer = std::thread::spawn(move || dispatcher.deliver(handle, parcel(data)));
                     producer.join().unwrap().unwrap();
                     assert_eq!(poll(state.get().unwrap()), Some(data));
-                    state.close();
+                    unsafe { state.close() };
                     assert!(state.get().is_none());
                 }
             })
@@ -63,8 +63,8 @@ fn a_state_that_closed_closes_once() {
     let state = states::open().unwrap();
     let library = Library::new();
     library.register(state.dispatcher, 1).unwrap();
-    state.close();
+    unsafe { state.close() };
     assert_eq!(library.calls(), [common::Call::Closing(1), common::Call::Release(1)]);
-    state.close();
+    unsafe { state.close() };
     assert_eq!(library.calls(), []);
 }

@@ -29,6 +29,7 @@ end
 local errorhandler = printerror
 
 --- The socket that a notification makes readable, and its port. Made once; `setport` is called for it.
+-- Reading it blocks until a notification comes, so `while true do handler(socket) end` is a loop that sleeps.
 -- @return the socket and the port; nil and a message where LuaSocket is missing or no port is free
 function dss.getsocket()
     if socket then return socket, port end
@@ -38,8 +39,6 @@ function dss.getsocket()
     end
     local candidate, message = luasocket.udp()
     if not candidate then return nil, "no UDP socket could be opened: " .. tostring(message) end
-    -- Whoever waits for it does so in a `select`; older versions of copas do not see to that when they wrap it.
-    candidate:settimeout(0)
     for number = FIRST_PORT, LAST_PORT do
         local bound
         bound, message = candidate:setsockname(HOST, number)
@@ -70,6 +69,8 @@ end
 -- It takes the socket as it is, or as `copas.wrap` gives it.
 function dss.gethandler()
     return function(readable)
+        -- copas resumes others only if the socket itself does not block, and its older versions do not see to that.
+        if type(readable) == "table" and readable.socket == socket then socket:settimeout(0) end
         readable:receive(DATAGRAM)
         local _, callback, args = darksidesync.poll()
         if callback then

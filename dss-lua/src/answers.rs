@@ -21,7 +21,7 @@ use mlua::ffi;
 
 use crate::closing;
 use crate::errors;
-use crate::guard;
+use crate::guard::{self, Guard};
 use crate::raw::Stack;
 use crate::read::{self, Reading};
 
@@ -43,6 +43,34 @@ pub(crate) struct Request {
 pub(crate) struct Frame {
     request: *mut Request,
     deferred: bool,
+}
+
+/// What [`guard::Guard::answering`] is while this lives; it has what it had before when this is dropped, also by an exception of another language
+/// that leaves the frame.
+pub(crate) struct Answering<'a> {
+    guard: &'a Guard,
+    outer: *mut Frame,
+}
+
+impl<'a> Answering<'a> {
+    pub(crate) fn replace(guard: &'a Guard, frame: *mut Frame) -> Self {
+        Answering { guard, outer: guard.answering.replace(frame) }
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.guard.answering.set(self.outer);
+    }
+}
+
+/// Ends a request whose callback is left by an exception of another language.
+struct Net(Request);
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        conclude(self.0, Err("the callback was left by an exception that is not Lua's".into()));
+    }
 }
 
 /// What became of an answer.
@@ -118,9 +146,7 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: as above.
     unsafe { (*request).over = true };
     let mut frame = Frame { request, deferred: false };
-    let outer = guard.answering.replace(&raw mut frame);
-    let returned = stack.protected_call(arguments, ffi::LUA_MULTRET, 1);
-    guard.answering.set(outer);
+    let returned = call(stack, guard, &mut frame, arguments);
     // SAFETY: as above.
     let request = unsafe { *request };
     if !returned {
@@ -148,6 +174,16 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
         End::Taken | End::TooLate => 0,
         End::Refused => stack.raise(failure.as_bytes()),
     }
+}
+
+/// Calls the callback; false, with the error on top, where that raised one.
+fn call(stack: Stack, guard: &Guard, frame: &mut Frame, arguments: c_int) -> bool {
+    // SAFETY: the answering function that runs has it.
+    let net = Net(unsafe { *frame.request });
+    let _answering = Answering::replace(guard, frame);
+    let returned = stack.protected_call(arguments, ffi::LUA_MULTRET, 1);
+    std::mem::forget(net);
+    returned
 }
 
 /// Answers with the `count` values on top, under which lies [`read::protected`]; where they are no answer, `failure` says
@@ -197,7 +233,8 @@ fn fail(stack: Stack, request: Request) -> bool {
 /// Ends the request, with what Lua answered or raised; says what its library says of that. None where it ended
 /// before.
 fn conclude(request: Request, answer: Result<Vec<Value>, Raised>) -> Option<Result<(), String>> {
-    let replying = request.dispatcher.begin_reply(request.ticket)?;
+    // SAFETY: on the Lua thread, in a call that Lua made.
+    let replying = unsafe { request.dispatcher.begin_reply(request.ticket) }?;
     let (adapter, parcel) = (replying.adapter, &replying.parcel);
     let mut failed = answer.is_err();
     // SAFETY: on the Lua thread, and the reply has begun.
@@ -296,7 +333,11 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua finalizes what `push_request` made.
     let Request { dispatcher, ticket, over } = unsafe { *request };
     // Once DSS has stopped, its dispatcher may serve another state; the ticket names nothing there.
-    if !over && let Some(replying) = dispatcher.begin_reply(ticket) {
+    if over {
+        return 0;
+    }
+    // SAFETY: on the Lua thread, in a call that Lua made.
+    if let Some(replying) = unsafe { dispatcher.begin_reply(ticket) } {
         dispatcher.replied(&replying, ReplyEnd::Collected);
     }
     0

@@ -22,16 +22,16 @@ pub(crate) fn push(stack: Stack, key: *const c_void) {
 /// Forgets the functions that no library refers to any more. Raises nothing.
 #[inline]
 pub(crate) fn forget_released(stack: Stack, dispatcher: &Dispatcher) {
-    if let Some(places) = dispatcher.released_callbacks() {
-        forget(stack, dispatcher, &places);
+    if dispatcher.has_released_callbacks() {
+        forget(stack, dispatcher);
     }
 }
 
 #[cold]
-fn forget(stack: Stack, dispatcher: &Dispatcher, places: &[u32]) {
-    for place in places {
-        let key = dispatcher.callback_key(*place);
-        // Only what is there: setting that to nil needs no memory, and so cannot raise, with the list of places on the way.
+fn forget(stack: Stack, dispatcher: &Dispatcher) {
+    while let Some(place) = dispatcher.next_released_callback() {
+        let key = dispatcher.callback_key(place);
+        // Only what is there: setting that to nil needs no memory, and so cannot raise.
         stack.push_kept(key);
         let there = stack.type_at(-1) != ffi::LUA_TNIL;
         stack.pop(1);

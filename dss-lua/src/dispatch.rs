@@ -6,12 +6,12 @@ use std::ptr::null_mut;
 use dss_impl::dispatcher::Dispatching;
 use mlua::ffi;
 
-use crate::answers;
+use crate::answers::{self, Answering};
 use crate::callbacks;
 use crate::closing;
 use crate::errors;
 use crate::guard::{self, Guard};
-use crate::poll::{Call, Decode, NO_ROOM, has_room};
+use crate::poll::{Call, Decode, NO_ROOM, Net, has_room};
 use crate::raw::Stack;
 use crate::reply;
 
@@ -27,6 +27,8 @@ pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_i
         Ok(max) => max,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
+    // What comes in meanwhile is left to the next call: producers that keep up with this one do not keep it from returning.
+    let max = max.min(guard.state.dispatcher.queue_size());
     let Some((handled, remaining)) = run(stack, guard, max, false) else { return stack.raise_top() };
     stack.set_top(0);
     stack.push_integer(handled);
@@ -52,6 +54,9 @@ fn limit(stack: Stack) -> Result<usize, &'static str> {
     )
 }
 
+/// The upvalue with the text of an error for which there may be no memory later.
+const NO_MEMORY: c_int = 5;
+
 /// A dispatch that is under way. Lies in the frame of `run`, below the protected call that works on it.
 struct Batch<'a> {
     guard: &'a Guard,
@@ -59,6 +64,8 @@ struct Batch<'a> {
     /// Whether `stop()` ends it.
     stops: bool,
     handled: usize,
+    /// There was no memory to take the next item, which stays queued.
+    out_of_memory: bool,
     dispatching: Dispatching,
     call: Call,
 }
@@ -71,7 +78,8 @@ impl Batch<'_> {
 
 /// Handles up to `max` items, while the state is served and, where `stops`, `stop()` was not called; returns how many, and how many remain. None,
 /// with an error on top, where a debug hook raised it: that is how an interpreter breaks off on Ctrl-C, and no item's
-/// affair. The running function's upvalues 2 to 4 are [`protected`], [`errors::handle`] and [`reply::protected`].
+/// affair; and where there is no memory to take an item. The running function's upvalues 2 to 5 are [`protected`], [`errors::handle`], [`reply::protected`] and
+/// [`errors::NO_MEMORY`].
 pub(crate) fn run(stack: Stack, guard: &Guard, max: usize, stops: bool) -> Option<(usize, usize)> {
     let state = guard.state;
     // SAFETY: Lua called, on its thread, and the state is served.
@@ -80,14 +88,17 @@ pub(crate) fn run(stack: Stack, guard: &Guard, max: usize, stops: bool) -> Optio
     stack.push_value(Stack::upvalue(3));
     let call = Call::new(state.dispatcher);
     callbacks::forget_released(stack, state.dispatcher);
-    let mut batch = Batch { guard, max, stops, handled: 0, dispatching, call };
+    let mut batch = Batch { guard, max, stops, handled: 0, out_of_memory: false, dispatching, call };
     // Within a callback that answers a request, the callbacks that run now answer none.
-    let answering = guard.answering.replace(null_mut());
+    let _answering = Answering::replace(guard, null_mut());
     // One protected call for as many items as raise no error.
     loop {
         stack.push_value(Stack::upvalue(2));
         stack.push_pointer(&raw mut batch);
+        // SAFETY: the batch lies in this frame, and is not referred to while that is left.
+        let net = unsafe { Net::new(&raw mut batch.call) };
         let status = stack.protected_status(1, 0, 1);
+        std::mem::forget(net);
         let done = status == ffi::LUA_OK;
         if status == ffi::LUA_ERRMEM {
             errors::tell_unheard(stack, Stack::upvalue(3));
@@ -99,9 +110,15 @@ pub(crate) fn run(stack: Stack, guard: &Guard, max: usize, stops: bool) -> Optio
             batch.handled += 1;
         }
         if done || interrupted {
-            guard.answering.set(answering);
+            if batch.handled > 0 {
+                guard.idle.take();
+            }
             // Where a callback closed the state, the dispatcher may serve another by now.
             let remaining = state.get().map_or(0, |dispatcher| dispatcher.end_dispatch(dispatching));
+            if batch.out_of_memory {
+                stack.push_value(Stack::upvalue(NO_MEMORY));
+                return None;
+            }
             return done.then_some((batch.handled, remaining));
         }
         stack.set_top(1);
@@ -118,7 +135,10 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let dispatcher = batch.guard.state.dispatcher;
     while batch.goes_on() {
         stack.set_top(0);
-        let taken = dispatcher.take_next(batch.dispatching);
+        let Ok(taken) = dispatcher.take_next(batch.dispatching) else {
+            batch.out_of_memory = true;
+            break;
+        };
         let Some(Decode { count, reply, .. }) = batch.call.decode(stack, taken) else { break };
         if count > 0 {
             let mut arguments = count - 1;
@@ -149,4 +169,5 @@ pub(crate) fn push_upvalues(stack: Stack) {
     stack.push_function(protected, 0);
     stack.push_function(errors::handle, 0);
     stack.push_function(reply::protected, 0);
+    stack.push_bytes(errors::NO_MEMORY);
 }

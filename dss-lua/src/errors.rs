@@ -12,6 +12,13 @@ use crate::raw::Stack;
 pub(crate) const STOPPED: &str =
     "DSS has stopped in this Lua state, which is closing: nothing more can be polled or set";
 
+/// The same of a state that was open when its process was forked, in the child.
+pub(crate) const FORKED: &str = "this process was forked after DSS had been required in this Lua state, and the libraries' threads stayed in \
+                                 the parent: require DSS after the fork, in a new Lua state";
+
+/// What Lua raises itself where it has no memory.
+pub(crate) const NO_MEMORY: &[u8] = b"not enough memory";
+
 /// The registry key of the function given to `seterrorhandler`.
 pub(crate) static HANDLER: u8 = 1;
 

@@ -5,7 +5,6 @@
 //! that none of them is entered once DSS has stopped: a finalizer may call them when `mlua`'s own state is gone.
 
 use std::ffi::c_int;
-use std::sync::Arc;
 
 use dss_abi::RevisionStatus;
 use dss_impl::notifier::{Notifier, UdpNotifier};
@@ -144,17 +143,19 @@ fn set_port(lua: &Lua, state: StateRef, given: &LuaValue) -> Answer<LuaInteger> 
              found {found}"
         )
     })?;
-    let notifier: Option<Arc<dyn Notifier>> = match port {
+    let notifier: Option<Box<dyn Notifier>> = match port {
         0 => None,
-        port => Some(Arc::new(UdpNotifier::new(port).map_err(|error| {
+        port => Some(Box::new(UdpNotifier::new(port).map_err(|error| {
             format!(
                 "no socket could be opened for notifications to port {port} ({error}): close some descriptors, or raise \
                  their limit; the port is unchanged"
             )
         })?)),
     };
+    // SAFETY: Lua called this function.
+    unsafe { state.dispatcher.within_lua(|| state.dispatcher.set_notifier(notifier)) }
+        .map_err(|error| error.to_string())?;
     with(lua, |guard| guard.port.set(port))?;
-    state.dispatcher.set_notifier(notifier);
     Ok(1)
 }
 

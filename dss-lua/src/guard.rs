@@ -13,6 +13,7 @@ use mlua::prelude::*;
 use crate::answers::Frame;
 use crate::errors;
 use crate::hosted;
+use crate::idle::Idle;
 use crate::load;
 use crate::raw::{Stack, protect};
 use crate::values::Values;
@@ -31,6 +32,8 @@ pub(crate) struct Guard {
     pub(crate) port: Cell<u16>,
     /// The callback of a request that is running, innermost; NULL while none is. It lies in a frame below what runs.
     pub(crate) answering: Cell<*mut Frame>,
+    /// How long nothing has come to `wait` and `run`.
+    pub(crate) idle: Cell<Idle>,
 }
 
 /// The state that is served in `lua`: the one that is there already, or a new one.
@@ -55,7 +58,10 @@ pub(crate) fn require(lua: &Lua) -> LuaResult<StateRef> {
     let state = states::open().ok_or_else(|| {
         LuaError::runtime("this process serves as many Lua states as DSS can tell apart: close one first")
     })?;
-    protect::<()>(lua, (), |stack| publish(stack, state)).inspect_err(|_| state.close())?;
+    protect::<()>(lua, (), |stack| publish(stack, state)).inspect_err(|_| {
+        // SAFETY: on the Lua thread of the state that was just opened.
+        unsafe { state.close() };
+    })?;
     Ok(state)
 }
 
@@ -83,6 +89,7 @@ fn publish(stack: Stack, state: StateRef) {
         stop: Cell::new(false),
         port: Cell::new(0),
         answering: Cell::new(std::ptr::null_mut()),
+        idle: Cell::new(Idle::default()),
     });
     let guard = stack.top();
     stack.new_table(0);
@@ -121,7 +128,8 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
 pub(crate) fn stop(stack: Stack, state: StateRef) {
     // Not so for one whose `require` failed half-way: what is published then is a later one's.
     let served = state.get().is_some();
-    state.close();
+    // SAFETY: in a finalizer of that state.
+    unsafe { state.close() };
     if served {
         stack.push_nil();
         stack.set_field(ffi::LUA_REGISTRYINDEX, TABLE);
@@ -160,7 +168,8 @@ pub(crate) fn served(stack: Stack) -> Result<&'static Guard, &'static str> {
     // leaves the bytes as they are.
     let guard = unsafe { &*guard };
     if guard.state.get().is_none() {
-        return Err(errors::STOPPED);
+        let forked = guard.state.is_of_another_process();
+        return Err(if forked { errors::FORKED } else { errors::STOPPED });
     }
     Ok(guard)
 }

@@ -29,6 +29,7 @@ mod errors;
 mod functions;
 mod guard;
 mod hosted;
+mod idle;
 mod kept;
 mod load;
 mod objects;

@@ -10,6 +10,7 @@ use mlua::ffi;
 use crate::answers;
 use crate::callbacks;
 use crate::closing;
+use crate::errors;
 use crate::guard;
 use crate::raw::Stack;
 use crate::reply;
@@ -91,6 +92,33 @@ impl Call {
     }
 }
 
+/// Ends the delivery in hand where its frame is left by an exception of another language, which comes out of a library's code or of a
+/// function that a callback called. Lua errors are not such: they end in the protected call above this frame. Dropped otherwise it does
+/// nothing, for then nothing is in hand.
+pub(crate) struct Net(*mut Call);
+
+impl Net {
+    /// # Safety
+    /// The call lies in the caller's frame or below, and nobody has a reference to it when this is dropped.
+    pub(crate) unsafe fn new(call: *mut Call) -> Self {
+        Net(call)
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        // SAFETY: as `new` asks.
+        let call = unsafe { &mut *self.0 };
+        let Some(taken) = call.taken.take() else { return };
+        if !call.ended {
+            call.dispatcher.decoded(&taken, DecodeEnd::Failed);
+        } else if let Some(ticket) = taken.ticket {
+            // SAFETY: on the Lua thread, in the call that took it.
+            unsafe { call.dispatcher.cancel_reply(ticket) };
+        }
+    }
+}
+
 /// What is raised where a decode left so much on the stack that no more fits.
 pub(crate) const NO_ROOM: &[u8] = b"a delivery left more values than Lua's stack has room for";
 
@@ -111,14 +139,24 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
     stack.set_top(0);
     callbacks::forget_released(stack, dispatcher);
     // Nothing is in hand yet: what may raise on the way to the protected part costs no item.
+    if take(stack, dispatcher) { stack.top() } else { stack.raise_top() }
+}
+
+/// Calls the protected part; false, with the error on top, where that raised one.
+#[inline]
+fn take(stack: Stack, dispatcher: &'static Dispatcher) -> bool {
     let mut call = Call::new(dispatcher);
+    let place = &raw mut call;
+    // SAFETY: the call lies in this frame, and is not referred to below where this is dropped.
+    let net = unsafe { Net::new(place) };
     stack.push_value(Stack::upvalue(2));
-    stack.push_pointer(&raw mut call);
-    if stack.protected_call(1, ffi::LUA_MULTRET, 0) {
-        return stack.top();
+    stack.push_pointer(place);
+    let done = stack.protected_call(1, ffi::LUA_MULTRET, 0);
+    std::mem::forget(net);
+    if !done {
+        call.fail(stack, Stack::upvalue(3));
     }
-    call.fail(stack, Stack::upvalue(3));
-    stack.raise_top()
+    done
 }
 
 /// The protected part of `poll`: decodes, and packs the results.
@@ -130,7 +168,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let call = unsafe { &mut *call };
     stack.set_top(0);
     // SAFETY: Lua called `poll`, on its thread, and the state is served.
-    let taken = unsafe { call.dispatcher.take_one() };
+    let Ok(taken) = (unsafe { call.dispatcher.take_one() }) else { return stack.raise(errors::NO_MEMORY) };
     let Some(Decode { count, reply, remaining }) = call.decode(stack, taken) else {
         stack.push_minus_one();
         return 1;

@@ -345,4 +345,33 @@ impl Stack {
         self.push_bytes(sentence);
         self.raise_top_placed()
     }
+
+    pub(crate) fn boolean_at(self, index: c_int) -> bool {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_toboolean(self.0, index) != 0 }
+    }
+
+    /// Has the collector do a step; says whether its round is over. *Raises* what finalizers raise, in some Luas.
+    pub(crate) fn collect_step(self) -> bool {
+        // As each Lua reads it.
+        #[cfg(feature = "lua55")]
+        const SIZE: usize = 64 << 10;
+        #[cfg(not(feature = "lua55"))]
+        const SIZE: c_int = 64;
+
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_gc(self.0, ffi::LUA_GCSTEP, SIZE) != 0 }
+    }
+
+    /// Has the collector do a whole round. *Raises* as [`Self::collect_step`].
+    pub(crate) fn collect_all(self) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_gc(self.0, ffi::LUA_GCCOLLECT, 0) };
+    }
+
+    /// Memory in use by Lua, in KiB.
+    pub(crate) fn kilobytes(self) -> c_int {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_gc(self.0, ffi::LUA_GCCOUNT, 0) }
+    }
 }

@@ -76,11 +76,6 @@ impl Stack {
         unsafe { ffi::lua_next(self.0, table) != 0 }
     }
 
-    fn boolean_at(self, index: c_int) -> bool {
-        // SAFETY: see `new`.
-        unsafe { ffi::lua_toboolean(self.0, index) != 0 }
-    }
-
     /// The number at `index`.
     fn value_of_number(self, index: c_int) -> Value {
         if HAS_INTEGERS {

@@ -32,12 +32,27 @@ impl Call {
     fn new(reply: Reply, garbage: bool) -> Self {
         Call { reply, replying: None, garbage, failure: Failure::default() }
     }
+}
 
+/// Ends the reply where its frame is left by an exception of another language; see `poll::Net`.
+struct Net<'a>(&'a mut Call);
+
+impl Net<'_> {
     /// After the protected call: says how the reply ended, where it began. Where it did not, it had ended before, or there was
     /// no room for the call, and a reply that is not garbage can be called again.
-    fn end(&self, end: ReplyEnd) {
-        if let Some(replying) = &self.replying {
-            self.reply.dispatcher.replied(replying, end);
+    fn end(self, end: ReplyEnd) -> bool {
+        let replying = self.0.replying.take();
+        if let Some(replying) = &replying {
+            self.0.reply.dispatcher.replied(replying, end);
+        }
+        replying.is_some()
+    }
+}
+
+impl Drop for Net<'_> {
+    fn drop(&mut self) {
+        if let Some(replying) = self.0.replying.take() {
+            self.0.reply.dispatcher.replied(&replying, ReplyEnd::Failed);
         }
     }
 }
@@ -82,19 +97,22 @@ fn at_first(stack: Stack) -> Reply {
 unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
-    let mut call = Call::new(at_first(stack), false);
     let arguments = stack.top() - 1;
+    let mut call = Call::new(at_first(stack), false);
+    if answer(stack, &mut call, arguments) { stack.top() - 1 } else { stack.raise_top() }
+}
+
+/// Calls the library's return function with the arguments; false, with the error on top, where that raised one.
+fn answer(stack: Stack, call: &mut Call, arguments: c_int) -> bool {
+    let net = Net(call);
     // [reply, arguments...] → [reply, protected, call, arguments...]
     stack.push_value(Stack::upvalue(1));
-    stack.push_pointer(&raw mut call);
+    stack.push_pointer(std::ptr::from_mut(net.0));
     stack.insert(2);
     stack.insert(2);
     let ended = stack.protected_call(arguments + 1, ffi::LUA_MULTRET, 0);
-    call.end(if ended { ReplyEnd::Replied } else { ReplyEnd::Failed });
-    if !ended {
-        return stack.raise_top();
-    }
-    stack.top() - 1
+    net.end(if ended { ReplyEnd::Replied } else { ReplyEnd::Failed });
+    ended
 }
 
 /// The finalizer: nobody can reply any more.
@@ -108,17 +126,18 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
 /// Ends what nobody replied to; `function` is the index of [`protected`].
 fn end_uncalled(stack: Stack, function: c_int, reply: Reply) {
     let mut call = Call::new(reply, true);
+    let net = Net(&mut call);
     stack.push_value(function);
-    stack.push_pointer(&raw mut call);
+    stack.push_pointer(std::ptr::from_mut(net.0));
     let ended = stack.protected_call(1, 0, 0);
     if !ended {
         // The library's error has nobody above it who asked for anything.
         stack.pop(1);
     }
-    call.end(if ended { ReplyEnd::Collected } else { ReplyEnd::Failed });
-    if call.replying.is_none() {
+    if !net.end(if ended { ReplyEnd::Collected } else { ReplyEnd::Failed }) {
         // Lua had no room for the call, and there will be no other.
-        reply.dispatcher.cancel_reply(reply.ticket);
+        // SAFETY: on the Lua thread, in a call that Lua made.
+        unsafe { reply.dispatcher.cancel_reply(reply.ticket) };
     }
 }
 
@@ -136,8 +155,9 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     // SAFETY: `called` and `end_uncalled` give the address of a frame that stands below this one.
     let call = unsafe { &mut *call };
     stack.remove(1);
-    // Here, where every way out comes by `Call::end`.
-    call.replying = call.reply.dispatcher.begin_reply(call.reply.ticket);
+    // Here, where every way out comes by `Net`.
+    // SAFETY: on the Lua thread, in a call that Lua made.
+    call.replying = unsafe { call.reply.dispatcher.begin_reply(call.reply.ticket) };
     let Some(Replying { handle, parcel, adapter, .. }) = &call.replying else { return 0 };
     // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
     let count = unsafe { adapter.reply(stack.pointer(), *handle, parcel, call.garbage, &mut call.failure) };

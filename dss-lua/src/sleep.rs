@@ -8,7 +8,8 @@ use mlua::ffi;
 
 use crate::callbacks;
 use crate::dispatch;
-use crate::guard;
+use crate::guard::{self, Guard};
+use crate::idle;
 use crate::raw::Stack;
 
 /// How long a sleep lasts before Lua is let in: that is when its debug hooks run, by which a Lua interpreter breaks off
@@ -17,9 +18,6 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// Items that `run` handles before it looks at the clock and at `stop`.
 const ROUND: usize = 256;
-
-/// The upvalue with the empty Lua function that lets hooks run.
-const BREATHER: c_int = 5;
 
 /// Until when to sleep; none for ever.
 fn deadline(stack: Stack, sentence: &'static str) -> Result<Option<Instant>, &'static str> {
@@ -40,20 +38,15 @@ fn slice(deadline: Option<Instant>) -> Option<Duration> {
     (!left.is_zero()).then(|| left.min(SLICE))
 }
 
-/// Lets hooks run. *Raises* what they raise.
-fn breathe(stack: Stack) {
-    stack.push_value(Stack::upvalue(BREATHER));
-    stack.call(0, 0);
-}
-
 /// `wait([seconds])` → whether something is queued.
 pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
-    let dispatcher = match guard::served(stack) {
-        Ok(guard) => guard.state.dispatcher,
+    let guard = match guard::served(stack) {
+        Ok(guard) => guard,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
+    let dispatcher = guard.state.dispatcher;
     callbacks::forget_released(stack, dispatcher);
     let deadline = match deadline(
         stack,
@@ -66,7 +59,16 @@ pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
     while !queued {
         let Some(slice) = slice(deadline) else { break };
         queued = dispatcher.wait(slice) == Waited::Queued;
-        breathe(stack);
+        if !queued {
+            idle::note(stack, guard, slice);
+        }
+        if !idle::breathe(stack) {
+            return stack.raise_top();
+        }
+        // A hook, or a finalizer, may have closed the state.
+        if guard.state.get().is_none() {
+            break;
+        }
     }
     stack.push_boolean(queued);
     1
@@ -88,7 +90,18 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
         Ok(deadline) => deadline,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    guard.stop.set(false);
+    // Each `run` has a stop of its own: one that runs within a callback of another does not end that, nor take its stop away.
+    let outer = guard.stop.replace(false);
+    let handled = run_until(stack, guard, deadline);
+    guard.stop.set(outer);
+    let Some(handled) = handled else { return stack.raise_top() };
+    stack.set_top(0);
+    stack.push_integer(handled);
+    1
+}
+
+/// The loop of `run`; how many items were handled, or none, with the error on top, where one broke it off.
+fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Option<usize> {
     let state = guard.state;
     let dispatcher = state.dispatcher;
     let mut handled = 0;
@@ -97,15 +110,15 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     let mut owed = None;
     while !guard.stop.get() && state.get().is_some() {
         let round = owed.map_or(ROUND, |owed| ROUND.min(owed));
-        let Some((now, _)) = dispatch::run(stack, guard, round, true) else {
-            return stack.raise_top();
-        };
+        let (now, _) = dispatch::run(stack, guard, round, true)?;
         handled += now;
         if state.get().is_none() {
             // A callback closed the state: the dispatcher may serve another by now.
             break;
         }
-        breathe(stack);
+        if !idle::breathe(stack) {
+            return None;
+        }
         let kept = dispatcher.registered() > 0;
         // After that: what a library delivered before it let go is seen here.
         let remaining = dispatcher.queue_size();
@@ -114,19 +127,15 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
             break;
         }
         let Some(slice) = slice(deadline) else { break };
-        if kept && now < round && !guard.stop.get() {
-            dispatcher.wait_registered(slice);
+        if kept && now < round && !guard.stop.get() && dispatcher.wait_registered(slice) == Waited::Nothing {
+            idle::note(stack, guard, slice);
         }
     }
-    stack.set_top(0);
-    stack.push_integer(handled);
-    1
+    Some(handled)
 }
 
 /// Pushes the upvalues that both functions want after the guard. Raises.
 pub(crate) fn push_upvalues(stack: Stack) {
     dispatch::push_upvalues(stack);
-    if !stack.load(c"return") {
-        stack.raise_top();
-    }
+    idle::push_upvalues(stack);
 }

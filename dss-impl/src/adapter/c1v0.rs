@@ -31,7 +31,18 @@ pub static API: c::dss_api_1v0_t = c::dss_api_1v0_t {
     reg: Some(reg),
     getutilid: Some(getutilid),
     deliver: Some(deliver),
-    unreg: Some(unreg),
+    unreg: Some(UNREG),
+};
+
+/// `unreg` calls the library's own functions, and an exception that comes out of one leaves `unreg` too.
+const UNREG: unsafe extern "C" fn(*mut c_void) -> c_int = {
+    // SAFETY: the two types differ in unwinding alone.
+    unsafe {
+        std::mem::transmute::<
+            unsafe extern "C-unwind" fn(*mut c_void) -> c_int,
+            unsafe extern "C" fn(*mut c_void) -> c_int,
+        >(unreg)
+    }
 };
 
 // Where 1.0 has each field. Here and not beside the type: its crate builds with compilers that cannot tell.
@@ -102,18 +113,25 @@ unsafe extern "C" fn reg(
 fn register(state: StateRef, libid: usize, cancel: usize) -> (Option<Handle>, c_int) {
     image::pin(cancel);
     let registration = Registration { libid, name: None, adapter: &ADAPTER, context: cancel, terms: None };
-    match state.dispatcher.register(registration) {
+    // SAFETY: 1.0's contract: `reg` is called by a function that Lua called, with its state.
+    match unsafe { state.dispatcher.within_lua(|| state.dispatcher.register(registration)) } {
         Ok(handle) => (Some(handle), c::DSS_SUCCESS),
         Err(RegisterError::AlreadyRegistered(handle)) => (Some(handle), c::DSS_ERR_ALREADY_REGISTERED),
         Err(RegisterError::Stopping) => (None, c::DSS_ERR_NOT_STARTED),
-        Err(RegisterError::Full) => (None, c::DSS_ERR_OUT_OF_MEMORY),
+        Err(RegisterError::Full | RegisterError::OutOfMemory) => (None, c::DSS_ERR_OUT_OF_MEMORY),
     }
 }
 
 unsafe extern "C" fn getutilid(lua: *mut c::lua_State, libid: *mut c_void, err: *mut c_int) -> *mut c_void {
     // SAFETY: 1.0's contract: called on the Lua thread with its state.
-    let found = unsafe { state(lua) }
-        .and_then(|state| state.dispatcher.find(libid as usize).ok_or(c::DSS_ERR_UNKNOWN_LIB));
+    let state = unsafe { state(lua) };
+    let find = |state: StateRef| {
+        let dispatcher = state.dispatcher;
+        // SAFETY: likewise, by a function that Lua called.
+        let found = unsafe { dispatcher.within_lua(|| dispatcher.find(libid as usize)) };
+        found.ok_or(c::DSS_ERR_UNKNOWN_LIB)
+    };
+    let found = state.and_then(find);
     // SAFETY: 1.0's contract.
     unsafe { say(err, found.err().unwrap_or(c::DSS_SUCCESS)) };
     found.map_or(std::ptr::null_mut(), utilid)
@@ -149,7 +167,7 @@ unsafe extern "C" fn deliver(
     }
 }
 
-unsafe extern "C" fn unreg(utilid: *mut c_void) -> c_int {
+unsafe extern "C-unwind" fn unreg(utilid: *mut c_void) -> c_int {
     let handle = Handle::from_raw(utilid as usize);
     match states::dispatcher_of(handle).map(|dispatcher| dispatcher.unregister(handle)) {
         Some(Ok(())) => c::DSS_SUCCESS,
@@ -172,6 +190,10 @@ impl C1v0 {
 impl Adapter for C1v0 {
     fn revision(&self) -> &'static str {
         REVISION.name
+    }
+
+    fn may_throw(&self) -> bool {
+        true
     }
 
     #[inline]

@@ -1,9 +1,10 @@
 //! The check of a library's types, for every revision whose root is an `abi_stable` trait object. The library checks ours.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use abi_stable::library::AbiHeader;
 use abi_stable::type_layout::TypeLayout;
 use dss_abi::Request;
-use parking_lot::Mutex;
 
 use crate::rendezvous::Grant;
 
@@ -18,9 +19,13 @@ pub(super) struct Layouts {
     package: &'static str,
     /// Its crate's own comparison: ours, theirs.
     compare: fn(&'static TypeLayout, &'static TypeLayout) -> Result<(), String>,
-    /// Addresses that stay valid, for the images do.
-    checked: Mutex<Vec<usize>>,
+    /// Addresses that stay valid, for the images do; 0 where there is none yet. No lock: a fork may come while another thread checks.
+    /// What finds no room is checked each time.
+    checked: [AtomicUsize; CHECKED],
 }
+
+/// Libraries of a revision whose check is kept.
+const CHECKED: usize = 64;
 
 impl Layouts {
     pub(super) const fn new(
@@ -28,7 +33,7 @@ impl Layouts {
         package: &'static str,
         compare: fn(&'static TypeLayout, &'static TypeLayout) -> Result<(), String>,
     ) -> Self {
-        Layouts { revision, package, compare, checked: Mutex::new(Vec::new()) }
+        Layouts { revision, package, compare, checked: [const { AtomicUsize::new(0) }; CHECKED] }
     }
 
     /// What a library gets whose layout passes: `root`, of the type that `ours` describes.
@@ -54,7 +59,8 @@ impl Layouts {
                 "{library} asks for {revision} without the layout of its types: build it with a released {package}"
             ));
         }
-        if self.checked.lock().contains(&request.layout.addr()) {
+        let address = request.layout.addr();
+        if self.checked.iter().any(|checked| checked.load(Ordering::Relaxed) == address) {
             return Ok(());
         }
         // SAFETY: the contract of `Request`: the header lives as long as the process; it is a plain C record.
@@ -82,7 +88,10 @@ impl Layouts {
                 crate::VERSION
             )
         })?;
-        self.checked.lock().push(request.layout.addr());
+        let keep = |place: &AtomicUsize| {
+            place.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        self.checked.iter().any(keep);
         Ok(())
     }
 }

@@ -30,6 +30,12 @@ pub trait Adapter: Sync {
     /// The revision's name.
     fn revision(&self) -> &'static str;
 
+    /// Whether an exception of another language may come out of its libraries' code. It is let through then; elsewhere a panic, which
+    /// is all that can come, ends at the boundary.
+    fn may_throw(&self) -> bool {
+        false
+    }
+
     /// Decodes, on an empty stack; returns the number of results, 0 or less where the delivery is over, or
     /// [`FAILED`] with the reason in `failure`.
     ///

@@ -135,19 +135,15 @@ fn register(lua: RawLua, given: RawRegistration<'_>) -> Result<Registered, Code>
     image::pin(context.release.map_or(0, |release| release.0 as usize));
     let name = (!given.name.is_empty()).then(|| Arc::from(given.name.as_str()));
     let context = Box::into_raw(Box::new(context)).expose_provenance();
-    match state.dispatcher.register(Registration {
-        libid: given.libid,
-        name,
-        adapter: &ADAPTER,
-        context,
-        terms: None,
-    }) {
+    let registration = Registration { libid: given.libid, name, adapter: &ADAPTER, context, terms: None };
+    // SAFETY: what a `RawLua` says: on the Lua thread, in a call that Lua made.
+    match unsafe { state.dispatcher.within_lua(|| state.dispatcher.register(registration)) } {
         Ok(handle) => Ok(Registered { handle: handle.to_raw(), already: false }),
         Err(RegisterError::AlreadyRegistered(handle)) => {
             Ok(Registered { handle: handle.to_raw(), already: true })
         }
         Err(RegisterError::Stopping) => Err(Code::STOPPING),
-        Err(RegisterError::Full) => Err(Code::OUT_OF_MEMORY),
+        Err(RegisterError::Full | RegisterError::OutOfMemory) => Err(Code::OUT_OF_MEMORY),
     }
 }
 
@@ -220,8 +216,10 @@ impl Service for V1 {
 
     fn handle(&self, lua: RawLua, libid: usize) -> RResult<usize, Code> {
         answer(|| {
-            let handle = state(lua)?.dispatcher.find(libid).ok_or(Code::UNKNOWN_LIBRARY)?;
-            Ok(handle.to_raw())
+            let dispatcher = state(lua)?.dispatcher;
+            // SAFETY: what a `RawLua` says: on the Lua thread, in a call that Lua made.
+            let found = unsafe { dispatcher.within_lua(|| dispatcher.find(libid)) };
+            Ok(found.ok_or(Code::UNKNOWN_LIBRARY)?.to_raw())
         })
     }
 

@@ -10,7 +10,8 @@ use crate::boundary;
 use crate::bounds::{Limits, Policy};
 use crate::delivery::{Announced, Completion, DeliverError, Item, Outcome, Parcel, Waiter};
 use crate::handle::Handle;
-use crate::sync::{MutexGuard, Ordering, thread_token};
+use crate::library::Caller;
+use crate::sync::{MutexGuard, Ordering, thread_id};
 
 /// One item, as a library with a bound hands it over.
 #[derive(Clone, Copy)]
@@ -217,7 +218,7 @@ impl Dispatcher {
     }
 
     fn locks(&self, both: bool) -> Locks<'_> {
-        let desk = both.then(|| self.desk.lock());
+        let desk = both.then(|| self.lock_desk());
         Locks { intake: self.intake.lock(), desk }
     }
 
@@ -255,8 +256,9 @@ impl Dispatcher {
         };
         if displaced.len() > before {
             if before == 0 {
-                door.displacing.push(thread_token());
+                door.displacing.push(thread_id());
             }
+            door.awaited -= displaced[before..].iter().filter(|(item, _)| item.waiter.is_some()).count();
             self.behind.store(intake.items.len(), Ordering::Relaxed);
             if let Some(desk) = desk {
                 self.ahead.store(desk.items.len(), Ordering::Relaxed);
@@ -271,7 +273,9 @@ impl Dispatcher {
             intake.sequence = sequence;
             return Ok(sequence);
         }
-        let waiter = completes.then(|| Waiter::completing(Completion { adapter: door.adapter, parcel }));
+        let completion = Completion { adapter: door.adapter, parcel };
+        let waiter =
+            completes.then(|| Waiter::completing(completion)).transpose().map_err(DeliverError::from)?;
         let item = Item { parcel, waiter, sequence, slot: handle.slot, bytes };
         if let Err(item) = intake.items.push(item) {
             if let Some(waiter) = item.waiter {
@@ -280,6 +284,7 @@ impl Dispatcher {
             return Err(DeliverError::OutOfMemory.into());
         }
         intake.sequence = sequence;
+        door.awaited += usize::from(completes);
         bound.enter(sequence, bytes, key);
         Ok(sequence)
     }
@@ -329,7 +334,7 @@ impl Dispatcher {
     ) {
         let Some(adapter) = adapter.filter(|_| !items.is_empty()) else { return };
         self.discard(adapter, handle, items);
-        let me = thread_token();
+        let me = thread_id();
         let mut intake = self.intake.lock();
         // The library's door still: its slot is not given to another while a call is in it.
         let displacing = &mut intake.doors[handle.slot as usize].displacing;
@@ -339,7 +344,7 @@ impl Dispatcher {
         }
         drop(intake);
         // The library leaves, and has it among its calls.
-        self.leave(self.desk.lock(), handle.slot, me);
+        self.leave(self.lock_desk(), handle.slot, Caller::Thread(me));
     }
 
     /// Ends what was taken out of the queue, with no lock held.

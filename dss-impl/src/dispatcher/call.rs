@@ -1,43 +1,58 @@
 //! Calls from Lua into a library's own functions.
 
+use std::marker::PhantomData;
+
 use super::Dispatcher;
 use crate::handle::Handle;
-use crate::library::Phase as LibraryPhase;
+use crate::library::{Caller, Phase as LibraryPhase};
 
 /// A call into a library that began, and must be given to [`Dispatcher::end_call`].
 #[derive(Debug)]
 #[must_use]
 pub struct Calling {
     slot: u32,
-    me: u64,
+    /// It stays on the thread that began it: the Lua thread, as the desk's owner.
+    bound: PhantomData<*const ()>,
 }
 
 impl Dispatcher {
     /// Begins a call into a library's code: until it ends, an unregister on another thread waits. None where the library is not
-    /// registered any more, and nothing of it may be called. [lua-thread]
-    pub fn begin_call(&self, handle: Handle) -> Option<Calling> {
-        let mut desk = self.desk.lock();
+    /// registered any more, or the state of `epoch` has closed, and nothing of it may be called. [lua-thread]
+    ///
+    /// # Safety
+    /// On the Lua thread of the state of `epoch`, inside a call that Lua made.
+    pub unsafe fn begin_call(&self, epoch: u64, handle: Handle) -> Option<Calling> {
+        // A finalizer may come after its state closed, to a dispatcher that serves another on another thread.
+        if !self.serves(epoch) {
+            return None;
+        }
+        self.enter_lua();
+        // SAFETY: the state is served, and this is its Lua thread.
+        let mut desk = unsafe { self.desk.lock_as_owner() };
         let library = desk.library(handle).filter(|it| it.phase == LibraryPhase::Registered)?;
-        let me = self.enter_lua();
-        library.calls.push(me);
-        Some(Calling { slot: handle.slot, me })
+        self.note_entered(library, Caller::Lua);
+        Some(Calling { slot: handle.slot, bound: PhantomData })
     }
 
     /// Ends a call. [lua-thread]
     pub fn end_call(&self, calling: Calling) {
-        self.leave(self.desk.lock(), calling.slot, calling.me);
+        let mut desk = self.lock_desk_as(Caller::Lua);
+        self.note_left(&mut desk, calling.slot, Caller::Lua);
+        if desk.awaiting > 0 || desk.libraries[calling.slot as usize].phase != LibraryPhase::Registered {
+            self.free_if_left(desk, calling.slot);
+        }
     }
 
     /// The adapter's own word of a library that is called: it stays what it is until the call has ended. [lua-thread]
     #[cfg(not(loom))] // the adapters that ask are not in the models
     pub(crate) fn context(&self, handle: Handle) -> Option<usize> {
-        self.desk.lock().library(handle)?.registration.as_ref().map(|registration| registration.context)
+        self.lock_desk().library(handle)?.registration.as_ref().map(|registration| registration.context)
     }
 
     /// Whether the library is registered. [any-thread]
     #[must_use]
     pub fn is_registered(&self, handle: Handle) -> bool {
-        let mut desk = self.desk.lock();
+        let mut desk = self.lock_desk();
         desk.library(handle).is_some_and(|library| library.phase == LibraryPhase::Registered)
     }
 }

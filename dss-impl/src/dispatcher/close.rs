@@ -1,98 +1,162 @@
 //! Closing a state. It always ends: nothing in here waits for a library or for a thread.
 
-use super::{Desk, Dispatcher, Phase};
+use super::{Desk, Dispatcher, Inside, Phase};
 use crate::boundary;
 use crate::delivery::Outcome;
-use crate::library::Phase as LibraryPhase;
-use crate::sync::{Ordering, thread_token};
+use crate::handle::Handle;
+use crate::library::{Caller, Phase as LibraryPhase};
+use crate::queue::Removed;
+use crate::sync::{Ordering, thread_id, thread_token};
 
 impl Dispatcher {
     /// Ends the service of the state of `epoch`. Each library, last registered first, has what it left behind
     /// cancelled (so that its threads come free before it is asked to join them), is told by its cancel function, and is
-    /// unregistered by force where it did not do so in there. Does nothing where that state is closed. [lua-thread]
-    pub fn close(&self, epoch: u64) {
-        let (me, notifier) = {
-            let mut desk = self.desk.lock();
-            if !self.serves(epoch) || desk.phase != Phase::Open {
+    /// unregistered by force where it did not do so in there. Does nothing where that state is closed, or was opened before this
+    /// process was forked. [lua-thread]
+    ///
+    /// A library whose code is left by an exception is not called again; the exception goes on once the state is closed.
+    ///
+    /// # Safety
+    /// On the Lua thread of the state of `epoch`.
+    pub unsafe fn close(&self, epoch: u64) {
+        if !self.serves(epoch) {
+            return;
+        }
+        self.enter_lua();
+        let inside = Inside::begin(self);
+        let notifier = {
+            let mut desk = self.lock_desk_as(Caller::Lua);
+            if desk.phase != Phase::Open {
                 return;
             }
-            // Not before: a close that comes too late comes to a dispatcher that may serve another state.
-            let me = self.enter_lua();
             let mut intake = self.intake.lock();
             desk.phase = Phase::Stopping;
             intake.phase = Phase::Stopping;
             desk.notifying = false;
-            (me, intake.credit.change(None))
+            intake.credit.change(None)
         };
         drop(notifier);
-        // Who waits for room is released before any library is asked to join its threads.
+        // A producer that waits for room is released before any library is asked to join its threads.
         self.room.notify_all();
-        self.empty_all(me);
-        // Each round unregisters one library, and none can come: the loop ends.
-        while let Some(slot) = self.cancel_last(me) {
-            let desk = self.desk.lock();
-            let handle = self.handle(slot.0, slot.1);
-            if let Some(estate) = self.begin_leaving(desk, handle, me) {
-                self.end_leaving(handle, estate, me, false);
+        let mut closing = Closing { dispatcher: self, epoch, inside: Some(inside) };
+        closing.empty_all();
+        closing.unregister_all();
+    }
+}
+
+/// A state that closes. When this is dropped it is closed, also where a library's code was left by an exception.
+struct Closing<'a> {
+    dispatcher: &'a Dispatcher,
+    epoch: u64,
+    inside: Option<Inside<'a>>,
+}
+
+impl Closing<'_> {
+    /// Cancels all that any library has left, the queue of the last registered first.
+    fn empty_all(&mut self) {
+        let dispatcher = self.dispatcher;
+        let mut before = u64::MAX;
+        loop {
+            let mut removed = Removed::new();
+            let mut desk = dispatcher.lock_desk_as(Caller::Lua);
+            let next = desk.last_registered(before);
+            let Some((slot, generation, sequence)) = next else { return };
+            before = sequence;
+            let handle = dispatcher.handle(slot, generation);
+            let library = &mut desk.libraries[slot as usize];
+            dispatcher.note_entered(library, Caller::Lua);
+            let adapter = library.adapter();
+            let mut intake = dispatcher.intake.lock();
+            let outcome = Outcome::Cancelled;
+            let waiting =
+                dispatcher.take_outstanding(&mut desk, &mut intake, slot, outcome, &mut removed, |_| true);
+            let library = &mut desk.libraries[slot as usize];
+            library.counts.cancelled += (waiting + removed.len()) as u64;
+            drop(intake);
+            drop(desk);
+            let call = Call { dispatcher, slot, returned: false };
+            dispatcher.cancel_outstanding(handle, adapter, Caller::Lua, waiting, &mut removed, outcome);
+            call.end();
+        }
+    }
+
+    /// Tells each library, and unregisters it. Each round unregisters one, and none can come: the loop ends.
+    fn unregister_all(&mut self) {
+        let dispatcher = self.dispatcher;
+        while let Some(handle) = self.cancel_last() {
+            let mut removed = Removed::new();
+            let desk = dispatcher.lock_desk_as(Caller::Lua);
+            if let Some(leaving) = dispatcher.begin_leaving(desk, handle, &mut removed) {
+                leaving.end(&mut removed, false);
             }
         }
-        let mut desk = self.desk.lock();
+    }
+
+    /// Tells the library that was registered last.
+    fn cancel_last(&mut self) -> Option<Handle> {
+        let dispatcher = self.dispatcher;
+        let mut desk = dispatcher.lock_desk_as(Caller::Lua);
+        let (slot, generation, _) = desk.last_registered(u64::MAX)?;
+        let handle = dispatcher.handle(slot, generation);
+        let library = &mut desk.libraries[slot as usize];
+        if library.threw {
+            return Some(handle);
+        }
+        dispatcher.note_entered(library, Caller::Lua);
+        library.closing = true;
+        let (adapter, context) = (library.adapter(), library.context());
+        drop(desk);
+        let call = Call { dispatcher, slot, returned: false };
+        boundary::cancel_library(adapter, handle, context);
+        call.end();
+        Some(handle)
+    }
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        // Where an exception came out of a library: the others are told all the same.
+        self.unregister_all();
+        let dispatcher = self.dispatcher;
+        let mut desk = dispatcher.lock_desk_as(Caller::Lua);
         // What may be left stands in a decode or a reply that the close itself came from. That call still has what its
         // waiting thread owns, so it is that call's end that releases the thread.
         desk.phase = Phase::Closed;
-        let mut intake = self.intake.lock();
+        let mut intake = dispatcher.intake.lock();
         intake.phase = Phase::Closed;
-        self.callbacks.kill_all();
-        self.epoch.store(epoch + 1, Ordering::Release);
+        dispatcher.callbacks.kill_all();
+        dispatcher.epoch.store(self.epoch + 1, Ordering::Release);
         drop(intake);
-        self.retire_if_done(&mut desk);
+        // Before the dispatcher may be another state's.
+        self.inside = None;
+        dispatcher.retire_if_done(&mut desk);
     }
+}
 
-    /// Cancels all that any library has left, the queue of the last registered first.
-    fn empty_all(&self, me: u64) {
-        let mut slots: Vec<_> = {
-            let desk = self.desk.lock();
-            desk.libraries
-                .iter()
-                .enumerate()
-                .filter(|(_, library)| library.phase == LibraryPhase::Registered)
-                .map(|(slot, library)| (library.sequence, slot as u32, library.generation))
-                .collect()
-        };
-        slots.sort_unstable_by_key(|(sequence, ..)| std::cmp::Reverse(*sequence));
-        for (_, slot, generation) in slots {
-            let handle = self.handle(slot, generation);
-            let mut desk = self.desk.lock();
-            match desk.library(handle) {
-                Some(library) if library.phase == LibraryPhase::Registered => library.calls.push(me),
-                _ => continue,
-            }
-            let mut intake = self.intake.lock();
-            let estate = self.take_estate(&mut desk, &mut intake, slot, |_| true);
-            desk.libraries[slot as usize].counts.cancelled += estate.len() as u64;
-            drop(intake);
-            drop(desk);
-            self.cancel_estate(handle, estate, Outcome::Cancelled);
-            self.leave(self.desk.lock(), slot, me);
-        }
+/// A call into a library while its state closes.
+struct Call<'a> {
+    dispatcher: &'a Dispatcher,
+    slot: u32,
+    returned: bool,
+}
+
+impl Call<'_> {
+    fn end(mut self) {
+        self.returned = true;
     }
+}
 
-    /// Tells the library that was registered last; returns its slot and generation.
-    fn cancel_last(&self, me: u64) -> Option<(u32, u32)> {
-        let mut desk = self.desk.lock();
-        let (slot, generation) = desk.last_registered()?;
-        let library = &mut desk.libraries[slot as usize];
-        library.calls.push(me);
-        library.closing = Some(me);
-        let (adapter, context) = (library.adapter(), library.context());
-        drop(desk);
-        boundary::cancel_library(adapter, self.handle(slot, generation), context);
-        let mut desk = self.desk.lock();
-        desk.libraries[slot as usize].closing = None;
-        self.leave(desk, slot, me);
-        Some((slot, generation))
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let mut desk = self.dispatcher.lock_desk_as(Caller::Lua);
+        let library = &mut desk.libraries[self.slot as usize];
+        library.closing = false;
+        library.threw |= !self.returned;
+        self.dispatcher.leave(desk, self.slot, Caller::Lua);
     }
+}
 
+impl Dispatcher {
     /// Gives the dispatcher back to the table once its state is closed and no call is left in any library.
     pub(super) fn retire_if_done(&self, desk: &mut Desk) {
         let done = desk.phase == Phase::Closed
@@ -106,12 +170,15 @@ impl Dispatcher {
         desk.items.shrink();
         self.intake.lock().items.shrink();
         self.lua_thread.store(0, Ordering::Relaxed);
+        self.lua_thread_id.store(0, Ordering::Relaxed);
         self.claimed.store(false, Ordering::Release);
     }
 
     /// Whether the running thread is the Lua thread of this state. [any-thread]
     #[must_use]
     pub fn on_lua_thread(&self) -> bool {
-        self.lua_thread.load(Ordering::Relaxed) == thread_token()
+        // The number alone could be that of a thread that has ended; the token needs memory on a thread that never had one.
+        self.lua_thread_id.load(Ordering::Relaxed) == thread_id()
+            && self.lua_thread.load(Ordering::Relaxed) == thread_token()
     }
 }

@@ -28,7 +28,7 @@ impl Dispatcher {
         if self.on_lua_thread() {
             return Err(self.refuse(handle, DeliverError::WouldDeadlock));
         }
-        let (waiter, waiting) = wait_pair();
+        let (waiter, waiting) = wait_pair().map_err(|error| self.refuse(handle, error.into()))?;
         let announced = self.push(handle, parcel, Some(waiter))?;
         Ok((waiting.wait(), announced))
     }
@@ -77,11 +77,14 @@ impl Dispatcher {
             return Err(DeliverError::Stopping);
         }
         let sequence = intake.sequence + 1;
+        let awaited = usize::from(waiter.is_some());
         if intake.items.push(Item { parcel, waiter, sequence, slot: handle.slot, bytes: 0 }).is_err() {
             door.refused += 1;
             return Err(DeliverError::OutOfMemory);
         }
         intake.sequence = sequence;
+        door.entered += 1;
+        door.awaited += awaited;
         Ok(self.announce_arrival(guard))
     }
 
@@ -107,12 +110,25 @@ impl Dispatcher {
     /// Sends a notification that is due, with no lock held.
     #[cold]
     pub(super) fn send(&self, due: Due) -> Announced {
-        match due.notifier.notify(due.queued) {
-            Ok(()) => Announced::Yes,
-            Err(_) => {
-                self.intake.lock().credit.failed(&due);
-                Announced::Failed
+        /// Gives the credit back unless it was sent, also where the notifier is left by an exception.
+        struct Unsent<'a>(&'a Dispatcher, Option<Due>);
+
+        impl Drop for Unsent<'_> {
+            fn drop(&mut self) {
+                if let Some(due) = &self.1 {
+                    self.0.intake.lock().credit.failed(due);
+                }
             }
+        }
+
+        let (notifier, queued) = (due.notifier.clone(), due.queued);
+        let mut unsent = Unsent(self, Some(due));
+        match notifier.notify(queued) {
+            Ok(()) => {
+                unsent.1 = None;
+                Announced::Yes
+            }
+            Err(_) => Announced::Failed,
         }
     }
 }

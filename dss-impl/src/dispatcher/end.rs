@@ -6,19 +6,20 @@ use crate::callbacks::CallbackId;
 use crate::delivery::{Item, Outcome, Parcel};
 use crate::handle::Handle;
 use crate::library::Phase as LibraryPhase;
-use crate::sync::{Ordering, thread_token};
+use crate::queue::Removed;
+use crate::sync::Ordering;
 
 impl Dispatcher {
     /// Ends the delivery of that number with `outcome`: one that is queued; unless `queued_only`, also one that is being decoded,
     /// as soon as that is over, and one whose reply Lua has, which then comes too late. False where it was too late for this.
     /// [any-thread]
     pub fn end(&self, handle: Handle, sequence: u64, outcome: Outcome, queued_only: bool) -> bool {
-        let mut desk = self.desk.lock();
+        let caller = self.caller();
+        let mut desk = self.lock_desk_as(caller);
         let Some(library) = desk.library(handle).filter(|it| it.phase == LibraryPhase::Registered) else {
             return false;
         };
         let adapter = library.adapter();
-        let me = thread_token();
         let timed_out = outcome == Outcome::TimedOut;
         let mut intake = self.intake.lock();
         // A number may be made up: a library ends what is its own.
@@ -35,13 +36,15 @@ impl Dispatcher {
                 bound.gauge.told();
             }
             desk.count_ended(handle, timed_out, 1);
-            desk.libraries[handle.slot as usize].calls.push(me);
+            let library = &mut desk.libraries[handle.slot as usize];
+            library.took_out(&item);
+            self.note_entered(library, caller);
             drop(intake);
             drop(desk);
             // There is room for another.
             self.room.notify_all();
             self.discard(adapter, handle, vec![(item, outcome)]);
-            self.leave(self.desk.lock(), handle.slot, me);
+            self.leave(self.lock_desk_as(caller), handle.slot, caller);
             return true;
         }
         drop(intake);
@@ -55,11 +58,11 @@ impl Dispatcher {
         };
         let pending = desk.vacate(index);
         desk.count_ended(handle, timed_out, 1);
-        desk.libraries[handle.slot as usize].calls.push(me);
+        self.note_entered(&mut desk.libraries[handle.slot as usize], caller);
         drop(desk);
         boundary::cancel_waiting(adapter, handle, &pending.parcel);
         pending.waiter.release(outcome);
-        self.leave(self.desk.lock(), handle.slot, me);
+        self.leave(self.lock_desk_as(caller), handle.slot, caller);
         true
     }
 
@@ -67,24 +70,25 @@ impl Dispatcher {
     /// waiting for a reply, and what is being replied to, is past that. [any-thread]
     pub fn end_all(&self, handle: Handle, callback: CallbackId, outcome: Outcome) -> usize {
         let slot = handle.slot;
-        let mut desk = self.desk.lock();
+        let caller = self.caller();
+        let mut removed = Removed::new();
+        let mut desk = self.lock_desk_as(caller);
         let Some(library) = desk.library(handle).filter(|it| it.phase == LibraryPhase::Registered) else {
             return 0;
         };
         let adapter = library.adapter();
-        let me = thread_token();
         // SAFETY: what is queued or on the desk has not ended, and leaves neither but under these locks.
         let wanted = |parcel: &Parcel| unsafe { adapter.is_for(parcel, callback) };
         let mut intake = self.intake.lock();
-        let estate = self.take_estate(&mut desk, &mut intake, slot, wanted);
+        let waiting = self.take_outstanding(&mut desk, &mut intake, slot, outcome, &mut removed, wanted);
         if let Some(bound) = &mut intake.doors[slot as usize].bound
-            && !estate.queued.is_empty()
+            && removed.len() > 0
         {
-            bound.end_many(&estate.queued);
+            bound.end_many(&removed);
             bound.gauge.told();
         }
         drop(intake);
-        let mut ended = estate.len();
+        let mut ended = waiting + removed.len();
         for pending in desk.places.iter_mut().filter_map(|place| place.pending.as_mut()) {
             let decoding = pending.stage == Stage::Decoding && pending.ended.is_none();
             if pending.slot == slot && decoding && wanted(&pending.parcel) {
@@ -93,12 +97,12 @@ impl Dispatcher {
             }
         }
         desk.count_ended(handle, outcome == Outcome::TimedOut, ended);
-        desk.libraries[slot as usize].calls.push(me);
+        self.note_entered(&mut desk.libraries[slot as usize], caller);
         drop(desk);
         // There is room for others.
         self.room.notify_all();
-        self.cancel_estate(handle, estate, outcome);
-        self.leave(self.desk.lock(), slot, me);
+        self.cancel_outstanding(handle, adapter, caller, waiting, &mut removed, outcome);
+        self.leave(self.lock_desk_as(caller), slot, caller);
         ended
     }
 }

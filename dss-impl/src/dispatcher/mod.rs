@@ -16,6 +16,7 @@ mod close;
 mod deliver;
 mod end;
 mod keep;
+mod outstanding;
 mod register;
 mod reply;
 mod room;
@@ -23,6 +24,7 @@ mod take;
 mod wake;
 
 use std::ffi::c_void;
+use std::sync::atomic::AtomicU32;
 
 use crate::adapter::Adapter;
 use crate::biased::{Biased, Guard};
@@ -31,10 +33,11 @@ use crate::callbacks::{CallbackId, Callbacks, Reference};
 use crate::clock::Stamp;
 use crate::delivery::{Item, Outcome, Parcel, Waiter};
 use crate::handle::Handle;
-use crate::library::Library;
+use crate::library::{Caller, Library};
+use crate::memory::OutOfMemory;
 use crate::notifier::Credit;
 use crate::queue::Queue;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, thread_token};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, thread_id, thread_token};
 
 pub use bounded::{Accepted, AcceptedMany, BoundedError, Consignment};
 pub use call::Calling;
@@ -60,8 +63,12 @@ struct Door {
     /// What it holds open: it counts for as long.
     holds: usize,
     adapter: &'static dyn Adapter,
-    /// The tokens of the producers that end what made room for theirs, in the library's code.
+    /// The producers that end what made room for theirs, in the library's code; see [`thread_id`].
     displacing: Vec<u64>,
+    /// Items that entered the queue. Not counted where there is a bound, which counts them itself.
+    entered: usize,
+    /// Those of all that somebody waits for, less those that a producer took out again.
+    awaited: usize,
     /// None where the revision knows no bound.
     bound: Option<Box<Bound>>,
 }
@@ -85,6 +92,8 @@ enum Stage {
     Decoding,
     Waiting,
     Replying,
+    /// It is to be cancelled, by the thread that said so: Lua cannot reply any more.
+    Cancelling,
 }
 
 /// A delivery that a thread waits for and that left the queue.
@@ -94,7 +103,7 @@ struct Pending {
     parcel: Parcel,
     waiter: Waiter,
     stage: Stage,
-    /// How its library ended it while it was being decoded: the decode's end ends it so.
+    /// How it ends: while it is being decoded, by its library, and the decode's end ends it so; where it is to be cancelled, always.
     ended: Option<Outcome>,
 }
 
@@ -111,6 +120,7 @@ struct Desk {
     items: Queue<Item>,
     libraries: Vec<Library>,
     places: Vec<Place>,
+    /// Places without a delivery, in memory for all of them.
     vacant: Vec<u32>,
     sequence: u64,
     /// Threads that sleep until calls into a library have ended.
@@ -128,6 +138,13 @@ pub struct Dispatcher {
     epoch: AtomicU64,
     /// The token of the thread that last entered through Lua.
     lua_thread: AtomicU64,
+    /// The same thread's [`thread_id`].
+    lua_thread_id: AtomicU64,
+    /// Calls that Lua made and that are under way: while there are any, that thread is the one that Lua runs on. Written by it alone.
+    /// Not modelled: the threads of a model take turns.
+    inside: std::sync::atomic::AtomicUsize,
+    /// The process in which it was made; see [`fork`](crate::fork).
+    process: AtomicU32,
     /// How many items lie at the intake, to be read without its lock.
     behind: AtomicUsize,
     /// How many items lie at the desk, likewise.
@@ -154,6 +171,9 @@ impl Dispatcher {
             claimed: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             lua_thread: AtomicU64::new(0),
+            lua_thread_id: AtomicU64::new(0),
+            inside: std::sync::atomic::AtomicUsize::new(0),
+            process: AtomicU32::new(crate::fork::generation()),
             behind: AtomicUsize::new(0),
             ahead: AtomicUsize::new(0),
             stamps: AtomicUsize::new(0),
@@ -183,9 +203,11 @@ impl Dispatcher {
         }
     }
 
-    /// Takes this dispatcher for a new state; false where it is another's.
+    /// Takes this dispatcher for a new state; false where it is another's, or was made before a fork: a thread of the parent may have
+    /// held its locks. [any-thread]
     pub fn claim(&self) -> bool {
-        self.claimed.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        !self.is_of_another_process()
+            && self.claimed.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Begins to serve a state; returns its epoch. Only after [`Self::claim`]. [lua-thread]
@@ -200,19 +222,77 @@ impl Dispatcher {
         epoch
     }
 
-    /// Whether the state of `epoch` is still served here. [any-thread]
+    /// Whether the state of `epoch` is still served here, and in this process. [any-thread]
     #[inline]
     #[must_use]
     pub fn serves(&self, epoch: u64) -> bool {
-        self.epoch.load(Ordering::Acquire) == epoch
+        self.epoch.load(Ordering::Acquire) == epoch && !self.is_of_another_process()
+    }
+
+    /// Whether it was made before this process was forked: nothing of it may be used here, its locks least of all. [any-thread]
+    #[inline]
+    #[must_use]
+    pub fn is_of_another_process(&self) -> bool {
+        self.process.load(Ordering::Relaxed) != crate::fork::generation()
     }
 
     /// Notes that the running thread is the Lua thread. Called wherever Lua enters. [lua-thread]
     #[inline]
-    pub fn enter_lua(&self) -> u64 {
-        let me = thread_token();
-        self.lua_thread.store(me, Ordering::Relaxed);
-        me
+    pub fn enter_lua(&self) {
+        self.lua_thread.store(thread_token(), Ordering::Relaxed);
+        self.lua_thread_id.store(thread_id(), Ordering::Relaxed);
+    }
+
+    /// Begins a call that Lua made, after [`Self::enter_lua`].
+    #[inline]
+    fn begin_inside(&self) {
+        // Release: a thread that sees this sees which thread it is.
+        self.inside.store(self.inside.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    #[inline]
+    fn end_inside(&self) {
+        self.inside.store(self.inside.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    }
+
+    /// Whether the running thread is the Lua thread, and stands in a call that Lua made: no other thread can be in this state then.
+    #[inline]
+    fn is_inside(&self) -> bool {
+        self.inside.load(Ordering::Acquire) > 0 && self.lua_thread_id.load(Ordering::Relaxed) == thread_id()
+    }
+
+    /// Runs `work`, in which what is done with this dispatcher is done on the Lua thread. [lua-thread]
+    ///
+    /// # Safety
+    /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
+    pub unsafe fn within_lua<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.enter_lua();
+        let _inside = Inside::begin(self);
+        work()
+    }
+
+    /// Locks the desk, as its owner where that is so.
+    fn lock_desk(&self) -> Guard<'_, Desk> {
+        if self.is_inside() {
+            // SAFETY: this thread stands in a call that Lua made in this state, and Lua makes one at a time.
+            unsafe { self.desk.lock_as_owner() }
+        } else {
+            self.desk.lock()
+        }
+    }
+
+    /// Locks the desk, in what began inside a call that Lua made.
+    fn lock_desk_as(&self, caller: Caller) -> Guard<'_, Desk> {
+        match caller {
+            // SAFETY: as above: only the thread that is inside is `Caller::Lua`, and what it began it ends.
+            Caller::Lua => unsafe { self.desk.lock_as_owner() },
+            Caller::Thread(_) => self.desk.lock(),
+        }
+    }
+
+    /// How the running thread calls into a library.
+    fn caller(&self) -> Caller {
+        if self.is_inside() { Caller::Lua } else { Caller::Thread(thread_id()) }
     }
 
     /// Items in the queue. [any-thread] On another thread than Lua's, items that are just being moved may be missed.
@@ -241,8 +321,8 @@ impl Dispatcher {
     /// Deliveries whose reply Lua has. [any-thread]
     #[must_use]
     pub fn pending(&self) -> usize {
-        let desk = self.desk.lock();
-        desk.places.iter().filter(|place| place.pending.is_some()).count()
+        let desk = self.lock_desk();
+        desk.places.len() - desk.vacant.len()
     }
 
     /// Takes a place for a Lua function, which the module keeps there from now on; none where there are more than can be told
@@ -273,24 +353,53 @@ impl Dispatcher {
         self.callbacks.key(place)
     }
 
-    /// The places of functions that nobody refers to any more, for the module to forget them. [lua-thread]
+    /// Whether there are functions that nobody refers to any more. [lua-thread]
     #[inline]
     #[must_use]
-    pub fn released_callbacks(&self) -> Option<Vec<u32>> {
-        self.callbacks.has_released().then(|| self.callbacks.take_released())
+    pub fn has_released_callbacks(&self) -> bool {
+        self.callbacks.has_released()
+    }
+
+    /// The place of one of these, for the module to forget the function; it is vacant from then on. [lua-thread]
+    #[must_use]
+    pub fn next_released_callback(&self) -> Option<u32> {
+        self.callbacks.next_released()
     }
 
     fn handle(&self, slot: u32, generation: u32) -> Handle {
         Handle { dispatcher: self.index, slot, generation }
     }
 
-    /// Ends a call that `me` recorded in `slot`, wakes who waits for that, and lets go of the library if this call was
-    /// the last to hold it.
+    /// Ends a call that `caller` recorded in `slot`, wakes the threads that wait for that, and lets go of the library if this call
+    /// was the last to hold it.
     #[inline(never)]
-    fn leave(&self, mut desk: Guard<'_, Desk>, slot: u32, me: u64) {
-        let library = &mut desk.libraries[slot as usize];
-        library.leave(me);
-        let freed = library.free_if_left();
+    fn leave(&self, mut desk: Guard<'_, Desk>, slot: u32, caller: Caller) {
+        self.note_left(&mut desk, slot, caller);
+        self.free_if_left(desk, slot);
+    }
+
+    /// Records the beginning of a call into a library's code.
+    #[inline]
+    fn note_entered(&self, library: &mut Library, caller: Caller) {
+        library.enter(caller);
+        if caller == Caller::Lua {
+            self.begin_inside();
+        }
+    }
+
+    /// Records the end of one. Under the desk lock, and before the library's slot is freed: the dispatcher may be another state's then.
+    #[inline]
+    fn note_left(&self, desk: &mut Desk, slot: u32, caller: Caller) {
+        desk.libraries[slot as usize].leave(caller);
+        if caller == Caller::Lua {
+            self.end_inside();
+        }
+    }
+
+    /// After a call ended, or the library left: wakes the threads that wait for that, and lets go of the library if nothing holds
+    /// it any more.
+    fn free_if_left(&self, mut desk: Guard<'_, Desk>, slot: u32) {
+        let freed = desk.libraries[slot as usize].free_if_left();
         let awaited = desk.awaiting > 0;
         if freed.is_some() {
             self.retire_if_done(&mut desk);
@@ -304,29 +413,38 @@ impl Dispatcher {
         }
     }
 
-    /// Ends a call as [`Self::leave`], and the delivery that it was for. A library that is told of that is told inside the
+    /// Ends a call of the Lua thread's, and the delivery that it was for. A library that is told of that is told inside the
     /// call: once this was its last one, none of its code may run.
-    fn leave_ended(
-        &self,
-        desk: Guard<'_, Desk>,
-        slot: u32,
-        me: u64,
-        pending: Option<Pending>,
-        outcome: Outcome,
-    ) {
+    fn leave_ended(&self, desk: Guard<'_, Desk>, slot: u32, pending: Option<Pending>, outcome: Outcome) {
         match pending {
             Some(Pending { waiter, .. }) if waiter.completes() => {
                 drop(desk);
                 waiter.release(outcome);
-                self.leave(self.desk.lock(), slot, me);
+                self.leave(self.lock_desk_as(Caller::Lua), slot, Caller::Lua);
             }
             pending => {
-                self.leave(desk, slot, me);
+                self.leave(desk, slot, Caller::Lua);
                 if let Some(pending) = pending {
                     pending.waiter.release(outcome);
                 }
             }
         }
+    }
+}
+
+/// A call that Lua made, in a frame that no Lua error skips.
+struct Inside<'a>(&'a Dispatcher);
+
+impl<'a> Inside<'a> {
+    fn begin(dispatcher: &'a Dispatcher) -> Self {
+        dispatcher.begin_inside();
+        Inside(dispatcher)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.end_inside();
     }
 }
 
@@ -336,15 +454,26 @@ impl Desk {
         self.libraries.get_mut(handle.slot as usize).filter(|library| library.generation == handle.generation)
     }
 
-    /// Puts a delivery that a thread waits for on the desk.
-    fn place(&mut self, pending: Pending) -> Ticket {
-        let index = self.vacant.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
-            (self.places.len() - 1) as u32
-        });
+    /// Makes sure that there is a place for a delivery.
+    fn reserve_place(&mut self) -> Result<(), OutOfMemory> {
+        if !self.vacant.is_empty() {
+            return Ok(());
+        }
+        self.places.try_reserve(1).map_err(|_| OutOfMemory)?;
+        // Room for all of them, so that to vacate one needs no memory.
+        self.vacant.try_reserve(self.places.len() + 1).map_err(|_| OutOfMemory)?;
+        self.vacant.push(self.places.len() as u32);
+        self.places.push(Place::default());
+        Ok(())
+    }
+
+    /// Puts a delivery that a thread waits for on the desk, after [`Self::reserve_place`].
+    fn place(&mut self, pending: Pending, epoch: u64) -> Ticket {
+        let index = self.vacant.pop().expect("`reserve_place` made sure of it");
+        self.libraries[pending.slot as usize].pending += 1;
         let place = &mut self.places[index as usize];
         place.pending = Some(pending);
-        Ticket { index, generation: place.generation }
+        Ticket { index, generation: place.generation, epoch }
     }
 
     /// The delivery that `ticket` names, if it has not ended.
@@ -365,17 +494,9 @@ impl Desk {
     fn vacate(&mut self, index: u32) -> Pending {
         let place = &mut self.places[index as usize];
         place.generation += 1;
+        let pending = place.pending.take().expect("its caller has seen what is in the place");
         self.vacant.push(index);
-        place.pending.take().expect("who vacates a place has seen what is on it")
-    }
-
-    /// Takes all deliveries off the desk that `wanted` picks.
-    fn remove_where(&mut self, wanted: impl Fn(&Pending) -> bool) -> Vec<Pending> {
-        (0..self.places.len() as u32)
-            .filter(|index| self.places[*index as usize].pending.as_ref().is_some_and(&wanted))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|index| self.vacate(index))
-            .collect()
+        self.libraries[pending.slot as usize].pending -= 1;
+        pending
     }
 }

@@ -1,16 +1,20 @@
 //! The reply: what Lua answers to a delivery that a thread waits for.
 
+use std::marker::PhantomData;
+
 use super::{Dispatcher, Stage};
 use crate::adapter::Adapter;
 use crate::boundary;
 use crate::delivery::{Outcome, Parcel};
 use crate::handle::Handle;
+use crate::library::Caller;
 
 /// The name of a delivery that waits for its reply, as Lua's userdata holds it. Checked by generation, like a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
     pub(super) index: u32,
     pub(super) generation: u64,
+    pub(super) epoch: u64,
 }
 
 /// A reply that began and must be given to [`Dispatcher::replied`]. Plain data, as `Taken`.
@@ -23,7 +27,8 @@ pub struct Replying {
     /// How to reply to it.
     pub adapter: &'static dyn Adapter,
     ticket: Ticket,
-    me: u64,
+    /// It stays on the thread that began it: the Lua thread, as the desk's owner.
+    bound: PhantomData<*const ()>,
 }
 
 /// How a reply ended.
@@ -40,30 +45,41 @@ pub enum ReplyEnd {
 }
 
 impl Dispatcher {
-    /// Begins the reply to what `ticket` names; none where it has ended already. [lua-thread]
-    pub fn begin_reply(&self, ticket: Ticket) -> Option<Replying> {
-        let mut desk = self.desk.lock();
+    /// Begins the reply to what `ticket` names; none where it has ended already, or its state has closed. [lua-thread]
+    ///
+    /// # Safety
+    /// On the Lua thread of the state that the ticket is of, inside a call that Lua made.
+    pub unsafe fn begin_reply(&self, ticket: Ticket) -> Option<Replying> {
+        // A reply that Lua collects after its state closed comes to a dispatcher that may serve another, on another thread.
+        if !self.serves(ticket.epoch) {
+            return None;
+        }
+        self.enter_lua();
+        // SAFETY: the state is served, and this is its Lua thread.
+        let mut desk = unsafe { self.desk.lock_as_owner() };
         let pending = desk.pending(ticket).filter(|pending| pending.stage == Stage::Waiting)?;
-        // Not before: a reply that Lua collects after its state closed comes to a dispatcher that may serve another.
-        let me = self.enter_lua();
         pending.stage = Stage::Replying;
         let (slot, parcel) = (pending.slot, pending.parcel);
         let library = &mut desk.libraries[slot as usize];
-        library.calls.push(me);
+        self.note_entered(library, Caller::Lua);
         let (adapter, generation) = (library.adapter(), library.generation);
-        Some(Replying { handle: self.handle(slot, generation), parcel, adapter, ticket, me })
+        Some(Replying { handle: self.handle(slot, generation), parcel, adapter, ticket, bound: PhantomData })
     }
 
     /// Cancels what `ticket` names, where it waits for its reply and nobody can give one. [lua-thread]
-    pub fn cancel_reply(&self, ticket: Ticket) {
-        let Some(replying) = self.begin_reply(ticket) else { return };
+    ///
+    /// # Safety
+    /// As [`Self::begin_reply`].
+    pub unsafe fn cancel_reply(&self, ticket: Ticket) {
+        // SAFETY: as the caller promises.
+        let Some(replying) = (unsafe { self.begin_reply(ticket) }) else { return };
         boundary::cancel_waiting(replying.adapter, replying.handle, &replying.parcel);
         self.replied(&replying, ReplyEnd::Cancelled);
     }
 
     /// Says how the reply ended, and releases the waiting thread. [lua-thread]
     pub fn replied(&self, replying: &Replying, end: ReplyEnd) {
-        let mut desk = self.desk.lock();
+        let mut desk = self.lock_desk_as(Caller::Lua);
         let slot = replying.handle.slot;
         let pending = desk.remove(replying.ticket);
         let counts = &mut desk.libraries[slot as usize].counts;
@@ -74,6 +90,6 @@ impl Dispatcher {
             ReplyEnd::Cancelled => (&mut counts.cancelled, Outcome::Cancelled),
         };
         *count += 1;
-        self.leave_ended(desk, slot, replying.me, pending, outcome);
+        self.leave_ended(desk, slot, pending, outcome);
     }
 }

@@ -8,7 +8,8 @@ use crate::biased::Guard;
 use crate::boundary;
 use crate::delivery::{Item, Outcome, Parcel};
 use crate::handle::Handle;
-use crate::library::{Counts, Library, Phase as LibraryPhase};
+use crate::library::{Caller, Counts, Library, Phase as LibraryPhase};
+use crate::memory::OutOfMemory;
 use crate::sync::Ordering;
 
 /// A delivery that was taken off the queue and must be decoded now. Plain data: a Lua error may skip the frame it lies
@@ -23,7 +24,6 @@ pub struct Taken {
     pub adapter: &'static dyn Adapter,
     /// The place of the waiting thread, where there is one.
     pub ticket: Option<Ticket>,
-    me: u64,
     bound: Bound,
 }
 
@@ -44,7 +44,6 @@ pub enum DecodeEnd {
 /// A `dispatch` that is under way.
 #[derive(Clone, Copy)]
 pub struct Dispatching {
-    me: u64,
     bound: Bound,
 }
 
@@ -62,18 +61,21 @@ impl Dispatcher {
     ///
     /// Each item taken must be given to [`Self::decoded`].
     ///
+    /// # Errors
+    /// There is no memory to note that a thread waits for the oldest item, which stays in the queue.
+    ///
     /// # Safety
     /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
     #[inline]
-    pub unsafe fn take_one(&self) -> Option<Taken> {
-        let me = self.enter_lua();
+    pub unsafe fn take_one(&self) -> Result<Option<Taken>, OutOfMemory> {
+        self.enter_lua();
         // SAFETY: Lua makes one call at a time in a state, and a dispatcher serves one state at a time.
         let mut desk = unsafe { self.desk.lock_as_owner() };
         if !desk.notifying {
-            return self.take_from(&mut desk, me);
+            return self.take_from(&mut desk);
         }
         self.intake.lock().credit.spend();
-        let taken = self.take_from(&mut desk, me);
+        let taken = self.take_from(&mut desk);
         self.announce(desk);
         taken
     }
@@ -84,21 +86,24 @@ impl Dispatcher {
     /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves; and so is all that is done
     /// with the result.
     pub unsafe fn begin_dispatch(&self) -> Dispatching {
-        let me = self.enter_lua();
+        self.enter_lua();
         // SAFETY: Lua makes one call at a time in a state, and a dispatcher serves one state at a time.
         let desk = unsafe { self.desk.lock_as_owner() };
         if desk.notifying {
             self.intake.lock().credit.spend();
         }
-        Dispatching { me, bound: PhantomData }
+        Dispatching { bound: PhantomData }
     }
 
     /// Takes the oldest item within a `dispatch`, without a look at the notification. [lua-thread]
+    ///
+    /// # Errors
+    /// As [`Self::take_one`].
     #[inline(always)]
-    pub fn take_next(&self, dispatching: Dispatching) -> Option<Taken> {
-        // SAFETY: as who began the dispatch has promised.
+    pub fn take_next(&self, _: Dispatching) -> Result<Option<Taken>, OutOfMemory> {
+        // SAFETY: as the caller that began the dispatch has promised.
         let mut desk = unsafe { self.desk.lock_as_owner() };
-        self.take_from(&mut desk, dispatching.me)
+        self.take_from(&mut desk)
     }
 
     /// Ends a `dispatch`: sends a notification if items remain that none announces. Returns how many remain.
@@ -123,26 +128,36 @@ impl Dispatcher {
     }
 
     #[inline(always)] // so that what is taken is made where it is used, and not copied there
-    fn take_from(&self, desk: &mut Guard<'_, Desk>, me: u64) -> Option<Taken> {
+    fn take_from(&self, desk: &mut Guard<'_, Desk>) -> Result<Option<Taken>, OutOfMemory> {
         let desk: &mut Desk = desk;
         if desk.items.len() == 0 {
             self.take_over(desk);
         }
-        // What may panic comes before the item is in hand.
-        let slot = desk.items.front()?.slot;
+        // What may panic, or want memory, comes before the item is in hand.
+        let Some(front) = desk.items.front() else { return Ok(None) };
+        let slot = front.slot;
+        if front.waiter.is_some() {
+            desk.reserve_place()?;
+        }
         let library = &mut desk.libraries[slot as usize];
-        library.calls.push(me);
         let handle = self.handle(slot, library.generation);
         let adapter = library.adapter();
-        let Item { parcel, waiter, sequence, bytes, .. } = desk.items.pop_front()?;
+        let Some(Item { parcel, waiter, sequence, bytes, .. }) = desk.items.pop_front() else {
+            return Ok(None);
+        };
+        self.note_entered(library, Caller::Lua);
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
         if library.gauge.is_some() {
             self.left_bound(library, &parcel, sequence, bytes);
+        } else {
+            library.left += 1;
         }
+        library.awaited_left += usize::from(waiter.is_some());
         let ticket = waiter.map(|waiter| {
-            desk.place(Pending { slot, sequence, parcel, waiter, stage: Stage::Decoding, ended: None })
+            let (stage, epoch) = (Stage::Decoding, self.epoch.load(Ordering::Relaxed));
+            desk.place(Pending { slot, sequence, parcel, waiter, stage, ended: None }, epoch)
         });
-        Some(Taken { handle, parcel, adapter, ticket, me, bound: PhantomData })
+        Ok(Some(Taken { handle, parcel, adapter, ticket, bound: PhantomData }))
     }
 
     /// Counts an item of a library that has a bound, and tells who waits for room.
@@ -188,11 +203,10 @@ impl Dispatcher {
         let desk = &mut *guard;
         let library = &mut desk.libraries[slot as usize];
         library.counts.decoded(end);
-        if desk.awaiting > 0 || library.phase != LibraryPhase::Registered {
-            self.leave(guard, slot, taken.me);
-        } else {
-            // What `leave` comes to where nobody waits for it and nothing is left to free.
-            library.leave(taken.me);
+        let registered = library.phase == LibraryPhase::Registered;
+        self.note_left(desk, slot, Caller::Lua);
+        if desk.awaiting > 0 || !registered {
+            self.free_if_left(guard, slot);
         }
         Decoded { reply: false, remaining }
     }
@@ -218,7 +232,7 @@ impl Dispatcher {
                 if let Some(pending) = desk.pending(ticket) {
                     pending.stage = Stage::Waiting;
                 }
-                self.leave(guard, slot, taken.me);
+                self.leave(guard, slot, Caller::Lua);
                 return Decoded { reply: true, remaining };
             }
             (DecodeEnd::Values, None) => {
@@ -235,7 +249,7 @@ impl Dispatcher {
             // SAFETY: as in `decoded`.
             guard = unsafe { self.desk.lock_as_owner() };
         }
-        self.leave_ended(guard, slot, taken.me, pending, outcome);
+        self.leave_ended(guard, slot, pending, outcome);
         Decoded { reply: false, remaining }
     }
 }

@@ -1,10 +1,10 @@
 //! Waking: the notifier, and the sleep in `wait`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Dispatcher, Phase};
-use crate::notifier::Notifier;
+use crate::memory::OutOfMemory;
+use crate::notifier::{self, Notifier};
 use crate::sync::Ordering;
 
 /// Why a sleep ended.
@@ -19,11 +19,15 @@ pub enum Waited {
 impl Dispatcher {
     /// Changes the notifier; starts with a notification if items wait. Does nothing in a state that closes, where a new
     /// one would be left to the next state that is served here. [lua-thread]
-    pub fn set_notifier(&self, notifier: Option<Arc<dyn Notifier>>) {
+    ///
+    /// # Errors
+    /// There is no memory for it; nothing changed.
+    pub fn set_notifier(&self, notifier: Option<Box<dyn Notifier>>) -> Result<(), OutOfMemory> {
+        let notifier = notifier::share(notifier)?;
         self.enter_lua();
-        let mut desk = self.desk.lock();
+        let mut desk = self.lock_desk();
         if desk.phase != Phase::Open {
-            return;
+            return Ok(());
         }
         let mut intake = self.intake.lock();
         desk.notifying = notifier.is_some();
@@ -37,6 +41,7 @@ impl Dispatcher {
             // A send that fails leaves nothing outstanding, and the next deliver tries again.
             self.send(due);
         }
+        Ok(())
     }
 
     /// Sleeps until something is queued, or `limit` is over, or the last library unregistered. Returns at once where

@@ -205,14 +205,14 @@ pub(crate) fn hand_over(
 
 /// Takes a request, whose reply Lua has from then on.
 pub(crate) fn take_request(dispatcher: &Dispatcher) -> Ticket {
-    let taken = unsafe { dispatcher.take_one() }.unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     assert!(dispatcher.decoded(&taken, DecodeEnd::Values).reply);
     taken.ticket.unwrap()
 }
 
 /// Polls once; returns the data of what was there.
 pub(crate) fn poll(dispatcher: &Dispatcher) -> Option<usize> {
-    let taken = unsafe { dispatcher.take_one() }?;
+    let taken = unsafe { dispatcher.take_one() }.unwrap()?;
     dispatcher.decoded(&taken, DecodeEnd::Over);
     Some(taken.parcel.data)
 }
@@ -258,7 +258,7 @@ pub(crate) fn waiting_for_reply(
     data: usize,
 ) -> (std::thread::JoinHandle<Outcome>, Ticket) {
     let thread = waiting_thread(dispatcher, handle, data);
-    let taken = unsafe { dispatcher.take_one() }.unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     assert!(dispatcher.decoded(&taken, DecodeEnd::Values).reply);
     (thread, taken.ticket.unwrap())
 }
@@ -275,4 +275,11 @@ impl Numbers {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
     }
+}
+
+/// The places of functions that nobody refers to any more; none where there are none.
+pub(crate) fn released(dispatcher: &Dispatcher) -> Option<Vec<u32>> {
+    dispatcher
+        .has_released_callbacks()
+        .then(|| std::iter::from_fn(|| dispatcher.next_released_callback()).collect())
 }

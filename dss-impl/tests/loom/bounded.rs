@@ -104,7 +104,7 @@ fn a_producer_that_waits_is_released_before_its_library_joins_it() {
             fake.joinable();
             answer
         });
-        house.dispatcher.close(house.epoch);
+        unsafe { house.dispatcher.close(house.epoch) };
         let answer = waiting.join().unwrap();
         fake.assert_ended(0, true);
         fake.assert_ended(1, answer.is_ok());

@@ -17,7 +17,7 @@ fn close_and_deliver() {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || [0, 1].map(|data| dispatcher.deliver(handle, parcel(data))))
         };
-        dispatcher.close(epoch);
+        unsafe { dispatcher.close(epoch) };
         let results = producer.join().unwrap();
         for (data, result) in results.into_iter().enumerate() {
             fake.assert_ended(data, result.is_ok());
@@ -41,7 +41,7 @@ fn close_and_unregister() {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || dispatcher.unregister(handle).is_ok())
         };
-        dispatcher.close(epoch);
+        unsafe { dispatcher.close(epoch) };
         // The next state may be served here as soon as the thread that leaves is through, not before.
         let reused = dispatcher.claim();
         if reused {
@@ -66,7 +66,7 @@ fn close_and_deliver_and_wait_and_unregister() {
             let (dispatcher, handle) = (house.dispatcher.clone(), house.handle);
             thread::spawn(move || dispatcher.unregister(handle).is_ok())
         };
-        house.dispatcher.close(house.epoch);
+        unsafe { house.dispatcher.close(house.epoch) };
         let answer = waiting.join().unwrap();
         leaver.join().unwrap();
         assert_told(house.fake, answer);
@@ -80,11 +80,11 @@ fn a_reply_too_late_does_not_claim_the_next_state() {
     three(|| {
         let house = house();
         let waiting = waiting_thread(&house);
-        let ticket = unsafe { house.dispatcher.take_one() }.and_then(|taken| {
+        let ticket = unsafe { house.dispatcher.take_one() }.unwrap().and_then(|taken| {
             house.fake.decode(&house.dispatcher, &taken, dss_impl::dispatcher::DecodeEnd::Values);
             taken.ticket
         });
-        house.dispatcher.close(house.epoch);
+        unsafe { house.dispatcher.close(house.epoch) };
         assert_told(house.fake, waiting.join().unwrap());
         let other = {
             let dispatcher = house.dispatcher.clone();
@@ -94,14 +94,14 @@ fn a_reply_too_late_does_not_claim_the_next_state() {
                 let handle = register(&dispatcher, Box::leak(Box::default()), 1);
                 let refused = dispatcher.deliver_and_wait(handle, waited(1));
                 assert_eq!(refused, Err(DeliverError::WouldDeadlock));
-                dispatcher.close(epoch);
+                unsafe { dispatcher.close(epoch) };
             })
         };
         // The old state's collector comes late.
         if let Some(ticket) = ticket {
-            assert!(house.dispatcher.begin_reply(ticket).is_none());
+            assert!(unsafe { house.dispatcher.begin_reply(ticket) }.is_none());
         }
-        house.dispatcher.close(house.epoch);
+        unsafe { house.dispatcher.close(house.epoch) };
         other.join().unwrap();
     });
 }
@@ -121,7 +121,7 @@ fn a_cancel_function_may_join_the_thread_that_unregisters() {
                 left
             })
         };
-        dispatcher.close(epoch);
+        unsafe { dispatcher.close(epoch) };
         leaver.join().unwrap();
         fake.assert_ended(0, true);
         assert_eq!(fake.released.load(SeqCst), 1);
@@ -151,7 +151,7 @@ fn a_cancel_function_may_join_a_thread_that_waits_for_another() {
                 fake.joinable();
             })
         };
-        dispatcher.close(epoch);
+        unsafe { dispatcher.close(epoch) };
         leaver.join().unwrap();
         let accepted = producer.join().unwrap();
         fake.assert_ended(0, true);

@@ -80,7 +80,7 @@ fn read_and_dispatch(dispatcher: &Dispatcher, fake: &Fake, socket: &Socket, item
         socket.read();
         let dispatching = unsafe { dispatcher.begin_dispatch() };
         for _ in 0..max {
-            let Some(taken) = dispatcher.take_next(dispatching) else { break };
+            let Some(taken) = dispatcher.take_next(dispatching).unwrap() else { break };
             fake.decode(dispatcher, &taken, DecodeEnd::Over);
             handled += 1;
         }
@@ -100,7 +100,7 @@ fn a_handler_that_polls_once_a_notification_misses_nothing() {
     three(|| {
         let house = house();
         let socket = Socket::new(0);
-        house.dispatcher.set_notifier(Some(socket.clone()));
+        house.dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
         let producers = [producer(&house, 0..1), producer(&house, 1..2)];
         read_and_poll(&house.dispatcher, house.fake, &socket, 2);
         for producer in producers {
@@ -115,7 +115,7 @@ fn a_burst_of_one_thread_is_polled() {
     two(|| {
         let house = house();
         let socket = Socket::new(0);
-        house.dispatcher.set_notifier(Some(socket.clone()));
+        house.dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
         let producer = producer(&house, 0..3);
         read_and_poll(&house.dispatcher, house.fake, &socket, 3);
         producer.join().unwrap();
@@ -129,7 +129,7 @@ fn a_handler_that_dispatches_misses_nothing() {
         three(move || {
             let house = house();
             let socket = Socket::new(0);
-            house.dispatcher.set_notifier(Some(socket.clone()));
+            house.dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
             let producers = [producer(&house, 0..1), producer(&house, 1..2)];
             read_and_dispatch(&house.dispatcher, house.fake, &socket, 2, max);
             for producer in producers {
@@ -145,9 +145,9 @@ fn a_change_of_notifier_announces_what_waits() {
     three(|| {
         let house = house();
         let (old, new) = (Socket::new(0), Socket::new(0));
-        house.dispatcher.set_notifier(Some(old));
+        house.dispatcher.set_notifier(Some(Box::new(old))).unwrap();
         let producers = [producer(&house, 0..1), producer(&house, 1..2)];
-        house.dispatcher.set_notifier(Some(new.clone()));
+        house.dispatcher.set_notifier(Some(Box::new(new.clone()))).unwrap();
         read_and_poll(&house.dispatcher, house.fake, &new, 2);
         for producer in producers {
             producer.join().unwrap();
@@ -161,7 +161,7 @@ fn the_deliver_after_a_send_that_failed_announces() {
     three(|| {
         let house = house();
         let socket = Socket::new(1);
-        house.dispatcher.set_notifier(Some(socket.clone()));
+        house.dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
         let producers = [producer(&house, 0..1), producer(&house, 1..2)];
         let mut failed = 0;
         for producer in producers {
@@ -180,7 +180,7 @@ fn a_send_may_fail_while_lua_polls_without_being_told() {
     two(|| {
         let house = house();
         let socket = Socket::new(1);
-        house.dispatcher.set_notifier(Some(socket.clone()));
+        house.dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
         let producer = producer(&house, 0..1);
         let handled = usize::from(house.fake.poll(&house.dispatcher));
         producer.join().unwrap();
@@ -195,7 +195,7 @@ fn the_credit_survives_a_library_that_leaves_with_what_was_announced() {
     three(|| {
         let house = house();
         let socket = Socket::new(0);
-        house.dispatcher.set_notifier(Some(socket.clone()));
+        house.dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
         let stays = crate::fake::register(&house.dispatcher, Box::leak(Box::<Fake>::default()), 2);
         let leaver = {
             let (dispatcher, handle) = (house.dispatcher.clone(), house.handle);
@@ -212,7 +212,7 @@ fn the_credit_survives_a_library_that_leaves_with_what_was_announced() {
         let mut handled = false;
         while !handled {
             socket.read();
-            if let Some(taken) = unsafe { house.dispatcher.take_one() } {
+            if let Some(taken) = unsafe { house.dispatcher.take_one() }.unwrap() {
                 handled = taken.parcel.data == 1;
                 house.dispatcher.decoded(&taken, DecodeEnd::Over);
             }

@@ -20,10 +20,10 @@ fn assert_completed(house: &House, data: usize, outcome: Outcome) {
 
 /// What the Lua thread does with a request: takes it, and replies where it has not ended by then. Whether it did.
 fn takes_and_replies(house: &House) -> bool {
-    let Some(taken) = (unsafe { house.dispatcher.take_one() }) else { return false };
+    let Some(taken) = unsafe { house.dispatcher.take_one() }.unwrap() else { return false };
     // Where it was ended in its decode there is nothing to reply to.
     let reply = house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply;
-    let replying = house.dispatcher.begin_reply(taken.ticket.unwrap());
+    let replying = unsafe { house.dispatcher.begin_reply(taken.ticket.unwrap()) };
     assert!(reply || replying.is_none());
     let Some(replying) = replying else { return false };
     house.dispatcher.replied(&replying, ReplyEnd::Replied);
@@ -78,7 +78,7 @@ fn a_deadline_is_not_lost_in_the_decode() {
         let handle = house.handle;
         let ending =
             beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::TimedOut, false));
-        if let Some(taken) = unsafe { house.dispatcher.take_one() } {
+        if let Some(taken) = unsafe { house.dispatcher.take_one() }.unwrap() {
             house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values);
         }
         assert!(ending.join().unwrap(), "it has no answer");

@@ -66,7 +66,7 @@ fn items_of_one_thread_stay_in_order() {
         };
         let mut next = 0;
         let mut drain = || {
-            while let Some(taken) = unsafe { dispatcher.take_one() } {
+            while let Some(taken) = unsafe { dispatcher.take_one() }.unwrap() {
                 assert_eq!(taken.parcel.data, next);
                 next += 1;
                 fake.decode(&dispatcher, &taken, dss_impl::dispatcher::DecodeEnd::Over);

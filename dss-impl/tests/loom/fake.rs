@@ -94,7 +94,7 @@ impl Fake {
 
     /// One `poll`; says whether something was there.
     pub(crate) fn poll(&self, dispatcher: &Dispatcher) -> bool {
-        let Some(taken) = (unsafe { dispatcher.take_one() }) else { return false };
+        let Some(taken) = unsafe { dispatcher.take_one() }.unwrap() else { return false };
         self.decode(dispatcher, &taken, DecodeEnd::Over);
         true
     }
@@ -273,4 +273,9 @@ fn check(preemptions: Option<usize>, run: impl Fn() + Send + Sync + 'static) {
     builder.preemption_bound = preemptions;
     builder.max_branches = 10_000;
     builder.check(run);
+}
+
+/// The places of functions that nobody refers to any more.
+pub(crate) fn released(dispatcher: &Dispatcher) -> Vec<u32> {
+    std::iter::from_fn(|| dispatcher.next_released_callback()).collect()
 }

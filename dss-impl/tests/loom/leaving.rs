@@ -45,7 +45,7 @@ fn a_decode_may_unregister_its_own_library() {
             })
         };
         let mut done = false;
-        if let Some(taken) = unsafe { dispatcher.take_one() } {
+        if let Some(taken) = unsafe { dispatcher.take_one() }.unwrap() {
             // Inside the decode: it returns at once, whoever else is at it.
             done = dispatcher.unregister(handle).is_ok();
             fake.decode(&dispatcher, &taken, DecodeEnd::Over);
@@ -54,7 +54,7 @@ fn a_decode_may_unregister_its_own_library() {
         fake.assert_ended(0, true);
         fake.assert_ended(1, true);
         assert_eq!(fake.released.load(SeqCst), 1);
-        assert!(unsafe { dispatcher.take_one() }.is_none());
+        assert!(unsafe { dispatcher.take_one() }.unwrap().is_none());
     });
 }
 
@@ -67,7 +67,7 @@ fn a_slot_is_not_reused_under_a_call() {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || dispatcher.unregister(handle).unwrap())
         };
-        let taken = unsafe { dispatcher.take_one() };
+        let taken = unsafe { dispatcher.take_one() }.unwrap();
         let next = crate::fake::register(&dispatcher, Box::leak(Box::default()), 2);
         assert_ne!(next, handle);
         if let Some(taken) = taken {

@@ -24,15 +24,15 @@ pub(crate) fn waiting_thread(house: &House) -> JoinHandle<Answer> {
 /// One poll of the Lua thread, with the reply if one is wanted. Returns what the waiting thread must be told, if it was
 /// settled here.
 fn poll_and_reply(dispatcher: &Arc<Dispatcher>, fake: &Fake, end: ReplyEnd) -> Option<Outcome> {
-    let taken = unsafe { dispatcher.take_one() }?;
+    let taken = unsafe { dispatcher.take_one() }.unwrap()?;
     let ticket = taken.ticket.expect("a thread waits for it");
     if !fake.decode(dispatcher, &taken, DecodeEnd::Values).reply {
         return Some(Outcome::Cancelled);
     }
-    let replying = dispatcher.begin_reply(ticket)?;
-    assert!(dispatcher.begin_reply(ticket).is_none(), "begun twice");
+    let replying = unsafe { dispatcher.begin_reply(ticket) }?;
+    assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none(), "begun twice");
     dispatcher.replied(&replying, end);
-    assert!(dispatcher.begin_reply(ticket).is_none(), "begun after it ended");
+    assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none(), "begun after it ended");
     Some(match end {
         ReplyEnd::Replied => Outcome::Replied,
         ReplyEnd::Collected => Outcome::Collected,
@@ -75,7 +75,7 @@ fn a_decode_that_is_over_or_fails_releases_the_waiting_thread() {
             let house = house();
             let waiting = waiting_thread(&house);
             while house.dispatcher.wait(FOREVER) != Waited::Queued {}
-            let taken = unsafe { house.dispatcher.take_one() }.expect("something is queued");
+            let taken = unsafe { house.dispatcher.take_one() }.unwrap().expect("something is queued");
             assert!(!house.fake.decode(&house.dispatcher, &taken, end).reply);
             assert_eq!(waiting.join().unwrap(), Ok(outcome));
         });
@@ -110,9 +110,9 @@ fn a_waiting_thread_is_released_by_close() {
     two(|| {
         let house = house();
         let waiting = waiting_thread(&house);
-        let taken = unsafe { house.dispatcher.take_one() };
+        let taken = unsafe { house.dispatcher.take_one() }.unwrap();
         let reply = taken.map(|taken| house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply);
-        house.dispatcher.close(house.epoch);
+        unsafe { house.dispatcher.close(house.epoch) };
         let answer = waiting.join().unwrap();
         assert_ne!(reply, Some(false));
         assert!(matches!(
@@ -130,8 +130,8 @@ fn a_waiting_thread_is_released_by_a_close_inside_its_decode() {
     two(|| {
         let house = house();
         let waiting = waiting_thread(&house);
-        let taken = unsafe { house.dispatcher.take_one() };
-        house.dispatcher.close(house.epoch);
+        let taken = unsafe { house.dispatcher.take_one() }.unwrap();
+        unsafe { house.dispatcher.close(house.epoch) };
         if let Some(taken) = taken {
             // The decode goes on after the close that came from inside it, and its thread's data must still be there.
             assert!(!house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply);
@@ -150,7 +150,7 @@ fn the_lua_thread_cannot_wait_for_itself() {
         let refused = house.dispatcher.deliver_and_wait(house.handle, waited(1));
         assert_eq!(refused, Err(DeliverError::WouldDeadlock));
         assert_eq!(house.fake.fates[1].cancelled.load(SeqCst), 0);
-        house.dispatcher.close(house.epoch);
+        unsafe { house.dispatcher.close(house.epoch) };
         assert_told(house.fake, other.join().unwrap());
     });
 }

@@ -2,17 +2,16 @@
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use abi_stable::std_types::{RResult, RString, RVec};
 use dss_abi_v2::contract::{CallFn, Code, RawCall, RawClass, RawFunction};
 use dss_abi_v2::value::{RawBorrowed, RawValue};
-use parking_lot::Mutex;
 
 use super::{Context, values};
-use crate::dispatcher::Calling;
+use crate::dispatcher::{Calling, Dispatcher};
 use crate::handle::Handle;
-use crate::states;
+use crate::states::{self, StateRef};
 use crate::value::{Class, Module, ObjectRef, Results, Value};
 
 /// The objects of one library that one Lua state has. When the library leaves they are dropped, and what Lua has left of them
@@ -30,18 +29,23 @@ fn key(data: *mut c_void, class: &'static RawClass) -> (usize, usize) {
 }
 
 impl Objects {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(usize, usize), Held>> {
+        // No panic leaves it half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn add(&self, data: *mut c_void, class: &'static RawClass) {
-        self.0.lock().entry(key(data, class)).or_insert(Held { class, count: 0 }).count += 1;
+        self.lock().entry(key(data, class)).or_insert(Held { class, count: 0 }).count += 1;
     }
 
     fn has(&self, data: *mut c_void, class: &'static RawClass) -> bool {
-        self.0.lock().contains_key(&key(data, class))
+        self.lock().contains_key(&key(data, class))
     }
 
     /// Drops an object, if it was not dropped before.
     fn drop_one(&self, data: *mut c_void, class: &'static RawClass) {
         let key = key(data, class);
-        let mut objects = self.0.lock();
+        let mut objects = self.lock();
         let Some(held) = objects.get_mut(&key) else { return };
         held.count -= 1;
         if held.count == 0 {
@@ -53,7 +57,7 @@ impl Objects {
     }
 
     pub(super) fn drop_all(&self) {
-        let all = std::mem::take(&mut *self.0.lock());
+        let all = std::mem::take(&mut *self.lock());
         for ((data, _), Held { class, count }) in all {
             let data: *mut c_void = std::ptr::with_exposed_provenance_mut(data);
             for _ in 0..count {
@@ -87,8 +91,10 @@ struct Call {
 }
 
 impl Call {
-    fn begin(handle: Handle) -> Option<Call> {
-        let calling = states::dispatcher_of(handle)?.begin_call(handle)?;
+    /// Begins a call into the library of `handle` in `state`.
+    fn begin(state: StateRef, handle: Handle) -> Option<Call> {
+        // SAFETY: a module's methods are called on the Lua thread of the state that loaded it, by Lua.
+        let calling = unsafe { state.dispatcher.begin_call(state.epoch, handle) }?;
         Some(Call { handle, calling: Some(calling) })
     }
 }
@@ -145,6 +151,7 @@ impl Results for Returned {
 /// How a function is called: with its registration, by its own word, and on an object or NULL.
 #[derive(Clone, Copy)]
 struct On {
+    state: StateRef,
     context: usize,
     handle: Handle,
     function: usize,
@@ -153,7 +160,7 @@ struct On {
 
 impl On {
     fn raw(self) -> RawCall {
-        let On { context, handle, function, object } = self;
+        let On { context, handle, function, object, .. } = self;
         let context = std::ptr::with_exposed_provenance_mut(context);
         RawCall { context, handle: handle.to_raw(), function, object }
     }
@@ -165,7 +172,7 @@ fn call(
     arguments: Vec<Value>,
     left: impl FnOnce() -> String,
 ) -> Result<Box<dyn Results>, String> {
-    let call = Call::begin(on.handle).ok_or_else(left)?;
+    let call = Call::begin(on.state, on.handle).ok_or_else(left)?;
     let arguments = values::from_lua(arguments);
     // SAFETY: the contract of `CallFn`: on the Lua thread, with the registration's context, which is there while the call is,
     // and with an object of that class's or NULL.
@@ -189,6 +196,7 @@ fn call(
 
 /// What a library registered, as Lua calls it.
 pub(super) struct V2Module {
+    pub(super) state: StateRef,
     pub(super) handle: Handle,
     /// The library's own context, for its functions.
     pub(super) context: usize,
@@ -219,15 +227,19 @@ impl Module for V2Module {
 
     fn classes(&self) -> Vec<Arc<dyn Class>> {
         let each = |class: &&'static RawClass| -> Arc<dyn Class> {
-            let (handle, context) = (self.handle, self.context);
+            let (state, handle, context) = (self.state, self.handle, self.context);
             let (library, objects) = (self.name.clone(), Arc::clone(&self.objects));
-            Arc::new(V2Class { class, handle, context, library, objects })
+            Arc::new(V2Class { class, state, handle, context, library, objects })
         };
         self.classes.iter().map(each).collect()
     }
 
     fn is_registered(&self) -> bool {
-        states::dispatcher_of(self.handle).is_some_and(|dispatcher| dispatcher.is_registered(self.handle))
+        let registered = |dispatcher: &Dispatcher| {
+            // SAFETY: a module's methods are called on the Lua thread of the state that loaded it, by Lua, and it is served.
+            unsafe { dispatcher.within_lua(|| dispatcher.is_registered(self.handle)) }
+        };
+        self.state.get().is_some_and(registered)
     }
 
     fn give_up(&self) {
@@ -240,8 +252,8 @@ impl Module for V2Module {
     fn call(&self, function: usize, arguments: Vec<Value>) -> Result<Box<dyn Results>, String> {
         let function = &self.functions[function];
         let left = || format!("'{}.{}': {}", self.name, function.name, has_left(&self.name));
-        let (context, handle) = (self.context, self.handle);
-        let on = On { context, handle, function: function.data, object: std::ptr::null_mut() };
+        let (state, context, handle) = (self.state, self.context, self.handle);
+        let on = On { state, context, handle, function: function.data, object: std::ptr::null_mut() };
         call(function.call, on, arguments, left)
     }
 }
@@ -252,6 +264,7 @@ fn has_left(library: &str) -> String {
 
 struct V2Class {
     class: &'static RawClass,
+    state: StateRef,
     handle: Handle,
     context: usize,
     library: String,
@@ -260,7 +273,7 @@ struct V2Class {
 
 impl V2Class {
     fn on(&self, function: usize, object: *mut c_void) -> On {
-        On { context: self.context, handle: self.handle, function, object }
+        On { state: self.state, context: self.context, handle: self.handle, function, object }
     }
 
     /// The object, or why it cannot be used.
@@ -313,7 +326,7 @@ impl Class for V2Class {
 
     unsafe fn text(&self, data: *mut c_void) -> Option<String> {
         let text = self.class.to_string.into_option().filter(|_| self.objects.has(data, self.class))?;
-        let _call = Call::begin(self.handle)?;
+        let _call = Call::begin(self.state, self.handle)?;
         // SAFETY: the contract of `TextFn`, with an object of that class's; see `call` of the context.
         let text: RString = unsafe { (text.0)(&self.on(0, data).raw()) };
         Some(text.into_string())
@@ -321,7 +334,7 @@ impl Class for V2Class {
 
     unsafe fn drop(&self, data: *mut c_void) {
         // Where the library left, or is about to, that drops its objects.
-        if let Some(_call) = Call::begin(self.handle) {
+        if let Some(_call) = Call::begin(self.state, self.handle) {
             self.objects.drop_one(data, self.class);
         }
     }

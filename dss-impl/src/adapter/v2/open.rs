@@ -132,11 +132,11 @@ pub(super) fn register(place: usize, given: &RawRegistration) -> Result<Register
             return Ok(Registered { handle: handle.to_raw(), already: true });
         }
         Err(RegisterError::Stopping) => return Err(Code::STOPPING),
-        Err(RegisterError::Full) => return Err(Code::OUT_OF_MEMORY),
+        Err(RegisterError::Full | RegisterError::OutOfMemory) => return Err(Code::OUT_OF_MEMORY),
     };
     let classes = given.classes.as_slice().to_vec();
     let functions = given.functions.as_slice();
-    let module = V2Module { handle, context: own, name, version, file, functions, classes, objects };
+    let module = V2Module { state, handle, context: own, name, version, file, functions, classes, objects };
     OPENINGS.with_borrow_mut(|openings| {
         if let Some(opened) = openings.last_mut() {
             opened.module = Some(module);

@@ -1,0 +1,170 @@
+//! Sockets whose descriptors the program may close, or give to something else, without a word.
+
+use std::mem::ManuallyDrop;
+
+use socket2::Socket;
+
+/// A socket, and how to tell whether its descriptor still is that socket. It is closed when this is dropped, if it is DSS's own and was
+/// not closed before.
+pub(crate) struct Descriptor {
+    socket: ManuallyDrop<Socket>,
+    identity: Option<system::Identity>,
+    own: bool,
+}
+
+impl Descriptor {
+    /// A socket of DSS's own.
+    pub(crate) fn own(socket: Socket) -> Self {
+        let identity = system::identity(&socket);
+        Descriptor { socket: ManuallyDrop::new(socket), identity, own: true }
+    }
+
+    /// The socket, where [`Self::is_open`] has just said that it is there.
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Whether the descriptor still is this socket. True where the system cannot tell.
+    pub(crate) fn is_open(&self) -> bool {
+        self.identity.is_none() || self.identity == system::identity(&self.socket)
+    }
+
+    /// Whether a datagram lies in it.
+    pub(crate) fn is_readable(&self) -> bool {
+        system::is_readable(&self.socket)
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        if self.own && self.is_open() {
+            // SAFETY: it is dropped once, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.socket) };
+        }
+    }
+}
+
+/// The socket of this process that gets what is sent to `port` of 127.0.0.1, among the first thousands of descriptors; it stays the program's. None
+/// where there is none, or where the system has no way to look.
+pub(crate) fn bound_to(port: u16) -> Option<Descriptor> {
+    system::bound_to(port)
+}
+
+/// Runs `work`, in which the running thread is not cancelled by `pthread_cancel`: that waits until it is over.
+pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
+    system::uncancelled(work)
+}
+
+#[cfg(unix)]
+mod system {
+    use std::ffi::c_int;
+    use std::mem::{ManuallyDrop, MaybeUninit};
+    use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+
+    use socket2::{Socket, Type};
+
+    use super::Descriptor;
+
+    /// Device and number, which no two open sockets share.
+    #[derive(PartialEq, Eq)]
+    pub(super) struct Identity(libc::dev_t, libc::ino_t);
+
+    pub(super) fn identity(socket: &Socket) -> Option<Identity> {
+        let mut status = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: any number may be asked about; the place is written where the answer is 0.
+        if unsafe { libc::fstat(socket.as_raw_fd(), status.as_mut_ptr()) } != 0 {
+            return None;
+        }
+        // SAFETY: written, as the answer says.
+        let status = unsafe { status.assume_init() };
+        Some(Identity(status.st_dev, status.st_ino))
+    }
+
+    pub(super) fn is_readable(socket: &Socket) -> bool {
+        let mut bytes: c_int = 0;
+        // SAFETY: this request writes an int, and reads nothing from the socket.
+        let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+        answer == 0 && bytes > 0
+    }
+
+    /// Descriptors that are looked at.
+    const LOOKED_AT: RawFd = 4096;
+
+    pub(super) fn bound_to(port: u16) -> Option<Descriptor> {
+        (0..LOOKED_AT).find_map(|number| {
+            if !is_socket(number) {
+                return None;
+            }
+            // SAFETY: the number is that of an open socket; it is never closed by this, for it is not dropped.
+            let socket = ManuallyDrop::new(unsafe { Socket::from_raw_fd(number) });
+            let address = socket.local_addr().ok()?.as_socket_ipv4()?;
+            let here = address.ip().is_loopback() || address.ip().is_unspecified();
+            if address.port() != port || !here || socket.r#type().ok()? != Type::DGRAM {
+                return None;
+            }
+            let identity = Some(identity(&socket)?);
+            Some(Descriptor { socket, identity, own: false })
+        })
+    }
+
+    fn is_socket(number: RawFd) -> bool {
+        let mut status = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: as in `identity`.
+        if unsafe { libc::fstat(number, status.as_mut_ptr()) } != 0 {
+            return false;
+        }
+        // SAFETY: as in `identity`.
+        let mode = unsafe { status.assume_init() }.st_mode;
+        mode & libc::S_IFMT == libc::S_IFSOCK
+    }
+
+    #[cfg(not(target_os = "android"))]
+    pub(super) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
+        unsafe extern "C" {
+            fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+        }
+        const DISABLE: c_int = if cfg!(target_vendor = "apple") { 0 } else { 1 };
+
+        let mut before = 0;
+        // SAFETY: the place is writable.
+        let known = unsafe { pthread_setcancelstate(DISABLE, &raw mut before) } == 0;
+        let result = work();
+        if known {
+            // SAFETY: as above; the state is the one that the thread had.
+            unsafe { pthread_setcancelstate(before, &raw mut before) };
+        }
+        result
+    }
+
+    /// Android has no `pthread_cancel`.
+    #[cfg(target_os = "android")]
+    pub(super) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use socket2::Socket;
+
+    use super::Descriptor;
+
+    #[derive(PartialEq, Eq)]
+    pub(super) struct Identity;
+
+    pub(super) fn identity(_: &Socket) -> Option<Identity> {
+        None
+    }
+
+    pub(super) fn is_readable(_: &Socket) -> bool {
+        false
+    }
+
+    pub(super) fn bound_to(_: u16) -> Option<Descriptor> {
+        None
+    }
+
+    pub(super) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
+}

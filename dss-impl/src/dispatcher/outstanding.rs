@@ -1,0 +1,121 @@
+//! What a library still has when it leaves, or when its state closes: taken in one step under both locks, and cancelled with none. Nothing
+//! here asks for memory, however much there is: a process that has none left must be able to end its libraries.
+
+use super::{Desk, Dispatcher, Intake, Stage};
+use crate::adapter::Adapter;
+use crate::boundary;
+use crate::delivery::{Item, Outcome, Parcel};
+use crate::handle::Handle;
+use crate::library::{Caller, Library};
+use crate::queue::Removed;
+use crate::sync::Ordering;
+
+impl Dispatcher {
+    /// Takes what a library has, as far as it is `wanted`: what is queued into `removed`, and what waits for its reply is marked, as
+    /// to end by `outcome`. What is decoding or replying is left to that call to end. Returns how many were marked.
+    pub(super) fn take_outstanding(
+        &self,
+        desk: &mut Desk,
+        intake: &mut Intake,
+        slot: u32,
+        outcome: Outcome,
+        removed: &mut Removed<Item>,
+        wanted: impl Fn(&Parcel) -> bool,
+    ) -> usize {
+        let mut waiting = 0;
+        if desk.libraries[slot as usize].pending > 0 {
+            for pending in desk.places.iter_mut().filter_map(|place| place.pending.as_mut()) {
+                let own = pending.slot == slot && pending.stage == Stage::Waiting;
+                if own && wanted(&pending.parcel) {
+                    pending.stage = Stage::Cancelling;
+                    pending.ended = Some(outcome);
+                    waiting += 1;
+                }
+            }
+        }
+        let own = |item: &Item| item.slot == slot && wanted(&item.parcel);
+        // The newer first: see `Queue::remove_where`.
+        intake.items.remove_where(removed, own);
+        desk.items.remove_where(removed, own);
+        self.ahead.store(desk.items.len(), Ordering::Relaxed);
+        self.behind.store(intake.items.len(), Ordering::Relaxed);
+        let library = &mut desk.libraries[slot as usize];
+        removed.iter().for_each(|item| library.took_out(item));
+        waiting
+    }
+
+    /// Cancels what was taken, with no lock held; each waiting thread is released after the call for its delivery, and told how it
+    /// ended. The caller has noted that it is in the library's code.
+    pub(super) fn cancel_outstanding(
+        &self,
+        handle: Handle,
+        adapter: &'static dyn Adapter,
+        caller: Caller,
+        waiting: usize,
+        removed: &mut Removed<Item>,
+        outcome: Outcome,
+    ) {
+        let mut marked = Marked { dispatcher: self, slot: handle.slot, caller, left: waiting, at: 0 };
+        while let Some(pending) = marked.next() {
+            boundary::cancel_waiting(adapter, handle, &pending.parcel);
+            let outcome = pending.ended.unwrap_or(outcome);
+            pending.waiter.release(outcome);
+        }
+        for item in removed {
+            boundary::cancel_queued(adapter, handle, &item.parcel, item.waiter.is_some());
+            if let Some(waiter) = item.waiter {
+                waiter.release(outcome);
+            }
+        }
+    }
+}
+
+/// Deliveries of one library that are to be cancelled, on their places until they are. Where the library's code is left by an exception, the
+/// threads that wait for the others are released without another call of it.
+struct Marked<'a> {
+    dispatcher: &'a Dispatcher,
+    slot: u32,
+    caller: Caller,
+    left: usize,
+    at: usize,
+}
+
+impl Marked<'_> {
+    fn next(&mut self) -> Option<super::Pending> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut desk = self.dispatcher.lock_desk_as(self.caller);
+        let marked =
+            |pending: &super::Pending| pending.slot == self.slot && pending.stage == Stage::Cancelling;
+        // Another thread that cancels for the same library may have ended some of these.
+        let places = desk.places.iter().skip(self.at);
+        let Some(found) = places.map(|place| place.pending.as_ref().is_some_and(marked)).position(|it| it)
+        else {
+            self.left = 0;
+            return None;
+        };
+        self.at += found;
+        self.left -= 1;
+        Some(desk.vacate(self.at as u32))
+    }
+}
+
+impl Drop for Marked<'_> {
+    fn drop(&mut self) {
+        while let Some(pending) = self.next() {
+            let outcome = pending.ended.unwrap_or(Outcome::Cancelled);
+            pending.waiter.release(outcome);
+        }
+    }
+}
+
+impl Library {
+    /// Counts an item that another than Lua took out of the queue, under the desk lock.
+    pub(super) fn took_out(&mut self, item: &Item) {
+        if self.gauge.is_none() {
+            self.left += 1;
+        }
+        self.awaited_left += usize::from(item.waiter.is_some());
+    }
+}

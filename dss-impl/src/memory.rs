@@ -1,0 +1,98 @@
+//! Memory that may be refused: what the standard library would end the process for, as a value.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+use crate::sync::{AtomicUsize, Ordering};
+
+/// There is no memory for what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl std::fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not enough memory")
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// A value on the heap. [any-thread]
+///
+/// # Errors
+/// There is no memory for it, and the value was dropped.
+pub fn try_box<T>(value: T) -> Result<Box<T>, OutOfMemory> {
+    // One `Vec` of one item has the memory of a box, and is the stable way to ask for that.
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| OutOfMemory)?;
+    one.push(value);
+    let slice: *mut [T] = Box::into_raw(one.into_boxed_slice());
+    // SAFETY: a boxed slice of one item has the layout of a box of it, and came from the same allocator.
+    Ok(unsafe { Box::from_raw(slice.cast::<T>()) })
+}
+
+/// What a [`Shared`] points to.
+struct Counted<T> {
+    owners: AtomicUsize,
+    value: T,
+}
+
+/// A value that several threads own, as an `Arc`; to make one may fail.
+pub(crate) struct Shared<T>(NonNull<Counted<T>>);
+
+// SAFETY: as `Arc`: owners on several threads have references to the value, and any of them may drop it.
+unsafe impl<T: Send + Sync> Send for Shared<T> {}
+// SAFETY: likewise.
+unsafe impl<T: Send + Sync> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Where there is no memory the value is dropped.
+    pub(crate) fn try_new(value: T) -> Result<Self, OutOfMemory> {
+        let layout = Layout::new::<Counted<T>>();
+        // SAFETY: the layout has the count, and so is not empty.
+        let place = NonNull::new(unsafe { alloc(layout) }.cast::<Counted<T>>()).ok_or(OutOfMemory)?;
+        // SAFETY: fresh memory of that layout.
+        unsafe { place.write(Counted { owners: AtomicUsize::new(1), value }) };
+        Ok(Shared(place))
+    }
+
+    fn counted(&self) -> &Counted<T> {
+        // SAFETY: it is freed by its last owner, and this is one.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Whether both are the same value.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        // Relaxed: who clones has it, so it is there. More owners than memory has bytes cannot be.
+        self.counted().owners.fetch_add(1, Ordering::Relaxed);
+        Shared(self.0)
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.counted().value
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        // AcqRel: what each owner did comes before the value is dropped.
+        if self.counted().owners.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        // SAFETY: nobody else owns it.
+        unsafe { std::ptr::drop_in_place(self.0.as_ptr()) };
+        // SAFETY: `try_new` allocated it with that layout.
+        unsafe { dealloc(self.0.as_ptr().cast(), Layout::new::<Counted<T>>()) };
+    }
+}
