@@ -250,35 +250,42 @@ fn check_says_of_a_files_name_what_load_does() {
 #[cfg(target_os = "linux")]
 #[test]
 fn check_says_of_a_lua_modules_name_what_require_does() {
-    let (lua54, place) = (artefacts("lua54"), folder("lua-names"));
-    for (from, to) in
-        [("timer", "libtimer"), ("plain_v1", "plain_v1"), ("timer", "v2-timer"), ("probe", "probe3")]
-    {
-        copy(&lua54.folder.join(format!("{from}.so")), &place.join(format!("{to}.so")), |_| {});
-    }
-    for (name, told) in [
-        (
-            "libtimer",
-            "`require \"timer\"` looks for timer.so, and `require \"libtimer\"` does not find `luaopen_libtimer` in this \
-             file: rename it to timer.so",
-        ),
-        ("plain_v1", "1 fit, 0 do not"),
-        ("v2-timer", "1 fit, 0 do not"),
-        ("probe3", "rename it to probe.so"),
-    ] {
-        let mut command = dss();
-        command.arg("check").arg("--module").arg(module("lua54")).arg(place.join(format!("{name}.so")));
-        let (text, code, _) = run(&mut command);
-        has_all(&text, &[told]);
-        let mut command = Command::new(lua54.host());
-        let cpath = [lua54.folder.join("?.so"), place.join("?.so")].map(|path| path.display().to_string());
-        // Where the build has one of that name, it would be found first.
-        let script = format!(
-            "require 'darksidesync' package.cpath = {:?} print((pcall(require, '{name}')))",
-            place.join("?.so").display().to_string()
-        );
-        command.arg("--cpath").arg(cpath.join(";")).args(["-e", &script]);
-        assert_eq!(succeed(&mut command).trim() == "true", code == 0, "{name}: {text}");
+    for name in ["lua54", "luajit"] {
+        let (lua, place) = (artefacts(name), folder(&format!("names-{name}")));
+        for (from, to) in [
+            ("timer", "libtimer"),
+            ("plain_v1", "plain_v1"),
+            ("timer", "v2-timer"),
+            ("timer", "timer-v2"),
+            ("probe", "probe3"),
+        ] {
+            copy(&lua.folder.join(format!("{from}.so")), &place.join(format!("{to}.so")), |_| {});
+        }
+        // LuaJIT, as Lua 5.1, leaves off what is before the hyphen alone.
+        let versioned = if name == "luajit" { "rename it to timer.so" } else { "1 fit, 0 do not" };
+        for (file, told) in [
+            (
+                "libtimer",
+                "`require \"timer\"` looks for timer.so, and `require \"libtimer\"` does not find `luaopen_libtimer` in \
+                 this file: rename it to timer.so",
+            ),
+            ("plain_v1", "1 fit, 0 do not"),
+            ("v2-timer", "1 fit, 0 do not"),
+            ("timer-v2", versioned),
+            ("probe3", "rename it to probe.so"),
+        ] {
+            let mut command = dss();
+            command.arg("check").arg("--module").arg(module(name)).arg(place.join(format!("{file}.so")));
+            let (text, code, _) = run(&mut command);
+            has_all(&text, &[told]);
+            let own = place.join("?.so").display().to_string();
+            // Where the build has one of that name, it would be found first.
+            let script =
+                format!("require 'darksidesync' package.cpath = {own:?} print((pcall(require, '{file}')))");
+            let mut command = Command::new(lua.host());
+            command.arg("--cpath").arg(lua.folder.join("?.so")).args(["-e", &script]);
+            assert_eq!(succeed(&mut command).trim() == "true", code == 0, "{name} {file}: {text}");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ enum Verdict {
     Fits,
     /// It does, and this is to be known.
     Warned(String),
-    /// It cannot be loaded, for this.
+    /// It cannot be loaded, and why.
     Misfit(String),
     /// It is no library of DSS's.
     Other(String),

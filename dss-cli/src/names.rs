@@ -1,9 +1,9 @@
-//! Whether a file has the name by which a program comes to the library in it.
+//! Whether the file of a library has the name that a program looks for.
 
 use std::fs;
 use std::path::{Path, absolute};
 
-use dss_impl::declared::{DeclaredModule, Platform};
+use dss_impl::declared::{DeclaredModule, MOST_FUNCTIONS, Platform};
 use dss_impl::search::{self, NotFound};
 
 /// Where a program with that module looks for libraries.
@@ -12,19 +12,24 @@ pub(crate) struct Names<'a> {
     endings: &'static [&'static str],
     /// The templates, where they were given.
     templates: Option<String>,
+    /// The module's file.
     module: &'a Path,
+    /// Whether its Lua leaves off what is before a hyphen in a module's name, and nothing else. (Later ones look for what is behind
+    /// it too.)
+    is_old: bool,
 }
 
 impl<'a> Names<'a> {
     /// Of the module in the file `module`; `path` is what `DSS_PATH` has, and none for each file's own folder.
     pub(crate) fn new(module: &'a Path, declared: &DeclaredModule, path: Option<&str>) -> Self {
         let endings = endings(&declared.platform);
-        let mut names = Self { endings, templates: None, module };
+        let is_old = ["Lua 5.1", "LuaJIT"].contains(&declared.lua.as_str());
+        let mut names = Self { endings, templates: None, module, is_old };
         names.templates = path.map(|path| search::templates(Some(path), &names.default()));
         names
     }
 
-    /// What stands first in the place of `;;`. That Lua's own path follows is known in a program alone.
+    /// What `;;` stands for: the module's folder. In a program Lua's own path follows, which is not known here.
     fn default(&self) -> String {
         let folder = absolute(self.module).ok().and_then(|file| Some(file.parent()?.display().to_string()));
         // In a template these two have a meaning, and no way to be meant themselves.
@@ -32,7 +37,7 @@ impl<'a> Names<'a> {
         self.endings.iter().map(|ending| format!("{folder}/?.{ending}")).collect::<Vec<_>>().join(";")
     }
 
-    /// Why `load` of `name` does not come to the library of that name in `file`, and what to do.
+    /// Why `load` of `name` does not find the library of that name in `file`, and what to do.
     pub(crate) fn loaded(&self, name: &str, file: &Path) -> Option<String> {
         match &self.templates {
             Some(templates) => by_path(name, file, templates),
@@ -74,11 +79,14 @@ impl<'a> Names<'a> {
         let ending = self.endings.last().unwrap_or(&"so");
         // Of `v2-redis` Lua leaves off what is before the hyphen, or what is behind it.
         let parts: Vec<&str> = match stem.split_once('-') {
+            Some((_, after)) if self.is_old => vec![after],
             Some((before, after)) => vec![before, after],
             None => vec![&stem],
         };
         let mut first = None;
+        let mut count = 0;
         for function in functions {
+            count += 1;
             let module = function.strip_prefix("luaopen_").unwrap_or(function);
             // One of `socket/core.so`, or of `socket.so` for what that has within it.
             let opens = |part: &&str| {
@@ -91,7 +99,8 @@ impl<'a> Names<'a> {
             }
             first = first.or(Some(module));
         }
-        let module = first?;
+        // There may be more than are known.
+        let module = first.filter(|_| count < MOST_FUNCTIONS)?;
         Some(format!(
             "`require \"{module}\"` looks for {module}.{ending}, and `require \"{stem}\"` does not find `luaopen_{stem}` in \
              this file: rename it to {module}.{ending}"
@@ -109,6 +118,9 @@ fn by_path(name: &str, file: &Path, templates: &str) -> Option<String> {
     match search::find(name, templates) {
         Ok(found) if is_same(&found, file) => None,
         Ok(found) => Some(format!("`load \"{name}\"` finds {} before it", found.display())),
+        Err(NotFound::Nowhere { tried, .. }) if tried.is_empty() => {
+            Some(format!("`load \"{name}\"` finds nothing: the path has no templates"))
+        }
         Err(NotFound::Nowhere { tried, .. }) => {
             let tried: Vec<_> = tried.iter().map(|tried| tried.file.display().to_string()).collect();
             Some(format!("`load \"{name}\"` does not find it: it looks for {}", tried.join(", ")))

@@ -101,7 +101,7 @@ fn a_library_whose_declaration_was_removed_is_told_as_one() {
     let removed = Command::new("objcopy").args(["--remove-section", SECTION]).arg(&library).status();
     assert!(removed.unwrap().success());
     let sentence = "is a library of DSS's (it has `dss_library_v2_open`) whose declaration was removed: build it again, and \
-                    let `strip` keep its sections";
+                    leave its sections in the file";
     assert_eq!(refusal(read(&library)), sentence);
     assert_eq!(inspect(&library).unwrap_err().to_string(), sentence);
     assert!(!folder.path().join("trace").exists());

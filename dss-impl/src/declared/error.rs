@@ -120,8 +120,8 @@ impl fmt::Display for ReadError {
             ),
             Self::Stripped { function } => write!(
                 f,
-                "is a library of DSS's (it has `{function}`) whose declaration was removed: build it again, and let `strip` \
-                 keep its sections"
+                "is a library of DSS's (it has `{function}`) whose declaration was removed: build it again, and leave \
+                 its sections in the file"
             ),
             Self::TwoDeclarations => f.write_str(
                 "declares more than one library to DSS: link each library into a file of its own",

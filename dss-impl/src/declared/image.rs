@@ -3,7 +3,7 @@
 use object::{Endianness, FileKind, macho};
 
 use super::platform::Platform;
-use super::{ReadError, elf, macho as mach, pe};
+use super::{MOST_FUNCTIONS, ReadError, elf, macho as mach, pe};
 
 /// What a section is of, by its name.
 #[derive(Clone, Copy)]
@@ -30,22 +30,19 @@ pub(super) struct Image<'a> {
 /// What an image exports that tells what it is. A hint for messages alone: what cannot be read exports nothing.
 #[derive(Default)]
 pub(super) struct Exports {
-    /// The functions that make it a Lua module, in the order of its table: [`Exports::MOST`] of them at most.
+    /// The functions that make it a Lua module, in the order of its table: [`MOST_FUNCTIONS`] of them at most.
     pub(super) openers: Vec<String>,
     /// The function by which DSS opens a library that declares itself.
     pub(super) entry: Option<String>,
 }
 
 impl Exports {
-    /// So that a table in which all symbols are such functions costs no memory.
-    const MOST: usize = 64;
-
     /// Takes down the text at `at` among a table's NUL-terminated ones, where it tells something. Names begin with `before`.
     pub(super) fn add(&mut self, strings: &[u8], at: usize, before: &str) {
         let Some(text) = strings.get(at..).and_then(|text| text.strip_prefix(before.as_bytes())) else {
             return;
         };
-        if self.openers.len() < Self::MOST {
+        if self.openers.len() < MOST_FUNCTIONS {
             self.openers.extend(function(text, "luaopen_"));
         }
         if self.entry.is_none() {

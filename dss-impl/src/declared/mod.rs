@@ -42,6 +42,9 @@ pub use platform::Platform;
 /// The largest file that is read, in bytes: 1 GiB.
 pub const LARGEST: u64 = 1 << 30;
 
+/// How many functions of one file that open Lua modules are told at most. A file may have any number of them.
+pub const MOST_FUNCTIONS: usize = 64;
+
 /// What a library declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declared {
@@ -91,7 +94,7 @@ pub enum Found {
     LuaModule {
         /// The function by which Lua opens it, or the first of them.
         function: String,
-        /// The others, of a file that is several modules.
+        /// The others, of a file that is several modules: with the first no more than [`MOST_FUNCTIONS`].
         others: Vec<String>,
         /// How it comes to DSS, by the names that it has of DSS's: as a library of that revision. None where it has none.
         uses: Option<u32>,
