@@ -161,6 +161,7 @@ fn check_answers_for_a_folder_and_runs_nothing() {
 }
 
 /// What `load` says in a Lua that looks for libraries at `path`: the file that it loaded, or why it did not.
+#[cfg(target_os = "linux")]
 fn loaded(name: &str, path: &str) -> Result<String, String> {
     let lua54 = artefacts("lua54");
     let script = format!(
