@@ -113,12 +113,12 @@ fn check_answers_for_a_folder_and_runs_nothing() {
     copy(&lua54.folder.join("timer.so"), &place.join("timer.so"), |_| {});
     copy(&module("lua54"), &place.join("darksidesync.so"), |_| {});
     fs::write(place.join("notes.txt"), "no library").expect("the folder was just made");
-    fs::write(place.join("other.so"), "no library either").expect("the folder was just made");
+    fs::write(place.join("linked.so"), "/* GNU ld script */").expect("the folder was just made");
     let check = |place: &Path| run(dss().arg("check").arg("--module").arg(module("lua54")).arg(place));
     let (text, code, _) = check(&place);
     assert_eq!(code, 0, "{text}");
     has_all(&text, &["DSS 2.1.0 for Lua 5.4", "fswatch", "timer", "c1v0", "3 fit, 0 do not"]);
-    assert!(!text.contains("other.so") && !text.contains("notes.txt"), "{text}");
+    assert!(!text.contains("linked.so") && !text.contains("notes.txt"), "{text}");
 
     for name in ["minor", "major", "revision", "abort"] {
         let name = format!("misfit_{name}.so");
@@ -154,19 +154,187 @@ fn check_answers_for_a_folder_and_runs_nothing() {
             &["httpd is for", "and the module for", "damaged has a damaged declaration", "6 do not"],
         );
     }
-    // One by its name, which is no library, is something that does not fit.
-    let named = place.join("other.so");
-    let (text, code, _) = check(&named);
+    // What is passed over in a folder is something that does not fit where it is named.
+    let (text, code, _) = check(&place.join("linked.so"));
     assert_eq!(code, 1, "{text}");
-    has_all(&text, &["is a text file and no shared library"]);
+    has_all(&text, &["is a linker script and no shared library"]);
+}
+
+/// What `load` says in a Lua that looks for libraries at `path`: the file that it loaded, or why it did not.
+#[cfg(target_os = "linux")]
+fn loaded(name: &str, path: &str) -> Result<String, String> {
+    let lua54 = artefacts("lua54");
+    let script = format!(
+        "local well, it = pcall(require 'darksidesync'.load, '{name}') print(well, well and it._FILE or it)"
+    );
+    let mut command = Command::new(lua54.host());
+    command.arg("--cpath").arg(lua54.folder.join("?.so")).args(["-e", &script]).env("DSS_PATH", path);
+    let text = succeed(&mut command);
+    match text.trim_end().split_once('\t') {
+        Some(("true", file)) => Ok(file.to_owned()),
+        Some(("false", error)) => Err(error.to_owned()),
+        _ => panic!("{text}"),
+    }
+}
+
+/// It says what `load` would do with each file under its name, and so `load` does.
+#[cfg(target_os = "linux")]
+#[test]
+fn check_says_of_a_files_name_what_load_does() {
+    let (lua54, place) = (artefacts("lua54"), folder("names"));
+    let library = |name: &str| lua54.for_every_lua.join(format!("{name}.so"));
+    copy(&library("httpd"), &place.join("httpd.so"), |_| {});
+    copy(&library("fswatch"), &place.join("libfswatch.so"), |_| {});
+    copy(&library("sqlite"), &place.join("database.so"), |_| {});
+    copy(&library("sqlite"), &place.join("sqlite.so.1"), |_| {});
+    fs::create_dir(place.join("elsewhere")).expect("a fresh folder");
+    std::os::unix::fs::symlink(library("sqlite"), place.join("elsewhere/sqlite.so")).expect("a fresh folder");
+    let at = |name: &str| place.join(name).display().to_string();
+    let check = |file: &str, path: Option<&str>| {
+        let mut command = dss();
+        command.arg("check").arg("--module").arg(module("lua54")).arg(at(file));
+        let (text, code, _) = run(command.args(path.map(|path| format!("--path={path}"))));
+        (code == 0, text)
+    };
+    let own = format!("{};{}", at("?.so"), at("elsewhere/?.so"));
+    let prefixed = at("lib?.so");
+    let both = format!("{};{}", at("elsewhere/?.so"), at("?.so"));
+    for (file, name, path, told) in [
+        ("httpd.so", "httpd", None, "1 fit, 0 do not"),
+        ("elsewhere/sqlite.so", "sqlite", None, "1 fit, 0 do not"),
+        (
+            "libfswatch.so",
+            "fswatch",
+            None,
+            &*format!(
+                "`load \"fswatch\"` looks for fswatch.so, and `load \"libfswatch\"` refuses this file, for it declares \
+                 itself as fswatch: rename it to fswatch.so, or add {prefixed} to DSS_PATH, and check with `--path`"
+            ),
+        ),
+        ("libfswatch.so", "fswatch", Some(&*prefixed), "1 fit, 0 do not"),
+        ("httpd.so", "httpd", Some(&prefixed), "`load \"httpd\"` does not find it: it looks for "),
+        (
+            "database.so",
+            "database",
+            None,
+            "`load \"sqlite\"` looks for sqlite.so, and `load \"database\"` refuses this file, for it declares itself as \
+             sqlite: rename it to sqlite.so",
+        ),
+        (
+            "sqlite.so.1",
+            "sqlite",
+            None,
+            "sqlite.so.1: `load \"sqlite\"` looks for sqlite.so: rename it to sqlite.so",
+        ),
+        ("elsewhere/sqlite.so", "sqlite", Some(&both), "1 fit, 0 do not"),
+        ("libfswatch.so", "libfswatch", Some(&own), "`load \"fswatch\"` does not find it: it looks for "),
+    ] {
+        let (well, text) = check(file, path);
+        has_all(&text, &[told]);
+        let folder = Path::new(&at(file)).with_file_name("?.so").display().to_string();
+        let found = loaded(name, path.unwrap_or(&folder));
+        assert_eq!(found == Ok(at(file)), well, "{file} by {path:?}: {found:?}\n{text}");
+    }
+    // The first that is found is loaded, and the other one not.
+    copy(&library("sqlite"), &place.join("sqlite.so"), |_| {});
+    let (well, text) = check("elsewhere/sqlite.so", Some(&own));
+    has_all(&text, &[&format!("`load \"sqlite\"` finds {} before it", at("sqlite.so"))]);
+    assert!(!well && loaded("sqlite", &own) == Ok(at("sqlite.so")), "{text}");
+    // `;;` is where the module lies.
+    copy(&module("lua54"), &place.join("darksidesync.so"), |_| {});
+    let mut command = dss();
+    command.args(["check", "--path", ";;", "--module"]).arg(at("darksidesync.so")).arg(at("sqlite.so"));
+    assert_eq!(run(&mut command).1, 0);
+}
+
+/// Lua modules too: what a linker calls them Lua does not find.
+#[cfg(target_os = "linux")]
+#[test]
+fn check_says_of_a_lua_modules_name_what_require_does() {
+    for name in ["lua54", "luajit"] {
+        let (lua, place) = (artefacts(name), folder(&format!("names-{name}")));
+        for (from, to) in [
+            ("timer", "libtimer"),
+            ("plain_v1", "plain_v1"),
+            ("timer", "v2-timer"),
+            ("timer", "timer-v2"),
+            ("probe", "probe3"),
+        ] {
+            copy(&lua.folder.join(format!("{from}.so")), &place.join(format!("{to}.so")), |_| {});
+        }
+        // LuaJIT, as Lua 5.1, leaves off what is before the hyphen alone.
+        let versioned = if name == "luajit" { "rename it to timer.so" } else { "1 fit, 0 do not" };
+        for (file, told) in [
+            (
+                "libtimer",
+                "`require \"timer\"` looks for timer.so, and `require \"libtimer\"` does not find `luaopen_libtimer` in \
+                 this file: rename it to timer.so",
+            ),
+            ("plain_v1", "1 fit, 0 do not"),
+            ("v2-timer", "1 fit, 0 do not"),
+            ("timer-v2", versioned),
+            ("probe3", "rename it to probe.so"),
+        ] {
+            let mut command = dss();
+            command.arg("check").arg("--module").arg(module(name)).arg(place.join(format!("{file}.so")));
+            let (text, code, _) = run(&mut command);
+            has_all(&text, &[told]);
+            let own = place.join("?.so").display().to_string();
+            // Where the build has one of that name, it would be found first.
+            let script =
+                format!("require 'darksidesync' package.cpath = {own:?} print((pcall(require, '{file}')))");
+            let mut command = Command::new(lua.host());
+            command.arg("--cpath").arg(lua.folder.join("?.so")).args(["-e", &script]);
+            assert_eq!(succeed(&mut command).trim() == "true", code == 0, "{name} {file}: {text}");
+        }
+    }
+}
+
+/// Whatever has a library's name and cannot be loaded is told, and what has nothing to do with DSS is not.
+#[cfg(target_os = "linux")]
+#[test]
+fn check_passes_over_no_broken_file_of_a_folder() {
+    let (lua54, place) = (artefacts("lua54"), folder("broken"));
+    let library = lua54.for_every_lua.join("fswatch.so");
+    fs::write(place.join("page.so"), "<html>404 Not Found</html>").expect("a fresh folder");
+    copy(&library, &place.join("zeros.so"), |bytes| bytes[..64].fill(0));
+    copy(&library, &place.join("class.so"), |bytes| bytes[4] = 9);
+    std::os::unix::fs::symlink("fswatch-1.2.so", place.join("fswatch.so")).expect("a fresh folder");
+    let stripped = place.join("stripped.so");
+    succeed(Command::new("objcopy").args(["--remove-section", ".dss.library"]).arg(&library).arg(&stripped));
+    succeed(Command::new("mkfifo").arg(place.join("fifo.so")));
+    // Nobody's concern.
+    copy(&lua54.folder.join("darksidesync.so"), &place.join("darksidesync.so"), |_| {});
+    fs::write(place.join("other.c"), "int other;").expect("a fresh folder");
+    succeed(Command::new("cc").args(["-shared", "-fPIC", "-o", "other.so", "other.c"]).current_dir(&place));
+    let (text, code, _) = run(dss().arg("check").arg("--module").arg(module("lua54")).arg(&place));
+    assert_eq!(code, 1, "{text}");
+    let link = format!("is a link, and there is no '{}'", place.join("fswatch-1.2.so").display());
+    has_all(
+        &text,
+        &[
+            "page is a text file and no shared library",
+            "zeros is a file of a kind that DSS does not know",
+            "class is a damaged ELF file",
+            &link,
+            "stripped is a library of DSS's (it has `dss_library_v2_open`) whose declaration was removed",
+            "fifo is a FIFO",
+            "0 fit, 6 do not",
+        ],
+    );
+    for name in ["page", "zeros", "class", "fswatch", "stripped", "fifo"] {
+        let path = place.join("?.so").display().to_string();
+        loaded(name, &path).expect_err("it was refused by the command");
+    }
 }
 
 #[test]
 fn check_prints_json() {
-    let lua54 = artefacts("lua54");
+    let (lua54, misfit) = (artefacts("lua54"), folder("json").join("misfit.so"));
+    copy(&lua54.folder.join("misfit_major.so"), &misfit, |_| {});
     let mut command = dss();
     command.arg("check").arg("--json").arg("--module").arg(module("lua54"));
-    command.arg(lua54.for_every_lua.join("fswatch.so")).arg(lua54.folder.join("misfit_major.so"));
+    command.arg(lua54.for_every_lua.join("fswatch.so")).arg(misfit);
     let (text, code, _) = run(&mut command);
     assert_eq!(code, 1);
     let found: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
@@ -295,7 +463,8 @@ fn a_files_name_need_not_be_text_and_a_full_disk_is_told() {
     let mut check = dss();
     check.args(["check", "--json", "--module"]).arg(module("lua54")).arg(&place);
     let (text, code, said) = run(&mut check);
-    assert_eq!(code, 0, "{text}{said}");
+    assert_eq!(code, 1, "{text}{said}");
+    has_all(&text, &["`load \\\"fswatch\\\"` looks for fswatch.so: rename it to fswatch.so"]);
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
     let ended = check.stdout(full).spawn().and_then(std::process::Child::wait_with_output);
     assert_eq!(ended.expect("it was built").status.code(), Some(2), "what it found was lost");

@@ -78,6 +78,61 @@ fn a_library_is_looked_for_beside_the_module_and_then_on_cpath() {
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{told}");
 }
 
+/// What a linker calls `libfswatch.so` is fswatch's file by a template that says so. Without one it is not, so that `require`
+/// finds what it found before, and `load` says what is there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_prefix_is_for_a_template_to_say() {
+    let (lua54, place) = (lua54(), folder("prefix"));
+    let file = place.join("libfswatch.so");
+    // fswatch of v1, a Lua module, is on `package.cpath`, and that of v2 in a folder for DSS.
+    copy(&lua54.for_every_lua.join("fswatch.so"), &file);
+    let template = |name: &str| place.join(name).display().to_string();
+    let [plain, prefixed] = ["?.so", "lib?.so"].map(template);
+    let script = "local dss = require 'darksidesync' dss.searcher()
+        local well, it = pcall(dss.load, 'fswatch')
+        print(well and it._FILE or it)
+        print(well and it == dss.load 'fswatch')
+        print(require 'fswatch'._FILE)";
+    let said = |path: &str| run(lua54, &[&lua54.folder], Some(path), script);
+    let shown = file.display();
+    let advice = format!(
+        "{shown} is fswatch 1.0.0: rename it to fswatch.so, or add {prefixed} to DSS_PATH\nfalse\nnil"
+    );
+    let told = said(&plain);
+    let there = format!(
+        "no file '{}': there is 'libfswatch.so', and 'lib' is not put before a name",
+        place.join("fswatch.so").display()
+    );
+    assert!(told.contains(&there) && told.ends_with(&advice), "{told}");
+    let told = said(&format!("{plain};;"));
+    assert!(told.contains("use `require`") && told.ends_with("\nfalse\nnil"), "{told}");
+    for path in [prefixed.clone(), format!("{plain};{prefixed};;")] {
+        assert_eq!(said(&path), format!("{shown}\ntrue\n{shown}"));
+    }
+    // Where the other one stands first, that is found.
+    let told = said(&format!(";;{prefixed}"));
+    assert!(told.contains("use `require`") && told.ends_with("\nfalse\nnil"), "{told}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_link_that_leads_nowhere_is_named() {
+    let (lua54, place) = (lua54(), folder("link"));
+    let (link, target) = (place.join("misfit.so"), place.join("misfit-1.2.so"));
+    std::os::unix::fs::symlink("misfit-1.2.so", &link).expect("a fresh folder");
+    let told = format!("no file '{}': it is a link, and there is no '{}'", link.display(), target.display());
+    let path = place.join("?.so").display().to_string();
+    for name in ["misfit".to_owned(), link.display().to_string()] {
+        let script = format!("print(select(2, pcall(require 'darksidesync'.load, {name:?})))");
+        let said = run(lua54, &[&lua54.folder], Some(&path), &script);
+        assert!(said.contains(&told), "{said}");
+    }
+    let script = "require 'darksidesync'.searcher() print(select(2, pcall(require, 'misfit')))";
+    let said = run(lua54, &[&lua54.folder], Some(&path), script);
+    assert!(said.contains(&told), "{said}");
+}
+
 /// `bytes` with what `damage` made of them, in a file that is then loaded, and required; what was said. None of its code ran.
 fn refused(name: &str, damage: impl FnOnce(&mut Vec<u8>)) -> [String; 2] {
     let (lua54, place) = (lua54(), folder(name));

@@ -24,9 +24,10 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check each library against a module: does it fit, and if not, what is to be upgraded.
+    /// Check whether a program with that module can load each library, and if not, what to do.
     ///
-    /// Exits with 0 where all fit, with 1 where one does not, and with 2 for bad usage.
+    /// That is so if the library fits the module, and its file has the name that `load` looks for: `redis.so` for redis. Exits
+    /// with 0 if all can be loaded, with 1 if one cannot, and with 2 for bad usage.
     Check {
         /// The module: `darksidesync.so`.
         #[arg(long, value_name = "FILE")]
@@ -35,6 +36,10 @@ pub(crate) enum Command {
         /// nothing is given.
         #[arg(value_name = "LIBRARY|FOLDER")]
         libraries: Vec<PathBuf>,
+        /// Where the program looks for libraries, as in `DSS_PATH`: `/opt/dss/lib?.so;;`. The two semicolons stand for the
+        /// module's own folder. Without this, each file is checked as if its own folder were searched.
+        #[arg(long, value_name = "TEMPLATES")]
+        path: Option<String>,
         /// Print a JSON object: the module, and an object a library.
         #[arg(long)]
         json: bool,

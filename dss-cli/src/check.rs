@@ -1,12 +1,14 @@
 //! `dss check`: each library against a module.
 
 use std::fs;
+use std::iter::once;
 use std::path::{Path, PathBuf};
 
 use dss_impl::declared::{Declared, DeclaredModule, Found, Inspected, Platform, ReadError, fits, inspect};
 use serde_json::{Value, json};
 
 use crate::inspect::{as_json, is_old_module, offers, revision_name};
+use crate::names::Names;
 use crate::{BadUsage, Outcome, old, table};
 
 /// How a library stands to the module.
@@ -14,7 +16,7 @@ enum Verdict {
     Fits,
     /// It does, and this is to be known.
     Warned(String),
-    /// It does not, and this is to be done.
+    /// It cannot be loaded, and why.
     Misfit(String),
     /// It is no library of DSS's.
     Other(String),
@@ -29,19 +31,31 @@ struct Row {
     json: Value,
 }
 
-pub(crate) fn run(module: &Path, libraries: &[PathBuf], json: bool) -> Result<Outcome, BadUsage> {
+/// The module, and the names that a program with it looks for.
+struct Against<'a> {
+    module: &'a DeclaredModule,
+    names: Names<'a>,
+}
+
+pub(crate) fn run(
+    module: &Path,
+    libraries: &[PathBuf],
+    path: Option<&str>,
+    json: bool,
+) -> Result<Outcome, BadUsage> {
     let inspected =
         inspect(module).map_err(|error| BadUsage(format!("--module: {} {error}", module.display())))?;
     let known;
     let declared = match &inspected.found {
         Found::Module(declared) => declared,
         // It does not say what it offers, but it is known.
-        Found::LuaModule { function, uses: Some(uses) } if is_old_module(function, Some(*uses)) => {
+        Found::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
             known = old::module(*uses, &inspected.platform);
             &known
         }
         other => return Err(BadUsage(no_module(module, other))),
     };
+    let against = Against { module: declared, names: Names::new(module, declared, path) };
     let here = [PathBuf::from(".")];
     let given = if libraries.is_empty() { &here } else { libraries };
     let mut rows = Vec::new();
@@ -54,11 +68,11 @@ pub(crate) fn run(module: &Path, libraries: &[PathBuf], json: bool) -> Result<Ou
             rows.extend(
                 files
                     .into_iter()
-                    .map(|file| row(file, declared))
+                    .map(|file| row(file, &against))
                     .filter(|row| !matches!(row.verdict, Verdict::Other(_))),
             );
         } else {
-            rows.push(row(path.clone(), declared));
+            rows.push(row(path.clone(), &against));
         }
     }
     let well = !rows.iter().any(|row| matches!(row.verdict, Verdict::Misfit(_) | Verdict::Other(_)));
@@ -96,44 +110,41 @@ fn shared_libraries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn row(file: PathBuf, module: &DeclaredModule) -> Row {
+fn row(file: PathBuf, against: &Against<'_>) -> Row {
     let inspected = inspect(&file);
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let other = |what: &str| (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other(what.to_owned()));
     let (name, version, revision, verdict) = match &inspected {
         Ok(Inspected { found: Found::Library(library), platform, .. }) => {
-            let revision = revision_name(library.revision);
-            (library.name.clone(), library.version.to_string(), revision, declared(library, platform, module))
+            let (revision, verdict) =
+                (revision_name(library.revision), declared(library, platform, &file, against));
+            (library.name.clone(), library.version.to_string(), revision, verdict)
         }
-        Ok(Inspected { found: Found::LuaModule { uses: Some(uses), function }, platform, .. })
-            if !is_old_module(function, Some(*uses)) =>
+        Ok(Inspected { found: Found::LuaModule { function, uses, .. }, .. })
+            if is_old_module(function, *uses) =>
         {
-            let verdict = undeclared(&stem, *uses, platform, module);
+            other("is a module of DSS")
+        }
+        Ok(Inspected { found: Found::LuaModule { uses: None, .. }, .. }) => {
+            other("is a Lua module with nothing of DSS's")
+        }
+        Ok(Inspected {
+            found: Found::LuaModule { uses: Some(uses), function, others }, platform, ..
+        }) => {
+            let functions = once(function).chain(others).map(String::as_str);
+            let misnamed = against.names.required(functions, &file);
+            let verdict = undeclared(&stem, *uses, platform, misnamed, against.module);
             (stem.clone(), "?".to_owned(), revision_name(*uses), verdict)
         }
-        Ok(Inspected { found: Found::LuaModule { function, uses }, .. }) => {
-            let what = if is_old_module(function, *uses) {
-                "is a module of DSS"
-            } else {
-                "is a Lua module with nothing of DSS's"
-            };
-            (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other(what.to_owned()))
+        Ok(Inspected { found: Found::Module(_), .. }) => other("is a module of DSS"),
+        // A system's own libraries, and what stands for them where they are linked.
+        Err(error @ (ReadError::NoDeclaration | ReadError::NotALibrary { what: "a linker script" })) => {
+            other(&error.to_string())
         }
-        Ok(Inspected { found: Found::Module(_), .. }) => {
-            (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other("is a module of DSS".to_owned()))
+        // Whatever else has a library's name is in the way of one: a copy that broke off, a page that says "not found".
+        Err(error) => {
+            (stem.clone(), "?".to_owned(), "?".to_owned(), Verdict::Misfit(format!("{stem} {error}")))
         }
-        // One that declares itself, and not rightly, is a library that does not fit.
-        // So is one that was cut off, by a copy that broke off say: nobody can know that it was none of DSS's.
-        Err(
-            error @ (ReadError::Damaged { .. }
-            | ReadError::Invalid { .. }
-            | ReadError::TwoDeclarations
-            | ReadError::Truncated { .. }
-            | ReadError::Malformed { .. }
-            | ReadError::Empty
-            | ReadError::TooLarge { .. }
-            | ReadError::Open(_)),
-        ) => (stem.clone(), "?".to_owned(), "?".to_owned(), Verdict::Misfit(format!("{stem} {error}"))),
-        Err(error) => (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other(error.to_string())),
     };
     let (fit, note) = match &verdict {
         Verdict::Fits => ("yes", None),
@@ -150,38 +161,52 @@ fn row(file: PathBuf, module: &DeclaredModule) -> Row {
 }
 
 /// How a library stands that declares itself.
-fn declared(library: &Declared, platform: &Platform, module: &DeclaredModule) -> Verdict {
-    if let Some(foreign) = foreign(&library.name, platform, module) {
-        return foreign;
-    }
-    if let Err(misfit) = fits(&Declared { file: None, ..library.clone() }, &module.offering, None) {
-        return Verdict::Misfit(misfit.to_string());
-    }
-    warned(library.revision, module).unwrap_or(Verdict::Fits)
+fn declared(library: &Declared, platform: &Platform, file: &Path, against: &Against<'_>) -> Verdict {
+    let module = against.module;
+    let unfit = foreign(&library.name, platform, module).or_else(|| {
+        let misfit = fits(&Declared { file: None, ..library.clone() }, &module.offering, None).err()?;
+        Some(misfit.to_string())
+    });
+    verdict([unfit, against.names.loaded(&library.name, file)], library.revision, module)
 }
 
-/// How a library stands that is known by its names alone.
-fn undeclared(name: &str, revision: u32, platform: &Platform, module: &DeclaredModule) -> Verdict {
-    if let Some(foreign) = foreign(name, platform, module) {
-        return foreign;
-    }
-    let offered = module.offering.revisions.iter().any(|offered| offered.number == revision);
-    if !offered {
-        return Verdict::Misfit(format!(
-            "{name} is of revision {}, and this DSS {} offers {}: keep a DSS that offers it, or upgrade {name}",
-            revision_name(revision),
-            module.offering.version,
-            offers(&module.offering)
-        ));
-    }
-    warned(revision, module).unwrap_or(Verdict::Fits)
+/// How a library stands that is known by its names alone; `misnamed` is what is wrong with its file's.
+fn undeclared(
+    name: &str,
+    revision: u32,
+    platform: &Platform,
+    misnamed: Option<String>,
+    module: &DeclaredModule,
+) -> Verdict {
+    let unfit = foreign(name, platform, module).or_else(|| {
+        let offered = module.offering.revisions.iter().any(|offered| offered.number == revision);
+        (!offered).then(|| {
+            format!(
+                "{name} is of revision {}, and this DSS {} offers {}: keep a DSS that offers it, or upgrade {name}",
+                revision_name(revision),
+                module.offering.version,
+                offers(&module.offering)
+            )
+        })
+    });
+    verdict([unfit, misnamed], revision, module)
 }
 
-fn foreign(name: &str, platform: &Platform, module: &DeclaredModule) -> Option<Verdict> {
+/// What follows from what is wrong with a library of that revision.
+fn verdict(wrong: [Option<String>; 2], revision: u32, module: &DeclaredModule) -> Verdict {
+    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
+    if wrong.is_empty() {
+        warned(revision, module).unwrap_or(Verdict::Fits)
+    } else {
+        Verdict::Misfit(wrong.join("; "))
+    }
+}
+
+fn foreign(name: &str, platform: &Platform, module: &DeclaredModule) -> Option<String> {
     let same = platform.suits(&module.platform) || *platform == module.platform;
     (!same).then(|| {
         let what = format!("{name} is for {platform}, and the module for {}", module.platform);
-        Verdict::Misfit(format!("{what}: get the library that is built for it"))
+        format!("{what}: get the library that is built for it")
     })
 }
 

@@ -52,10 +52,10 @@ fn rows(inspected: &Inspected) -> Vec<(&'static str, String)> {
     let mut rows = match found {
         Found::Module(module) => module_rows(module),
         Found::Library(library) => library_rows(library),
-        Found::LuaModule { function, uses: Some(uses) } if is_old_module(function, Some(*uses)) => {
+        Found::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
             old_rows(&old::module(*uses, platform).offering)
         }
-        Found::LuaModule { function, uses } => {
+        Found::LuaModule { function, uses, .. } => {
             vec![("is", lua_module(*uses)), ("opened by", function.clone())]
         }
     };
@@ -149,7 +149,7 @@ pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
             "compiler": library.compiler,
             "unwinds": library.unwinds,
         }),
-        Found::LuaModule { function, uses: Some(uses) } if is_old_module(function, Some(*uses)) => {
+        Found::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
             let offering = old::module(*uses, platform).offering;
             json!({
                 "is": "module",
@@ -158,7 +158,7 @@ pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
                 "function": function,
             })
         }
-        Found::LuaModule { function, uses } => json!({
+        Found::LuaModule { function, uses, .. } => json!({
             "is": if uses.is_some() { "library" } else { "lua-module" },
             "revision": uses.map(revision_name),
             "function": function,

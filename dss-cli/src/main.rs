@@ -10,6 +10,7 @@ mod args;
 mod check;
 mod inspect;
 mod layouts;
+mod names;
 mod old;
 mod table;
 
@@ -32,7 +33,9 @@ struct BadUsage(String);
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Inspect { files, json } => Ok(inspect::run(&files, json)),
-        Command::Check { module, libraries, json } => check::run(&module, &libraries, json),
+        Command::Check { module, libraries, path, json } => {
+            check::run(&module, &libraries, path.as_deref(), json)
+        }
         Command::Layouts { revision, diff } => layouts::run(revision.as_deref(), &diff),
         Command::Completions { shell } => {
             let mut text = Vec::new();

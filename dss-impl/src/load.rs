@@ -10,7 +10,7 @@ use semver::VersionReq;
 
 use crate::declared::{self, Declared, Offering};
 use crate::rendezvous::REVISIONS;
-use crate::search::{self, NotFound};
+use crate::search::{self, Instead, NotFound, Tried};
 use crate::states::StateRef;
 use crate::value::Module;
 
@@ -51,23 +51,49 @@ pub fn look_up(name: &str, templates: &str, wanted: Option<&str>) -> Result<(Pat
             })
         })
         .transpose()?;
-    let file = search::find(name, templates).map_err(|error| match error {
-        NotFound::Nowhere { .. } => LoadError::NotFound(error.to_string()),
+    let file = search::find(name, templates).map_err(|error| match &error {
+        NotFound::Nowhere { tried, .. } => LoadError::NotFound(format!("{error}{}", advice(name, tried))),
         _ => LoadError::Refused(error.to_string()),
     })?;
     let declared =
         declared::read(&file).map_err(|error| LoadError::Refused(format!("{} {error}", file.display())))?;
     if search::check_name(name).is_ok() && declared.name != name {
         return Err(LoadError::Refused(format!(
-            "{} was found for {name}, and declares itself as {}: rename the file, or load {}",
+            "{} was found for {name}, and declares itself as {}: rename the file to {}, and load {}",
             file.display(),
             declared.name,
+            called(&declared.name, &file),
             declared.name
         )));
     }
     declared::fits(&declared, &Offering::here(), wanted.as_ref())
         .map_err(|error| LoadError::Refused(error.to_string()))?;
     Ok((file, declared))
+}
+
+/// What the file of `name` is to be called where it has the ending of `file`.
+fn called(name: &str, file: &Path) -> String {
+    let ending = file.extension().unwrap_or_default().to_string_lossy();
+    search::file_of(name, &ending).display().to_string()
+}
+
+/// What to do where `name` was not found, and beside a file that was tried is the library, by another name.
+fn advice(name: &str, tried: &[Tried]) -> String {
+    let told = tried.iter().find_map(|tried| {
+        let Some(Instead::Prefixed { file, template }) = &tried.instead else { return None };
+        let declared = declared::read(file).ok().filter(|declared| declared.name == name)?;
+        let mut told = format!(
+            "\n{} is {name} {}: rename it to {}",
+            file.display(),
+            declared.version,
+            called(name, file)
+        );
+        if let Some(template) = template {
+            told += &format!(", or add {template} to DSS_PATH");
+        }
+        Some(told)
+    });
+    told.unwrap_or_default()
 }
 
 /// Loads the library that [`look_up`] finds into a Lua state, where no library of its name is registered. [lua-thread]

@@ -1,5 +1,6 @@
 //! From a library's name to its file, as Lua does it: by a path of templates.
 
+use std::env::consts::DLL_PREFIX;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -80,8 +81,79 @@ pub enum NotFound {
         /// The library's name, or the absolute path.
         name: String,
         /// Every file that was tried, in order.
-        tried: Vec<PathBuf>,
+        tried: Vec<Tried>,
     },
+}
+
+/// A file that was tried, and is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// The file.
+    pub file: PathBuf,
+    /// What explains that it is not there.
+    pub instead: Option<Instead>,
+}
+
+/// What explains that a file is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Instead {
+    /// It is a link that leads nowhere.
+    Link(Dangling),
+    /// It is a folder.
+    Folder,
+    /// Beside it is the file of the library `libNAME`, as a linker calls the file of NAME.
+    Prefixed {
+        /// That file.
+        file: PathBuf,
+        /// What the template has to be for it to be the file of NAME; none where NAME has folders in it.
+        template: Option<String>,
+    },
+}
+
+/// Where a link leads that leads to no file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dangling {
+    /// The file that is missing, at the end of all links; none where the links lead back to themselves.
+    pub target: Option<PathBuf>,
+}
+
+impl fmt::Display for Dangling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Some(target) => write!(f, "is a link, and there is no '{}'", target.display()),
+            None => f.write_str("is a link that leads back to itself"),
+        }
+    }
+}
+
+impl Tried {
+    /// A file that [`is_there`] found not to be; `template` is what it was made of, for a library of that name.
+    fn new(file: PathBuf, made_of: Option<(&str, &str)>) -> Self {
+        let instead = if let Some(link) = dangling(&file) {
+            Some(Instead::Link(link))
+        } else if file.is_dir() {
+            Some(Instead::Folder)
+        } else {
+            made_of.and_then(|(template, name)| prefixed(&file, template, name))
+        };
+        Self { file, instead }
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no file '{}'", self.file.display())?;
+        match &self.instead {
+            None => Ok(()),
+            Some(Instead::Link(link)) => write!(f, ": it {link}"),
+            Some(Instead::Folder) => f.write_str(": it is a folder"),
+            Some(Instead::Prefixed { file, .. }) => {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                write!(f, ": there is '{name}', and '{DLL_PREFIX}' is not put before a name")
+            }
+        }
+    }
 }
 
 impl fmt::Display for NotFound {
@@ -93,7 +165,7 @@ impl fmt::Display for NotFound {
                 if tried.is_empty() {
                     f.write_str("\n\tthe path to search has no templates")?;
                 }
-                tried.iter().try_for_each(|file| write!(f, "\n\tno file '{}'", file.display()))
+                tried.iter().try_for_each(|tried| write!(f, "\n\t{tried}"))
             }
         }
     }
@@ -166,17 +238,54 @@ pub fn find(name: &str, templates: &str) -> Result<PathBuf, NotFound> {
         return if file.is_dir() || is_there(&file) {
             Ok(file)
         } else {
-            Err(NotFound::Nowhere { name: name.to_owned(), tried: vec![file] })
+            Err(NotFound::Nowhere { name: name.to_owned(), tried: vec![Tried::new(file, None)] })
         };
     }
     check_name(name).map_err(NotFound::Name)?;
-    let file = name.replace('.', MAIN_SEPARATOR_STR);
-    let filled = templates.split(';').filter(|template| !template.is_empty());
-    let tried: Vec<_> = filled.map(|template| PathBuf::from(template.replace('?', &file))).collect();
-    match tried.iter().find(|file| is_there(file)) {
-        Some(file) => Ok(std::path::absolute(file).unwrap_or_else(|_| file.clone())),
-        None => Err(NotFound::Nowhere { name: name.to_owned(), tried }),
+    let part = name.replace('.', MAIN_SEPARATOR_STR);
+    let given = || templates.split(';').filter(|template| !template.is_empty());
+    let filled = |template: &str| PathBuf::from(template.replace('?', &part));
+    if let Some(file) = given().map(filled).find(|file| is_there(file)) {
+        return Ok(std::path::absolute(&file).unwrap_or(file));
     }
+    let tried = given().map(|template| Tried::new(filled(template), Some((template, name)))).collect();
+    Err(NotFound::Nowhere { name: name.to_owned(), tried })
+}
+
+/// The file that the library `name` has by a template such as `?.so`, which has that ending: `net/http.so`. [any-thread]
+#[must_use]
+pub fn file_of(name: &str, ending: &str) -> PathBuf {
+    let name = name.replace('.', MAIN_SEPARATOR_STR);
+    PathBuf::from(if ending.is_empty() { name } else { format!("{name}.{ending}") })
+}
+
+/// Where the link `file` leads, if that is nowhere. [any-thread] `[blocks]` on the file system.
+#[must_use]
+pub fn dangling(file: &Path) -> Option<Dangling> {
+    if !file.is_symlink() || file.metadata().err()?.kind() == io::ErrorKind::PermissionDenied {
+        return None;
+    }
+    let mut at = file.to_owned();
+    // As many as Linux follows. Longer ones lead back to themselves, or may as well.
+    for _ in 0..40 {
+        let Ok(target) = at.read_link() else { return Some(Dangling { target: Some(at) }) };
+        // What is relative is so to the link's own folder.
+        at = at.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
+    }
+    Some(Dangling { target: None })
+}
+
+/// The file beside `file` whose name begins as a linker begins it, if there is one.
+fn prefixed(file: &Path, template: &str, name: &str) -> Option<Instead> {
+    // Only where the name begins what the file is called.
+    if DLL_PREFIX.is_empty() || !Path::new(template).file_name()?.to_str()?.starts_with('?') {
+        return None;
+    }
+    let beside =
+        |file: &Path| Some(file.with_file_name(format!("{DLL_PREFIX}{}", file.file_name()?.to_str()?)));
+    let there = beside(file).filter(|file| is_there(file))?;
+    let template = beside(Path::new(template)).filter(|_| !name.contains('.'));
+    Some(Instead::Prefixed { file: there, template: template.map(|it| it.to_string_lossy().into_owned()) })
 }
 
 fn is_absolute(name: &str) -> bool {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use dss_abi_v2::declaration::SECTION_ELF as SECTION;
 use dss_impl::adapter::{c1v0, v1};
-use dss_impl::declared::{Declared, Offering, ReadError, fits, parse_for, read};
+use dss_impl::declared::{Declared, Found, Offering, ReadError, fits, inspect, parse_for, read};
 use images::*;
 use object::Architecture;
 use semver::Version;
@@ -92,6 +92,39 @@ fn libraries_that_declare_nothing() {
     assert!(!folder.path().join("trace").exists());
 }
 
+/// Such a file is not one that has nothing to do with DSS.
+#[test]
+fn a_library_whose_declaration_was_removed_is_told_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = build(folder.path(), &Record::new().bytes(), "int dss_library_v2_open(void) { return 0; }");
+    read(&library).unwrap();
+    let removed = Command::new("objcopy").args(["--remove-section", SECTION]).arg(&library).status();
+    assert!(removed.unwrap().success());
+    let sentence = "is a library of DSS's (it has `dss_library_v2_open`) whose declaration was removed: build it again, and \
+                    leave its sections in the file";
+    assert_eq!(refusal(read(&library)), sentence);
+    assert_eq!(inspect(&library).unwrap_err().to_string(), sentence);
+    assert!(!folder.path().join("trace").exists());
+}
+
+#[test]
+fn a_file_of_several_lua_modules_has_all_their_functions() {
+    let folder = tempfile::tempdir().unwrap();
+    let functions = |count: usize| {
+        let code: String =
+            (0..count).map(|at| format!("int luaopen_m{at}(void *L) {{ return 0; }}\n")).collect();
+        let library = build(folder.path(), &[], &code);
+        let Found::LuaModule { function, mut others, .. } = inspect(&library).unwrap().found else {
+            panic!("it is a Lua module");
+        };
+        others.push(function);
+        others.sort();
+        others
+    };
+    assert_eq!(functions(3), ["luaopen_m0", "luaopen_m1", "luaopen_m2"]);
+    assert_eq!(functions(100).len(), 64);
+}
+
 #[test]
 fn what_is_no_file_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
@@ -106,6 +139,10 @@ fn what_is_no_file_is_not_opened() {
     let link = folder.path().join("link.so");
     std::os::unix::fs::symlink(&text, &link).unwrap();
     let missing = folder.path().join("missing.so");
+    let nowhere = folder.path().join("nowhere.so");
+    std::os::unix::fs::symlink("missing.so", &nowhere).unwrap();
+    let there_is_no =
+        format!("is a link, and there is no '{}': make the link lead to the library", missing.display());
     let this = std::env::current_exe().unwrap();
     for (path, sentence) in [
         (folder.path(), "is a folder: give the file of the library"),
@@ -116,6 +153,7 @@ fn what_is_no_file_is_not_opened() {
         (&text, "is a text file and no shared library"),
         (&link, "is a text file and no shared library"),
         (&missing, "cannot be opened: No such file or directory (os error 2)"),
+        (&nowhere, &there_is_no),
         (&this, "is an ELF executable and no shared library"),
     ] {
         assert_eq!(refusal(read(path)), sentence, "{}", path.display());

@@ -136,7 +136,9 @@ fn end(bytes: &[u8], platform: &Platform) -> &'static str {
             "truncated"
         }
         ReadError::Malformed { .. } => "malformed",
-        ReadError::LuaModule { .. } | ReadError::NoDeclaration => "no declaration",
+        ReadError::LuaModule { .. } | ReadError::NoDeclaration | ReadError::Stripped { .. } => {
+            "no declaration"
+        }
         ReadError::TwoDeclarations => "two",
         ReadError::Damaged { .. } => "damaged",
         ReadError::Invalid { .. } => "invalid",

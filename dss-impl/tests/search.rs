@@ -81,6 +81,99 @@ fn an_absolute_path_is_taken_as_it_is() {
     );
 }
 
+/// What stands in a file's place is said: all of these would be "no file" otherwise.
+#[cfg(unix)]
+#[test]
+fn what_stands_in_the_place_of_a_file_is_named() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    let not_found = |name: &str, path: &str| find(name, path).unwrap_err().to_string();
+    fs::create_dir(folder.path().join("later")).unwrap();
+    let path = format!("{root}/?.so;{root}/later/?.so");
+
+    // A link, and one that leads to it: it is the second that has to be mended.
+    symlink("fswatch-1.2.so", folder.path().join("fswatch.so")).unwrap();
+    symlink("fswatch.so", folder.path().join("watch.so")).unwrap();
+    symlink("/nowhere/at/all.so", folder.path().join("elsewhere.so")).unwrap();
+    symlink("itself.so", folder.path().join("itself.so")).unwrap();
+    let link = |link: &str, target: &str| {
+        format!(
+            "library '{}' not found:\n\tno file '{root}/{link}.so': it is a link, and there is no '{target}'",
+            link
+        )
+    };
+    let later = |name: &str| format!("\n\tno file '{root}/later/{name}.so'");
+    assert_eq!(
+        not_found("fswatch", &path),
+        link("fswatch", &format!("{root}/fswatch-1.2.so")) + &later("fswatch")
+    );
+    assert_eq!(not_found("watch", &path), link("watch", &format!("{root}/fswatch-1.2.so")) + &later("watch"));
+    assert_eq!(not_found("elsewhere", &path), link("elsewhere", "/nowhere/at/all.so") + &later("elsewhere"));
+    assert_eq!(
+        not_found("itself", &path),
+        format!(
+            "library 'itself' not found:\n\tno file '{root}/itself.so': it is a link that leads back to itself"
+        ) + &later("itself")
+    );
+    let absolute = format!("{root}/fswatch.so");
+    assert_eq!(
+        not_found(&absolute, ""),
+        format!(
+            "library '{absolute}' not found:\n\tno file '{absolute}': it is a link, and there is no \
+             '{root}/fswatch-1.2.so'"
+        )
+    );
+    // It is in nobody's way, as before.
+    fs::write(folder.path().join("later/fswatch.so"), "").unwrap();
+    assert_eq!(find("fswatch", &path).unwrap(), folder.path().join("later/fswatch.so"));
+
+    fs::create_dir(folder.path().join("net.so")).unwrap();
+    assert_eq!(
+        not_found("net", &path),
+        format!("library 'net' not found:\n\tno file '{root}/net.so': it is a folder") + &later("net")
+    );
+}
+
+/// `libNAME.so` is what cargo makes. It is not looked for, and said; a template can ask for it.
+#[cfg(unix)]
+#[test]
+fn a_file_with_the_prefix_of_libraries_is_named_and_a_template_finds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    fs::create_dir(folder.path().join("net")).unwrap();
+    fs::write(folder.path().join("libredis.so"), "").unwrap();
+    fs::write(folder.path().join("net/libhttp.so"), "").unwrap();
+    let path = format!("/nowhere/?.so;{root}/?.so");
+    assert_eq!(
+        find("redis", &path).unwrap_err().to_string(),
+        format!(
+            "library 'redis' not found:\n\tno file '/nowhere/redis.so'\n\t\
+             no file '{root}/redis.so': there is 'libredis.so', and 'lib' is not put before a name"
+        )
+    );
+    assert_eq!(
+        find("net.http", &path).unwrap_err().to_string(),
+        format!(
+            "library 'net.http' not found:\n\tno file '/nowhere/net/http.so'\n\t\
+             no file '{root}/net/http.so': there is 'libhttp.so', and 'lib' is not put before a name"
+        )
+    );
+    assert_eq!(find("libredis", &path).unwrap(), folder.path().join("libredis.so"));
+    let path = format!("{path};{root}/lib?.so");
+    assert_eq!(find("redis", &path).unwrap(), folder.path().join("libredis.so"));
+    // What stands first is found first, whatever its name begins with.
+    fs::write(folder.path().join("redis.so"), "").unwrap();
+    assert_eq!(find("redis", &path).unwrap(), folder.path().join("redis.so"));
+    // An absolute path is a file's, and not a name.
+    let absolute = format!("{root}/none/redis.so");
+    assert_eq!(
+        find(&absolute, &path).unwrap_err().to_string(),
+        format!("library '{absolute}' not found:\n\tno file '{absolute}'")
+    );
+}
+
 #[test]
 fn what_is_found_is_absolute() {
     // Tests run in the folder of their package.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use compat_tests::apart::copy_sources;
+use compat_tests::apart::{copy_sources, version_in};
 use compat_tests::artefacts::workspace;
 use compat_tests::freeze;
 
@@ -37,7 +37,11 @@ impl Branch {
 
     /// Makes a crate a later patch release: of one that is of the version that was released, every file is compared.
     fn patch_release(&self, package: &str) -> &Branch {
-        self.replace(&format!("{package}/Cargo.toml"), "\nversion = \"1.0.0\"", "\nversion = \"1.0.1\"")
+        let version = version_in(&self.top.join(package));
+        let (minor, patch) = version.rsplit_once('.').expect("three numbers");
+        let next = patch.parse::<u32>().expect("a number") + 1;
+        let line = |version: &str| format!("\nversion = \"{version}\"");
+        self.replace(&format!("{package}/Cargo.toml"), &line(&version), &line(&format!("{minor}.{next}")))
     }
 
     /// What the guard says of it.
@@ -202,7 +206,7 @@ fn another_abi_stable_is_named() {
 #[test]
 fn a_file_that_was_not_published_is_named() {
     let branch = Branch::new("added");
-    let added = ["dss-abi/build.rs", "dss-abi/c1v0/include/more.h", "dss-abi/v1/.cargo/config.toml"];
+    let added = ["dss-abi/build.rs", "dss-abi/v1/include/more.h", "dss-abi/v1/.cargo/config.toml"];
     for file in added {
         let path = branch.top.join(file);
         fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the copy can be written to");

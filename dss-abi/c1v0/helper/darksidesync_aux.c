@@ -1,10 +1,20 @@
-/* See darksidesync_aux.h. */
+/* See darksidesync_aux.h. It compiles as C, from C89 on, and as C++, from C++98 on.
+ *
+ * SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The DarkSideSync authors */
 
 #include <stddef.h>
 #include <string.h>
 
+/* Lua's own headers do not tell C++ that its functions are C's. */
+#ifdef __cplusplus
+extern "C" {
+#endif
 #include "lua.h"
 #include "lauxlib.h"
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
 
 #include "darksidesync_aux.h"
 

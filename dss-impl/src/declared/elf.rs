@@ -7,7 +7,7 @@ use object::elf;
 use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _, SectionHeader as _, Sym as _};
 
 use super::ReadError;
-use super::image::{Image, Kind, check_end, check_platform, malformed, opener, truncated};
+use super::image::{Exports, Image, Kind, check_end, check_platform, malformed, truncated};
 use super::platform::Platform;
 
 const SECTION: &[u8] = b".dss.library\0";
@@ -71,7 +71,7 @@ where
         image.add(kind, section.data(endian, bytes).map_err(wrong)?);
     }
     if image.sections.is_empty() {
-        image.opener = find_opener::<H>(sections, endian, bytes);
+        image.exports = exports::<H>(sections, endian, bytes).unwrap_or_default();
     }
     Ok(image)
 }
@@ -122,14 +122,16 @@ fn platform<H: FileHeader<Endian = Endianness>>(header: &H, endian: Endianness) 
     Platform { system, processor, bits: if wide { 64 } else { 32 }, big_endian: endian == Endianness::Big }
 }
 
-/// The function by which Lua opens it. A hint for the message alone: what cannot be read has none.
-fn find_opener<H>(sections: &[H::SectionHeader], endian: Endianness, bytes: &[u8]) -> Option<String>
+fn exports<H>(sections: &[H::SectionHeader], endian: Endianness, bytes: &[u8]) -> Option<Exports>
 where
     H: FileHeader<Endian = Endianness>,
 {
     let table = sections.iter().find(|section| section.sh_type(endian) == elf::SHT_DYNSYM)?;
     let symbols = table.data_as_array::<H::Sym, _>(endian, bytes).ok()?;
     let strings = sections.get(table.sh_link(endian) as usize)?.data(endian, bytes).ok()?;
-    let defined = symbols.iter().filter(|symbol| symbol.st_shndx(endian) != elf::SHN_UNDEF);
-    defined.into_iter().find_map(|symbol| opener(strings, symbol.st_name(endian) as usize, "luaopen_"))
+    let mut exports = Exports::default();
+    for symbol in symbols.iter().filter(|symbol| symbol.st_shndx(endian) != elf::SHN_UNDEF) {
+        exports.add(strings, symbol.st_name(endian) as usize, "");
+    }
+    Some(exports)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::LARGEST;
+use crate::search::Dangling;
 
 /// Why a file gives no declaration. The text goes on where the file's name was said: `{path} {error}` is a sentence.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ use super::LARGEST;
 pub enum ReadError {
     /// It cannot be opened or read, as the system says.
     Open(io::Error),
+    /// It is a link that leads to no file.
+    Link(Dangling),
     /// It is a folder.
     Folder,
     /// It is a FIFO, a socket, a device.
@@ -59,6 +62,11 @@ pub enum ReadError {
     },
     /// It is a library that declares nothing.
     NoDeclaration,
+    /// It is a library of DSS's whose declaration was taken out of the file.
+    Stripped {
+        /// The function by which DSS would open it.
+        function: String,
+    },
     /// It has more than one declaration.
     TwoDeclarations,
     /// The record is not what one looks like.
@@ -83,6 +91,7 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open(error) => write!(f, "cannot be opened: {error}"),
+            Self::Link(link) => write!(f, "{link}: make the link lead to the library"),
             Self::Folder => f.write_str("is a folder: give the file of the library"),
             Self::Special { what } => write!(f, "is {what}: give the file of the library"),
             Self::Empty => f.write_str("is empty: build the library, or copy it, again"),
@@ -108,6 +117,11 @@ impl fmt::Display for ReadError {
             Self::NoDeclaration => f.write_str(
                 "is a library that declares nothing to DSS: it is none of DSS's, or it was built without the macro that \
                  exports it, or stripped of its sections",
+            ),
+            Self::Stripped { function } => write!(
+                f,
+                "is a library of DSS's (it has `{function}`) whose declaration was removed: build it again, and leave \
+                 its sections in the file"
             ),
             Self::TwoDeclarations => f.write_str(
                 "declares more than one library to DSS: link each library into a file of its own",

@@ -3,7 +3,7 @@
 use object::{Endianness, FileKind, macho};
 
 use super::platform::Platform;
-use super::{ReadError, elf, macho as mach, pe};
+use super::{MOST_FUNCTIONS, ReadError, elf, macho as mach, pe};
 
 /// What a section is of, by its name.
 #[derive(Clone, Copy)]
@@ -23,13 +23,43 @@ pub(super) struct Image<'a> {
     pub(super) platform: Platform,
     /// Whether a loader may unmap it again; none where its format does not say.
     pub(super) unmappable: Option<bool>,
-    /// The function that makes it a Lua module. Not looked for where there is a declaration.
-    pub(super) opener: Option<String>,
+    /// What it exports that tells what it is. Not looked for where there is a declaration.
+    pub(super) exports: Exports,
+}
+
+/// What an image exports that tells what it is. A hint for messages alone: what cannot be read exports nothing.
+#[derive(Default)]
+pub(super) struct Exports {
+    /// The functions that make it a Lua module, in the order of its table: [`MOST_FUNCTIONS`] of them at most.
+    pub(super) openers: Vec<String>,
+    /// The function by which DSS opens a library that declares itself.
+    pub(super) entry: Option<String>,
+}
+
+impl Exports {
+    /// Takes down the text at `at` among a table's NUL-terminated ones, where it tells something. Names begin with `before`.
+    pub(super) fn add(&mut self, strings: &[u8], at: usize, before: &str) {
+        let Some(text) = strings.get(at..).and_then(|text| text.strip_prefix(before.as_bytes())) else {
+            return;
+        };
+        if self.openers.len() < MOST_FUNCTIONS {
+            self.openers.extend(function(text, "luaopen_"));
+        }
+        if self.entry.is_none() {
+            self.entry = function(text, "dss_library_");
+        }
+    }
 }
 
 impl<'a> Image<'a> {
     pub(super) fn new(platform: Platform) -> Self {
-        Self { sections: Vec::new(), modules: Vec::new(), platform, unmappable: None, opener: None }
+        Self {
+            sections: Vec::new(),
+            modules: Vec::new(),
+            platform,
+            unmappable: None,
+            exports: Exports::default(),
+        }
     }
 
     /// Takes down another section with one of the names.
@@ -141,15 +171,14 @@ pub(super) fn check_platform(found: &Platform, here: Option<&Platform>) -> Resul
     }
 }
 
-/// The text at `at` among a table's NUL-terminated ones, if that is `prefix` and more: what Lua calls to open a module.
-/// Looks at no more bytes than such a name has, for that one text may be what all symbols of a large table name.
-pub(super) fn opener(strings: &[u8], at: usize, prefix: &str) -> Option<String> {
-    let text = strings.get(at..)?;
+/// The name that `text` begins with, if that is `prefix` and more. Looks at no more bytes than such a name has, for that one
+/// text may be what all symbols of a large table name.
+fn function(text: &[u8], prefix: &str) -> Option<String> {
     let name = text.strip_prefix(prefix.as_bytes())?;
     let name = &name[..name.len().min(128)];
     let end = name.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'))?;
     if end == 0 || name[end] != 0 {
         return None;
     }
-    Some(format!("luaopen_{}", String::from_utf8_lossy(&name[..end])))
+    Some(format!("{prefix}{}", String::from_utf8_lossy(&name[..end])))
 }

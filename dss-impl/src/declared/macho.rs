@@ -9,7 +9,7 @@ use object::read::macho::{
 use object::{Endianness, FileKind, macho};
 
 use super::ReadError;
-use super::image::{Image, Kind, check_end, check_platform, malformed, opener, truncated};
+use super::image::{Exports, Image, Kind, check_end, check_platform, malformed, truncated};
 use super::platform::Platform;
 
 const SEGMENT: &[u8] = b"__DATA";
@@ -61,7 +61,7 @@ where
         }
     }
     if let Some(table) = symtab.filter(|_| image.sections.is_empty()) {
-        image.opener = find_opener::<H>(table, endian, bytes);
+        image.exports = exports::<H>(table, endian, bytes).unwrap_or_default();
     }
     Ok(image)
 }
@@ -139,18 +139,16 @@ fn platform(processor: macho::CpuType, big_endian: bool) -> Platform {
     Platform { system: "macos", processor: Cow::Borrowed(processor), bits, big_endian }
 }
 
-/// The function by which Lua opens it. A hint for the message alone: what cannot be read has none.
-fn find_opener<H>(
-    table: &macho::SymtabCommand<Endianness>,
-    endian: Endianness,
-    bytes: &[u8],
-) -> Option<String>
+fn exports<H>(table: &macho::SymtabCommand<Endianness>, endian: Endianness, bytes: &[u8]) -> Option<Exports>
 where
     H: MachHeader<Endian = Endianness>,
 {
     let symbols = table.symbols::<H, _>(endian, bytes).ok()?;
     let start = table.stroff.get(endian) as usize;
     let strings = bytes.get(start..start.checked_add(table.strsize.get(endian) as usize)?)?;
-    let defined = symbols.iter().filter(|symbol| !symbol.is_undefined());
-    defined.into_iter().find_map(|symbol| opener(strings, symbol.n_strx(endian) as usize, "_luaopen_"))
+    let mut exports = Exports::default();
+    for symbol in symbols.iter().filter(|symbol| !symbol.is_undefined()) {
+        exports.add(strings, symbol.n_strx(endian) as usize, "_");
+    }
+    Some(exports)
 }

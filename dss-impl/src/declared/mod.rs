@@ -32,14 +32,18 @@ use dss_abi::RENDEZVOUS_KEY;
 use semver::{Version, VersionReq};
 
 use crate::adapter;
+use crate::search::dangling;
 pub use error::ReadError;
 pub use fit::{ABI_STABLE, Misfit, MisfitKind, OfferedRevision, Offering, fits};
-use image::Image;
+use image::{Exports, Image};
 pub use module::DeclaredModule;
 pub use platform::Platform;
 
 /// The largest file that is read, in bytes: 1 GiB.
 pub const LARGEST: u64 = 1 << 30;
+
+/// How many functions of one file that open Lua modules are told at most. A file may have any number of them.
+pub const MOST_FUNCTIONS: usize = 64;
 
 /// What a library declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +92,10 @@ pub enum Found {
     Module(DeclaredModule),
     /// A Lua module that declares nothing.
     LuaModule {
-        /// The function by which Lua opens it.
+        /// The function by which Lua opens it, or the first of them.
         function: String,
+        /// The others, of a file that is several modules: with the first no more than [`MOST_FUNCTIONS`].
+        others: Vec<String>,
         /// How it comes to DSS, by the names that it has of DSS's: as a library of that revision. None where it has none.
         uses: Option<u32>,
     },
@@ -104,6 +110,7 @@ pub fn inspect(path: &Path) -> Result<Inspected, ReadError> {
     let bytes = bytes_of(path)?;
     let image = image::read(&bytes, None)?;
     let (platform, unmappable) = (image.platform.clone(), image.unmappable);
+    let openers = image.exports.openers.clone();
     let found = match (image.sections.as_slice(), image.modules.as_slice()) {
         ([], [section]) => {
             let mut module = module::parse(section, image.platform)?;
@@ -115,7 +122,10 @@ pub fn inspect(path: &Path) -> Result<Inspected, ReadError> {
                 declared.file = Some(path.to_owned());
                 Found::Library(declared)
             }
-            Err(ReadError::LuaModule { function }) => Found::LuaModule { function, uses: uses(&bytes) },
+            Err(ReadError::LuaModule { function }) => {
+                let others = openers.into_iter().skip(1).collect();
+                Found::LuaModule { function, others, uses: uses(&bytes) }
+            }
             Err(error) => return Err(error),
         },
         _ => return Err(ReadError::TwoDeclarations),
@@ -151,7 +161,10 @@ pub fn read(path: &Path) -> Result<Declared, ReadError> {
 
 /// All of a file, if it is one.
 fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let metadata = fs::metadata(path).map_err(ReadError::Open)?;
+    let metadata = fs::metadata(path).map_err(|error| match dangling(path) {
+        Some(link) => ReadError::Link(link),
+        None => ReadError::Open(error),
+    })?;
     check_kind(&metadata)?;
     let file = open(path).map_err(ReadError::Open)?;
     // The name may have come to mean something else in between.
@@ -182,9 +195,12 @@ pub fn parse_for(bytes: &[u8], platform: &Platform) -> Result<Declared, ReadErro
 /// What the library in an image declares.
 fn library(image: Image<'_>) -> Result<Declared, ReadError> {
     match image.sections.as_slice() {
-        [] => Err(match image.opener {
-            Some(function) => ReadError::LuaModule { function },
-            None => ReadError::NoDeclaration,
+        [] => Err(match image.exports {
+            Exports { openers, .. } if !openers.is_empty() => {
+                ReadError::LuaModule { function: openers[0].clone() }
+            }
+            Exports { entry: Some(function), .. } => ReadError::Stripped { function },
+            _ => ReadError::NoDeclaration,
         }),
         [section] => record::parse(section, image.platform),
         _ => Err(ReadError::TwoDeclarations),

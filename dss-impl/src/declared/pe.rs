@@ -7,7 +7,7 @@ use object::pe;
 use object::read::pe::{DataDirectories, ExportTable, ImageNtHeaders, SectionTable};
 
 use super::ReadError;
-use super::image::{Image, Kind, check_end, check_platform, malformed, opener, truncated};
+use super::image::{Exports, Image, Kind, check_end, check_platform, malformed, truncated};
 use super::platform::Platform;
 
 const SECTION: &[u8; 8] = b".dsslib\0";
@@ -68,7 +68,7 @@ fn read_wide<'a, H: ImageNtHeaders>(
         image.add(kind, section.pe_data(bytes).map_err(wrong)?);
     }
     if image.sections.is_empty() {
-        image.opener = find_opener(bytes, &directories, &sections);
+        image.exports = exports(bytes, &directories, &sections).unwrap_or_default();
     }
     Ok(image)
 }
@@ -85,18 +85,16 @@ fn platform(machine: pe::Machine, wide: bool) -> Platform {
     Platform { system: "windows", processor, bits: if wide { 64 } else { 32 }, big_endian: false }
 }
 
-/// The function by which Lua opens it. A hint for the message alone: what cannot be read has none.
-fn find_opener(
-    bytes: &[u8],
-    directories: &DataDirectories<'_>,
-    sections: &SectionTable<'_>,
-) -> Option<String> {
+fn exports(bytes: &[u8], directories: &DataDirectories<'_>, sections: &SectionTable<'_>) -> Option<Exports> {
     let directory = directories.get(pe::IMAGE_DIRECTORY_ENTRY_EXPORT)?;
     let data = directory.data(bytes, sections).ok()?;
     let address = directory.virtual_address.get(LE);
-    let exports = ExportTable::parse(data, address).ok()?;
-    exports.name_pointers().iter().find_map(|pointer| {
-        let at = pointer.get(LE).checked_sub(address)?;
-        opener(data, at as usize, "luaopen_")
-    })
+    let table = ExportTable::parse(data, address).ok()?;
+    let mut exports = Exports::default();
+    for pointer in table.name_pointers() {
+        if let Some(at) = pointer.get(LE).checked_sub(address) {
+            exports.add(data, at as usize, "");
+        }
+    }
+    Some(exports)
 }
