@@ -39,6 +39,20 @@ local code = [[
             local ns = (host.now() - start) * 1e9
             assert(handled == items, handled)
             return ns / items
+        elseif what:find "^reply" then
+            -- From one answer to the next, of all threads together.
+            local threads, count = tonumber(what:match "%d+"), items / 5
+            handled = 0
+            local function answer(reply, thread, at)
+                handled = handled + 1
+                reply(at)
+            end
+            local start = host.now()
+            probe.start(threads, count / threads, answer, { ret = "values" })
+            while handled < count do dss.dispatch() end
+            local ns = (host.now() - start) * 1e9
+            assert(probe.join(60))
+            return ns / count
         end
     end
 ]]
@@ -51,7 +65,10 @@ for _, name in ipairs { "floor", "darksidesync" } do
 end
 
 for round = 0, rounds do
-    local rows = { "deliver, 1 thread", "deliver, 4 threads", "poll", "poll, floor protected", "dispatch" }
+    local rows = {
+        "deliver, 1 thread", "deliver, 4 threads", "poll", "poll, floor protected", "dispatch",
+        "reply, 1 waiting thread", "reply, 4 waiting threads",
+    }
     for _, what in ipairs(rows) do
         for _, name in ipairs(round % 2 == 0 and { "floor", "darksidesync" } or { "darksidesync", "floor" }) do
             local ns, message = states[name]:dostring("return measure(...)", what)

@@ -1,8 +1,8 @@
-//! What DSS costs over the floor, a C module that does the least; and what v2 costs over v1. `cargo bench` prints the tables
-//! of the README.
+//! What DSS costs over the floor, a C module that does the least; what v2 costs over v1; and what calling a function of v2 costs
+//! over calling one of C. `cargo bench -p compat-tests` prints the tables of the README.
 //!
 //! Both sides of a table run in one process, turn about; a row's ratio is the median of the rounds' ratios, with the least and
-//! the largest behind it. `cargo bench -- --check` fails where a ratio is more than it is to be at most.
+//! the largest behind it. `cargo bench -p compat-tests -- --check` fails where a ratio is more than it is to be at most.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use compat_tests::run::limited;
 
 const ROUNDS: usize = 25;
 const ITEMS: usize = 100_000;
+
 /// A table: who is compared, the script that measures, and the rows with the most that each ratio is to be.
 struct Table {
     sides: [&'static str; 2],
@@ -20,7 +21,7 @@ struct Table {
     rows: &'static [(&'static str, Option<f64>)],
 }
 
-const TABLES: [Table; 2] = [
+const TABLES: [Table; 3] = [
     Table {
         sides: ["floor", "darksidesync"],
         script: "floor.lua",
@@ -30,6 +31,8 @@ const TABLES: [Table; 2] = [
             ("poll", Some(1.15)),
             ("poll, floor protected", None),
             ("dispatch", Some(1.4)),
+            ("reply, 1 waiting thread", Some(1.1)),
+            ("reply, 4 waiting threads", Some(1.2)),
         ],
     },
     Table {
@@ -39,6 +42,15 @@ const TABLES: [Table; 2] = [
             ("deliver, two integers", None),
             ("dispatch, two integers", None),
             ("deliver to callback", Some(1.6)),
+        ],
+    },
+    Table {
+        sides: ["C", "v2"],
+        script: "calls.lua",
+        rows: &[
+            ("call, no argument", None),
+            ("call, an integer", None),
+            ("call, two integers and a string", None),
         ],
     },
 ];

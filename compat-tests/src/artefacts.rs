@@ -146,6 +146,9 @@ impl Artefacts {
             flag: None,
         };
         modules.all(&c::try_compile).unwrap_or_else(|error| panic!("{error}"));
+        if cfg!(target_os = "linux") {
+            modules.linux(&c::try_compile).unwrap_or_else(|error| panic!("{error}"));
+        }
     }
 
     /// The host's executable.

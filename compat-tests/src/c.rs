@@ -123,7 +123,16 @@ impl CModules<'_> {
         Ok(())
     }
 
-    /// Has `compile` make each C module of the tests.
+    /// Has `compile` make those that only Linux can have.
+    ///
+    /// # Errors
+    /// What `compile` says.
+    pub fn linux(&self, compile: Compile<'_>) -> Result<(), String> {
+        let source = workspace().join("compat-tests/fixtures/faults/faults.c");
+        self.make(compile, "faults", &[source], &[])
+    }
+
+    /// Has `compile` make each C module of the tests that every system can have.
     ///
     /// # Errors
     /// What `compile` says.

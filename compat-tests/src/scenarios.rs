@@ -1,7 +1,7 @@
 //! The scenarios: what `scenarios/*.lua` and `scenarios/*/*.lua` declare, and running one of them.
 //!
 //! A scenario is a line `scenario("name", ...)`, or `scenario("name", { only = "lua54 lua55" }, ...)` where some Luas
-//! cannot have what it is about, or `{ needs = "socket" }` for what the machine may lack; `{ with = "timer" }` names the
+//! cannot have what it is about, or `{ needs = "socket" }` for what the machine may lack ("linux" among it); `{ with = "timer" }` names the
 //! libraries it is about where that is not clear from the file, `{ since = "2.1.0" }` the first release that has it, and
 //! `{ on = "unix: signals are sent" }` says what it is about that other systems have not, and `{ long = "true" }` that it takes seconds.
 
@@ -195,11 +195,15 @@ fn has(lua: Lua, need: &str) -> bool {
         "socket" => system_modules(lua).iter().any(|folder| folder.join("socket/core.so").exists()),
         "copas" => system_modules(lua).iter().any(|folder| folder.join("copas.lua").exists()),
         "interpreter" => system_interpreter(lua).is_some(),
+        "linux" => return cfg!(target_os = "linux"),
+        "realtime" => may_be_realtime(),
         other => panic!("no scenario can need `{other}`"),
     };
     // The gate says that what it installed must be there. Debian 12 has nothing for 5.5, and copas up to 5.2.
     let packaged = match need {
         "copas" => ["lua51", "lua52", "luajit"].contains(&lua.0),
+        // Not a package, but a right: root's, or that of a limit (`ulimit -r`).
+        "realtime" => cfg!(target_os = "linux"),
         _ => lua.0 != "lua55",
     };
     assert!(
@@ -207,6 +211,23 @@ fn has(lua: Lua, need: &str) -> bool {
         "{need} for {lua} is missing, and DSS_REQUIRE_SYSTEM_LUA says that it must be here"
     );
     present
+}
+
+/// Whether this process may have threads of real-time priority, as root may.
+#[cfg(target_os = "linux")]
+fn may_be_realtime() -> bool {
+    let asked = std::thread::spawn(|| {
+        let priority = libc::sched_param { sched_priority: 1 };
+        // SAFETY: the parameter lives through the call, which changes this thread alone.
+        let refused = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
+        refused == 0
+    });
+    asked.join().expect("nothing panics")
+}
+
+#[cfg(not(target_os = "linux"))]
+fn may_be_realtime() -> bool {
+    false
 }
 
 fn system_interpreter(lua: Lua) -> Option<PathBuf> {

@@ -10,8 +10,8 @@
 //! traceback on stderr; the state is closed before. `--include` prints the directory of this Lua's C headers.
 //!
 //! Scripts find the tools in the global table `host`. They are documented where they are defined: `newstate` and
-//! `thread` in `states.rs`, `udp` in `udp.rs`, `http` in `http.rs`, the rest in `os.rs`; `host.lua` is the name of this
-//! Lua, "lua51" to "lua55" or "luajit".
+//! `thread` in `states.rs`, `udp` in `udp.rs`, `http` in `http.rs`, `fork` in `process.rs`, `forbid_membarrier` in
+//! `seccomp.rs`, the rest in `os.rs`; `host.lua` is the name of this Lua, "lua51" to "lua55" or "luajit".
 //!
 //! Lua is linked whole and its API exported, so that C modules find it in the executable as they do in `lua`. Nothing
 //! else of the host is exported, and nothing of DarkSideSync or of Lua bindings for Rust is in it.
@@ -23,6 +23,8 @@ mod http;
 mod lua;
 mod object;
 mod os;
+mod process;
+mod seccomp;
 mod states;
 mod udp;
 mod value;
@@ -98,7 +100,14 @@ unsafe fn open_host(l: *mut lua::State) {
         udp::register(l);
         http::register(l);
         lua::createtable(l, 0, 12);
-        for functions in [states::FUNCTIONS, udp::FUNCTIONS, http::FUNCTIONS, os::FUNCTIONS] {
+        for functions in [
+            states::FUNCTIONS,
+            udp::FUNCTIONS,
+            http::FUNCTIONS,
+            os::FUNCTIONS,
+            process::FUNCTIONS,
+            seccomp::FUNCTIONS,
+        ] {
             object::set_functions(l, functions);
         }
         lua::pushlstring(l, LUA.as_ptr().cast(), LUA.len());

@@ -146,10 +146,10 @@ impl Screen {
              taken back; late is what had no answer at its deadline, which v2 alone has. The\n\
              times run to the callback in Lua, and begin outside of DSS: when a timer is due,\n\
              at kill(), at the write() to a file, when a client sends its request. They hold\n\
-             the system's part and the library's own thread, too; `cargo bench` measures DSS\n\
-             alone. All but timer's and sqlite's take two processes' clocks, known to {:.0} µs.\n\
-             sqlite's are from the histogram that DSS keeps for v2: from deliver to decode,\n\
-             in steps that double.\n",
+             the system's part and the library's own thread, too; DSS alone is measured by\n\
+             `cargo bench -p compat-tests`. All but timer's and sqlite's take two processes'\n\
+             clocks, known to {:.0} µs. sqlite's are from the histogram that DSS keeps for\n\
+             v2: from deliver to decode, in steps that double.\n",
             (uncertainty * 1e6).ceil()
         ));
         let unknown = |(row, since): (&Row, &str)| times(row, since).iter().any(|time| time == NO_TIME);

@@ -1,0 +1,115 @@
+//! Each allocation of DSS's module fails once, and all from it on: an operation works, or says that there is no memory; nothing
+//! is lost, the process goes on, and what comes after it works. The operations are in `fixtures/fail-alloc/operations.lua`.
+
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use compat_tests::artefacts::{Artefacts, succeed, target, workspace};
+use compat_tests::c::{Module, compile};
+use compat_tests::luas::{ALL, Lua};
+use compat_tests::run::limited;
+
+const OPERATIONS: [&str; 12] = [
+    "register",
+    "deliver",
+    "deliver_and_notify",
+    "deliver_and_wait",
+    "poll",
+    "poll_what_waits",
+    "dispatch",
+    "reply",
+    "drop_replies",
+    "setport",
+    "unregister",
+    "close",
+];
+
+/// These cannot do without memory: were none of theirs failed, nothing would be tested.
+const ALLOCATE: [&str; 2] = ["register", "deliver"];
+
+/// No operation has more allocations.
+const MOST: usize = 500;
+
+fn fixture(name: &str) -> PathBuf {
+    workspace().join("compat-tests/fixtures/fail-alloc").join(name)
+}
+
+/// The folder with what is preloaded, which Lua finds there too.
+fn preloaded(artefacts: &Artefacts) -> PathBuf {
+    let folder = target().join("fail-alloc").join(artefacts.lua.0);
+    fs::create_dir_all(&folder).expect("the target folder can be written to");
+    let include = PathBuf::from(succeed(Command::new(artefacts.host()).arg("--include")).trim());
+    compile(&Module {
+        sources: &[fixture("fail_alloc.c")],
+        includes: &[include],
+        // The compiler knows of malloc what is not so here.
+        flags: &["-fno-builtin"],
+        output: &folder.join("fail_alloc.so"),
+    });
+    folder
+}
+
+/// One run; how many allocations were failed.
+fn run(artefacts: &Artefacts, folder: &Path, operation: &str, n: usize, how: &str) -> Result<usize, String> {
+    let mut command = artefacts.command(&[folder.to_owned()]);
+    command.arg(fixture("operations.lua")).args([operation, &n.to_string(), how]);
+    command.env("LD_PRELOAD", folder.join("fail_alloc.so"));
+    let ended = limited(&mut command, Duration::from_secs(60));
+    let failed = ended.stdout.lines().find_map(|line| line.strip_prefix("failed ")?.parse().ok());
+    match failed {
+        Some(failed) if ended.succeeded() => Ok(failed),
+        _ => Err(ended.report()),
+    }
+}
+
+/// What a report comes to, for many of them: how it ended and the first line of stderr.
+fn brief(report: &str) -> String {
+    let how = report.lines().next().unwrap_or_default();
+    let said = report.split_once("--- stderr\n").and_then(|(_, stderr)| stderr.lines().next());
+    format!("{how}: {}", said.unwrap_or_default())
+}
+
+fn no_allocation_is_fatal(lua: Lua) {
+    let artefacts = Artefacts::of(lua);
+    let folder = preloaded(artefacts);
+    let mut faults: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for operation in OPERATIONS {
+        for how in ["once", "ever"] {
+            for n in 1.. {
+                assert!(n <= MOST, "{operation} never comes to an end of its allocations");
+                match run(artefacts, &folder, operation, n, how) {
+                    Ok(0) => {
+                        assert!(n > 1 || !ALLOCATE.contains(&operation), "{operation}: nothing was failed");
+                        break;
+                    }
+                    Ok(_) => {}
+                    Err(report) => {
+                        let fault = format!("{operation}, {how}: {}", brief(&report));
+                        faults.entry(fault).or_default().push(n);
+                    }
+                }
+            }
+        }
+    }
+    let told: Vec<_> = faults.iter().map(|(fault, at)| format!("{fault}; at {at:?}")).collect();
+    assert!(told.is_empty(), "{lua}:\n{}", told.join("\n"));
+}
+
+fn named(name: &str) -> Lua {
+    ALL.into_iter().find(|lua| lua.0 == name).expect("one of the six")
+}
+
+#[test]
+fn no_allocation_is_fatal_in_lua_5_4() {
+    no_allocation_is_fatal(named("lua54"));
+}
+
+#[test]
+fn no_allocation_is_fatal_in_lua_5_1() {
+    no_allocation_is_fatal(named("lua51"));
+}
