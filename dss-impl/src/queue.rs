@@ -20,6 +20,9 @@ const SEGMENT: usize = if cfg!(loom) { 4 } else { 128 };
 /// again; giving them back as they empty would also have the allocator tidy up in the middle of a poll.
 const SPARE: usize = 860;
 
+/// Empty segments that [`Queue::prepare`] sees to.
+const PREPARED: usize = 2;
+
 /// Graves that are never worth a tidying.
 const FEW: usize = 64;
 
@@ -87,6 +90,26 @@ impl<T: Entry> Queue<T> {
         }
         self.length += 1;
         Ok(())
+    }
+
+    /// Has memory for a few more segments, as far as there is any: a push in a signal handler finds it, where it may not ask for it.
+    #[inline]
+    pub(crate) fn prepare(&mut self) {
+        if self.spare.len() < PREPARED {
+            self.prepare_now();
+        }
+    }
+
+    #[cold]
+    fn prepare_now(&mut self) {
+        // A failure is told to the push that wants the memory.
+        if self.segments.try_reserve(PREPARED).is_err() || self.spare.try_reserve(PREPARED).is_err() {
+            return;
+        }
+        while self.spare.len() < PREPARED {
+            let Some(segment) = Segment::try_new() else { return };
+            self.spare.push(segment);
+        }
     }
 
     /// An empty segment, with room for it in `segments`.

@@ -11,7 +11,7 @@ mod real {
     pub(crate) use crate::barrier;
     pub(crate) use std::cell::UnsafeCell;
     pub(crate) use std::sync::MutexGuard;
-    use std::sync::PoisonError;
+    use std::sync::{PoisonError, TryLockError};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
     /// Rounds of a waiting loop that spend processor time alone.
@@ -46,6 +46,107 @@ mod real {
         #[inline]
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    /// A mutex that knows which thread has it. So a signal handler that interrupted that thread can be refused, and does not wait
+    /// for itself.
+    pub(crate) struct Entrance<T> {
+        lock: std::sync::Mutex<T>,
+        /// The thread that has the lock. 0 where none has, and for an instant after it was taken and before it is given up.
+        holder: AtomicU64,
+    }
+
+    /// Access to what an [`Entrance`] guards.
+    pub(crate) struct Entered<'a, T> {
+        // First, so it is dropped before the lock is given up.
+        holder: Holder<'a>,
+        guard: MutexGuard<'a, T>,
+    }
+
+    /// What [`Entrance::holder`] says while this lives.
+    struct Holder<'a>(&'a AtomicU64);
+
+    impl Drop for Holder<'_> {
+        #[inline]
+        fn drop(&mut self) {
+            self.0.store(0, Ordering::Relaxed);
+        }
+    }
+
+    impl<T> Entrance<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Entrance { lock: std::sync::Mutex::new(value), holder: AtomicU64::new(0) }
+        }
+
+        /// Locks. Not in a signal handler.
+        #[inline]
+        pub(crate) fn lock(&self) -> Entered<'_, T> {
+            self.entered(self.lock.lock().unwrap_or_else(PoisonError::into_inner), thread_id())
+        }
+
+        /// Locks, in a signal handler too; none where that interrupted the thread that has the lock.
+        #[inline]
+        pub(crate) fn enter(&self) -> Option<Entered<'_, T>> {
+            let me = thread_id();
+            if self.holder.load(Ordering::Relaxed) == me {
+                return None;
+            }
+            match self.lock.try_lock() {
+                Ok(guard) => Some(self.entered(guard, me)),
+                Err(TryLockError::Poisoned(error)) => Some(self.entered(error.into_inner(), me)),
+                Err(TryLockError::WouldBlock) => self.enter_slowly(me),
+            }
+        }
+
+        /// Another thread has the lock, or this one in the instant in which it does not say so. Where another does, it says so soon.
+        #[cold]
+        fn enter_slowly(&self, me: u64) -> Option<Entered<'_, T>> {
+            const ROUNDS: u32 = 200;
+
+            let mut rounds = 0;
+            while self.holder.load(Ordering::Relaxed) == 0 && rounds < ROUNDS {
+                match self.lock.try_lock() {
+                    Ok(guard) => return Some(self.entered(guard, me)),
+                    Err(TryLockError::Poisoned(error)) => return Some(self.entered(error.into_inner(), me)),
+                    Err(TryLockError::WouldBlock) => pause(&mut rounds),
+                }
+            }
+            (rounds < ROUNDS).then(|| self.lock())
+        }
+
+        #[inline]
+        fn entered<'a>(&'a self, guard: MutexGuard<'a, T>, me: u64) -> Entered<'a, T> {
+            self.holder.store(me, Ordering::Relaxed);
+            Entered { holder: Holder(&self.holder), guard }
+        }
+
+        /// Gives the lock up, sleeps no longer than `limit`, and takes it back.
+        pub(crate) fn wait_for<'a>(
+            &'a self,
+            entered: Entered<'a, T>,
+            condition: &Condvar,
+            limit: Duration,
+        ) -> Entered<'a, T> {
+            let Entered { guard, holder } = entered;
+            drop(holder);
+            self.entered(condition.wait_for(guard, limit), thread_id())
+        }
+    }
+
+    impl<T> std::ops::Deref for Entered<'_, T> {
+        type Target = T;
+
+        #[inline]
+        fn deref(&self) -> &T {
+            &self.guard
+        }
+    }
+
+    impl<T> std::ops::DerefMut for Entered<'_, T> {
+        #[inline]
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.guard
         }
     }
 
@@ -147,6 +248,34 @@ mod modelled {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().expect("a model that panicked has failed already")
+        }
+    }
+
+    /// As a model has it: no signals come.
+    pub(crate) struct Entrance<T>(Mutex<T>);
+
+    pub(crate) type Entered<'a, T> = MutexGuard<'a, T>;
+
+    impl<T> Entrance<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Entrance(Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> Entered<'_, T> {
+            self.0.lock()
+        }
+
+        pub(crate) fn enter(&self) -> Option<Entered<'_, T>> {
+            Some(self.0.lock())
+        }
+
+        pub(crate) fn wait_for<'a>(
+            &'a self,
+            entered: Entered<'a, T>,
+            condition: &Condvar,
+            limit: Duration,
+        ) -> Entered<'a, T> {
+            condition.wait_for(entered, limit)
         }
     }
 

@@ -11,7 +11,7 @@ use crate::bounds::{Limits, Policy};
 use crate::delivery::{Announced, Completion, DeliverError, Item, Outcome, Parcel, Waiter};
 use crate::handle::Handle;
 use crate::library::Caller;
-use crate::sync::{MutexGuard, Ordering, thread_id};
+use crate::sync::{Entered, Ordering, thread_id};
 
 /// One item, as a library with a bound hands it over.
 #[derive(Clone, Copy)]
@@ -63,7 +63,7 @@ pub enum BoundedError {
 
 /// The two locks, the desk's where it is needed.
 struct Locks<'a> {
-    intake: MutexGuard<'a, Intake>,
+    intake: Entered<'a, Intake>,
     desk: Option<Guard<'a, Desk>>,
 }
 
@@ -291,7 +291,7 @@ impl Dispatcher {
 
     /// Sleeps until there is room, or the time is over. `[blocks]`
     fn await_room<'a>(
-        &self,
+        &'a self,
         mut locks: Locks<'a>,
         handle: Handle,
         bytes: u32,
@@ -321,7 +321,7 @@ impl Dispatcher {
         let left = left.min(Duration::from_secs(3600));
         // The policy may have been another when the desk was needed.
         locks.desk = None;
-        locks.intake = self.room.wait_for(locks.intake, left);
+        locks.intake = self.intake.wait_for(locks.intake, &self.room, left);
         Ok(locks)
     }
 

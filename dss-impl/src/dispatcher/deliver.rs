@@ -4,13 +4,14 @@ use super::{Dispatcher, Intake, Phase};
 use crate::delivery::{Announced, DeliverError, Item, Outcome, Parcel, Waiter, wait_pair};
 use crate::handle::Handle;
 use crate::notifier::Due;
-use crate::sync::{MutexGuard, Ordering};
+use crate::sync::{Entered, Ordering};
 
 impl Dispatcher {
-    /// Hands over one item and returns at once. [any-thread]
+    /// Hands over one item and returns at once. [any-thread], also in a signal handler.
     ///
     /// # Errors
-    /// Nothing was taken, and nothing of the parcel was touched.
+    /// Nothing was taken, and nothing of the parcel was touched. [`DeliverError::WouldDeadlock`] where a signal handler interrupted
+    /// its thread in this dispatcher.
     pub fn deliver(&self, handle: Handle, parcel: Parcel) -> Result<Announced, DeliverError> {
         self.push(handle, parcel, None)
     }
@@ -61,7 +62,8 @@ impl Dispatcher {
         parcel: Parcel,
         waiter: Option<Waiter>,
     ) -> Result<Announced, DeliverError> {
-        let mut guard = self.intake.lock();
+        // A signal handler may deliver; what it interrupted may be this very function.
+        let Some(mut guard) = self.intake.enter() else { return Err(DeliverError::WouldDeadlock) };
         let intake = &mut *guard;
         let Some(door) =
             intake.doors.get_mut(handle.slot as usize).filter(|door| door.generation == handle.generation)
@@ -90,7 +92,7 @@ impl Dispatcher {
 
     /// Wakes whom an item that came concerns, with the lock given up.
     #[inline(always)] // a part of every deliver
-    pub(super) fn announce_arrival(&self, mut intake: MutexGuard<'_, Intake>) -> Announced {
+    pub(super) fn announce_arrival(&self, mut intake: Entered<'_, Intake>) -> Announced {
         let behind = intake.items.len();
         self.behind.store(behind, Ordering::Relaxed);
         // One at least: what took another's place may lie at the desk.

@@ -37,7 +37,7 @@ use crate::library::{Caller, Library};
 use crate::memory::OutOfMemory;
 use crate::notifier::Credit;
 use crate::queue::Queue;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, thread_id, thread_token};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Entrance, Ordering, thread_id, thread_token};
 
 pub use bounded::{Accepted, AcceptedMany, BoundedError, Consignment};
 pub use call::Calling;
@@ -152,7 +152,7 @@ pub struct Dispatcher {
     /// How many items were to be stamped; no more than roughly.
     stamps: AtomicUsize,
     desk: Biased<Desk>,
-    intake: Mutex<Intake>,
+    intake: Entrance<Intake>,
     /// Something came for the sleeping Lua thread. With `intake`.
     arrived: Condvar,
     /// There is room again at some library's bound. With `intake`.
@@ -187,7 +187,7 @@ impl Dispatcher {
                 awaiting: 0,
                 notifying: false,
             }),
-            intake: Mutex::new(Intake {
+            intake: Entrance::new(Intake {
                 phase: Phase::Closed,
                 doors: Vec::new(),
                 items: Queue::new(),
@@ -216,6 +216,7 @@ impl Dispatcher {
         let mut intake = self.intake.lock();
         desk.phase = Phase::Open;
         intake.phase = Phase::Open;
+        intake.items.prepare();
         let epoch = self.epoch.load(Ordering::Relaxed) | 1;
         self.epoch.store(epoch, Ordering::Release);
         self.enter_lua();

@@ -186,6 +186,7 @@ impl Dispatcher {
         }
         let mut intake = self.intake.lock();
         desk.items.refill(&mut intake.items);
+        intake.items.prepare();
         // The first of these may stay, for want of memory.
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
         self.behind.store(0, Ordering::Relaxed);

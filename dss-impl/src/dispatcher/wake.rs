@@ -67,7 +67,7 @@ impl Dispatcher {
             // Set and given up in one step: a deliver comes before it, and was seen, or after it, and wakes this. So
             // does the last unregister.
             intake.sleeping = true;
-            intake = self.arrived.wait_for(intake, limit);
+            intake = self.intake.wait_for(intake, &self.arrived, limit);
             intake.sleeping = false;
         }
         if intake.items.len() > 0 { Waited::Queued } else { Waited::Nothing }

@@ -10,7 +10,7 @@
 use std::fmt::Write;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, TryLockError};
 
 use arrayvec::ArrayString;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -60,7 +60,13 @@ impl Notifier for UdpNotifier {
         let _ = write!(text, "{queued}");
         // A thread that is cancelled in here would take the notification with it, and none would be sent again.
         descriptor::uncancelled(|| {
-            let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another thread sends at this moment, or the one that this call interrupted, in a signal handler: that notification is read
+            // later than this, and so announces what was queued before.
+            let mut socket = match self.socket.try_lock() {
+                Ok(socket) => socket,
+                Err(TryLockError::Poisoned(error)) => error.into_inner(),
+                Err(TryLockError::WouldBlock) => return Ok(()),
+            };
             if !socket.is_open() {
                 *socket = open(self.port)?;
             }
