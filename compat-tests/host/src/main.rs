@@ -10,7 +10,8 @@
 //! traceback on stderr; the state is closed before. `--include` prints the directory of this Lua's C headers.
 //!
 //! Scripts find the tools in the global table `host`. They are documented where they are defined: `newstate` and
-//! `thread` in `states.rs`, `udp` in `udp.rs`, `http` in `http.rs`, the rest in `os.rs`; `host.lua` is the name of this
+//! `thread` in `states.rs`, `udp` in `udp.rs`, `http` in `http.rs`, `fail` and `asked` in
+//! `memory.rs`, the rest in `os.rs`; `host.lua` is the name of this
 //! Lua, "lua51" to "lua55" or "luajit".
 //!
 //! Lua is linked whole and its API exported, so that C modules find it in the executable as they do in `lua`. Nothing
@@ -21,13 +22,14 @@
 
 mod http;
 mod lua;
+mod memory;
 mod object;
 mod os;
 mod states;
 mod udp;
 mod value;
 
-use states::{LuaState, PATHS, Paths, Source};
+use states::{Kind, LuaState, PATHS, Paths, Source};
 use std::ffi::CString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -79,7 +81,7 @@ fn run() -> Result<(), Vec<u8>> {
         Some(code) => Source::Code(code, c"=(command line)"),
         None => Source::File(&path),
     };
-    let state = LuaState::new()?;
+    let state = LuaState::new(Kind::default())?;
     state.run(source, &rest, Some(&table), true).map(drop).map_err(|message| match message {
         Value::String(message) => message,
         _ => b"an error that is not a string".to_vec(),
@@ -97,8 +99,9 @@ unsafe fn open_host(l: *mut lua::State) {
         states::register(l);
         udp::register(l);
         http::register(l);
-        lua::createtable(l, 0, 12);
-        for functions in [states::FUNCTIONS, udp::FUNCTIONS, http::FUNCTIONS, os::FUNCTIONS] {
+        lua::createtable(l, 0, 14);
+        let all = [states::FUNCTIONS, memory::FUNCTIONS, udp::FUNCTIONS, http::FUNCTIONS, os::FUNCTIONS];
+        for functions in all {
             object::set_functions(l, functions);
         }
         lua::pushlstring(l, LUA.as_ptr().cast(), LUA.len());
