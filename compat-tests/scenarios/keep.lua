@@ -207,7 +207,7 @@ scenario("setport takes what is a port and nothing else", function()
     eq(dss.getport(), 0)
     eq(dss.setport(50123), 1)
     eq(dss.getport(), 50123)
-    for _, wrong in ipairs { -1, 65536, 1.5, "80", "x", true, {}, 1e300, -1e300, 0 / 0 } do
+    for _, wrong in ipairs { -1, 65536, 1.5, "x", true, {}, 1e300, -1e300, 0 / 0 } do
         raises("wanted a UDP port", dss.setport, wrong)
     end
     raises("wanted a UDP port", dss.setport)

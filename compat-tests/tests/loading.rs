@@ -201,6 +201,99 @@ fn a_damaged_file_is_refused_and_none_of_its_code_runs() {
     }
 }
 
+/// A file that takes the place of one that was loaded is read again, and what is wanted is told what the two are.
+#[test]
+fn a_file_that_was_replaced_is_told_from_the_one_that_was_loaded() {
+    let (lua54, place) = (lua54(), folder("replaced"));
+    let (file, newer) = (place.join("probe_v2.so"), place.join("newer.so"));
+    copy(&lua54.for_every_lua.join("probe_v2.so"), &file);
+    let mut bytes = fs::read(&file).expect("it was just copied");
+    let version = declaration(&bytes) + 120;
+    bytes[version..version + 32].fill(0);
+    bytes[version..version + 5].copy_from_slice(b"9.0.0");
+    fs::write(&newer, bytes).expect("the folder was just made");
+    let script = format!(
+        "local dss = require 'darksidesync'
+        local first = dss.load 'probe_v2'
+        assert(os.rename({:?}, {:?}))
+        assert(dss.load 'probe_v2' == first)
+        print(select(2, pcall(dss.load, 'probe_v2', '^9')))
+        print(select(2, pcall(dss.load, 'probe_v2', '^8')))",
+        newer.display().to_string(),
+        file.display().to_string(),
+    );
+    let said = run(lua54, &[&lua54.folder], Some(&place.join("?.so").display().to_string()), &script);
+    let [loaded, unwanted] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+    assert!(loaded.contains(&format!("is loaded in this Lua state from {}", file.display())), "{loaded}");
+    assert!(
+        loaded.ends_with("and that file is of version 9.0.0 by now: start a new process to load it"),
+        "{loaded}"
+    );
+    assert!(unwanted.contains("probe_v2 ^8 is wanted") && unwanted.contains("probe_v2 9.0.0"), "{unwanted}");
+}
+
+/// Has the system refuse a call to whatever `command` runs.
+#[cfg(target_os = "linux")]
+fn forbid(command: &mut Command, call: libc::c_long, error: libc::c_int) {
+    use std::os::unix::process::CommandExt;
+
+    let filter = move |code: u32, jump_true: u8, jump_false: u8, value: u32| libc::sock_filter {
+        code: code as u16,
+        jt: jump_true,
+        jf: jump_false,
+        k: value,
+    };
+    let filters = [
+        // The call's number is the first field of what is looked at.
+        filter(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        filter(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call as u32),
+        filter(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
+        filter(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let install = move || {
+        let program = libc::sock_fprog { len: 4, filter: filters.as_ptr().cast_mut() };
+        // SAFETY: it takes numbers alone.
+        let private = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+        // SAFETY: the program lies there until the call returns, and is copied by it.
+        let filtered =
+            unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+        if private == 0 && filtered == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: it makes two system calls, and allocates nothing.
+    unsafe { command.pre_exec(install) };
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_advice_where_no_socket_can_be_had_fits_the_error() {
+    let lua54 = lua54();
+    let refused = |call, error| {
+        let script = "local dss = require 'darksidesync' print(select(2, pcall(dss.setport, 50123))) print(dss.getport())";
+        let mut command = Command::new(lua54.host());
+        command.arg("--cpath").arg(lua54.folder.join("?.so")).args(["-e", script]);
+        forbid(&mut command, call, error);
+        let ended = limited(&mut command, Duration::from_secs(60));
+        assert!(ended.succeeded(), "{}", ended.report());
+        let said = ended.stdout;
+        assert!(said.contains("no socket could be opened for notifications to port 50123"), "{said}");
+        assert!(said.contains("; the port is unchanged\n0\n"), "{said}");
+        said
+    };
+    let descriptors = "close some descriptors, or raise their limit";
+    for error in [libc::EMFILE, libc::ENFILE] {
+        assert!(refused(libc::SYS_socket, error).contains(descriptors));
+    }
+    for (call, error, advice) in [
+        (libc::SYS_socket, libc::EACCES, "this process is forbidden to use UDP sockets"),
+        (libc::SYS_connect, libc::EPERM, "this process is forbidden to use UDP sockets"),
+        (libc::SYS_connect, libc::ENETUNREACH, "bring up the loopback interface"),
+        (libc::SYS_socket, libc::EAFNOSUPPORT, "(os error 97)); the port"),
+    ] {
+        let said = refused(call, error);
+        assert!(said.contains(advice) && !said.contains(descriptors), "{said}");
+    }
+}
+
 /// The libraries of v2 that the scenarios run with are the same files in each Lua.
 #[test]
 fn one_and_the_same_file_serves_every_lua() {

@@ -30,13 +30,20 @@ impl<T> Chunks<T> {
         self.0.get(chunk)?.get()?.get(place)
     }
 
-    /// The entry at `index`, whose chunk is made of `entry` where it is not there; none past the last chunk.
+    /// The entry at `index`, whose chunk is made of `entry` where it is not there; none past the last chunk, or where there is no
+    /// memory for one. Threads that make one at the same time each call `entry`, and one of them is kept.
     pub(crate) fn get_or_make(&self, index: u32, entry: impl Fn(u32) -> T) -> Option<&T> {
         let (chunk, place) = place(index);
-        let made = self.0.get(chunk)?.get_or_init(|| {
+        let lock = self.0.get(chunk)?;
+        if lock.get().is_none() {
+            let length = FIRST << chunk;
             let first = index - place as u32;
-            (first..first + (FIRST << chunk)).map(entry).collect()
-        });
-        made.get(place)
+            let mut made = Vec::new();
+            made.try_reserve_exact(length as usize).ok()?;
+            made.extend((first..first + length).map(entry));
+            // It has no room to give back, which would want memory. Where another thread was faster, its chunk is the one.
+            drop(lock.set(made.into_boxed_slice()));
+        }
+        lock.get()?.get(place)
     }
 }

@@ -60,18 +60,29 @@ impl StateRef {
     }
 }
 
-/// Begins to serve a new Lua state; none where this process has more of them than can be told apart. [lua-thread]
-#[must_use]
-pub fn open() -> Option<StateRef> {
+/// Why a Lua state is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// This process serves as many as can be told apart.
+    TooMany,
+    /// The system has no memory for what is kept of it.
+    OutOfMemory,
+}
+
+/// Begins to serve a new Lua state. [lua-thread]
+///
+/// # Errors
+/// [`OpenError`]
+pub fn open() -> Result<StateRef, OpenError> {
     fork::watch();
     for index in 0..MAX_DISPATCHERS {
-        let dispatcher = TABLE.get_or_make(index, Dispatcher::new)?;
+        let dispatcher = TABLE.get_or_make(index, Dispatcher::new).ok_or(OpenError::OutOfMemory)?;
         if dispatcher.claim() {
             let epoch = dispatcher.open();
-            return Some(StateRef { dispatcher, epoch });
+            return Ok(StateRef { dispatcher, epoch });
         }
     }
-    None
+    Err(OpenError::TooMany)
 }
 
 /// What the core must be able to ask of Lua; given once by the module.

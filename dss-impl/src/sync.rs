@@ -11,8 +11,8 @@ mod real {
     pub(crate) use crate::barrier;
     pub(crate) use std::cell::UnsafeCell;
     pub(crate) use std::sync::MutexGuard;
-    use std::sync::{PoisonError, TryLockError};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+    use std::sync::{PoisonError, TryLockError};
 
     /// Rounds of a waiting loop that spend processor time alone.
     const SPINS: u32 = 64;

@@ -82,16 +82,10 @@ enum End {
     Refused,
 }
 
-/// Makes the metatable. Raises.
-pub(crate) fn prepare(stack: Stack) {
-    stack.push_own(&METATABLE);
-    let there = stack.type_at(-1) == ffi::LUA_TTABLE;
-    stack.pop(1);
-    if there {
-        return;
-    }
+/// Makes the metatable, whose functions have the guard at that index. Raises.
+pub(crate) fn prepare(stack: Stack, guard: c_int) {
     stack.new_table(0);
-    guard::push_guard(stack);
+    stack.push_value(guard);
     stack.push_function(called, 1);
     stack.set_field(-2, c"__call");
     stack.push_function(collected, 0);

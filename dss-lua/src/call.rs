@@ -11,6 +11,7 @@ use dss_impl::value::{Module, Results, Value};
 use mlua::ffi;
 
 use crate::guard;
+use crate::identity::Identity;
 use crate::kept::{self, Kept};
 use crate::objects::Kind;
 use crate::raw::Stack;
@@ -20,6 +21,8 @@ use crate::read::{self, Reading};
 pub(crate) struct Library {
     pub(crate) module: Arc<dyn Module>,
     pub(crate) functions: Vec<String>,
+    /// What its file was when it was loaded.
+    pub(crate) identity: Option<Identity>,
 }
 
 impl Library {

@@ -1,16 +1,18 @@
-//! The module's table.
+//! The module's table, and its functions that are neither on the hot path nor about libraries.
 //!
-//! The functions written with `mlua` return a sentence where they fail, and nil before their results elsewhere, and [`answer`]
-//! around them raises it, as a string and with the caller's place: what Lua programs expect of an error. It also sees to it
-//! that none of them is entered once DSS has stopped: a finalizer may call them when `mlua`'s own state is gone.
+//! Each has the guard as its first upvalue, and is refused once DSS has stopped. Those that own something go through
+//! [`answer`], and have `protected::protected` as their second.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
+use std::io::{self, ErrorKind};
 
 use dss_abi::RevisionStatus;
+use dss_impl::delivery::Failure;
+use dss_impl::memory::{OutOfMemory, try_box};
 use dss_impl::notifier::{Notifier, UdpNotifier};
 use dss_impl::rendezvous::REVISIONS;
-use dss_impl::states::StateRef;
-use mlua::prelude::*;
+use dss_impl::value::Value;
+use mlua::ffi;
 
 use crate::answers;
 use crate::closing;
@@ -19,184 +21,301 @@ use crate::errors::HANDLER;
 use crate::guard::{self, Guard};
 use crate::load;
 use crate::poll;
-use crate::raw::{CFunction, Stack, protect};
+use crate::protected::{self, Answer, FIRST, Failed, Protected};
+use crate::raw::{CFunction, Stack};
 use crate::reply;
 use crate::searcher;
 use crate::sleep;
 use crate::stats;
 
-/// A function's results, or a sentence for Lua.
-pub(crate) type Answer<T> = Result<T, String>;
+/// The functions that [`answer`], by name.
+const ANSWERING: [(&CStr, CFunction); 5] = [
+    (c"setport", set_port),
+    (c"libraries", stats::libraries),
+    (c"stats", stats::stats),
+    (c"metrics", stats::metrics),
+    (c"load", load::load),
+];
 
-/// Builds the table for the state that is served.
-pub(crate) fn build(lua: &Lua, state: StateRef) -> LuaResult<LuaTable> {
-    let module = lua.create_table()?;
-    hot(lua, &module)?;
-    let set = |name: &str, function: LuaFunction| module.set(name, function);
-    set("queuesize", plain(lua, state, |_, state, _| Ok(state.dispatcher.queue_size()))?)?;
-    set("getport", plain(lua, state, |lua, _, _| with(lua, |guard| guard.port.get()))?)?;
-    set("setport", plain(lua, state, |lua, state, given| set_port(lua, state, &first(given)))?)?;
-    set("seterrorhandler", plain(lua, state, |lua, _, given| set_error_handler(lua, first(given)))?)?;
-    set("stop", plain(lua, state, |lua, _, _| stop(lua))?)?;
-    set("libraries", plain(lua, state, |lua, state, _| stats::libraries(lua, state))?)?;
-    set("stats", plain(lua, state, |lua, state, _| stats::stats(lua, state))?)?;
-    set("metrics", plain(lua, state, |_, state, _| Ok(stats::metrics(state)))?)?;
-    set("pending", plain(lua, state, |_, state, _| Ok(state.dispatcher.pending()))?)?;
-    set("revisions", plain(lua, state, |lua, _, _| revisions(lua))?)?;
-    set("load", plain(lua, state, |lua, state, given| load::load(lua, state, &given))?)?;
-    set("searcher", plain(lua, state, |lua, state, _| searcher::install(lua, || searcher_of(lua, state)))?)?;
-    Ok(module)
+/// Those that own nothing.
+const PLAIN: [(&CStr, CFunction); 7] = [
+    (c"queuesize", queue_size),
+    (c"getport", get_port),
+    (c"seterrorhandler", set_error_handler),
+    (c"stop", stop),
+    (c"pending", pending),
+    (c"revisions", revisions),
+    (c"searcher", searcher::install),
+];
+
+/// Pushes the module's table, new, whose functions have the guard at that index. Raises.
+pub(crate) fn push_module(stack: Stack, guard: c_int) {
+    reply::prepare(stack);
+    answers::prepare(stack, guard);
+    closing::prepare(stack);
+    stack.new_table(0);
+    let table = stack.top();
+    let add = |name, function: CFunction, upvalues: fn(Stack)| {
+        stack.push_value(guard);
+        let before = stack.top();
+        upvalues(stack);
+        stack.push_function(function, stack.top() - before + 1);
+        stack.set_field(table, name);
+    };
+    add(c"poll", poll::poll, poll::push_upvalues);
+    add(c"dispatch", dispatch::dispatch, dispatch::push_upvalues);
+    add(c"wait", sleep::wait, sleep::push_upvalues);
+    add(c"run", sleep::run, sleep::push_upvalues);
+    add(c"defer", answers::defer, |_| {});
+    for (name, function) in ANSWERING {
+        add(name, function, |stack| stack.push_function(protected::protected, 0));
+    }
+    for (name, function) in PLAIN {
+        add(name, function, |_| {});
+    }
+    stack.push_bytes(b"DarkSideSync ");
+    stack.push_bytes(dss_impl::VERSION.as_bytes());
+    stack.concat(2);
+    stack.set_field(table, c"_VERSION");
 }
 
-/// The functions on the hot path, on Lua's C API.
-fn hot(lua: &Lua, module: &LuaTable) -> LuaResult<()> {
-    protect(lua, module, |stack| {
-        let table = stack.top();
-        reply::prepare(stack);
-        answers::prepare(stack);
-        closing::prepare(stack);
-        let add = |name, function: CFunction, upvalues: fn(Stack)| {
-            guard::push_guard(stack);
-            let before = stack.top();
-            upvalues(stack);
-            stack.push_function(function, stack.top() - before + 1);
-            stack.set_field(table, name);
-        };
-        add(c"poll", poll::poll, poll::push_upvalues);
-        add(c"dispatch", dispatch::dispatch, dispatch::push_upvalues);
-        add(c"wait", sleep::wait, sleep::push_upvalues);
-        add(c"run", sleep::run, sleep::push_upvalues);
-        add(c"defer", answers::defer, |_| {});
-        stack.set_top(0);
-    })
+/// The globals, and the module's name among them, where 1.0 set it: its `luaL_register` did so in these Luas.
+#[cfg(any(feature = "lua51", feature = "luajit"))]
+mod global {
+    use mlua::ffi::{LUA_GLOBALSINDEX, LUA_TNIL};
+
+    use crate::raw::Stack;
+
+    const NAME: &[u8] = b"darksidesync";
+
+    /// Makes the table at `module` a global, past any metamethods, unless the program has something there; says whether it
+    /// did. Raises.
+    pub(crate) fn set_global(stack: Stack, module: std::ffi::c_int) -> bool {
+        stack.push_bytes(NAME);
+        stack.push_value(-1);
+        stack.raw_get(LUA_GLOBALSINDEX);
+        let free = stack.type_at(-1) == LUA_TNIL;
+        stack.pop(1);
+        if free {
+            stack.push_value(module);
+            stack.raw_set(LUA_GLOBALSINDEX);
+        } else {
+            stack.pop(1);
+        }
+        free
+    }
+
+    /// Takes back what [`set_global`] did.
+    pub(crate) fn unset_global(stack: Stack) {
+        stack.push_bytes(NAME);
+        stack.push_nil();
+        stack.raw_set(LUA_GLOBALSINDEX);
+    }
 }
 
-/// Calls the function in its second upvalue while DSS serves the state, and raises what that says in place of a result.
-unsafe extern "C-unwind" fn answer(lua: *mut mlua::ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+/// Later Luas' modules set no globals, and 1.0 did not there.
+#[cfg(not(any(feature = "lua51", feature = "luajit")))]
+mod global {
+    use crate::raw::Stack;
+
+    pub(crate) fn set_global(_stack: Stack, _module: std::ffi::c_int) -> bool {
+        false
+    }
+
+    pub(crate) fn unset_global(_stack: Stack) {}
+}
+
+pub(crate) use global::{set_global, unset_global};
+
+/// Runs `work` in a function that Lua called, while DSS serves the state.
+pub(crate) fn answer<F>(lua: *mut ffi::lua_State, work: F) -> c_int
+where
+    F: FnOnce(&Protected, &'static Guard) -> Answer,
+{
+    const { assert!(!std::mem::needs_drop::<F>(), "a Lua error would skip what the closure owns") }
+    // SAFETY: its callers are functions that Lua called with it.
     let stack = unsafe { Stack::new(lua) };
-    if let Err(sentence) = guard::served(stack) {
-        return stack.raise(sentence.as_bytes());
-    }
-    stack.push_value(Stack::upvalue(2));
-    stack.insert(1);
-    stack.call(stack.top() - 1, mlua::ffi::LUA_MULTRET);
-    if stack.type_at(1) == mlua::ffi::LUA_TSTRING {
-        stack.set_top(1);
-        return stack.raise_top_placed();
-    }
-    stack.remove(1);
-    stack.top()
-}
-
-/// A function that answers while DSS serves the state.
-fn plain<T: IntoLuaMulti>(
-    lua: &Lua,
-    state: StateRef,
-    work: impl Fn(&Lua, StateRef, LuaMultiValue) -> Answer<T> + Send + 'static,
-) -> LuaResult<LuaFunction> {
-    let function = lua.create_function(move |lua, given: LuaMultiValue| match work(lua, state, given) {
-        Ok(values) => {
-            let mut values = values.into_lua_multi(lua)?;
-            values.push_front(LuaValue::Nil);
-            Ok(values)
-        }
-        Err(sentence) => sentence.into_lua_multi(lua),
-    })?;
-    let around = |stack: Stack| {
-        guard::push_guard(stack);
-        stack.insert(1);
-        stack.push_function(answer, 2);
+    let guard = match guard::served(stack) {
+        Ok(guard) => guard,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    protect(lua, function, around)
+    protected::call(stack, Stack::upvalue(2), |lua| work(lua, guard))
 }
 
-fn first(given: LuaMultiValue) -> LuaValue {
-    given.into_iter().next().unwrap_or(LuaValue::Nil)
+/// The same for one that owns nothing, and so may raise where it is.
+pub(crate) fn plain(lua: *mut ffi::lua_State, work: fn(Stack, &'static Guard)) -> c_int {
+    // SAFETY: its callers are functions that Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    match guard::served(stack) {
+        Ok(guard) => work(stack, guard),
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    }
+    1
 }
 
-/// The searcher, which makes loaders.
-fn searcher_of(lua: &Lua, state: StateRef) -> LuaResult<LuaFunction> {
-    plain(lua, state, |lua, state, given| {
-        searcher::search(lua, &first(given), |file| {
-            plain(lua, state, move |lua, state, _| searcher::load_file(lua, state, &file))
-        })
+/// `queuesize()`
+unsafe extern "C-unwind" fn queue_size(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, guard| stack.push_integer(guard.state.dispatcher.queue_size()))
+}
+
+/// `pending()`
+unsafe extern "C-unwind" fn pending(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, guard| {
+        let dispatcher = guard.state.dispatcher;
+        // SAFETY: Lua called this function.
+        stack.push_integer(unsafe { dispatcher.within_lua(|| dispatcher.pending()) });
     })
 }
 
-/// The integer that a Lua value is, a float with an integral value included. A text is none, whatever it reads like.
-fn integer(value: &LuaValue) -> Option<i64> {
-    match value {
-        LuaValue::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => Some(*number as i64),
-        other => other.as_i64(),
-    }
+/// `getport()`
+unsafe extern "C-unwind" fn get_port(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, guard| stack.push_integer(guard.port.get().into()))
 }
 
-fn set_port(lua: &Lua, state: StateRef, given: &LuaValue) -> Answer<LuaInteger> {
-    let port = integer(given).and_then(|port| u16::try_from(port).ok()).ok_or_else(|| {
-        let found = match given {
-            LuaValue::Integer(_) | LuaValue::Number(_) => given.to_string().unwrap_or_default(),
-            other => format!("a {}", other.type_name()),
+/// `stop()`
+unsafe extern "C-unwind" fn stop(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, guard| {
+        guard.stop.set(true);
+        stack.push_boolean(true);
+    })
+}
+
+/// `setport(port)`
+unsafe extern "C-unwind" fn set_port(lua: *mut ffi::lua_State) -> c_int {
+    answer(lua, |lua, guard| {
+        let port = port(lua.stack)?;
+        let notifier: Option<Box<dyn Notifier>> = match port {
+            0 => None,
+            port => {
+                let notifier = UdpNotifier::new(port).map_err(|error| {
+                    format!(
+                        "no socket could be opened for notifications to port {port} ({error}){}; the port is unchanged",
+                        advice(&error)
+                    )
+                })?;
+                Some(try_box(notifier).map_err(no_memory)?)
+            }
         };
-        format!(
-            "bad argument #1 to 'setport': wanted a UDP port, an integer from 1 to 65535, or 0 for no notification; \
-             found {found}"
-        )
-    })?;
-    let notifier: Option<Box<dyn Notifier>> = match port {
-        0 => None,
-        port => Some(Box::new(UdpNotifier::new(port).map_err(|error| {
-            format!(
-                "no socket could be opened for notifications to port {port} ({error}): close some descriptors, or raise \
-                 their limit; the port is unchanged"
-            )
-        })?)),
-    };
-    // SAFETY: Lua called this function.
-    unsafe { state.dispatcher.within_lua(|| state.dispatcher.set_notifier(notifier)) }
-        .map_err(|error| error.to_string())?;
-    with(lua, |guard| guard.port.set(port))?;
-    Ok(1)
+        let dispatcher = guard.state.dispatcher;
+        // SAFETY: Lua called this function.
+        unsafe { dispatcher.within_lua(|| dispatcher.set_notifier(notifier)) }.map_err(no_memory)?;
+        guard.port.set(port);
+        lua.stack.push_integer(1);
+        Ok(1)
+    })
 }
 
-fn set_error_handler(lua: &Lua, given: LuaValue) -> Answer<bool> {
-    if !matches!(given, LuaValue::Nil | LuaValue::Function(_)) {
-        return Err(format!(
-            "bad argument #1 to 'seterrorhandler': wanted a function, or nil for the default; found a {}",
-            given.type_name()
-        ));
-    }
-    protect::<()>(lua, given, |stack| stack.set_own(&HANDLER))
-        .map(|()| true)
-        .map_err(|error| error.to_string())
+fn no_memory(_: OutOfMemory) -> Failed {
+    "not enough memory".into()
 }
 
-/// [`guard::with`], with an error that Lua can be told.
-fn with<R>(lua: &Lua, work: impl FnOnce(&Guard) -> R) -> Answer<R> {
-    guard::with(lua, work).map_err(|error| error.to_string())
-}
-
-fn stop(lua: &Lua) -> Answer<bool> {
-    with(lua, |guard| guard.stop.set(true)).map(|()| true)
-}
-
-fn revisions(lua: &Lua) -> Answer<LuaTable> {
-    let build = || -> LuaResult<LuaTable> {
-        let list = lua.create_table()?;
-        for revision in REVISIONS {
-            let entry = lua.create_table()?;
-            entry.set("revision", revision.number)?;
-            entry.set("name", revision.name)?;
-            entry.set("version", revision.version)?;
-            let status = match revision.status {
-                RevisionStatus::Supported => "supported",
-                RevisionStatus::Deprecated => "deprecated",
-                _ => "unknown",
-            };
-            entry.set("status", status)?;
-            list.push(entry)?;
+/// The port that is the first argument: a number with an integral value, or its decimal text, which is what socket libraries
+/// say a port is.
+fn port(stack: Stack) -> Result<u16, String> {
+    let found = match stack.type_at(FIRST) {
+        ffi::LUA_TNUMBER => match stack.value_of_number(FIRST) {
+            Value::Integer(port) => match u16::try_from(port) {
+                Ok(port) => return Ok(port),
+                Err(_) => port.to_string(),
+            },
+            Value::Float(port) if port.fract() == 0.0 && (0.0..=65535.0).contains(&port) => {
+                return Ok(port as u16);
+            }
+            Value::Float(port) => port.to_string(),
+            _ => "a number".to_owned(),
+        },
+        ffi::LUA_TSTRING => {
+            let text = stack.text_at(FIRST).unwrap_or_default();
+            match text.parse() {
+                // Rust reads a sign too.
+                Ok(port) if text.bytes().all(|byte| byte.is_ascii_digit()) => return Ok(port),
+                _ if text.len() > 20 => "a longer text".to_owned(),
+                _ => format!("{text:?}"),
+            }
         }
-        Ok(list)
+        _ => stack.described(FIRST).into_owned(),
     };
-    build().map_err(|error| error.to_string())
+    Err(format!(
+        "bad argument #1 to 'setport': wanted a UDP port, an integer from 1 to 65535 or its decimal text, or 0 for no \
+         notification; found {found}"
+    ))
+}
+
+/// What to do where no socket could be had.
+fn advice(error: &io::Error) -> &'static str {
+    if is_limit(error) {
+        return ": close some descriptors, or raise their limit";
+    }
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            ": this process is forbidden to use UDP sockets, let it send to 127.0.0.1"
+        }
+        ErrorKind::NetworkUnreachable
+        | ErrorKind::HostUnreachable
+        | ErrorKind::AddrNotAvailable
+        | ErrorKind::NetworkDown => ": there is no way to 127.0.0.1, bring up the loopback interface",
+        ErrorKind::OutOfMemory => ": the system is out of memory",
+        _ => "",
+    }
+}
+
+/// Whether the process, or the system, has as many descriptors as it may have.
+#[cfg(unix)]
+fn is_limit(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// Whether the process has as many descriptors as it may have.
+#[cfg(not(unix))]
+fn is_limit(error: &io::Error) -> bool {
+    // WSAEMFILE
+    error.raw_os_error() == Some(10024)
+}
+
+/// `seterrorhandler(handler)`
+unsafe extern "C-unwind" fn set_error_handler(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, _| {
+        if !matches!(stack.type_at(1), ffi::LUA_TNONE | ffi::LUA_TNIL | ffi::LUA_TFUNCTION) {
+            let sentence = no_handler(stack);
+            stack.raise(sentence.as_bytes());
+        }
+        stack.set_top(1);
+        stack.set_own(&HANDLER);
+        stack.push_boolean(true);
+    })
+}
+
+fn no_handler(stack: Stack) -> Failure {
+    Failure::from(
+        format!(
+            "bad argument #1 to 'seterrorhandler': wanted a function, or nil for the default; found {}",
+            stack.described(1)
+        )
+        .as_str(),
+    )
+}
+
+/// `revisions()`
+unsafe extern "C-unwind" fn revisions(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, _| {
+        stack.set_top(0);
+        stack.new_table(0);
+        for (at, revision) in (1..).zip(REVISIONS) {
+            stack.new_table(0);
+            stack.push_integer(revision.number as usize);
+            stack.set_field(2, c"revision");
+            stack.push_bytes(revision.name.as_bytes());
+            stack.set_field(2, c"name");
+            stack.push_bytes(revision.version.as_bytes());
+            stack.set_field(2, c"version");
+            let status: &[u8] = match revision.status {
+                RevisionStatus::Supported => b"supported",
+                RevisionStatus::Deprecated => b"deprecated",
+                _ => b"unknown",
+            };
+            stack.push_bytes(status);
+            stack.set_field(2, c"status");
+            stack.raw_set_at(1, at);
+        }
+    })
 }

@@ -6,20 +6,24 @@ use std::ffi::{CStr, c_int, c_void};
 use dss_impl::adapter::c1v0;
 use dss_impl::image;
 use dss_impl::rendezvous::rendezvous;
-use dss_impl::states::{self, LuaSide, StateRef};
+use dss_impl::states::{self, LuaSide, OpenError, StateRef};
 use mlua::ffi;
-use mlua::prelude::*;
 
-use crate::answers::Frame;
+use crate::answers::{self, Frame};
 use crate::errors;
+use crate::functions;
 use crate::hosted;
 use crate::idle::Idle;
 use crate::load;
-use crate::raw::{Stack, protect};
+use crate::protected::{self, Answer, Protected};
+use crate::raw::Stack;
 use crate::values::Values;
 
 /// The registry key of the guard: its address, which is this image's own.
 static GUARD: u8 = 0;
+
+/// The registry key of the module's table.
+static MODULE: u8 = 12;
 
 const TABLE: &CStr = c"DSS.DarkSideSync";
 
@@ -28,7 +32,7 @@ pub(crate) struct Guard {
     pub(crate) state: StateRef,
     /// `stop()` was called in the `run` that is running. Used on the Lua thread alone.
     pub(crate) stop: Cell<bool>,
-    /// The port that `setport` set; here, for the state may have several tables of functions.
+    /// The port that `setport` set.
     pub(crate) port: Cell<u16>,
     /// The callback of a request that is running, innermost; NULL while none is. It lies in a frame below what runs.
     pub(crate) answering: Cell<*mut Frame>,
@@ -36,33 +40,122 @@ pub(crate) struct Guard {
     pub(crate) idle: Cell<Idle>,
 }
 
-/// The state that is served in `lua`: the one that is there already, or a new one.
-pub(crate) fn require(lua: &Lua) -> LuaResult<StateRef> {
+/// Serves the Lua state that required the module, whose name is the first argument, and leaves the module's table: the one that
+/// is there already, or a new one. *Raises*.
+pub(crate) fn require(stack: Stack) -> c_int {
     // Where the linker has no word for it, as it has on ELF.
     image::pin(crate::luaopen_darksidesync as *const () as usize);
+    stack.set_top(1);
+    let (answer, name) = match protected::push(stack) {
+        Ok(()) => {
+            stack.insert(1);
+            (protected::attempt(stack, 2, serve), 3)
+        }
+        Err(error) => (Err(error), 1),
+    };
+    match answer {
+        Ok(count) => count,
+        Err(error) => {
+            forget_attempt(stack, name);
+            error.raise(stack)
+        }
+    }
+}
+
+/// Lua 5.1 has a mark in `package.loaded` while it requires a module, and leaves it there where that fails: it would refuse the
+/// next `require`. What is named here is there, so this wants no memory.
+#[cfg(any(feature = "lua51", feature = "luajit"))]
+fn forget_attempt(stack: Stack, name: c_int) {
+    if stack.type_at(name) != ffi::LUA_TSTRING {
+        return;
+    }
+    let error = stack.top();
+    stack.push_registered(crate::raw::LOADED);
+    if stack.type_at(-1) == ffi::LUA_TTABLE {
+        stack.push_value(name);
+        stack.raw_get(error + 1);
+        // A bare pointer in 5.1, and a number in LuaJIT. Were there anything else, `require` would have found it.
+        if matches!(stack.type_at(-1), ffi::LUA_TLIGHTUSERDATA | ffi::LUA_TNUMBER) {
+            stack.push_value(name);
+            stack.push_nil();
+            stack.raw_set(error + 1);
+        }
+    }
+    stack.set_top(error);
+}
+
+/// Later Luas have no such mark.
+#[cfg(not(any(feature = "lua51", feature = "luajit")))]
+fn forget_attempt(_stack: Stack, _name: c_int) {}
+
+/// A state that is begun to be served.
+struct Opening {
+    state: StateRef,
+    published: bool,
+    /// The global was set.
+    global: bool,
+}
+
+fn serve(lua: &Protected) -> Answer {
     load::prepare();
     states::set_lua(LuaSide { name: hosted::BUILT_FOR, find, values: &Values });
-    let table: LuaValue = lua.named_registry_value("DSS.DarkSideSync")?;
-    let mut found = None;
-    protect::<()>(lua, (), |stack| found = look_up(stack))?;
-    if let Some(state) = found.filter(|state| state.get().is_some()) {
-        return Ok(state);
-    }
-    if let LuaValue::Table(table) = table {
-        let version: LuaResult<String> = table.get("Version");
-        return Err(LuaError::runtime(format!(
-            "this Lua state is served by another DSS already (version {}): require one of the two alone",
-            version.unwrap_or_else(|_| "unknown".to_owned())
-        )));
-    }
-    let state = states::open().ok_or_else(|| {
-        LuaError::runtime("this process serves as many Lua states as DSS can tell apart: close one first")
+    let mut other = None;
+    let there = lua.run(|stack| {
+        if is_served(stack) {
+            return push_module(stack);
+        }
+        stack.push_registered(TABLE);
+        if stack.type_at(-1) == ffi::LUA_TTABLE {
+            stack.push_bytes(b"Version");
+            stack.raw_get(-2);
+            other = Some(stack.text_at(-1));
+        }
+        0
     })?;
-    protect::<()>(lua, (), |stack| publish(stack, state)).inspect_err(|_| {
+    if there > 0 {
+        return Ok(there);
+    }
+    if let Some(version) = other {
+        return Err(format!(
+            "this Lua state is served by another DSS already (version {}): require one of the two alone",
+            version.as_deref().unwrap_or("unknown")
+        )
+        .into());
+    }
+    let state = states::open().map_err(|error| match error {
+        OpenError::TooMany => "this process serves as many Lua states as DSS can tell apart: close one first",
+        OpenError::OutOfMemory => {
+            "the system has no memory for what DSS keeps of a Lua state: free some, and require DSS again"
+        }
+    })?;
+    let mut opening = Opening { state, published: false, global: false };
+    let published = lua.run(|stack| publish(stack, &mut opening));
+    if !opening.published {
         // SAFETY: on the Lua thread of the state that was just opened.
         unsafe { state.close() };
-    })?;
-    Ok(state)
+        if opening.global {
+            // This wants no memory, and the error on top is the one to be told.
+            let error = lua.stack.top();
+            let _ = lua.run(|stack| {
+                functions::unset_global(stack);
+                0
+            });
+            lua.stack.set_top(error);
+        }
+    }
+    published
+}
+
+/// Whether a state is served here.
+fn is_served(stack: Stack) -> bool {
+    look_up(stack).is_some_and(|state| state.get().is_some())
+}
+
+/// Pushes the module's table. Raises.
+fn push_module(stack: Stack) -> c_int {
+    stack.push_own(&MODULE);
+    functions::set_global(stack, stack.top());
+    1
 }
 
 /// Pushes the guard, or nil.
@@ -70,22 +163,11 @@ pub(crate) fn push_guard(stack: Stack) {
     stack.push_own(&GUARD);
 }
 
-/// Runs `work` on the guard of a state that is served.
-pub(crate) fn with<R>(lua: &Lua, work: impl FnOnce(&Guard) -> R) -> LuaResult<R> {
-    let mut guard = std::ptr::null::<Guard>();
-    protect::<()>(lua, (), |stack| {
-        push_guard(stack);
-        guard = stack.pointer_at(-1);
-        stack.pop(1);
-    })?;
-    // SAFETY: the registry keeps what `publish` put there, and the state is served.
-    Ok(work(unsafe { &*guard }))
-}
-
-/// Makes the guard and the table that libraries look for. Raises.
-fn publish(stack: Stack, state: StateRef) {
+/// Makes the guard, the module's table and the one that libraries look for, and lets them be found when all is done. Raises, and
+/// then nothing can be found but the global, which `opening` says.
+fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     stack.new_userdata(Guard {
-        state,
+        state: opening.state,
         stop: Cell::new(false),
         port: Cell::new(0),
         answering: Cell::new(std::ptr::null_mut()),
@@ -101,16 +183,39 @@ fn publish(stack: Stack, state: StateRef) {
     stack.push_boolean(false);
     stack.set_field(-2, c"__metatable");
     stack.set_metatable(guard);
-    stack.set_own(&GUARD);
+
+    functions::push_module(stack, guard);
+    let module = stack.top();
 
     stack.new_table(0);
+    let table = stack.top();
     stack.push_bytes(dss_impl::VERSION.as_bytes());
-    stack.set_field(-2, c"Version");
+    stack.set_field(table, c"Version");
     stack.push_pointer(std::ptr::from_ref(&c1v0::API).cast_mut());
-    stack.set_field(-2, c"DSS API 1v0");
+    stack.set_field(table, c"DSS API 1v0");
     stack.push_pointer(std::ptr::from_ref(rendezvous()).cast_mut());
-    stack.set_field(-2, c"DSS Rendezvous");
+    stack.set_field(table, c"DSS Rendezvous");
+
+    // Making these may have run finalizers, and they this function.
+    if is_served(stack) {
+        push_guard(stack);
+        // That of the module's which was made later has the other guard.
+        answers::prepare(stack, stack.top());
+        return push_module(stack);
+    }
+    stack.push_value(module);
+    stack.set_own(&MODULE);
+    // The last step is to want no memory: the key is there then.
+    stack.push_boolean(false);
+    stack.set_own(&GUARD);
+    opening.global = functions::set_global(stack, module);
+    stack.push_value(table);
     stack.set_field(ffi::LUA_REGISTRYINDEX, TABLE);
+    stack.push_value(guard);
+    stack.set_own(&GUARD);
+    opening.published = true;
+    stack.set_top(module);
+    1
 }
 
 /// The guard's finalizer: DSS stops in this state.
@@ -128,6 +233,8 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
 pub(crate) fn stop(stack: Stack, state: StateRef) {
     // Not so for one whose `require` failed half-way: what is published then is a later one's.
     let served = state.get().is_some();
+    // With no net for panics around it: there is one around each library whose panics are Rust's, and a C++ exception may come
+    // through, which such a net would end the process for.
     // SAFETY: in a finalizer of that state.
     unsafe { state.close() };
     if served {

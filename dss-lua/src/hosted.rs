@@ -46,29 +46,79 @@ pub(crate) fn keep_record() {
     std::hint::black_box(&RECORD);
 }
 
-/// Asks the host what it is. Uses functions that all Luas have under the names that this one has them by; where one is
-/// missing, Lua could not load the module and has said which.
+/// What the Lua is that loads this module, as its C API says.
+enum Hosting {
+    Known(&'static str),
+    #[cfg_attr(
+        any(feature = "lua51", feature = "luajit"),
+        expect(dead_code, reason = "these have no number to give")
+    )]
+    /// The number that a Lua gives its version, five hundred and some.
+    Unknown(u32),
+}
+
+/// The Luas, by their versions' numbers.
+#[cfg(not(any(feature = "lua51", feature = "luajit")))]
+fn hosting(stack: Stack) -> Hosting {
+    match stack.version() {
+        502 => Hosting::Known("Lua 5.2"),
+        503 => Hosting::Known("Lua 5.3"),
+        504 => Hosting::Known("Lua 5.4"),
+        505 => Hosting::Known("Lua 5.5"),
+        other => Hosting::Unknown(other),
+    }
+}
+
+/// Lua 5.1 and LuaJIT have one API, and 5.1 no word for its version. They differ in the name of the type after those that Lua
+/// programs know, which both have in their lists: a closed upvalue in one, C data in the other.
+#[cfg(any(feature = "lua51", feature = "luajit"))]
+fn hosting(stack: Stack) -> Hosting {
+    const AFTER: std::ffi::c_int = 10;
+    // SAFETY: the list of either has eleven names, and one before them. No other Lua has the functions that this module is
+    // linked to.
+    let name = unsafe { stack.type_name(AFTER) };
+    Hosting::Known(if name == "cdata" { "LuaJIT" } else { "Lua 5.1" })
+}
+
+impl Stack {
+    /// What this Lua says its version is.
+    #[cfg(any(feature = "lua54", feature = "lua55"))]
+    fn version(self) -> u32 {
+        // SAFETY: see `new`.
+        unsafe { mlua::ffi::lua_version(self.0) as u32 }
+    }
+
+    /// What this Lua says its version is.
+    #[cfg(any(feature = "lua52", feature = "lua53"))]
+    fn version(self) -> u32 {
+        // SAFETY: see `new`.
+        let version = unsafe { mlua::ffi::lua_version(self.0) };
+        // SAFETY: NULL, or the address of a number, in each Lua that has all the functions that this module is linked to.
+        unsafe { version.as_ref() }.map_or(0, |version| *version as u32)
+    }
+}
+
+/// Asks the host what it is: its C API, for a program may have put anything into its globals. Where a function is missing that
+/// this module is linked to, the system's loader could not load it and has said which. Raises nothing, and wants no memory of
+/// Lua's.
 ///
 /// Returns a sentence that names both where they differ.
 pub(crate) fn mismatch(stack: Stack) -> Option<Failure> {
-    let asked = stack.load(c"return jit and 'LuaJIT' or _VERSION") && stack.protected_call(0, 1, 0);
-    let found = stack.bytes_at(-1).filter(|_| asked).unwrap_or(b"a Lua that does not say its name");
-    let same = found == BUILT_FOR.as_bytes();
-    let sentence = || {
-        let found = String::from_utf8_lossy(found);
-        let wanted = match &*found {
-            "LuaJIT" => "luajit".to_owned(),
-            other => other.to_lowercase().replace([' ', '.'], ""),
-        };
-        Failure::from(
+    let sentence = match hosting(stack) {
+        Hosting::Known(found) if found == BUILT_FOR => return None,
+        Hosting::Known(found) => {
+            let wanted = found.to_lowercase().replace([' ', '.'], "");
             format!(
                 "this darksidesync is built for {BUILT_FOR}, and {found} loads it: install the one that is built with \
                  `--features {wanted}` (this one: {FEATURE})"
             )
-            .as_str(),
-        )
+        }
+        Hosting::Unknown(found) => format!(
+            "this darksidesync is built for {BUILT_FOR}, and a Lua loads it that says it is version {}.{}: DSS is built for Lua \
+             5.1 to 5.5 and LuaJIT",
+            found / 100,
+            found % 100
+        ),
     };
-    let result = (!same).then(sentence);
-    stack.pop(1);
-    result
+    Some(Failure::from(sentence.as_str()))
 }

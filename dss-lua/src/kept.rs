@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mlua::ffi;
 
+use crate::protected;
 use crate::raw::Stack;
 
 /// The userdata's content: a share of its own; NULL before it has one, and once it was collected. Lua calls finalizers in a
@@ -51,7 +52,8 @@ unsafe extern "C-unwind" fn collected<T>(lua: *mut ffi::lua_State) -> c_int {
     let shared = std::mem::replace(unsafe { &mut (*kept).0 }, null());
     if !shared.is_null() {
         // SAFETY: the share that `push` gave it, taken out of it just now.
-        drop(unsafe { Arc::from_raw(shared) });
+        let shared = unsafe { Arc::from_raw(shared) };
+        protected::finalize(|| drop(shared));
     }
     0
 }

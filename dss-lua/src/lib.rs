@@ -1,12 +1,11 @@
 //! The module that Lua requires.
 //!
-//! `poll`, `dispatch`, `wait` and `run` are on the hot path and written on Lua's C API (`raw` wraps it), and so is what calls
-//! libraries, their functions and objects included, for that may be called by finalizers when `mlua`'s own state is gone; all
-//! else is written with `mlua`. What of it runs inside a call that Lua made, on which thread, and what may raise:
+//! All of it is written on Lua's C API, which `raw` wraps. What runs inside a call that Lua made, on which thread, and what may
+//! raise:
 //!
 //! * Functions of type `raw::CFunction` may raise Lua errors, which skip their frames: nothing in these frames has a
 //!   destructor. Whatever may raise while an item is in hand runs inside a protected call.
-//! * Rust functions that hold locks or values call no Lua.
+//! * Rust functions that hold locks or values call Lua in protected calls alone: `protected` has how.
 
 #[cfg(not(any(
     feature = "lua51",
@@ -24,16 +23,19 @@ mod answers;
 mod call;
 mod callbacks;
 mod closing;
+mod describe;
 mod dispatch;
 mod errors;
 mod functions;
 mod guard;
 mod hosted;
+mod identity;
 mod idle;
 mod kept;
 mod load;
 mod objects;
 mod poll;
+mod protected;
 mod raw;
 mod read;
 mod reply;
@@ -41,8 +43,6 @@ mod searcher;
 mod sleep;
 mod stats;
 mod values;
-
-use mlua::prelude::*;
 
 use raw::Stack;
 
@@ -58,14 +58,5 @@ pub unsafe extern "C-unwind" fn luaopen_darksidesync(lua: *mut mlua::ffi::lua_St
     if let Some(failure) = hosted::mismatch(stack) {
         return stack.raise(failure.as_bytes());
     }
-    // SAFETY: a state of the Lua that this module is built for.
-    unsafe { luaopen_darksidesync_module(lua) }
-}
-
-#[mlua::lua_module(name = "darksidesync_module")]
-fn module(lua: &Lua) -> LuaResult<LuaTable> {
-    let state = guard::require(lua)?;
-    let module = functions::build(lua, state)?;
-    module.set("_VERSION", format!("DarkSideSync {}", dss_impl::VERSION))?;
-    Ok(module)
+    guard::require(stack)
 }

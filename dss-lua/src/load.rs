@@ -1,6 +1,7 @@
 //! `load(name [, requirement])`: a library that declares itself, as a table of its functions.
 
 use std::env::consts::{DLL_EXTENSION, DLL_SUFFIX};
+use std::ffi::c_int;
 use std::fs;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf, absolute};
 use std::sync::{Arc, OnceLock};
@@ -9,13 +10,16 @@ use dss_impl::image;
 use dss_impl::load::{self, LoadError};
 use dss_impl::search;
 use dss_impl::states::StateRef;
-use mlua::prelude::*;
+use mlua::ffi;
+use semver::{Version, VersionReq};
 
 use crate::call::{self, Library};
-use crate::functions::Answer;
-use crate::kept::{self, Kept};
+use crate::functions::answer;
+use crate::identity::Identity;
+use crate::kept::Kept;
 use crate::objects::{self, Kind};
-use crate::raw::{Stack, protect};
+use crate::protected::{Answer, FIRST, Protected};
+use crate::raw::{LOADED as REQUIRED, Stack};
 
 /// The registry key of the table of what was loaded: a file's name to the library's table, and that to the library that is
 /// kept.
@@ -33,136 +37,159 @@ pub(crate) fn prepare() {
 }
 
 /// `darksidesync.load`
-pub(crate) fn load(lua: &Lua, state: StateRef, arguments: &LuaMultiValue) -> Answer<LuaTable> {
-    let name = match arguments.front() {
-        Some(LuaValue::String(name)) => name.to_string_lossy(),
-        other => {
-            return Err(format!(
+pub(crate) unsafe extern "C-unwind" fn load(lua: *mut ffi::lua_State) -> c_int {
+    answer(lua, |lua, guard| {
+        let stack = lua.stack;
+        let name = stack.text_at(FIRST).ok_or_else(|| {
+            format!(
                 "bad argument #1 to 'load': wanted a library's name, a string; found {}",
-                found(other)
-            ));
-        }
-    };
-    let wanted = match arguments.get(1) {
-        None | Some(LuaValue::Nil) => None,
-        Some(LuaValue::String(wanted)) => Some(wanted.to_string_lossy()),
-        other => {
-            return Err(format!(
-                "bad argument #2 to 'load': wanted a version requirement such as \"^1.2\", a string, or nothing for any \
-                 version; found {}",
-                found(other)
-            ));
-        }
-    };
-    open(lua, state, &name, &templates(lua), wanted.as_deref())
+                stack.described(FIRST)
+            )
+        })?;
+        let wanted = match stack.type_at(FIRST + 1) {
+            ffi::LUA_TNONE | ffi::LUA_TNIL => None,
+            ffi::LUA_TSTRING => stack.text_at(FIRST + 1),
+            _ => {
+                return Err(format!(
+                    "bad argument #2 to 'load': wanted a version requirement such as \"^1.2\", a string, or nothing for any \
+                     version; found {}",
+                    stack.described(FIRST + 1)
+                )
+                .into());
+            }
+        };
+        open(lua, guard.state, &name, &templates(lua)?, wanted.as_deref())
+    })
 }
 
-/// What a value is, with its article.
-pub(crate) fn found(value: Option<&LuaValue>) -> String {
-    match value {
-        None => "nothing".to_owned(),
-        Some(LuaValue::Nil) => "nil".to_owned(),
-        // `mlua` tells apart what Lua's own sentences do not.
-        Some(LuaValue::Integer(_) | LuaValue::Number(_)) => "a number".to_owned(),
-        Some(LuaValue::LightUserData(_) | LuaValue::Error(_)) => "a userdata".to_owned(),
-        Some(other) => format!("a {}", other.type_name()),
-    }
-}
-
-/// The table of the library that `name` and `templates` lead to.
+/// Leaves the table of the library that `name` and `templates` lead to.
 pub(crate) fn open(
-    lua: &Lua,
+    lua: &Protected,
     state: StateRef,
     name: &str,
     templates: &str,
     wanted: Option<&str>,
-) -> Answer<LuaTable> {
-    let told = |error: LuaError| error.to_string();
-    let loaded = loaded(lua).map_err(told)?;
-    if let Ok(file) = search::find(name, templates)
-        && let Some((table, version)) = present(lua, &loaded, &file).map_err(told)?
+) -> Answer {
+    let found = search::find(name, templates).ok();
+    if let Some(file) = &found
+        && let Some(library) = present(lua, file)?
     {
-        // What is wanted is looked at again, of the file; that may be another by now.
-        let (file, declared) = load::look_up(name, templates, wanted).map_err(sentence)?;
-        if wanted.is_some() && declared.version.to_string() != version {
-            return Err(format!(
-                "{name} {version} is loaded in this Lua state from {}, and that file is of version {} by now: start a new \
-                 process to load it",
-                file.display(),
-                declared.version
-            ));
+        if !is_still(&library, name, file, wanted) {
+            // What is wanted is looked at again, of the file; that may be another by now.
+            let (file, declared) = load::look_up(name, templates, wanted).map_err(sentence)?;
+            let version = library.module.version();
+            if wanted.is_some() && declared.version.to_string() != version {
+                return Err(format!(
+                    "{name} {version} is loaded in this Lua state from {}, and that file is of version {} by now: start a new \
+                     process to load it",
+                    file.display(),
+                    declared.version
+                )
+                .into());
+            }
         }
-        return Ok(table);
+        return Ok(1);
     }
+    // Before it is read: one that takes its place meanwhile is another.
+    let identity = found.as_deref().and_then(Identity::of);
     let module = load::load(state, name, templates, wanted).map_err(sentence)?;
     let functions = module.functions();
-    let library = Arc::new(Library { module, functions });
+    let library = Arc::new(Library { module, functions, identity });
     // Registered, and with no table to be called by, it could neither be used nor loaded again.
-    table(lua, &loaded, &library).inspect_err(|_| library.module.give_up()).map_err(told)
+    table(lua, &library).inspect_err(|_| library.module.give_up())
 }
 
 fn sentence(error: LoadError) -> String {
     error.to_string()
 }
 
-/// The table of what was loaded from `file` and is still registered, and its version.
-fn present(lua: &Lua, loaded: &LuaTable, file: &Path) -> LuaResult<Option<(LuaTable, String)>> {
-    let LuaValue::Table(table) = loaded.raw_get::<LuaValue>(key(lua, file)?)? else { return Ok(None) };
-    let kept: LuaValue = loaded.raw_get(&table)?;
-    let mut library: *const Kept<Library> = std::ptr::null();
-    protect::<()>(lua, kept, |stack| {
-        library = stack.pointer_at(-1);
-        stack.pop(1);
-    })?;
-    // SAFETY: `table` put it there, and the table of what was loaded has it.
-    let library = unsafe { library.as_ref() }.and_then(Kept::get);
-    let library = library.filter(|library| library.module.is_registered());
-    Ok(library.map(|library| (table, library.module.version().to_owned())))
+/// Whether `file`, which was found for `name`, is certainly what was loaded, and fits what is wanted: there is nothing to read
+/// then. False says nothing.
+fn is_still(library: &Library, name: &str, file: &Path, wanted: Option<&str>) -> bool {
+    let named = library.module.name() == name || search::check_name(name).is_err();
+    let fits = |wanted: &str| {
+        let version = Version::parse(library.module.version());
+        VersionReq::parse(wanted).is_ok_and(|wanted| version.is_ok_and(|version| wanted.matches(&version)))
+    };
+    let same = || library.identity.is_some() && library.identity == Identity::of(file);
+    named && wanted.is_none_or(fits) && same()
 }
 
-/// The table of what was loaded; made where there is none.
-fn loaded(lua: &Lua) -> LuaResult<LuaTable> {
-    protect(lua, (), |stack| {
-        stack.push_own(&LOADED);
-        if stack.type_at(-1) != mlua::ffi::LUA_TTABLE {
-            stack.pop(1);
-            stack.new_table(0);
-            stack.push_value(-1);
-            stack.set_own(&LOADED);
+/// Leaves the table of what was loaded from `file` and is still registered, and says which library that is; leaves nothing of
+/// use where there is none.
+fn present(lua: &Protected, file: &Path) -> Answer<Option<Arc<Library>>> {
+    let key = key(file);
+    let mut library = None;
+    lua.run(|stack| {
+        push_loaded(stack);
+        stack.push_bytes(key.as_os_str().as_encoded_bytes());
+        stack.raw_get(1);
+        if stack.type_at(2) != ffi::LUA_TTABLE {
+            return 0;
         }
-    })
+        stack.push_value(2);
+        stack.raw_get(1);
+        let kept: *const Kept<Library> = stack.pointer_at(3);
+        // SAFETY: NULL, or what `table` put there, and the table of what was loaded has it.
+        library = unsafe { kept.as_ref() }.and_then(Kept::get);
+        stack.set_top(2);
+        1
+    })?;
+    Ok(library.filter(|library: &Arc<Library>| library.module.is_registered()))
+}
+
+/// Pushes the table of what was loaded; made where there is none. Raises.
+fn push_loaded(stack: Stack) {
+    stack.push_own(&LOADED);
+    if stack.type_at(-1) != ffi::LUA_TTABLE {
+        stack.pop(1);
+        stack.new_table(0);
+        stack.push_value(-1);
+        stack.set_own(&LOADED);
+    }
 }
 
 /// By whatever way a file was found, it is one.
-fn key(lua: &Lua, file: &Path) -> LuaResult<LuaString> {
-    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    lua.create_string(file.as_os_str().as_encoded_bytes())
+fn key(file: &Path) -> PathBuf {
+    fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
 }
 
-/// Makes the table of a library's functions, and the metatables of its classes.
-fn table(lua: &Lua, loaded: &LuaTable, library: &Arc<Library>) -> LuaResult<LuaTable> {
+/// Leaves the table of a library's functions, new; makes the metatables of its classes.
+fn table(lua: &Protected, library: &Arc<Library>) -> Answer {
     for class in library.module.classes() {
         let kind = Arc::new(Kind { library: Arc::clone(library), methods: class.methods(), class });
-        protect::<()>(lua, (), |stack| objects::prepare(stack, &kind))?;
+        lua.run(|stack| {
+            objects::prepare(stack, &kind);
+            0
+        })?;
     }
-    let table = lua.create_table()?;
-    protect::<()>(lua, &table, |stack| {
-        call::set_functions(stack, library);
-        stack.set_top(0);
-    })?;
     let module = &library.module;
-    table.raw_set("_NAME", module.name())?;
-    table.raw_set("_VERSION", module.version())?;
-    table.raw_set("_FILE", module.file())?;
-    let kept: LuaValue = protect(lua, (), |stack: Stack| kept::push(stack, library))?;
-    loaded.raw_set(&table, kept)?;
-    loaded.raw_set(key(lua, Path::new(module.file()))?, &table)?;
-    Ok(table)
+    let key = key(Path::new(module.file()));
+    lua.run(|stack| {
+        stack.new_table(0);
+        // Leaves what is kept.
+        call::set_functions(stack, library);
+        for (name, value) in
+            [(c"_NAME", module.name()), (c"_VERSION", module.version()), (c"_FILE", module.file())]
+        {
+            stack.push_bytes(value.as_bytes());
+            stack.set_field(1, name);
+        }
+        push_loaded(stack);
+        stack.push_value(1);
+        stack.push_value(2);
+        stack.raw_set(3);
+        stack.push_bytes(key.as_os_str().as_encoded_bytes());
+        stack.push_value(1);
+        stack.raw_set(3);
+        stack.set_top(1);
+        1
+    })
 }
 
 /// Where libraries are searched: the templates in `DSS_PATH`, whose default is the module's own folder, and then where Lua
 /// searches its C modules now.
-pub(crate) fn templates(lua: &Lua) -> String {
+pub(crate) fn templates(lua: &Protected) -> Answer<String> {
     let mut default: Vec<String> = Vec::new();
     if let Some(folder) = FOLDER.get().and_then(Option::as_ref) {
         let folder = folder.to_string_lossy();
@@ -175,14 +202,28 @@ pub(crate) fn templates(lua: &Lua) -> String {
             }
         }
     }
-    default.extend(package(lua).and_then(|package| package.raw_get("cpath").ok()));
+    let mut cpath = None;
+    lua.run(|stack| {
+        if push_package(stack) {
+            stack.push_bytes(b"cpath");
+            stack.raw_get(-2);
+            cpath = stack.text_at(-1);
+        }
+        0
+    })?;
+    default.extend(cpath);
     let set = std::env::var_os("DSS_PATH");
     let set = set.as_ref().map(|set| set.to_string_lossy());
-    search::templates(set.as_deref(), &default.join(";"))
+    Ok(search::templates(set.as_deref(), &default.join(";")))
 }
 
-/// Lua's own table of its loader, whatever the program has made of the global one.
-pub(crate) fn package(lua: &Lua) -> Option<LuaTable> {
-    let loaded: LuaTable = lua.named_registry_value("_LOADED").ok()?;
-    loaded.raw_get("package").ok()
+/// Pushes Lua's own table of its loader, whatever the program has made of the global one; false where there is none. Raises.
+pub(crate) fn push_package(stack: Stack) -> bool {
+    stack.push_registered(REQUIRED);
+    if stack.type_at(-1) != ffi::LUA_TTABLE {
+        return false;
+    }
+    stack.push_bytes(b"package");
+    stack.raw_get(-2);
+    stack.type_at(-1) == ffi::LUA_TTABLE
 }

@@ -60,14 +60,6 @@ impl Stack {
         // SAFETY: see `new`.
         unsafe { ffi::lua_rawsetp(self.0, ffi::LUA_REGISTRYINDEX, key as *const c_void) };
     }
-
-    /// What the type at `index` is called.
-    fn type_name_at(self, index: c_int) -> &'static str {
-        // SAFETY: see `new`.
-        let name = unsafe { ffi::lua_typename(self.0, self.type_at(index)) };
-        // SAFETY: Lua's names are C strings that it has as long as it is there.
-        unsafe { std::ffi::CStr::from_ptr(name) }.to_str().unwrap_or("value")
-    }
 }
 
 /// Makes the metatable of a class, and its methods. Raises.

@@ -8,26 +8,12 @@
 use std::ffi::{CStr, c_int, c_void};
 
 use mlua::ffi;
-use mlua::prelude::*;
+
+/// Where the registry has what was required.
+pub(crate) const LOADED: &CStr = c"_LOADED";
 
 /// A function that Lua can call.
 pub(crate) type CFunction = ffi::lua_CFunction;
-
-/// Runs `work` on the raw stack, protected, with `arguments` pushed; gives what it leaves there.
-///
-/// `work` may raise: it holds nothing that wants to be dropped.
-pub(crate) fn protect<R: FromLuaMulti>(
-    lua: &Lua,
-    arguments: impl IntoLuaMulti,
-    work: impl FnOnce(Stack),
-) -> LuaResult<R> {
-    let work = |pointer| {
-        // SAFETY: `exec_raw` calls with the state's own pointer, in a protected call.
-        work(unsafe { Stack::new(pointer) });
-    };
-    // SAFETY: as this function says of `work`.
-    unsafe { lua.exec_raw(arguments, work) }
-}
 
 /// A borrowed Lua stack.
 #[derive(Clone, Copy)]
@@ -95,6 +81,15 @@ impl Stack {
         unsafe { ffi::lua_pushinteger(self.0, value as ffi::lua_Integer) };
     }
 
+    /// A count that may be more than this Lua's integers hold: it is a float then.
+    pub(crate) fn push_count(self, value: u64) {
+        match ffi::lua_Integer::try_from(value) {
+            // SAFETY: see `new`.
+            Ok(value) => unsafe { ffi::lua_pushinteger(self.0, value) },
+            Err(_) => self.push_number(value as f64),
+        }
+    }
+
     #[inline]
     pub(crate) fn push_minus_one(self) {
         // SAFETY: see `new`.
@@ -137,7 +132,8 @@ impl Stack {
         unsafe { ffi::lua_pushlstring(self.0, bytes.as_ptr().cast(), bytes.len()) };
     }
 
-    /// The string at `index`; none where there is no string or number. Borrowed from Lua while it lies there.
+    /// The string at `index`; none where there is no string or number. Borrowed from Lua while it lies there. *Raises* for want
+    /// of memory, where it is a number.
     pub(crate) fn bytes_at<'a>(self, index: c_int) -> Option<&'a [u8]> {
         let mut length = 0;
         // SAFETY: see `new`.
@@ -189,6 +185,30 @@ impl Stack {
         unsafe { ffi::lua_rawset(self.0, table) };
     }
 
+    /// Pops a key and pushes its entry, without metamethods.
+    pub(crate) fn raw_get(self, table: c_int) {
+        // SAFETY: see `new`; the caller has seen a table there.
+        unsafe { ffi::lua_rawget(self.0, table) };
+    }
+
+    /// Pushes `t[at]`, without metamethods.
+    pub(crate) fn raw_get_at(self, table: c_int, at: c_int) {
+        // SAFETY: see `new`; the caller has seen a table there.
+        unsafe { ffi::lua_rawgeti(self.0, table, at.into()) };
+    }
+
+    /// The length of the table at `index`, without metamethods.
+    pub(crate) fn raw_length(self, index: c_int) -> c_int {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_rawlen(self.0, index) as c_int }
+    }
+
+    /// Whether two values are the same, without metamethods.
+    pub(crate) fn raw_equal(self, one: c_int, other: c_int) -> bool {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_rawequal(self.0, one, other) != 0 }
+    }
+
     /// Pushes `t[key]`, where the key is an address of this module's.
     #[inline]
     pub(crate) fn raw_get_own(self, table: c_int, key: &'static u8) {
@@ -232,6 +252,12 @@ impl Stack {
     pub(crate) fn set_field(self, table: c_int, name: &CStr) {
         // SAFETY: see `new`; the caller made the table, without metamethods.
         unsafe { ffi::lua_setfield(self.0, table, name.as_ptr()) };
+    }
+
+    /// Pushes `registry[name]`. *Raises* for want of memory.
+    pub(crate) fn push_registered(self, name: &CStr) {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_getfield(self.0, ffi::LUA_REGISTRYINDEX, name.as_ptr()) };
     }
 
     /// Pushes `registry[key]`, where the key is an address of this module's.
@@ -285,6 +311,14 @@ impl Stack {
         unsafe { ffi::lua_pcall(self.0, arguments, results, handler) }
     }
 
+    /// Calls a C function with an address, protected, whatever there is memory for; returns whether it ended without an error,
+    /// which lies on the stack otherwise.
+    #[cfg(any(feature = "lua51", feature = "luajit"))]
+    pub(crate) fn protected_c_call<T>(self, function: CFunction, data: *mut T) -> bool {
+        // SAFETY: see `new`.
+        unsafe { ffi::lua_cpcall(self.0, function, data.cast()) == ffi::LUA_OK }
+    }
+
     /// Calls. *Raises* what the function raises.
     #[inline]
     pub(crate) fn call(self, arguments: c_int, results: c_int) {
@@ -335,9 +369,14 @@ impl Stack {
         // SAFETY: see `new`.
         unsafe { ffi::luaL_where(self.0, 1) };
         self.insert(-2);
-        // SAFETY: see `new`; two strings are on top.
-        unsafe { ffi::lua_concat(self.0, 2) };
+        self.concat(2);
         self.raise_top()
+    }
+
+    /// Pops `count` strings and pushes them as one. *Raises* for want of memory.
+    pub(crate) fn concat(self, count: c_int) {
+        // SAFETY: see `new`; the caller has pushed as many strings.
+        unsafe { ffi::lua_concat(self.0, count) };
     }
 
     /// *Raises* `sentence`, with the place of the Lua code that called.

@@ -77,7 +77,7 @@ impl Stack {
     }
 
     /// The number at `index`.
-    fn value_of_number(self, index: c_int) -> Value {
+    pub(crate) fn value_of_number(self, index: c_int) -> Value {
         if HAS_INTEGERS {
             // SAFETY: see `new`.
             if unsafe { ffi::lua_isinteger(self.0, index) } != 0 {

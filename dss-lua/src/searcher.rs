@@ -1,13 +1,16 @@
 //! `searcher()`: `require` for libraries that declare themselves.
 
+use std::ffi::c_int;
+
 use dss_impl::declared::{self, ReadError};
 use dss_impl::search;
-use dss_impl::states::StateRef;
-use mlua::prelude::*;
+use mlua::ffi;
 
-use crate::functions::Answer;
+use crate::functions::{answer, plain};
+use crate::guard;
 use crate::load;
-use crate::raw::protect;
+use crate::protected::{self, FIRST};
+use crate::raw::Stack;
 
 /// The registry key of the searcher, once it was installed.
 static SEARCHER: u8 = 6;
@@ -16,91 +19,118 @@ static SEARCHER: u8 = 6;
 /// would never be asked: the one for C modules finds the same file by `package.cpath` and maps it, which runs its
 /// constructors, and then ends the search with an error, for there is no `luaopen_` in it. What declares nothing is left to
 /// those searchers, so nothing else is found otherwise than before.
-const PLACE: usize = 3;
+const PLACE: c_int = 3;
 
 /// `darksidesync.searcher()` → whether it was installed now.
-pub(crate) fn install(lua: &Lua, make: impl FnOnce() -> LuaResult<LuaFunction>) -> Answer<bool> {
-    let list = load::package(lua).and_then(|package| {
-        let list = |name| package.raw_get::<Option<LuaTable>>(name).ok().flatten();
-        list("searchers").or_else(|| list("loaders"))
-    });
-    let Some(list) = list else {
-        return Err("this Lua state has no `package.searchers`, and no `package.loaders` either: there is nothing that a \
-             searcher could be installed in"
-            .to_owned());
-    };
-    let install = || -> LuaResult<bool> {
-        let known: Option<LuaFunction> = protect(lua, (), |stack| stack.push_own(&SEARCHER))?;
-        let searcher = match known {
-            Some(searcher) => searcher,
-            None => {
-                let searcher = make()?;
-                protect::<()>(lua, &searcher, |stack| stack.set_own(&SEARCHER))?;
-                searcher
-            }
-        };
-        let address = searcher.to_pointer();
-        let length = list.raw_len();
+pub(crate) unsafe extern "C-unwind" fn install(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, _| {
+        stack.set_top(0);
+        if !push_list(stack) {
+            stack.raise(
+                b"this Lua state has no `package.searchers`, and no `package.loaders` either: there is nothing that a searcher \
+                  could be installed in",
+            );
+        }
+        stack.replace(1);
+        stack.set_top(1);
+        push_searcher(stack);
+        let length = stack.raw_length(1);
         for at in 1..=length {
-            if let LuaValue::Function(other) = list.raw_get(at)?
-                && other.to_pointer() == address
-            {
-                return Ok(false);
+            stack.raw_get_at(1, at);
+            if stack.raw_equal(2, 3) {
+                return stack.push_boolean(false);
             }
+            stack.pop(1);
         }
-        list.raw_insert(PLACE.min(length + 1) as LuaInteger, searcher)?;
-        Ok(true)
-    };
-    install().map_err(|error| error.to_string())
+        // From the end on: the first step alone wants memory, and a list that is left after it is as good as before.
+        let place = PLACE.min(length + 1);
+        for at in (place..=length).rev() {
+            stack.raw_get_at(1, at);
+            stack.raw_set_at(1, at + 1);
+        }
+        stack.push_value(2);
+        stack.raw_set_at(1, place);
+        stack.push_boolean(true);
+    })
 }
 
-/// The searcher: a loader and its file, or why there is none. `make` makes the loader of a file.
+/// Pushes the list of searchers, on top of what led to it; false where there is none. Raises.
+fn push_list(stack: Stack) -> bool {
+    if !load::push_package(stack) {
+        return false;
+    }
+    [&b"searchers"[..], b"loaders"].into_iter().any(|name| {
+        stack.push_bytes(name);
+        stack.raw_get(2);
+        stack.type_at(-1) == ffi::LUA_TTABLE
+    })
+}
+
+/// Pushes the searcher, which is made once in a state. Raises.
+fn push_searcher(stack: Stack) {
+    stack.push_own(&SEARCHER);
+    if stack.type_at(-1) != ffi::LUA_TFUNCTION {
+        stack.pop(1);
+        guard::push_guard(stack);
+        stack.push_function(protected::protected, 0);
+        stack.push_function(search, 2);
+        stack.push_value(-1);
+        stack.set_own(&SEARCHER);
+    }
+}
+
+/// The searcher: a loader and its file, or why there is none.
 ///
-/// # Errors
-/// A file declares a library, and not one that can be loaded; or is cut off. Were it left to the next searcher, that would map
-/// it.
-pub(crate) fn search(
-    lua: &Lua,
-    name: &LuaValue,
-    make: impl FnOnce(String) -> LuaResult<LuaFunction>,
-) -> Answer<LuaMultiValue> {
-    let LuaValue::String(name) = name else {
-        return Err(format!(
-            "bad argument #1 to the searcher of DSS: wanted a module's name, a string; found {}",
-            load::found(Some(name))
-        ));
-    };
-    let name = name.to_string_lossy();
-    let aside = |reason: String| -> LuaResult<LuaMultiValue> { message(reason).into_lua_multi(lua) };
-    let told = |error: LuaError| error.to_string();
-    if let Err(bad) = search::check_name(&name) {
-        return aside(format!("no library of DSS: {bad}")).map_err(told);
-    }
-    let file = match search::find(&name, &load::templates(lua)) {
-        Ok(file) => file,
-        Err(nowhere) => return aside(format!("no library of DSS: {nowhere}")).map_err(told),
-    };
-    let shown = file.display().to_string();
-    match declared::read(&file) {
-        Ok(_) => {}
-        // What is cut off nobody can load, and who tries may be ended by the system for it.
-        Err(
-            error @ (ReadError::Damaged { .. }
-            | ReadError::Invalid { .. }
-            | ReadError::TwoDeclarations
-            | ReadError::Truncated { .. }),
-        ) => {
-            return Err(format!("{shown} {error}"));
+/// It raises where a file declares a library, and not one that can be loaded; or is cut off. Were it left to the next searcher,
+/// that would map it.
+unsafe extern "C-unwind" fn search(lua: *mut ffi::lua_State) -> c_int {
+    answer(lua, |lua, _| {
+        let name = lua.stack.text_at(FIRST).ok_or_else(|| {
+            format!(
+                "bad argument #1 to the searcher of DSS: wanted a module's name, a string; found {}",
+                lua.stack.described(FIRST)
+            )
+        })?;
+        if let Err(bad) = search::check_name(&name) {
+            return lua.push_text(&message(format!("no library of DSS: {bad}")));
         }
-        Err(error) => return aside(format!("no library of DSS: '{shown}' {error}")).map_err(told),
-    }
-    let loader = make(shown.clone()).map_err(told)?;
-    (loader, shown).into_lua_multi(lua).map_err(told)
+        let file = match search::find(&name, &load::templates(lua)?) {
+            Ok(file) => file,
+            Err(nowhere) => return lua.push_text(&message(format!("no library of DSS: {nowhere}"))),
+        };
+        let shown = file.display().to_string();
+        match declared::read(&file) {
+            Ok(_) => {}
+            // What is cut off nobody can load, and who tries may be ended by the system for it.
+            Err(
+                error @ (ReadError::Damaged { .. }
+                | ReadError::Invalid { .. }
+                | ReadError::TwoDeclarations
+                | ReadError::Truncated { .. }),
+            ) => {
+                return Err(format!("{shown} {error}").into());
+            }
+            Err(error) => return lua.push_text(&message(format!("no library of DSS: '{shown}' {error}"))),
+        }
+        lua.run(|stack| {
+            guard::push_guard(stack);
+            stack.push_function(protected::protected, 0);
+            stack.push_bytes(shown.as_bytes());
+            stack.push_value(-1);
+            stack.insert(1);
+            stack.push_function(load_file, 3);
+            stack.insert(1);
+            2
+        })
+    })
 }
 
-/// The loader of a file that declares a library.
-pub(crate) fn load_file(lua: &Lua, state: StateRef, file: &str) -> Answer<LuaTable> {
-    load::open(lua, state, file, "", None)
+/// The loader of a file that declares a library: its third upvalue.
+unsafe extern "C-unwind" fn load_file(lua: *mut ffi::lua_State) -> c_int {
+    answer(lua, |lua, guard| {
+        let file = lua.stack.text_at(Stack::upvalue(3)).unwrap_or_default();
+        load::open(lua, guard.state, &file, "", None)
+    })
 }
 
 /// A searcher's message, as `require` puts them together: from 5.4 on it begins their lines itself.

@@ -1,80 +1,117 @@
 //! `libraries()`, `stats()` and `metrics()`: what the libraries of the state count.
 
+use std::ffi::{CStr, c_int};
+
 use dss_impl::histogram::Histogram;
 use dss_impl::library::LibraryInfo;
 use dss_impl::metrics;
-use dss_impl::states::StateRef;
-use mlua::prelude::*;
+use mlua::ffi;
 
-use crate::functions::Answer;
+use crate::functions::answer;
+use crate::guard::Guard;
+use crate::raw::Stack;
 
-/// A list of tables, one a library, in the order of registration.
-fn list(
-    lua: &Lua,
-    state: StateRef,
-    fill: impl Fn(&LuaTable, &LibraryInfo) -> LuaResult<()>,
-) -> Answer<LuaTable> {
-    let build = || -> LuaResult<LuaTable> {
-        let list = lua.create_table()?;
-        for library in state.dispatcher.libraries() {
-            let entry = lua.create_table()?;
-            entry.raw_set("name", library.name.as_deref())?;
-            entry.raw_set("revision", library.revision)?;
-            entry.raw_set("queued", library.queued)?;
-            entry.raw_set("waiting", library.waiting)?;
-            entry.raw_set("delivered", library.delivered)?;
-            entry.raw_set("replied", library.replied)?;
-            entry.raw_set("failed", library.failed)?;
-            entry.raw_set("cancelled", library.cancelled)?;
-            entry.raw_set("refused", library.refused)?;
-            fill(&entry, &library)?;
-            list.raw_push(entry)?;
+/// A table that is being filled, on top of the stack. All of it raises.
+#[derive(Clone, Copy)]
+struct Entry(Stack);
+
+impl Entry {
+    fn text(self, name: &CStr, text: Option<&str>) {
+        if let Some(text) = text {
+            self.0.push_bytes(text.as_bytes());
+            self.0.set_field(-2, name);
         }
-        Ok(list)
-    };
-    build().map_err(|error| error.to_string())
+    }
+
+    fn count(self, name: &CStr, count: u64) {
+        self.0.push_count(count);
+        self.0.set_field(-2, name);
+    }
+
+    fn number(self, name: &CStr, number: f64) {
+        self.0.push_number(number);
+        self.0.set_field(-2, name);
+    }
+}
+
+fn libraries_of(guard: &Guard) -> Vec<LibraryInfo> {
+    let dispatcher = guard.state.dispatcher;
+    // SAFETY: in a function that Lua called.
+    unsafe { dispatcher.within_lua(|| dispatcher.libraries()) }
+}
+
+/// Leaves a list of tables, one a library, in the order of registration.
+fn list(lua: *mut ffi::lua_State, fill: fn(Entry, &LibraryInfo)) -> c_int {
+    answer(lua, |lua, guard| {
+        let libraries = libraries_of(guard);
+        lua.run(|stack| {
+            stack.new_table(0);
+            for (at, library) in (1..).zip(&libraries) {
+                stack.new_table(0);
+                let entry = Entry(stack);
+                entry.text(c"name", library.name.as_deref());
+                entry.text(c"revision", Some(library.revision));
+                entry.count(c"queued", library.queued as u64);
+                entry.count(c"waiting", library.waiting as u64);
+                entry.count(c"delivered", library.delivered);
+                entry.count(c"replied", library.replied);
+                entry.count(c"failed", library.failed);
+                entry.count(c"cancelled", library.cancelled);
+                entry.count(c"refused", library.refused);
+                fill(entry, library);
+                stack.raw_set_at(1, at);
+            }
+            1
+        })
+    })
 }
 
 /// `libraries()`: with what only later revisions say of themselves.
-pub(crate) fn libraries(lua: &Lua, state: StateRef) -> Answer<LuaTable> {
-    list(lua, state, |entry, library| {
-        entry.raw_set("version", library.version.as_deref())?;
-        entry.raw_set("file", library.file.as_deref())?;
+pub(crate) unsafe extern "C-unwind" fn libraries(lua: *mut ffi::lua_State) -> c_int {
+    list(lua, |entry, library| {
+        entry.text(c"version", library.version.as_deref());
+        entry.text(c"file", library.file.as_deref());
         // Whoever has no word for it keeps `run` going.
-        entry.raw_set("keeps_alive", library.version.as_ref().map(|_| library.keeps_alive))
+        if library.version.is_some() {
+            entry.0.push_boolean(library.keeps_alive);
+            entry.0.set_field(-2, c"keeps_alive");
+        }
     })
 }
 
 /// `stats()`: the figures alone, all of them; those of a bound only where there is one.
-pub(crate) fn stats(lua: &Lua, state: StateRef) -> Answer<LuaTable> {
-    list(lua, state, |entry, library| {
-        let bound = library.limits.as_ref();
-        entry.raw_set("bytes", bound.map(|_| library.bytes))?;
-        entry.raw_set("highwater", bound.map(|_| library.high_water))?;
-        entry.raw_set("dropped", library.dropped)?;
-        entry.raw_set("coalesced", library.coalesced)?;
-        entry.raw_set("timedout", library.timed_out)?;
-        let waits = library.waits.as_ref().map(|waits| histogram(lua, waits)).transpose()?;
-        entry.raw_set("wait", waits)
+pub(crate) unsafe extern "C-unwind" fn stats(lua: *mut ffi::lua_State) -> c_int {
+    list(lua, |entry, library| {
+        if library.limits.is_some() {
+            entry.count(c"bytes", library.bytes as u64);
+            entry.count(c"highwater", library.high_water as u64);
+        }
+        entry.count(c"dropped", library.dropped);
+        entry.count(c"coalesced", library.coalesced);
+        entry.count(c"timedout", library.timed_out);
+        if let Some(waits) = &library.waits {
+            push_histogram(entry.0, waits);
+            entry.0.set_field(-2, c"wait");
+        }
     })
 }
 
-/// A histogram in seconds, each bucket with all that is in those before it.
-fn histogram(lua: &Lua, waits: &Histogram) -> LuaResult<LuaTable> {
-    let buckets = lua.create_table()?;
-    let mut count = 0;
+/// Pushes a histogram in seconds, each bucket with all that is in those before it. Raises.
+fn push_histogram(stack: Stack, waits: &Histogram) {
+    stack.new_table(0);
+    let entry = Entry(stack);
+    entry.count(c"count", waits.count());
+    entry.number(c"sum", seconds(waits.sum()));
+    stack.new_table(0);
+    let (buckets, mut count) = (stack.top(), 0);
     for (at, counted) in waits.counts().iter().enumerate() {
         count += counted;
-        let bucket = lua.create_table()?;
-        bucket.raw_set("le", Histogram::upper(at).map_or(f64::INFINITY, seconds))?;
-        bucket.raw_set("count", count)?;
-        buckets.raw_push(bucket)?;
+        stack.new_table(0);
+        entry.number(c"le", Histogram::upper(at).map_or(f64::INFINITY, seconds));
+        entry.count(c"count", count);
+        stack.raw_set_at(buckets, at as c_int + 1);
     }
-    let table = lua.create_table()?;
-    table.raw_set("count", waits.count())?;
-    table.raw_set("sum", seconds(waits.sum()))?;
-    table.raw_set("buckets", buckets)?;
-    Ok(table)
+    stack.set_field(-2, c"buckets");
 }
 
 fn seconds(nanoseconds: u64) -> f64 {
@@ -82,6 +119,6 @@ fn seconds(nanoseconds: u64) -> f64 {
 }
 
 /// `metrics()`: the same as OpenMetrics text.
-pub(crate) fn metrics(state: StateRef) -> String {
-    metrics::text(&state.dispatcher.libraries())
+pub(crate) unsafe extern "C-unwind" fn metrics(lua: *mut ffi::lua_State) -> c_int {
+    answer(lua, |lua, guard| lua.push_text(&metrics::text(&libraries_of(guard))))
 }

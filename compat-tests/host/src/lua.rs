@@ -12,6 +12,8 @@ pub(crate) struct State {
 }
 
 pub(crate) type Function = unsafe extern "C-unwind" fn(*mut State) -> c_int;
+pub(crate) type Alloc =
+    unsafe extern "C-unwind" fn(*mut c_void, block: *mut c_void, old: usize, new: usize) -> *mut c_void;
 pub(crate) type Number = f64;
 #[cfg(any(feature = "lua51", feature = "lua52", feature = "luajit"))]
 pub(crate) type Integer = isize;
@@ -41,6 +43,12 @@ unsafe extern "C-unwind" {
     /// Raises nothing.
     #[link_name = "lua_close"]
     pub(crate) fn close(l: *mut State);
+    /// Raises nothing.
+    #[link_name = "lua_getallocf"]
+    pub(crate) fn getallocf(l: *mut State, data: *mut *mut c_void) -> Alloc;
+    /// Raises nothing.
+    #[link_name = "lua_setallocf"]
+    pub(crate) fn setallocf(l: *mut State, function: Alloc, data: *mut c_void);
     /// Raises nothing.
     #[link_name = "lua_gettop"]
     pub(crate) fn gettop(l: *mut State) -> c_int;
@@ -175,6 +183,21 @@ pub(crate) unsafe fn openlibs(l: *mut State) {
     }
 }
 
+/// Opens the library `package` alone.
+pub(crate) unsafe fn openpackage(l: *mut State) {
+    // SAFETY: the caller's promise of a valid state is passed on; the name is static.
+    unsafe {
+        #[cfg(any(feature = "lua51", feature = "luajit"))]
+        {
+            pushfunction(l, luaopen_package);
+            pushlstring(l, c"package".as_ptr(), 7);
+            call(l, 1, 0);
+        }
+        #[cfg(not(any(feature = "lua51", feature = "luajit")))]
+        luaL_requiref(l, c"package".as_ptr(), luaopen_package, 1);
+    }
+}
+
 /// Compiles code and pushes the function, or a message if the result is not [`OK`].
 pub(crate) unsafe fn loadbuffer(l: *mut State, code: &[u8], name: &CStr) -> c_int {
     let (start, len) = (code.as_ptr().cast(), code.len());
@@ -281,6 +304,7 @@ type Continuation = Option<Function>;
 
 #[cfg(not(any(feature = "lua51", feature = "luajit")))]
 unsafe extern "C-unwind" {
+    fn luaL_requiref(l: *mut State, name: *const c_char, open: Function, global: c_int);
     fn lua_pcallk(
         l: *mut State,
         args: c_int,
@@ -310,6 +334,7 @@ pub(crate) type Index = c_int;
 pub(crate) type Index = Integer;
 
 unsafe extern "C-unwind" {
+    fn luaopen_package(l: *mut State) -> c_int;
     #[link_name = "lua_rawseti"]
     pub(crate) fn rawseti(l: *mut State, index: c_int, key: Index);
     #[cfg(any(feature = "lua53", feature = "lua54", feature = "lua55"))]

@@ -11,7 +11,8 @@
 //!
 //! Scripts find the tools in the global table `host`. They are documented where they are defined: `newstate` and
 //! `thread` in `states.rs`, `udp` in `udp.rs`, `http` in `http.rs`, `fork` in `process.rs`, `forbid_membarrier` in
-//! `seccomp.rs`, the rest in `os.rs`; `host.lua` is the name of this Lua, "lua51" to "lua55" or "luajit".
+//! `seccomp.rs`, `fail` and `asked` in `memory.rs`, the rest in `os.rs`; `host.lua` is the name of this Lua, "lua51" to "lua55" or
+//! "luajit".
 //!
 //! Lua is linked whole and its API exported, so that C modules find it in the executable as they do in `lua`. Nothing
 //! else of the host is exported, and nothing of DarkSideSync or of Lua bindings for Rust is in it.
@@ -21,6 +22,7 @@
 
 mod http;
 mod lua;
+mod memory;
 mod object;
 mod os;
 mod process;
@@ -29,7 +31,7 @@ mod states;
 mod udp;
 mod value;
 
-use states::{LuaState, PATHS, Paths, Source};
+use states::{Kind, LuaState, PATHS, Paths, Source};
 use std::ffi::CString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -81,7 +83,7 @@ fn run() -> Result<(), Vec<u8>> {
         Some(code) => Source::Code(code, c"=(command line)"),
         None => Source::File(&path),
     };
-    let state = LuaState::new()?;
+    let state = LuaState::new(Kind::default())?;
     state.run(source, &rest, Some(&table), true).map(drop).map_err(|message| match message {
         Value::String(message) => message,
         _ => b"an error that is not a string".to_vec(),
@@ -99,9 +101,10 @@ unsafe fn open_host(l: *mut lua::State) {
         states::register(l);
         udp::register(l);
         http::register(l);
-        lua::createtable(l, 0, 12);
+        lua::createtable(l, 0, 16);
         for functions in [
             states::FUNCTIONS,
+            memory::FUNCTIONS,
             udp::FUNCTIONS,
             http::FUNCTIONS,
             os::FUNCTIONS,

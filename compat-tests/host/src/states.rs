@@ -1,6 +1,7 @@
 //! Lua states: the main one, further ones on the same thread, and ones on threads of their own.
 
 use crate::lua::{self, State as Raw};
+use crate::memory::Failing;
 use crate::object::{self, Object, create, open, reply};
 use crate::value::Value;
 use std::cell::{Cell, RefCell};
@@ -29,9 +30,19 @@ pub(crate) enum Source<'a> {
     File(&'a CStr),
 }
 
+/// What a state is made with.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Kind {
+    /// Of the standard libraries `package` alone.
+    bare: bool,
+    /// An allocator that `host.fail` has fail.
+    failing: bool,
+}
+
 /// A Lua state with its libraries; it is closed when this is dropped.
 pub(crate) struct LuaState {
     raw: NonNull<Raw>,
+    failing: Option<Box<Failing>>,
     /// It is running, and must neither be entered from outside nor closed.
     busy: Cell<bool>,
 }
@@ -50,12 +61,14 @@ struct Job<'a> {
 type Outcome = Result<Vec<Value>, Value>;
 
 impl LuaState {
-    /// Opens a state with all standard libraries and the table `host`.
-    pub(crate) fn new() -> Result<Self, String> {
+    /// Opens a state with the standard libraries and the table `host`.
+    pub(crate) fn new(mut kind: Kind) -> Result<Self, String> {
         // SAFETY: nothing is asked of the caller.
         let raw = NonNull::new(unsafe { lua::newstate() }).ok_or("no memory for a Lua state")?;
-        let state = Self { raw, busy: Cell::new(false) };
-        match state.enter(set_up, std::ptr::null_mut()) {
+        // SAFETY: it was just opened.
+        let failing = kind.failing.then(|| unsafe { Failing::install(raw.as_ptr()) });
+        let state = Self { raw, failing, busy: Cell::new(false) };
+        match state.enter(set_up, (&raw mut kind).cast()) {
             Ok(()) => Ok(state),
             Err(message) => Err(match message {
                 Value::String(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -96,6 +109,11 @@ impl LuaState {
 
 impl Drop for LuaState {
     fn drop(&mut self) {
+        if let Some(failing) = &self.failing {
+            // LuaJIT gives all memory back at once where it finds its own allocator.
+            // SAFETY: this owns the state, which nobody runs.
+            unsafe { failing.remove(self.raw.as_ptr()) };
+        }
         // SAFETY: this owns the state, which nobody runs: `close` refuses a busy one, and Lua keeps an object that a
         // running function has on its stack.
         unsafe { lua::close(self.raw.as_ptr()) }
@@ -131,11 +149,20 @@ pub(crate) unsafe fn register(l: *mut Raw) {
     }
 }
 
-/// `host.newstate() -> state`: a second, independent Lua state in this process and on this thread, with all libraries,
-/// the same paths, and a `host` of its own. It is closed when it is collected, if not before.
+/// `host.newstate([kind]) -> state`: a second, independent Lua state in this process and on this thread, with all libraries,
+/// the same paths, and a `host` of its own. It is closed when it is collected, if not before. `kind` is a table: `bare = true`
+/// leaves out all standard libraries but `package`, `failing = true` has it an allocator that `host.fail` can have fail.
 unsafe extern "C-unwind" fn newstate(l: *mut Raw) -> c_int {
     // SAFETY: the frame owns nothing.
-    unsafe { create(l, LuaState::new) }
+    unsafe {
+        let mut kind = Kind::default();
+        if lua::kind(l, 1) > lua::TNIL {
+            lua::getfield(l, 1, c"bare".as_ptr());
+            lua::getfield(l, 1, c"failing".as_ptr());
+            kind = Kind { bare: lua::toboolean(l, -2) != 0, failing: lua::toboolean(l, -1) != 0 };
+        }
+        create(l, move || LuaState::new(kind))
+    }
 }
 
 /// `state:dostring(code, ...) -> ...`, or `nil, message` where the code fails: runs code in the other state with the
@@ -184,7 +211,7 @@ unsafe extern "C-unwind" fn thread(l: *mut Raw) -> c_int {
             let args = Value::read_all(l, 2, last, "argument")?;
             let code = code.to_vec();
             let run = move || {
-                let state = LuaState::new()?;
+                let state = LuaState::new(Kind::default())?;
                 state.run(Source::Code(&code, c"=(thread)"), &args, None, false)
             };
             let handle = std::thread::Builder::new().name("lua".into()).spawn(run);
@@ -234,7 +261,11 @@ unsafe extern "C-unwind" fn done(l: *mut Raw) -> c_int {
 unsafe extern "C-unwind" fn set_up(l: *mut Raw) -> c_int {
     // SAFETY: the frame owns nothing: the paths are static, the rest is on Lua's stack.
     unsafe {
-        lua::openlibs(l);
+        if (*lua::touserdata(l, 1).cast::<Kind>()).bare {
+            lua::openpackage(l);
+        } else {
+            lua::openlibs(l);
+        }
         if let Some(paths) = PATHS.get() {
             prepend(l, c"path", paths.path.as_deref());
             prepend(l, c"cpath", paths.cpath.as_deref());
