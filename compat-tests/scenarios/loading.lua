@@ -174,6 +174,17 @@ scenario("a wrong argument is told with the caller's place and no word of anybod
     matches(raises("", dss.load, "x", {}), "found a table$")
 end)
 
+scenario("a second DSS is refused in words of its own, and served once the first has gone", { with = "probe probe_v2" }, function()
+    local state = host.newstate()
+    local message = state:dostring [[
+        debug.getregistry()["DSS.DarkSideSync"] = { Version = "9.9" }
+        return select(2, pcall(require, "darksidesync"))
+    ]]
+    matches(message, "^this Lua state is served by another DSS already %(version 9%.9%): require one of the two alone$")
+    inside(state, [[debug.getregistry()["DSS.DarkSideSync"] = nil ]] .. WORKS)
+    state:close()
+end)
+
 scenario("searcher says that there is nothing to install it in", function()
     local dss = require "darksidesync"
     local searchers = package.searchers and "searchers" or "loaders"

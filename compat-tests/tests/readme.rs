@@ -7,7 +7,7 @@
 //! | `rust` without either | a part: compiled with the manifest of the document's library for v2 |
 //! | `toml` | the manifest of the document's library of that name |
 //! | `sh`, `console` | run line by line, with paths that lead into the target folder; see `readme/shell.rs` |
-//! | `text` | what the program of `readme/programs.rs` prints that a line `<!-- test: name -->` above it names; `dss-check` is of `readme/dss.rs` |
+//! | `text` | what the program of `readme/programs.rs` prints that a line `<!-- test: name -->` above it names; `dss-check` is of `readme/dss.rs`, `wrong-lua` what another Lua's module says |
 //!
 //! Links that stay in the tree must lead somewhere.
 //!
@@ -98,6 +98,12 @@ fn run(block: &Block, all: &[Block]) -> Result<(), libtest_mimic::Failed> {
                 .ok_or("a text needs a line `<!-- test: ... -->` that says what prints it")?;
             if name == "dss-check" {
                 return compare(&block.text, &dss::check());
+            }
+            if name == "wrong-lua" {
+                let other = Artefacts::of(Lua("lua55")).folder.join("?.so").display().to_string();
+                let code =
+                    format!("package.cpath = {other:?}  print((select(2, pcall(require, 'darksidesync'))))");
+                return compare(&block.text, &execute(block, &code)?);
             }
             compare(&block.text, &execute(block, programs::called(name))?)
         }

@@ -9,7 +9,6 @@ pub(crate) fn called(name: &str) -> &'static str {
         "visit" => VISIT,
         "sigterm" => SIGTERM,
         "copas" => COPAS,
-        "wrong-lua" => "_VERSION = 'Lua 5.3'  print((select(2, pcall(require, 'darksidesync'))))",
         "too-new" => "require 'darksidesync'  print(require('probe_v1').request(7, '^7.0'))",
         "other-layout" => "require 'darksidesync'  print(require('probe_v1').request(1, '^1.0', 'layout'))",
         "unwanted" => UNWANTED,
