@@ -8,12 +8,22 @@ use std::time::Duration;
 use crate::any::Value;
 use crate::callback::Callback;
 use crate::error::ValueError;
-use crate::into_value::Bytes;
+use crate::into_value::{Bytes, Nil};
 
 /// What can be made of a value of Lua's; the table at [`IntoValue`](crate::IntoValue), read from the right.
 ///
 /// A float that is a whole number will do for an integer, and an integer that a float can hold for a float. Nothing else
 /// is converted: a number is no string, and nil is no `false`.
+#[cfg_attr(
+    dss_diagnostics,
+    diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be made of a value of Lua's",
+        label = "`{Self}` does not implement `FromValue`",
+        note = "what can: `bool`, numbers, `String`, `Bytes` for any bytes, `PathBuf`, `Duration`, `Callback`, `Nil`, `Value`; an `Option`, `Vec`, array or map of these; a struct with `#[derive(FromValue)]`",
+        note = "nothing is borrowed from Lua but its objects: take `String` and not `&str`, `Callback` and not `&Callback`",
+        note = "a type with `object!` is taken as `ObjectRef<T>`, and any number of arguments as `Rest`, the last parameter"
+    )
+)]
 pub trait FromValue: Sized {
     /// Makes it of `value`. [any-thread]
     ///
@@ -77,6 +87,10 @@ from_value! {
     Callback: value => match value {
         Value::Callback(callback) => Ok(callback),
         other => Err(other.unlike("a function")),
+    };
+    Nil: value => match value {
+        Value::Nil => Ok(Nil),
+        other => Err(other.unlike("nil")),
     };
 }
 

@@ -6,6 +6,7 @@ use std::mem::{forget, replace, take, ManuallyDrop, MaybeUninit};
 use abi_stable::std_types::RVec;
 
 use crate::any::{again, Value};
+use crate::call::Uses;
 use crate::contract::ServiceObject;
 use crate::error::ValueError;
 use crate::from_value::FromValue;
@@ -217,15 +218,53 @@ pub struct Rest(
 );
 
 /// What can be several values for Lua: one value, a tuple of up to 8, `()` for none, or [`Rest`].
+///
+/// **`()` is no value, and not `nil`.** A nil before other values is [`Nil`](crate::Nil), or an `Option` that is `None`:
+/// `(Nil, "no such file")` is `nil, "no such file"` in Lua. `((), "no such file")` would be the text alone, as the first
+/// value, and does not compile:
+///
+/// ```compile_fail
+/// # fn example(library: dss_abi_v2::Library, callback: dss_abi_v2::Callback) {
+/// library.deliver(&callback, ((), "no such file")).unwrap();
+/// # }
+/// # fn main() {
+/// #     let _: fn(dss_abi_v2::Library, dss_abi_v2::Callback) = example;
+/// # }
+/// ```
+#[cfg_attr(
+    dss_diagnostics,
+    diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be given to Lua",
+        note = "it is given one value that implements `IntoValue`, a tuple of up to 8 of these, `()` for none, or `Rest`"
+    )
+)]
 pub trait IntoValues {
+    /// Whether it is no value at all, whatever it holds. Does not compile if such a one stands before a value. It is read where the
+    /// compiler, which says what it compiled, names the author's own line.
+    #[doc(hidden)]
+    const IS_NOTHING: bool = false;
+
     /// Pushes each of them. [any-thread]
     fn into_values(self, values: &mut Values);
+
+    /// Adds the classes of the objects among them.
+    #[doc(hidden)]
+    fn uses(_: &mut Uses) {}
+}
+
+/// Reads whether some values are none, which does not compile where one is out of place.
+pub(crate) fn check<V: IntoValues>(_: &V) {
+    let _ = V::IS_NOTHING;
 }
 
 impl<T: IntoValue> IntoValues for T {
     #[inline]
     fn into_values(self, values: &mut Values) {
         values.push(self);
+    }
+
+    fn uses(found: &mut Uses) {
+        T::uses(found);
     }
 }
 
@@ -272,6 +311,8 @@ impl FromValues for Rest {
 }
 
 impl IntoValues for () {
+    const IS_NOTHING: bool = true;
+
     fn into_values(self, _: &mut Values) {}
 }
 
@@ -284,11 +325,28 @@ impl FromValues for () {
 macro_rules! tuples {
     ($($name:ident $at:literal),+) => {
         impl<$($name: IntoValues),+> IntoValues for ($($name,)+) {
+            const IS_NOTHING: bool = {
+                let are_nothing: &[bool] = &[$($name::IS_NOTHING),+];
+                let mut at = 1;
+                while at < are_nothing.len() {
+                    assert!(
+                        !are_nothing[at - 1] || are_nothing[at],
+                        "`()` before another value is no value, and not nil: write `Nil` in its place, or an `Option` that is `None`"
+                    );
+                    at += 1;
+                }
+                are_nothing[0]
+            };
+
             #[inline]
             fn into_values(self, values: &mut Values) {
                 #[allow(non_snake_case)]
                 let ($($name,)+) = self;
                 $($name.into_values(values);)+
+            }
+
+            fn uses(found: &mut Uses) {
+                $($name::uses(found);)+
             }
         }
 
