@@ -203,18 +203,38 @@ impl<T: IntoValue> IntoValue for Option<T> {
 fn list<T: IntoValue>(items: impl Iterator<Item = T>) -> Result<Value, ValueError> {
     let mut values = Vec::with_capacity(items.size_hint().0);
     for (at, item) in items.enumerate() {
-        values.push(item.into_value().map_err(|error| error.inside(format_args!("item {}", at + 1)))?);
+        match item.into_value() {
+            Ok(value) => values.push(value),
+            Err(error) => {
+                Value::List(values).discard();
+                return Err(error.inside(format_args!("item {}", at + 1)));
+            }
+        }
     }
     Ok(Value::List(values))
 }
 
 fn map<K: IntoValue, V: IntoValue>(entries: impl Iterator<Item = (K, V)>) -> Result<Value, ValueError> {
     let mut values = Vec::with_capacity(entries.size_hint().0);
-    for (key, value) in entries {
+    let entry = |key: K, value: V| {
         let key = key.into_value().map_err(|error| error.inside("a key"))?;
-        let value =
-            value.into_value().map_err(|error| error.inside(format_args!("field {}", key.as_place())))?;
-        values.push((key, value));
+        match value.into_value() {
+            Ok(value) => Ok((key, value)),
+            Err(error) => {
+                let error = error.inside(format_args!("field {}", key.as_place()));
+                key.discard();
+                Err(error)
+            }
+        }
+    };
+    for (key, value) in entries {
+        match entry(key, value) {
+            Ok(entry) => values.push(entry),
+            Err(error) => {
+                Value::Map(values).discard();
+                return Err(error);
+            }
+        }
     }
     Ok(Value::Map(values))
 }

@@ -106,7 +106,7 @@
 //! # Features
 //! * `derive` (default): `#[derive(IntoValue, FromValue)]` makes structs with named fields tables of Lua's;
 //!   `#[dss(rename = "...")]` and `#[dss(default)]` say more of a field.
-//! * `serde`: `to_value` and `from_value` for whatever serde knows.
+//! * `serde`: `Serde<T>` is a parameter or a result of whatever serde knows; `to_value` and `from_value` are the same for values.
 
 #![deny(unsafe_op_in_unsafe_fn)] // older compilers do not read it from the workspace
 
@@ -126,6 +126,7 @@ mod checks;
 pub mod contract;
 mod deadline;
 pub mod declaration;
+mod deep;
 mod error;
 mod fields;
 mod from_value;
@@ -149,7 +150,7 @@ pub mod value;
 mod values;
 
 #[cfg(feature = "serde")]
-pub use crate::serde::{from_value, to_value};
+pub use crate::serde::{from_value, to_value, Serde};
 pub use any::Value;
 #[doc(hidden)]
 pub use attach::check_layouts;

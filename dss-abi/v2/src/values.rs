@@ -8,6 +8,7 @@ use abi_stable::std_types::RVec;
 use crate::any::{again, Value};
 use crate::call::Uses;
 use crate::contract::ServiceObject;
+use crate::deep::Taken;
 use crate::error::ValueError;
 use crate::from_value::FromValue;
 use crate::into_value::IntoValue;
@@ -287,7 +288,7 @@ pub trait FromValues: Sized {
 }
 
 /// The value at a place, counted from 1.
-fn value_at<T: FromValue>(values: &mut std::vec::IntoIter<Value>, at: usize) -> Result<T, ValueError> {
+fn value_at<T: FromValue>(values: &mut Taken<Value>, at: usize) -> Result<T, ValueError> {
     let (value, missing) = match values.next() {
         Some(value) => (value, false),
         None => (Value::Nil, true),
@@ -300,7 +301,7 @@ fn value_at<T: FromValue>(values: &mut std::vec::IntoIter<Value>, at: usize) -> 
 
 impl<T: FromValue> FromValues for T {
     fn from_values(values: Vec<Value>) -> Result<Self, ValueError> {
-        value_at(&mut values.into_iter(), 1)
+        value_at(&mut Taken::new(values), 1)
     }
 }
 
@@ -317,7 +318,8 @@ impl IntoValues for () {
 }
 
 impl FromValues for () {
-    fn from_values(_: Vec<Value>) -> Result<Self, ValueError> {
+    fn from_values(values: Vec<Value>) -> Result<Self, ValueError> {
+        drop(Taken::new(values));
         Ok(())
     }
 }
@@ -352,7 +354,7 @@ macro_rules! tuples {
 
         impl<$($name: FromValue),+> FromValues for ($($name,)+) {
             fn from_values(values: Vec<Value>) -> Result<Self, ValueError> {
-                let mut values = values.into_iter();
+                let mut values = Taken::new(values);
                 Ok(($(value_at::<$name>(&mut values, $at)?,)+))
             }
         }
