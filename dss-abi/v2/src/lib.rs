@@ -142,6 +142,7 @@ mod macros;
 mod object;
 mod open;
 mod request;
+mod room;
 mod semver;
 #[cfg(feature = "serde")]
 mod serde;
@@ -169,6 +170,7 @@ pub use into_value::{Bytes, IntoValue, Nil};
 pub use library::{Delivered, DeliveredMany, Library, Ticket};
 pub use limits::{Limits, Policy};
 pub use object::{AnyObject, Object, ObjectRef};
+pub use room::Delivery;
 pub use values::{FromValues, IntoValues, Rest, Values};
 
 /// The version of the revision's interface, as semver.

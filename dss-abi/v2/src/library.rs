@@ -82,7 +82,9 @@ impl Library {
     }
 
     /// Hands over values for a Lua function, and returns at once; Lua calls it with them when it has time. [any-thread]
-    /// `[blocks]` at the bound, under [`Policy::Wait`](crate::Policy::Wait)
+    /// `[blocks]` at the bound, under [`Policy::Wait`](crate::Policy::Wait); [`Self::deliver_async`] waits there without a thread
+    ///
+    /// What this returns has the [`Ticket`] by which [`Self::cancel`] takes it back.
     ///
     /// # Errors
     /// [`Refused`] gives the values back, with the reason.

@@ -5,6 +5,13 @@ use std::time::Duration;
 use crate::contract::{RawLimits, POLICY_DROP_OLDEST, POLICY_LATEST, POLICY_REFUSE, POLICY_WAIT};
 
 /// What happens at the bound.
+///
+/// It is the library's in one Lua state, and not a delivery's own: the interface to DSS has no such thing. [`Library::limit`] sets another
+/// one for what is delivered from then on. Whatever it is, [`Library::deliver_async`] waits for room without a thread, and batches
+/// and requests do not wait. Each delivery has a [`Ticket`](crate::Ticket) of its own.
+///
+/// [`Library::limit`]: crate::Library::limit
+/// [`Library::deliver_async`]: crate::Library::deliver_async
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
