@@ -106,6 +106,7 @@
 //! # Features
 //! * `derive` (default): `#[derive(IntoValue, FromValue)]` makes structs with named fields tables of Lua's;
 //!   `#[dss(rename = "...")]` and `#[dss(default)]` say more of a field.
+//! * `testing`: a [`Library`] for the library's own unit tests, in the module `testing`.
 //! * `serde`: `Serde<T>` is a parameter or a result of whatever serde knows; `to_value` and `from_value` are the same for values.
 
 #![deny(unsafe_op_in_unsafe_fn)] // older compilers do not read it from the workspace
@@ -146,6 +147,8 @@ mod room;
 mod semver;
 #[cfg(feature = "serde")]
 mod serde;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timer;
 pub mod value;
 mod values;
