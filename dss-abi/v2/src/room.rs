@@ -117,10 +117,10 @@ impl Library {
     ///
     /// Nothing is delivered before it is polled first; then it is at once, where there is room. Where there is none, the library's
     /// timer, a thread that the first such delivery starts, looks again after a millisecond, then after two, and so on up to
-    /// 32; whenever one of a state's deliveries finds room, that begins again. Each look wakes all tasks that wait for room in that
-    /// state, the one that waits longest first, and each that finds none counts as refused in `libraries()`. So a few may wait, or a
-    /// few hundred; what is delivered by the thousand is better held back by the author. Deliveries that wait at the same time may
-    /// be taken in another order than they were made in. One after the other, they keep it.
+    /// 32; whenever one of a state's deliveries finds room, that begins again. Each look wakes all tasks that wait in that state, in
+    /// the order in which they began to, and each that finds no room again counts as refused in `libraries()`. So a few hundred may
+    /// wait at a time; of more, the author is better off with a queue of its own and one task. Deliveries of one task that awaits each
+    /// come in order. Those that wait at the same time come in any.
     ///
     /// ```no_run
     /// use dss_abi_v2::{Callback, Library, Refused};

@@ -178,9 +178,20 @@ pub(crate) fn wait_for_room(library: Library, slot: &Arc<Slot>) {
 /// Says that a delivery which had waited found room: there may be more of it soon.
 pub(crate) fn found_room(library: Library) {
     let mut timer = lock();
-    let queues = timer.iter_mut().flat_map(|timer| &mut timer.queues);
-    // A look that is under way at its longer pause is not brought forward: the next ones are.
-    queues.filter(|queue| queue.library == library).for_each(|queue| queue.pause = FIRST_PAUSE / 2);
+    let timer = match timer.as_mut() {
+        Some(timer) => timer,
+        None => return,
+    };
+    let at = Instant::now() + FIRST_PAUSE;
+    let first = timer.first().map_or(true, |first| at < first);
+    if let Some(queue) = timer.queues.iter_mut().find(|queue| queue.library == library) {
+        queue.pause = FIRST_PAUSE;
+        queue.at = queue.at.min(at);
+        if first {
+            // As in `watch`.
+            EARLIER.notify_one();
+        }
+    }
 }
 
 fn run() {
