@@ -37,7 +37,10 @@ impl Branch {
 
     /// Makes a crate a later patch release: of one that is of the version that was released, every file is compared.
     fn patch_release(&self, package: &str) -> &Branch {
-        self.replace(&format!("{package}/Cargo.toml"), "\nversion = \"1.0.0\"", "\nversion = \"1.0.1\"")
+        let manifest = format!("{package}/Cargo.toml");
+        let text = fs::read_to_string(self.top.join(&manifest)).expect("a file of the tree");
+        let line = text.lines().find(|line| line.starts_with("version = \"1.0.")).expect("a version 1.0.x");
+        self.replace(&manifest, &format!("\n{line}\n"), "\nversion = \"1.0.99\"\n")
     }
 
     /// What the guard says of it.
@@ -216,16 +219,12 @@ fn a_file_that_was_not_published_is_named() {
 }
 
 #[test]
-fn a_default_that_is_gone_is_named() {
-    let branch = Branch::new("default");
-    branch.replace(
-        "dss-abi/v2/src/limits.rs",
-        "impl Default for Limits {\n    fn default() -> Self {\n        Self::new()\n    }\n}\n\n",
-        "",
-    );
+fn an_implementation_that_is_gone_is_named() {
+    let branch = Branch::new("implementation");
+    branch.replace("dss-abi/v1/src/error.rs", "impl std::error::Error for DeliverError {}\n\n", "");
     assert_named(
         &branch.differences(),
-        &["dss-abi/v2/src/limits.rs", "2.1.0 has `impl Default for Limits {`"],
+        &["dss-abi/v1/src/error.rs", "2.0.0 has `impl std::error::Error for DeliverError {}`"],
     );
 }
 

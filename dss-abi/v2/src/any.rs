@@ -17,8 +17,8 @@ use crate::value::{RawEntry, RawValue, MAX_DEPTH};
 /// A table whose keys are 1, 2, 3 and so on comes as a list, any other as a map; an empty one may come as either, and
 /// what reads them takes either.
 ///
-/// Lists and maps lie at most 64 deep within each other: what is deeper is refused where it is handed over, and dropped without a
-/// stack that grows with it. One that is not handed over is dropped as any Rust value is, by recursion.
+/// Lists and maps lie at most 64 deep within each other. A deeper value is refused when it is handed over, and what is refused
+/// is dropped without recursion. A value that is never handed over is dropped by Rust, with recursion.
 pub enum Value {
     /// `nil`.
     Nil,
@@ -41,7 +41,7 @@ pub enum Value {
     Object(AnyObject),
 }
 
-/// Of a value that is too deep, what lies deeper than any value for Lua is left out.
+/// Shows `...` for tables that lie deeper than Lua can have them.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Shown(self, 0).fmt(f)

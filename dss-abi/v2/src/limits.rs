@@ -6,9 +6,9 @@ use crate::contract::{RawLimits, POLICY_DROP_OLDEST, POLICY_LATEST, POLICY_REFUS
 
 /// What happens at the bound.
 ///
-/// It is the library's in one Lua state, and not a delivery's own: the interface to DSS has no such thing. [`Library::limit`] sets another
-/// one for what is delivered from then on. Whatever it is, [`Library::deliver_async`] waits for room without a thread, and batches
-/// and requests do not wait. Each delivery has a [`Ticket`](crate::Ticket) of its own.
+/// A library has one policy in each Lua state. A single delivery cannot have its own, because revision v2 has no place for it;
+/// [`Library::limit`] changes the policy for what is delivered later. Under any policy, [`Library::deliver_async`] waits for room
+/// without blocking a thread, and batches and requests do not wait. Each delivery has its own [`Ticket`](crate::Ticket).
 ///
 /// [`Library::limit`]: crate::Library::limit
 /// [`Library::deliver_async`]: crate::Library::deliver_async

@@ -52,15 +52,15 @@ impl Slot {
     }
 }
 
-/// A delivery that waits for room; a future, for any runtime. It blocks no thread. To drop it before it is ready takes the delivery
-/// back.
+/// A delivery that waits for room: a future for any runtime, which blocks no thread. If it is dropped before it is ready, nothing is
+/// delivered.
 #[must_use = "nothing is delivered before this is polled"]
 pub struct Delivery {
     library: Library,
     callback: Callback,
     /// None once it is ready. The lock is never waited for: it is there so that threads may share what they cannot use.
     values: Mutex<Option<Values>>,
-    /// Where it waits, if it has found no room.
+    /// Set once it has found no room.
     slot: Option<Arc<Slot>>,
 }
 
@@ -74,7 +74,7 @@ impl Future for Delivery {
     type Output = Result<Delivered, Refused>;
 
     /// # Panics
-    /// Where it was ready before.
+    /// It was ready before.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let place = this.values.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -115,12 +115,15 @@ impl Library {
     /// Hands over values for a Lua function as soon as there is room for them: a future, for any runtime. No thread waits, whatever
     /// the library's [`Policy`](crate::Policy) is. [any-thread]
     ///
-    /// Nothing is delivered before it is polled first; then it is at once, where there is room. Where there is none, the library's
-    /// timer, a thread that the first such delivery starts, looks again after a millisecond, then after two, and so on up to
-    /// 32; whenever one of a state's deliveries finds room, that begins again. Each look wakes all tasks that wait in that state, in
-    /// the order in which they began to, and each that finds no room again counts as refused in `libraries()`. So a few hundred may
-    /// wait at a time; of more, the author is better off with a queue of its own and one task. Deliveries of one task that awaits each
-    /// come in order. Those that wait at the same time come in any.
+    /// Nothing is delivered before the first poll. That delivers at once if there is room.
+    ///
+    /// **What waiting costs.** DSS does not say when there is room again. So a thread of the library's, which the first delivery that has
+    /// to wait starts, looks again after 1 ms, then after 2 ms, and so on up to 32 ms. It starts again at 1 ms whenever one of the
+    /// deliveries of that state finds room. Each look wakes all tasks that wait in that state, in the order in which they began
+    /// to wait, and each of them tries once. A try that finds no room counts as refused in `libraries()`. This is meant for up to a few
+    /// hundred deliveries at a time; for more, keep a queue and let one task deliver.
+    ///
+    /// Deliveries that one task awaits one after the other stay in order. Those that wait at the same time may come in any order.
     ///
     /// ```no_run
     /// use dss_abi_v2::{Callback, Library, Refused};
@@ -134,8 +137,8 @@ impl Library {
     /// ```
     ///
     /// # Errors
-    /// The future's, as those of [`Self::deliver`]; but to be [full](DeliverError::Full) is none. Where the library is unregistered, or
-    /// its state closes, those that wait are refused when the timer looks next.
+    /// The future has those of [`Self::deliver`], except [`DeliverError::Full`]. If the library is unregistered or its state closes, the
+    /// deliveries that wait are refused at the next look.
     pub fn deliver_async<V: IntoValues>(&self, callback: &Callback, values: V) -> Delivery {
         let _ = V::IS_NOTHING;
         let mut held = Values::new(self.service);

@@ -44,10 +44,10 @@
 //! assert_eq!(answer.unwrap(), "Ada");
 //! ```
 //!
-//! A test state keeps to what DSS does where a library sees it: what is taken comes in order and once, what is refused gives its values
-//! back, a request ends once, and everything is refused once the library is unregistered. It has no bound: [`TestState::refuse`]
-//! says that there is no room. Functions are called directly; what Lua makes of arguments and results is not part of it, and an
-//! `ObjectRef` is made with [`ObjectRef::of`](crate::ObjectRef::of).
+//! A test state does what DSS does as far as a library can see it. Items come in order and once, a refused delivery gives its values
+//! back, a request ends once, and everything is refused after the library was unregistered. It has no bound: call
+//! [`TestState::refuse`] to say that there is no room. A test calls the functions directly, so Lua's arguments and results are not part
+//! of it. [`ObjectRef::of`](crate::ObjectRef::of) makes an `ObjectRef`.
 
 mod service;
 
@@ -67,9 +67,9 @@ use crate::limits::Limits;
 use crate::values::{IntoValues, Values};
 use service::{Open, Shared};
 
-/// A Lua state that is made up, and a library that is registered in it. Any thread may use it.
+/// A test double of a Lua state, with one library registered in it. Any thread may use it.
 ///
-/// A little of it stays until the process ends, as DSS does.
+/// Some of its memory is never freed, because a [`Library`] may be used at any time.
 pub struct TestState {
     shared: Arc<Shared>,
     service: &'static ServiceObject,
@@ -95,7 +95,7 @@ impl TestState {
         Self::with(Some(thread::current().id()))
     }
 
-    /// A state whose Lua thread is none of the test's: each may wait for an answer. [any-thread]
+    /// A state whose Lua thread is not one of the test's threads: each of them may wait for an answer. [any-thread]
     #[must_use]
     pub fn elsewhere() -> Self {
         Self::with(None)
@@ -131,7 +131,7 @@ impl TestState {
         callback
     }
 
-    /// How many others of this callback there are: 0 where the library has dropped all that it had. [any-thread]
+    /// How many clones of this callback there are besides it: 0 if the library has dropped all that it had. [any-thread]
     #[must_use]
     pub fn references(&self, callback: &Callback) -> usize {
         callback.references() - 1
@@ -265,10 +265,10 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
-    /// Answers a request; false where it is over, or is a plain delivery. [any-thread]
+    /// Answers a request. False if it is over, or if this is a plain delivery. [any-thread]
     ///
     /// # Panics
-    /// The answer is none that Lua can have.
+    /// Lua cannot have such values.
     pub fn answer(self, values: impl IntoValues) -> bool {
         let mut held = Values::new(self.reply.service);
         values.into_values(&mut held);
@@ -276,7 +276,7 @@ impl Call {
         self.reply.shared.complete(self.ticket.0, ENDED_ANSWERED, values, "")
     }
 
-    /// Answers a request with a Lua error; false as [`Self::answer`]. [any-thread]
+    /// Answers a request with a Lua error. False as for [`Self::answer`]. [any-thread]
     pub fn fail(self, message: &str) -> bool {
         self.reply.shared.complete(self.ticket.0, ENDED_FAILED, RVec::new(), message)
     }

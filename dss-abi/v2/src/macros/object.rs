@@ -129,4 +129,10 @@ macro_rules! object {
             }
         };
     };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "`object!` is a type, its name in Lua, and what it has of these, in this order: `Door as \"door\", methods: { open, \
+             \"other-name\" => Door::other }, to_string: Door::text, close: Door::close`"
+        );
+    };
 }
