@@ -35,11 +35,12 @@ const PACKAGES: [(&str, &str, &str); 6] = [
 ];
 
 /// The libraries that know nothing of Lua, built once for all: the package, what cargo calls the file, what DSS calls it.
-const FOR_EVERY_LUA: [(&str, &str, &str); 4] = [
+const FOR_EVERY_LUA: [(&str, &str, &str); 5] = [
     ("fswatch-v2", "libfswatch_v2", "fswatch"),
     ("httpd-v2", "libhttpd_v2", "httpd"),
     ("sqlite-v2", "libsqlite_v2", "sqlite"),
     ("dss-probe-v2", "libprobe_v2", "probe_v2"),
+    ("dss-authors-v2", "libauthors_v2", "authors"),
 ];
 
 /// The top of the workspace.

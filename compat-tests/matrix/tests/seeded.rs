@@ -220,16 +220,12 @@ fn a_file_that_was_not_published_is_named() {
 }
 
 #[test]
-fn a_default_that_is_gone_is_named() {
-    let branch = Branch::new("default");
-    branch.replace(
-        "dss-abi/v2/src/limits.rs",
-        "impl Default for Limits {\n    fn default() -> Self {\n        Self::new()\n    }\n}\n\n",
-        "",
-    );
+fn an_implementation_that_is_gone_is_named() {
+    let branch = Branch::new("implementation");
+    branch.replace("dss-abi/v1/src/error.rs", "impl std::error::Error for DeliverError {}\n\n", "");
     assert_named(
         &branch.differences(),
-        &["dss-abi/v2/src/limits.rs", "2.1.0 has `impl Default for Limits {`"],
+        &["dss-abi/v1/src/error.rs", "2.0.0 has `impl std::error::Error for DeliverError {}`"],
     );
 }
 

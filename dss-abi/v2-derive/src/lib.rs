@@ -15,7 +15,8 @@
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{
     parse_macro_input, parse_quote, Data, DeriveInput, Error, Fields, Generics, Ident, LitStr, Result, Type,
 };
@@ -116,7 +117,10 @@ fn derive_into(input: &DeriveInput, fields: &[Field]) -> Tokens {
     let generics = bound(&input.generics, fields, |_| quote!(::dss_abi_v2::IntoValue));
     let (parameters, arguments, conditions) = generics.split_for_impl();
     let (name, count) = (&input.ident, fields.len());
-    let (names, keys): (Vec<_>, Vec<_>) = fields.iter().map(|field| (&field.name, &field.key)).unzip();
+    let put = fields.iter().map(|Field { name, ty, key, .. }| {
+        // In the place of the type, so that an error points at one that does not fit.
+        quote_spanned!(ty.span()=> entries.put(#key, self.#name)?;)
+    });
     quote! {
         #[automatically_derived]
         impl #parameters ::dss_abi_v2::IntoValue for #name #arguments #conditions {
@@ -125,7 +129,7 @@ fn derive_into(input: &DeriveInput, fields: &[Field]) -> Tokens {
             ) -> ::core::result::Result<::dss_abi_v2::Value, ::dss_abi_v2::ValueError> {
                 #[allow(unused_mut)]
                 let mut entries = ::dss_abi_v2::__private::Entries::with_capacity(#count);
-                #(entries.put(#keys, self.#names)?;)*
+                #(#put)*
                 ::core::result::Result::Ok(entries.finish())
             }
         }
@@ -143,12 +147,13 @@ fn derive_from(input: &DeriveInput, fields: &[Field]) -> Tokens {
     let (parameters, arguments, conditions) = generics.split_for_impl();
     let name = &input.ident;
     let taken = fields.iter().map(|field| {
-        let Field { name, key, .. } = field;
-        if field.default {
-            quote!(#name: fields.take_or_default(#key)?)
+        let Field { name, ty, key, .. } = field;
+        let taken = if field.default {
+            quote_spanned!(ty.span()=> fields.take_or_default::<#ty>(#key)?)
         } else {
-            quote!(#name: fields.take(#key)?)
-        }
+            quote_spanned!(ty.span()=> fields.take::<#ty>(#key)?)
+        };
+        quote!(#name: #taken)
     });
     quote! {
         #[automatically_derived]

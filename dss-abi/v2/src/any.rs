@@ -1,11 +1,13 @@
 //! Values of any kind, and how they cross the boundary.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use abi_stable::std_types::{RBox, RVec};
 
 use crate::callback::Callback;
 use crate::contract::ServiceObject;
+use crate::deep::too_deep;
 use crate::error::ValueError;
 use crate::object::AnyObject;
 use crate::value::{RawEntry, RawValue, MAX_DEPTH};
@@ -14,7 +16,9 @@ use crate::value::{RawEntry, RawValue, MAX_DEPTH};
 ///
 /// A table whose keys are 1, 2, 3 and so on comes as a list, any other as a map; an empty one may come as either, and
 /// what reads them takes either.
-#[derive(Debug, PartialEq)]
+///
+/// Lists and maps lie at most 64 deep within each other. A deeper value is refused when it is handed over, and what is refused
+/// is dropped without recursion. A value that is never handed over is dropped by Rust, with recursion.
 pub enum Value {
     /// `nil`.
     Nil,
@@ -35,6 +39,57 @@ pub enum Value {
     /// An object of the library's, on its way to Lua. Those that Lua has come as an
     /// [`ObjectRef`](crate::ObjectRef) alone.
     Object(AnyObject),
+}
+
+/// Shows `...` for tables that lie deeper than Lua can have them.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Shown(self, 0).fmt(f)
+    }
+}
+
+/// A value, and how deep it lies.
+struct Shown<'a>(&'a Value, usize);
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shown(value, depth) = *self;
+        match value {
+            Value::Nil => f.write_str("Nil"),
+            Value::Boolean(value) => f.debug_tuple("Boolean").field(value).finish(),
+            Value::Integer(value) => f.debug_tuple("Integer").field(value).finish(),
+            Value::Float(value) => f.debug_tuple("Float").field(value).finish(),
+            Value::Bytes(bytes) => f.debug_tuple("Bytes").field(bytes).finish(),
+            Value::Callback(callback) => f.debug_tuple("Callback").field(callback).finish(),
+            Value::Object(object) => f.debug_tuple("Object").field(object).finish(),
+            Value::List(_) | Value::Map(_) if depth > MAX_DEPTH => f.write_str("..."),
+            Value::List(items) => f.debug_tuple("List").field(&ShownItems(items, depth + 1)).finish(),
+            Value::Map(entries) => f.debug_tuple("Map").field(&ShownEntries(entries, depth + 1)).finish(),
+        }
+    }
+}
+
+struct ShownItems<'a>(&'a [Value], usize);
+
+impl fmt::Debug for ShownItems<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|item| Shown(item, self.1))).finish()
+    }
+}
+
+struct ShownEntries<'a>(&'a [(Value, Value)], usize);
+
+impl fmt::Debug for ShownEntries<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.0.iter().map(|(key, value)| (Shown(key, self.1), Shown(value, self.1)));
+        f.debug_list().entries(entries).finish()
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other)
+    }
 }
 
 impl Value {
@@ -58,7 +113,8 @@ impl Value {
         ValueError::new(wanted, self.kind())
     }
 
-    /// The value as it crosses the boundary. It comes back where it cannot.
+    /// The value as it crosses the boundary. It comes back where it cannot; with nil in it for what lies more than twice as deep as
+    /// may be.
     pub(crate) fn into_raw(self, service: &'static ServiceObject) -> Result<RawValue, (ValueError, Value)> {
         self.into_raw_at(0, service)
     }
@@ -77,13 +133,12 @@ impl Value {
             Value::Callback(callback) => return callback.into_raw(service),
             Value::Object(object) => RawValue::Object(object.into_raw()),
             Value::List(_) | Value::Map(_) if depth >= MAX_DEPTH => {
-                return Err((
-                    ValueError::message(format!(
-                        "lists and maps lie more than {} deep within each other",
-                        MAX_DEPTH
-                    )),
-                    self,
-                ))
+                // Its owner would drop it by recursion: what no stack is sure to have room for, is dropped here.
+                if self.is_deeper_than(MAX_DEPTH) {
+                    self.discard();
+                    return Err((too_deep(), Value::Nil));
+                }
+                return Err((too_deep(), self));
             }
             Value::List(items) => match list_into_raw(items, depth + 1, service) {
                 Ok(items) => RawValue::List(RBox::new(RVec::from(items))),

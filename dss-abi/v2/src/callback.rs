@@ -31,6 +31,12 @@ impl Callback {
         self.0.raw.id()
     }
 
+    /// How many of this there are.
+    #[cfg(feature = "testing")]
+    pub(crate) fn references(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// What `service` knows it by; 0, which names nothing, where it is another DSS's: that may have one of the same number.
     #[inline]
     pub(crate) fn id_with(&self, service: &'static ServiceObject) -> u64 {

@@ -7,8 +7,9 @@ use abi_stable::std_types::{RBox, RVec};
 
 use crate::any::Value;
 use crate::contract::{Code, ServiceObject};
+use crate::deep::too_deep;
 use crate::into_value::IntoValue;
-use crate::value::RawValue;
+use crate::value::{RawValue, MAX_DEPTH};
 
 /// Why a function of the library failed: what Lua is to raise, as a rule a sentence. Made from any error or text, with `?` or
 /// `into`.
@@ -55,6 +56,10 @@ impl Error {
     pub fn of(value: impl IntoValue) -> Self {
         match value.into_value() {
             Ok(Value::Bytes(bytes)) => Error::new(String::from_utf8_lossy(&bytes)),
+            Ok(value) if value.is_deeper_than(MAX_DEPTH) => {
+                value.discard();
+                Error::from(too_deep())
+            }
             Ok(value) => Error { sentence: format!("({})", value.kind()), value: Some(Box::new(value)) },
             Err(error) => Error::from(error),
         }
@@ -231,7 +236,7 @@ pub struct Refused {
     /// The reason.
     pub reason: DeliverError,
     /// The values, as they were; with nil in the place of one that is none of Lua's
-    /// (see [`DeliverError::Value`]).
+    /// (see [`DeliverError::Value`]), and of tables that lie more than twice as deep as may be.
     pub values: Vec<Value>,
 }
 

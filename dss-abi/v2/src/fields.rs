@@ -29,6 +29,8 @@
 //! }
 //! ```
 
+use std::mem::take;
+
 use crate::any::Value;
 use crate::error::ValueError;
 use crate::from_value::{entries, FromValue};
@@ -56,8 +58,14 @@ impl Entries {
 
     /// The table.
     #[must_use]
-    pub fn finish(self) -> Value {
-        Value::Map(self.0)
+    pub fn finish(mut self) -> Value {
+        Value::Map(take(&mut self.0))
+    }
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        Value::Map(take(&mut self.0)).discard();
     }
 }
 
@@ -97,5 +105,11 @@ impl Fields {
             }
             None => Ok(T::default()),
         }
+    }
+}
+
+impl Drop for Fields {
+    fn drop(&mut self) {
+        Value::Map(take(&mut self.0)).discard();
     }
 }

@@ -7,13 +7,24 @@ use std::time::Duration;
 
 use crate::any::Value;
 use crate::callback::Callback;
+use crate::deep::Taken;
 use crate::error::ValueError;
-use crate::into_value::Bytes;
+use crate::into_value::{Bytes, Nil};
 
 /// What can be made of a value of Lua's; the table at [`IntoValue`](crate::IntoValue), read from the right.
 ///
 /// A float that is a whole number will do for an integer, and an integer that a float can hold for a float. Nothing else
 /// is converted: a number is no string, and nil is no `false`.
+#[cfg_attr(
+    dss_diagnostics,
+    diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be made of a value of Lua's",
+        label = "`{Self}` does not implement `FromValue`",
+        note = "what can: `bool`, numbers, `String`, `Bytes` for any bytes, `PathBuf`, `Duration`, `Callback`, `Nil`, `Value`; an `Option`, `Vec`, array or map of these; a struct with `#[derive(FromValue)]`",
+        note = "nothing is borrowed from Lua but its objects: take `String` and not `&str`, `Callback` and not `&Callback`",
+        note = "a type with `object!` is taken as `ObjectRef<T>`, and any number of arguments as `Rest`, the last parameter"
+    )
+)]
 pub trait FromValue: Sized {
     /// Makes it of `value`. [any-thread]
     ///
@@ -25,7 +36,8 @@ pub trait FromValue: Sized {
 macro_rules! from_value {
     ($($type:ty: $value:ident => $made:expr;)+) => {$(
         impl FromValue for $type {
-            fn from_value($value: Value) -> Result<Self, ValueError> {
+            fn from_value(value: Value) -> Result<Self, ValueError> {
+                let $value = value.emptied();
                 $made
             }
         }
@@ -77,6 +89,10 @@ from_value! {
     Callback: value => match value {
         Value::Callback(callback) => Ok(callback),
         other => Err(other.unlike("a function")),
+    };
+    Nil: value => match value {
+        Value::Nil => Ok(Nil),
+        other => Err(other.unlike("nil")),
     };
 }
 
@@ -163,10 +179,13 @@ impl<T: FromValue> FromValue for Vec<T> {
         let items = match value {
             Value::List(items) => items,
             Value::Map(entries) if entries.is_empty() => Vec::new(),
-            Value::Map(_) => return Err(ValueError::new("a list", "a table with other keys")),
+            table @ Value::Map(_) => {
+                table.discard();
+                return Err(ValueError::new("a list", "a table with other keys"));
+            }
             other => return Err(other.unlike("a list")),
         };
-        let items = items.into_iter().enumerate().map(|(at, item)| {
+        let items = Taken::new(items).enumerate().map(|(at, item)| {
             T::from_value(item).map_err(|error| error.inside(format_args!("item {}", at + 1)))
         });
         items.collect()
@@ -195,7 +214,7 @@ pub(crate) fn entries(value: Value) -> Result<Vec<(Value, Value)>, ValueError> {
 fn map<K: FromValue, V: FromValue, M: std::iter::FromIterator<(K, V)>>(
     value: Value,
 ) -> Result<M, ValueError> {
-    let entries = entries(value)?.into_iter().map(|(key, value)| {
+    let entries = Taken::new(entries(value)?).map(|(key, value)| {
         let place = key.as_place();
         let key = K::from_value(key).map_err(|error| error.inside(format_args!("key {}", place)))?;
         let value = V::from_value(value).map_err(|error| error.inside(format_args!("field {}", place)))?;

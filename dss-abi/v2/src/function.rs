@@ -4,16 +4,15 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use abi_stable::std_types::vec::IntoIter;
-use abi_stable::std_types::{RErr, ROk, RResult, RVec};
+use abi_stable::std_types::{RResult, RVec};
 
 use crate::any::Value;
-use crate::contract::{RawCall, ServiceObject};
+use crate::call::{Callable, CallableMethod, Parameters, Uses};
+use crate::contract::ServiceObject;
 use crate::error::{Error, ValueError};
 use crate::from_value::FromValue;
-use crate::guard::guard;
 use crate::library::Library;
 use crate::object::{Object, ObjectRef};
-use crate::open::Opened;
 use crate::value::RawValue;
 use crate::values::{IntoValues, Rest, Values};
 
@@ -46,6 +45,10 @@ pub struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
+    pub(crate) fn new(values: RVec<RawValue>, place: Place, service: &'static ServiceObject) -> Self {
+        Arguments { values: values.into_iter(), at: 0, place, service, call: PhantomData }
+    }
+
     /// The next one as it crossed the boundary.
     fn next(&mut self) -> Option<RawValue> {
         self.at += 1;
@@ -103,10 +106,25 @@ fn wanted<T: Object>() -> String {
 
 /// What can be a parameter of a function or method: what implements [`FromValue`], an [`ObjectRef`], also in an
 /// `Option`, and at the end [`Rest`].
+#[cfg_attr(
+    dss_diagnostics,
+    diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be a parameter of a function that Lua calls",
+        note = "a parameter is what implements `FromValue`, an `ObjectRef<T>` of a type with `object!`, also in an `Option`, or at the end `Rest`"
+    )
+)]
 pub trait FromArgument<'a>: Sized {
+    /// Whether it is all arguments that are left.
+    #[doc(hidden)]
+    const TAKES_REST: bool = false;
+
     /// Takes it from the arguments.
     #[doc(hidden)]
     fn from_argument(arguments: &mut Arguments<'a>) -> Result<Self, Error>;
+
+    /// Adds the class of the object that it is, if it is one.
+    #[doc(hidden)]
+    fn uses(_: &mut Uses) {}
 }
 
 impl<'a, T: FromValue> FromArgument<'a> for T {
@@ -123,15 +141,25 @@ impl<'a, T: Object> FromArgument<'a> for ObjectRef<'a, T> {
             arguments.bad(&ValueError::new(wanted::<T>(), found))
         })
     }
+
+    fn uses(found: &mut Uses) {
+        found.add(T::class());
+    }
 }
 
 impl<'a, T: Object> FromArgument<'a> for Option<ObjectRef<'a, T>> {
     fn from_argument(arguments: &mut Arguments<'a>) -> Result<Self, Error> {
         arguments.next_object()
     }
+
+    fn uses(found: &mut Uses) {
+        found.add(T::class());
+    }
 }
 
 impl<'a> FromArgument<'a> for Rest {
+    const TAKES_REST: bool = true;
+
     fn from_argument(arguments: &mut Arguments<'a>) -> Result<Self, Error> {
         let mut rest = Vec::with_capacity(arguments.left());
         while arguments.left() > 0 {
@@ -143,157 +171,89 @@ impl<'a> FromArgument<'a> for Rest {
 
 /// What a function or method can return: what can be several values ([`IntoValues`]), an object that it was given
 /// ([`ObjectRef`]), or a `Result` of these.
+#[cfg_attr(
+    dss_diagnostics,
+    diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be returned to Lua",
+        note = "a function returns `()`, one value, a tuple of up to 8, `Rest`, or a `Result<T, E>` of these whose `E` is `dss_abi_v2::Error` or implements `Display`",
+        note = "a value is a `bool`, a number, `String`, `&str`, `Bytes` for any bytes, `PathBuf`, `Duration`, `Callback`, `Nil` or `Value`; or an `Option`, `Vec`, array or map of these",
+        note = "a struct becomes a table with `#[derive(IntoValue)]`, and an object with methods with `object!`",
+        note = "an `async fn` returns a future, which Lua cannot await: start a thread, or a task of a runtime, and `deliver` what comes of it"
+    )
+)]
 pub trait IntoResults {
+    /// As [`IntoValues::IS_NOTHING`].
+    #[doc(hidden)]
+    const IS_NOTHING: bool = false;
+
     /// Pushes the results, or fails.
     #[doc(hidden)]
     fn into_results(self, values: &mut Values) -> Result<(), Error>;
+
+    /// Adds the classes of the objects among them.
+    #[doc(hidden)]
+    fn uses(_: &mut Uses) {}
 }
 
 impl<T: IntoValues> IntoResults for T {
+    const IS_NOTHING: bool = T::IS_NOTHING;
+
     fn into_results(self, values: &mut Values) -> Result<(), Error> {
         self.into_values(values);
         Ok(())
     }
-}
 
-impl<T: IntoResults, E: Into<Error>> IntoResults for Result<T, E> {
-    fn into_results(self, values: &mut Values) -> Result<(), Error> {
-        self.map_err(E::into)?.into_results(values)
+    fn uses(found: &mut Uses) {
+        T::uses(found);
     }
 }
 
-/// A function of a library: `fn(&Library, A, B, ...) -> R`, with up to 8 [parameters](FromArgument) of its own, and
-/// [results](IntoResults).
-pub trait Function<'a, Args> {
-    /// Takes the arguments, and calls it.
-    #[doc(hidden)]
-    fn call(
-        &self,
-        library: &'a Library,
-        arguments: &mut Arguments<'a>,
-        values: &mut Values,
-    ) -> Result<(), Error>;
+impl<T: IntoResults, E: Into<Error>> IntoResults for Result<T, E> {
+    const IS_NOTHING: bool = T::IS_NOTHING;
+
+    fn into_results(self, values: &mut Values) -> Result<(), Error> {
+        self.map_err(E::into)?.into_results(values)
+    }
+
+    fn uses(found: &mut Uses) {
+        T::uses(found);
+    }
 }
-
-/// A method of an object: `fn(&T, &Library, A, B, ...) -> R`, as a [`Function`].
-pub trait Method<'a, T, Args> {
-    /// Takes the arguments, and calls it.
-    #[doc(hidden)]
-    fn call(
-        &self,
-        this: &'a T,
-        library: &'a Library,
-        arguments: &mut Arguments<'a>,
-        values: &mut Values,
-    ) -> Result<(), Error>;
-}
-
-macro_rules! functions {
-    ($($name:ident)*) => {
-        impl<'a, F, R, $($name,)*> Function<'a, ($($name,)*)> for F
-        where
-            F: Fn(&'a Library, $($name,)*) -> R,
-            R: IntoResults,
-            $($name: FromArgument<'a>,)*
-        {
-            #[allow(unused_variables, non_snake_case)]
-            fn call(
-                &self,
-                library: &'a Library,
-                arguments: &mut Arguments<'a>,
-                values: &mut Values,
-            ) -> Result<(), Error> {
-                $(let $name = $name::from_argument(arguments)?;)*
-                self(library, $($name,)*).into_results(values)
-            }
-        }
-
-        impl<'a, T, F, R, $($name,)*> Method<'a, T, ($($name,)*)> for F
-        where
-            T: 'a,
-            F: Fn(&'a T, &'a Library, $($name,)*) -> R,
-            R: IntoResults,
-            $($name: FromArgument<'a>,)*
-        {
-            #[allow(unused_variables, non_snake_case)]
-            fn call(
-                &self,
-                this: &'a T,
-                library: &'a Library,
-                arguments: &mut Arguments<'a>,
-                values: &mut Values,
-            ) -> Result<(), Error> {
-                $(let $name = $name::from_argument(arguments)?;)*
-                self(this, library, $($name,)*).into_results(values)
-            }
-        }
-    };
-}
-
-functions!();
-functions!(A);
-functions!(A B);
-functions!(A B C);
-functions!(A B C D);
-functions!(A B C D E);
-functions!(A B C D E G);
-functions!(A B C D E G H);
-functions!(A B C D E G H I);
 
 impl<T: Object> IntoResults for ObjectRef<'_, T> {
     fn into_results(self, values: &mut Values) -> Result<(), Error> {
         values.lend(self.raw());
         Ok(())
     }
+
+    fn uses(found: &mut Uses) {
+        found.add(T::class());
+    }
+}
+
+/// A function of a library: `fn(&Library, A, B, ...) -> R` or `fn(Library, A, B, ...) -> R`, with up to 8
+/// [parameters](FromArgument) of its own, and [results](IntoResults).
+pub trait Function<'a, Args> {}
+
+/// A method of an object: `fn(&T, &Library, A, B, ...) -> R`, as a [`Function`].
+pub trait Method<'a, T, Args> {}
+
+impl<'a, F, Args> Function<'a, Args> for F
+where
+    F: Callable<'a, Args>,
+    F::Parameters: Parameters<'a>,
+    F::Returned: IntoResults,
+{
+}
+
+impl<'a, T, F, Args> Method<'a, T, Args> for F
+where
+    T: 'a,
+    F: CallableMethod<'a, T, Args>,
+    F::Parameters: Parameters<'a>,
+    F::Returned: IntoResults,
+{
 }
 
 /// What a call gives back to DSS.
 pub type Returned = RResult<RVec<RawValue>, RawValue>;
-
-/// Calls a function.
-///
-/// `run` is for whatever lifetime, so that nothing borrowed outlives the call.
-///
-/// # Safety
-/// DSS made the call, and this is what it was made with.
-pub unsafe fn call_function<F>(place: Place, call: &RawCall, values: RVec<RawValue>, run: F) -> Returned
-where
-    F: for<'a> FnOnce(&'a Library, &mut Arguments<'a>, &mut Values) -> Result<(), Error>,
-{
-    // SAFETY: what the library registered with, which DSS releases after the last call.
-    let service = unsafe { &*call.context.cast::<Opened>() }.service;
-    let returned = guard(|| {
-        let library = Library::new(service, call.handle);
-        let mut arguments =
-            Arguments { values: values.into_iter(), at: 0, place, service, call: PhantomData };
-        let mut results = Values::new(service);
-        run(&library, &mut arguments, &mut results)?;
-        results
-            .into_results()
-            .map_err(|error| Error::new(format!("{} returned what Lua cannot have: {}", place, error)))
-    });
-    match returned {
-        Ok(Ok(results)) => ROk(results),
-        Ok(Err(error)) => RErr(error.into_raw(service)),
-        Err(panic) => RErr(Error::new(format!("{} panicked: {}", place, panic)).into_raw(service)),
-    }
-}
-
-/// Calls a method.
-///
-/// # Safety
-/// As [`call_function`], and the object is one of the type `T`, good for the length of the call.
-pub unsafe fn call_method<T, F>(place: Place, call: &RawCall, values: RVec<RawValue>, run: F) -> Returned
-where
-    T: Object,
-    F: for<'a> FnOnce(&'a T, &'a Library, &mut Arguments<'a>, &mut Values) -> Result<(), Error>,
-{
-    // SAFETY: as the caller promises.
-    let this = unsafe { &*call.object.cast::<T>() };
-    // SAFETY: as the caller promises.
-    unsafe {
-        call_function(place, call, values, move |library, arguments, results| {
-            run(this, library, arguments, results)
-        })
-    }
-}

@@ -14,7 +14,7 @@ use crate::error::{DeliverError, Refused, RequestError};
 use crate::library::{Library, Ticket};
 use crate::request::{outcome, send, Cell};
 use crate::timer;
-use crate::values::{FromValues, IntoValues, Values};
+use crate::values::{check, FromValues, IntoValues, Values};
 
 /// A request that is on its way; a future of its answer. It needs no runtime of its own, and blocks no thread. To drop it
 /// cancels the request.
@@ -112,6 +112,7 @@ impl Library {
         values: impl IntoValues,
         deadline: Deadline,
     ) -> Request<R> {
+        check(&values);
         let moments = deadline.moments();
         let state = if moments.next().is_some() && timer::start().is_err() {
             let mut held = Values::new(self.service);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::any::Value;
+use crate::call::Uses;
 use crate::callback::Callback;
 use crate::error::ValueError;
 use crate::object::AnyObject;
@@ -24,15 +25,43 @@ use crate::object::AnyObject;
 /// | `Vec<T>`, arrays | a list; so a `Vec<u8>` is a list of numbers, and its [`Bytes`] are a string |
 /// | `HashMap`, `BTreeMap`, structs that derive it | a table |
 /// | `Option` | the value, or nil |
+/// | [`Nil`] | nil; `()` is no value at all |
 /// | [`Callback`] | the function |
 /// | an [object](crate::Object) | a userdata |
+#[cfg_attr(
+    dss_diagnostics,
+    diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be a value of Lua's",
+        label = "`{Self}` does not implement `IntoValue`",
+        note = "what can: `bool`, numbers, `String`, `&str`, `Bytes` for any bytes, `PathBuf`, `Duration`, `Callback`, `Nil`, `Value`; an `Option`, `Vec`, array or map of these",
+        note = "a struct becomes a table with `#[derive(IntoValue)]`, and an object with methods with `object!`"
+    )
+)]
 pub trait IntoValue {
     /// The value. [any-thread]
     ///
     /// # Errors
     /// It is none that Lua can have.
     fn into_value(self) -> Result<Value, ValueError>;
+
+    /// Adds the classes of the objects in it, as far as its type says them.
+    #[doc(hidden)]
+    fn uses(_: &mut Uses) {}
 }
+
+/// `nil`: for a nil before other values, as in `(Nil, "no such file")`. (`()` is no value at all.)
+///
+/// ```
+/// use dss_abi_v2::{IntoValues, Library, Nil};
+///
+/// fn find(_: &Library, name: String) -> (Nil, String) {
+///     (Nil, format!("no such file: {}", name)) // in Lua: nil, "no such file: x"
+/// }
+/// # fn is_fit<T: IntoValues>(_: fn(&Library, String) -> T) {}
+/// # is_fit(find);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Nil;
 
 /// A string of bytes, UTF-8 or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,6 +131,7 @@ always! {
     Duration: this => Value::Float(this.as_secs_f64());
     Callback: this => Value::Callback(this);
     AnyObject: this => Value::Object(this);
+    Nil: _nil => Value::Nil;
 }
 
 /// What is a value where it fits.
@@ -164,23 +194,47 @@ impl<T: IntoValue> IntoValue for Option<T> {
     fn into_value(self) -> Result<Value, ValueError> {
         self.map_or(Ok(Value::Nil), T::into_value)
     }
+
+    fn uses(found: &mut Uses) {
+        T::uses(found);
+    }
 }
 
 fn list<T: IntoValue>(items: impl Iterator<Item = T>) -> Result<Value, ValueError> {
     let mut values = Vec::with_capacity(items.size_hint().0);
     for (at, item) in items.enumerate() {
-        values.push(item.into_value().map_err(|error| error.inside(format_args!("item {}", at + 1)))?);
+        match item.into_value() {
+            Ok(value) => values.push(value),
+            Err(error) => {
+                Value::List(values).discard();
+                return Err(error.inside(format_args!("item {}", at + 1)));
+            }
+        }
     }
     Ok(Value::List(values))
 }
 
 fn map<K: IntoValue, V: IntoValue>(entries: impl Iterator<Item = (K, V)>) -> Result<Value, ValueError> {
     let mut values = Vec::with_capacity(entries.size_hint().0);
-    for (key, value) in entries {
+    let entry = |key: K, value: V| {
         let key = key.into_value().map_err(|error| error.inside("a key"))?;
-        let value =
-            value.into_value().map_err(|error| error.inside(format_args!("field {}", key.as_place())))?;
-        values.push((key, value));
+        match value.into_value() {
+            Ok(value) => Ok((key, value)),
+            Err(error) => {
+                let error = error.inside(format_args!("field {}", key.as_place()));
+                key.discard();
+                Err(error)
+            }
+        }
+    };
+    for (key, value) in entries {
+        match entry(key, value) {
+            Ok(entry) => values.push(entry),
+            Err(error) => {
+                Value::Map(values).discard();
+                return Err(error);
+            }
+        }
     }
     Ok(Value::Map(values))
 }
@@ -189,11 +243,19 @@ impl<T: IntoValue> IntoValue for Vec<T> {
     fn into_value(self) -> Result<Value, ValueError> {
         list(self.into_iter())
     }
+
+    fn uses(found: &mut Uses) {
+        T::uses(found);
+    }
 }
 
 impl<T: IntoValue, const N: usize> IntoValue for [T; N] {
     fn into_value(self) -> Result<Value, ValueError> {
         list(self.into_iter())
+    }
+
+    fn uses(found: &mut Uses) {
+        T::uses(found);
     }
 }
 
@@ -201,10 +263,20 @@ impl<K: IntoValue, V: IntoValue, S> IntoValue for HashMap<K, V, S> {
     fn into_value(self) -> Result<Value, ValueError> {
         map(self.into_iter())
     }
+
+    fn uses(found: &mut Uses) {
+        K::uses(found);
+        V::uses(found);
+    }
 }
 
 impl<K: IntoValue, V: IntoValue> IntoValue for BTreeMap<K, V> {
     fn into_value(self) -> Result<Value, ValueError> {
         map(self.into_iter())
+    }
+
+    fn uses(found: &mut Uses) {
+        K::uses(found);
+        V::uses(found);
     }
 }

@@ -74,9 +74,10 @@
 //! ```
 //!
 //! # Functions
-//! A [function](Function) takes the library as it is registered in the calling Lua state, and up to 8 parameters, which are
-//! made of Lua's arguments ([`FromValue`], [`ObjectRef`], [`Rest`]); a method takes the object before these. It returns
-//! what can be values of Lua's ([`IntoValues`]), or a [`Result`] of that. An argument that does not fit is a Lua error that
+//! A [function](Function) takes the library as it is registered in the calling Lua state, as `&Library` or `Library`, and up to 8
+//! parameters, which are made of Lua's arguments ([`FromValue`], [`ObjectRef`], [`Rest`]); a method takes the object before these. It
+//! returns what can be values of Lua's ([`IntoValues`]), or a [`Result`] of that; a nil before other values is [`Nil`], for `()` is no
+//! value. An argument that does not fit is a Lua error that
 //! says which and why: `bad argument #1 to 'hello.greet': wanted a string, found a number`. Arguments past the last
 //! parameter are ignored, as Lua does it. A panic becomes a Lua error too.
 //!
@@ -98,14 +99,15 @@
 //! things that is. What ends, a watcher for one, takes back what it has queued: [`Library::cancel_all`].
 //!
 //! # Publishing
-//! A library must be built to unwind, which is the default; with `panic = "abort"` this crate does not compile. Rust 1.63 or
+//! A library must be built to unwind, which is the default; with `panic = "abort"` it does not compile. Rust 1.63 or
 //! later builds it. Before DSS runs any of its code, it reads the [declaration] from its file, and refuses a library that
 //! does not fit with a sentence that says what to upgrade.
 //!
 //! # Features
 //! * `derive` (default): `#[derive(IntoValue, FromValue)]` makes structs with named fields tables of Lua's;
 //!   `#[dss(rename = "...")]` and `#[dss(default)]` say more of a field.
-//! * `serde`: `to_value` and `from_value` for whatever serde knows.
+//! * `testing`: a [`Library`] for the library's own unit tests, in the module `testing`.
+//! * `serde`: `Serde<T>` is a parameter or a result of whatever serde knows; `to_value` and `from_value` are the same for values.
 
 #![deny(unsafe_op_in_unsafe_fn)] // older compilers do not read it from the workspace
 
@@ -117,12 +119,15 @@ compile_error!(
 
 mod any;
 mod attach;
+mod call;
 mod callback;
+mod checks;
 #[allow(unknown_lints, non_local_definitions)]
 // what `sabi_trait` expands to, and what older compilers know of it
 pub mod contract;
 mod deadline;
 pub mod declaration;
+mod deep;
 mod error;
 mod fields;
 mod from_value;
@@ -138,14 +143,18 @@ mod macros;
 mod object;
 mod open;
 mod request;
+mod room;
+mod semver;
 #[cfg(feature = "serde")]
 mod serde;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timer;
 pub mod value;
 mod values;
 
 #[cfg(feature = "serde")]
-pub use crate::serde::{from_value, to_value};
+pub use crate::serde::{from_value, to_value, Serde};
 pub use any::Value;
 #[doc(hidden)]
 pub use attach::check_layouts;
@@ -160,10 +169,11 @@ pub use from_value::FromValue;
 pub use function::{Arguments, FromArgument, Function, IntoResults, Method};
 pub use future::Request;
 pub use hold::Hold;
-pub use into_value::{Bytes, IntoValue};
+pub use into_value::{Bytes, IntoValue, Nil};
 pub use library::{Delivered, DeliveredMany, Library, Ticket};
 pub use limits::{Limits, Policy};
 pub use object::{AnyObject, Object, ObjectRef};
+pub use room::Delivery;
 pub use values::{FromValues, IntoValues, Rest, Values};
 
 /// The version of the revision's interface, as semver.
@@ -174,11 +184,14 @@ pub const REVISION: u32 = 2;
 /// What the macros expand to.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::call::{call_function, call_method, function, method, raw, Entry, Uses, Wanted};
+    pub use crate::checks::{joined, length, refuse_if, twice};
     pub use crate::fields::{Entries, Fields};
-    pub use crate::function::{call_function, call_method, Place, Returned};
-    pub use crate::function::{Function, Method};
+    pub use crate::function::{Place, Returned};
     pub use crate::object::{drop_object, text};
     pub use crate::open::{open, Definition};
+    pub use crate::semver::{is_requirement, is_version};
     pub use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
+    pub use core::primitive::str;
     pub use dss_abi::Answer;
 }

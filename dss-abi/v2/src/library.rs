@@ -82,12 +82,15 @@ impl Library {
     }
 
     /// Hands over values for a Lua function, and returns at once; Lua calls it with them when it has time. [any-thread]
-    /// `[blocks]` at the bound, under [`Policy::Wait`](crate::Policy::Wait)
+    /// `[blocks]` at the bound, under [`Policy::Wait`](crate::Policy::Wait); [`Self::deliver_async`] waits there without a thread
+    ///
+    /// What this returns has the [`Ticket`] by which [`Self::cancel`] takes it back.
     ///
     /// # Errors
     /// [`Refused`] gives the values back, with the reason.
     #[inline]
-    pub fn deliver(&self, callback: &Callback, values: impl IntoValues) -> Result<Delivered, Refused> {
+    pub fn deliver<V: IntoValues>(&self, callback: &Callback, values: V) -> Result<Delivered, Refused> {
+        let _ = V::IS_NOTHING;
         self.deliver_raw(callback, &[], values)
     }
 
@@ -97,12 +100,13 @@ impl Library {
     ///
     /// # Errors
     /// As [`Self::deliver`].
-    pub fn deliver_keyed(
+    pub fn deliver_keyed<K: AsRef<[u8]>, V: IntoValues>(
         &self,
         callback: &Callback,
-        key: impl AsRef<[u8]>,
-        values: impl IntoValues,
+        key: K,
+        values: V,
     ) -> Result<Delivered, Refused> {
+        let _ = V::IS_NOTHING;
         self.deliver_raw(callback, key.as_ref(), values)
     }
 
@@ -164,6 +168,7 @@ impl Library {
         &self,
         items: impl IntoIterator<Item = (&'c Callback, V)>,
     ) -> DeliveredMany {
+        let _ = V::IS_NOTHING;
         let mut raw: Vec<ManuallyDrop<RawValue>> = Vec::new();
         let mut batch: Vec<(&Callback, usize)> = Vec::new();
         let mut unready: Option<DeliverError> = None;

@@ -5,6 +5,13 @@ use std::time::Duration;
 use crate::contract::{RawLimits, POLICY_DROP_OLDEST, POLICY_LATEST, POLICY_REFUSE, POLICY_WAIT};
 
 /// What happens at the bound.
+///
+/// A library has one policy in each Lua state. A single delivery cannot have its own, because revision v2 has no place for it;
+/// [`Library::limit`] changes the policy for what is delivered later. Under any policy, [`Library::deliver_async`] waits for room
+/// without blocking a thread, and batches and requests do not wait. Each delivery has its own [`Ticket`](crate::Ticket).
+///
+/// [`Library::limit`]: crate::Library::limit
+/// [`Library::deliver_async`]: crate::Library::deliver_async
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {

@@ -1,9 +1,14 @@
 //! The macros with which an author says what the library is.
+//!
+//! Names in what they expand to begin with `__dss` where the author's code could see them: items of a macro are visible in the
+//! expressions that it is given, and a function called `run` would otherwise be the macro's own.
+
+mod object;
 
 /// Says what the library is: exports what DSS opens it by, and leaves the [declaration](crate::declaration) in its file.
 /// Once in a library, of the crate type `cdylib`.
 ///
-/// The fields stand in this order; from `functions` on, each may be left out.
+/// The fields stand in any order; from `functions` on, each may be left out.
 ///
 /// ```
 /// use dss_abi_v2::{library, object, Library, Limits, Policy, Result};
@@ -12,7 +17,7 @@
 ///     name: "hello",                      // what Lua loads it by: letters, digits, `_`, `-` and `.`
 ///     version: env!("CARGO_PKG_VERSION"), // semver
 ///     requires: "^2.1",                   // which versions of DSS will do
-///     functions: { greet, "twice-as-loud" => loud::shout },
+///     functions: { greet, "twice-as-loud" => loud::shout }, // each `fn(&Library, ...) -> ...`
 ///     objects: [Door],                    // the types that `object!` is used with
 ///     limits: Limits::new().items(10_000).policy(Policy::DropOldest),
 ///     keep_alive: false,                  // whether `run()` goes on while the library is registered; true unless said
@@ -42,28 +47,253 @@
 /// ```
 ///
 /// A panic in any of these ends there: in a function it becomes a Lua error, with its message.
+///
+/// What is wrong with a library is an error while it is compiled, if it can be known then: a field that is unknown, missing or
+/// given twice, a `version` or a `requires` that DSS cannot read, two functions or two types of one name, and what
+/// [`Function`](crate::Function) says of functions. A type that a function takes or returns, and that `objects` does not list, is an
+/// error when DSS loads the library.
 #[macro_export]
 macro_rules! library {
-    (@or [$given:expr] $default:expr) => { $given };
-    (@or [] $default:expr) => { $default };
+    ($($fields:tt)*) => {
+        $crate::__library! { @fields [() () () () () () () () ()] $($fields)* }
+    };
+}
+
+/// What [`library!`](crate::library!) expands to. The fields are taken one after the other, each into its place:
+/// `[name version requires functions objects limits keep_alive open close]`, of which `()` is one that is not given.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __library {
+    (@or ($given:expr) $default:expr) => { $given };
+    (@or () $default:expr) => { $default };
+
+    // The name of a function or method: `greet`, `"name" => path` or `name => path`.
     (@name $name:ident) => { ::core::stringify!($name) };
     (@name $name:literal) => { $name };
-    (@path $name:ident) => { $name };
-    (@path $name:literal $path:path) => { $path };
+
+    // An error is to point at the name in the author's code: so that stays what it was, a token, all the way down.
+    (@function $owner:ident, [$($token:tt)*] $name:ident) => {
+        $crate::__library!(@entry (), $owner, '.', ::core::stringify!($name), [$($token)*], [], function, call_function)
+    };
+    (@function $owner:ident, [$($token:tt)*] $name:literal) => {
+        ::core::compile_error!(::core::concat!(
+            "`functions` has the name ", ::core::stringify!($name), " without a function: write `",
+            ::core::stringify!($name), " => path::to::function`"
+        ))
+    };
+    (@function $owner:ident, [$($token:tt)*] $name:tt $path:expr) => {
+        $crate::__library!(
+            @entry (), $owner, '.', $crate::__library!(@name $name), [$path], [], function, call_function
+        )
+    };
+
+    // Of a method the name alone is in the author's code: so it is given that name again, and that is what is called.
+    (@method $owner:ident, $type:ty, [$($token:tt)*] $name:ident) => {
+        $crate::__library!(
+            @entry $type, $owner, ':', ::core::stringify!($name), [$($token)*],
+            [let $($token)* = <$type>::$name;], method, call_method
+        )
+    };
+    (@method $owner:ident, $type:ty, [$($token:tt)*] $name:literal) => {
+        ::core::compile_error!(::core::concat!(
+            "`methods` has the name ", ::core::stringify!($name), " without a method: write `",
+            ::core::stringify!($name), " => Type::method`"
+        ))
+    };
+    (@method $owner:ident, $type:ty, [$($token:tt)*] $name:tt $path:expr) => {
+        $crate::__library!(
+            @entry $type, $owner, ':', $crate::__library!(@name $name), [$path], [], method, call_method
+        )
+    };
+
     (
-        name: $name:expr,
-        version: $version:expr,
-        requires: $requires:expr
-        $(, functions: { $($function:tt $(=> $path:path)?),* $(,)? })?
-        $(, objects: [$($object:ty),* $(,)?])?
-        $(, limits: $limits:expr)?
-        $(, keep_alive: $keep_alive:expr)?
-        $(, open: $open:expr)?
-        $(, close: $close:expr)?
-        $(,)?
-    ) => {
+        @entry $type:ty, $owner:ident, $mark:literal, $name:expr, [$($path:tt)*], [$($before:tt)*],
+        $call:ident, $respond:ident
+    ) => {{
+        const __DSS_PLACE: $crate::__private::Place =
+            $crate::__private::Place { owner: $owner, mark: $mark, name: $name };
+
+        // Safe, so that what the author wrote is not within anything unsafe.
+        fn __dss_run<'a>(
+            wanted: $crate::__private::Wanted<'a, '_, $type>,
+        ) -> ::core::result::Result<(), $crate::Error> {
+            $($before)*
+            $crate::__private::$call($($path)*, wanted)
+        }
+
+        unsafe extern "C" fn __dss_call(
+            call: &$crate::contract::RawCall,
+            arguments: $crate::__private::RVec<$crate::value::RawValue>,
+        ) -> $crate::__private::Returned {
+            // SAFETY: DSS made this call; that of a method with an object of the class that names it.
+            unsafe { $crate::__private::$respond(__DSS_PLACE, call, arguments, __dss_run) }
+        }
+
+        $crate::__private::Entry {
+            raw: $crate::contract::RawFunction {
+                name: $crate::__private::RStr::from_str(__DSS_PLACE.name),
+                call: $crate::contract::CallFn(__dss_call),
+                data: 0,
+            },
+            place: __DSS_PLACE,
+            run: __dss_run,
+        }
+    }};
+
+    // Refuses what is twice among the names, with a sentence around it.
+    (@refuse_twice $names:expr, $before:literal, $after:literal) => {
         const _: () = {
-            const NAME: &str = $name;
+            const TWICE: &$crate::__private::str = $crate::__private::twice($names);
+            const PARTS: &[&$crate::__private::str] = &[$before, TWICE, $after];
+            const SENTENCE: [u8; $crate::__private::length(PARTS)] = $crate::__private::joined(PARTS);
+            $crate::__private::refuse_if(!TWICE.is_empty(), &SENTENCE)
+        };
+    };
+
+    (@fields [() $b:tt $c:tt $d:tt $e:tt $f:tt $g:tt $h:tt $i:tt] name: $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__library! { @fields [($value) $b $c $d $e $f $g $h $i] $($($rest)*)? }
+    };
+    (@fields [$a:tt () $c:tt $d:tt $e:tt $f:tt $g:tt $h:tt $i:tt] version: $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__library! { @fields [$a ($value) $c $d $e $f $g $h $i] $($($rest)*)? }
+    };
+    (@fields [$a:tt $b:tt () $d:tt $e:tt $f:tt $g:tt $h:tt $i:tt] requires: $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__library! { @fields [$a $b ($value) $d $e $f $g $h $i] $($($rest)*)? }
+    };
+    (
+        @fields [$a:tt $b:tt $c:tt () $e:tt $f:tt $g:tt $h:tt $i:tt]
+        functions: { $($name:tt $(=> $path:expr)?),* $(,)? } $(, $($rest:tt)*)?
+    ) => {
+        $crate::__library! { @fields [$a $b $c ({ $($name $(=> $path)?),* }) $e $f $g $h $i] $($($rest)*)? }
+    };
+    (
+        @fields [$a:tt $b:tt $c:tt $d:tt () $f:tt $g:tt $h:tt $i:tt]
+        objects: [$($object:ty),* $(,)?] $(, $($rest:tt)*)?
+    ) => {
+        $crate::__library! { @fields [$a $b $c $d ([$($object),*]) $f $g $h $i] $($($rest)*)? }
+    };
+    (@fields [$a:tt $b:tt $c:tt $d:tt $e:tt () $g:tt $h:tt $i:tt] limits: $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__library! { @fields [$a $b $c $d $e ($value) $g $h $i] $($($rest)*)? }
+    };
+    (@fields [$a:tt $b:tt $c:tt $d:tt $e:tt $f:tt () $h:tt $i:tt] keep_alive: $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__library! { @fields [$a $b $c $d $e $f ($value) $h $i] $($($rest)*)? }
+    };
+    (@fields [$a:tt $b:tt $c:tt $d:tt $e:tt $f:tt $g:tt () $i:tt] open: $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__library! { @fields [$a $b $c $d $e $f $g (::core::option::Option::Some($value)) $i] $($($rest)*)? }
+    };
+    (@fields [$a:tt $b:tt $c:tt $d:tt $e:tt $f:tt $g:tt $h:tt ()] close: $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__library! { @fields [$a $b $c $d $e $f $g $h (::core::option::Option::Some($value))] $($($rest)*)? }
+    };
+
+    // What no rule above takes. A place that holds something is one that was given before.
+    (@fields [($($given:tt)+) $($others:tt)*] name: $($rest:tt)*) => { $crate::__library! { @twice name } };
+    (@fields [$a:tt ($($given:tt)+) $($others:tt)*] version: $($rest:tt)*) => { $crate::__library! { @twice version } };
+    (@fields [$a:tt $b:tt ($($given:tt)+) $($others:tt)*] requires: $($rest:tt)*) => { $crate::__library! { @twice requires } };
+    (@fields [$a:tt $b:tt $c:tt ($($given:tt)+) $($others:tt)*] functions: $($rest:tt)*) => {
+        $crate::__library! { @twice functions }
+    };
+    (@fields [$a:tt $b:tt $c:tt $d:tt ($($given:tt)+) $($others:tt)*] objects: $($rest:tt)*) => {
+        $crate::__library! { @twice objects }
+    };
+    (@fields [$a:tt $b:tt $c:tt $d:tt $e:tt ($($given:tt)+) $($others:tt)*] limits: $($rest:tt)*) => {
+        $crate::__library! { @twice limits }
+    };
+    (@fields [$a:tt $b:tt $c:tt $d:tt $e:tt $f:tt ($($given:tt)+) $($others:tt)*] keep_alive: $($rest:tt)*) => {
+        $crate::__library! { @twice keep_alive }
+    };
+    (@fields [$a:tt $b:tt $c:tt $d:tt $e:tt $f:tt $g:tt ($($given:tt)+) $($others:tt)*] open: $($rest:tt)*) => {
+        $crate::__library! { @twice open }
+    };
+    (@fields [$a:tt $b:tt $c:tt $d:tt $e:tt $f:tt $g:tt $h:tt ($($given:tt)+)] close: $($rest:tt)*) => {
+        $crate::__library! { @twice close }
+    };
+    (@twice $field:ident) => {
+        ::core::compile_error!(::core::concat!("`library!` has the field `", ::core::stringify!($field), "` twice"));
+    };
+    (@fields $places:tt functions: $($rest:tt)*) => {
+        ::core::compile_error!(
+            "`functions` of `library!` is a list in braces, followed by a comma: `functions: { greet, \"other-name\" => \
+             path::to::function }`; a function of another module needs the name in front"
+        );
+    };
+    (@fields $places:tt objects: $($rest:tt)*) => {
+        ::core::compile_error!(
+            "`objects` of `library!` is a list of types in brackets, followed by a comma: `objects: [Door, Window]`"
+        );
+    };
+    (@fields $places:tt name: $($rest:tt)*) => { $crate::__library! { @malformed name } };
+    (@fields $places:tt version: $($rest:tt)*) => { $crate::__library! { @malformed version } };
+    (@fields $places:tt requires: $($rest:tt)*) => { $crate::__library! { @malformed requires } };
+    (@fields $places:tt limits: $($rest:tt)*) => { $crate::__library! { @malformed limits } };
+    (@fields $places:tt keep_alive: $($rest:tt)*) => { $crate::__library! { @malformed keep_alive } };
+    (@fields $places:tt open: $($rest:tt)*) => { $crate::__library! { @malformed open } };
+    (@fields $places:tt close: $($rest:tt)*) => { $crate::__library! { @malformed close } };
+    (@malformed $field:ident) => {
+        ::core::compile_error!(::core::concat!(
+            "the field `", ::core::stringify!($field), "` of `library!` is a value, followed by a comma"
+        ));
+    };
+    (@fields $places:tt $field:tt $($rest:tt)*) => {
+        ::core::compile_error!(::core::concat!(
+            "`library!` has no field `", ::core::stringify!($field), "`: its fields are `name`, `version` and `requires`, \
+             and if need be `functions`, `objects`, `limits`, `keep_alive`, `open` and `close`"
+        ));
+    };
+    (@fields [() $($others:tt)*]) => { $crate::__library! { @missing name, "\"hello\"" } };
+    (@fields [$a:tt () $($others:tt)*]) => { $crate::__library! { @missing version, "env!(\"CARGO_PKG_VERSION\")" } };
+    (@fields [$a:tt $b:tt () $($others:tt)*]) => { $crate::__library! { @missing requires, "\"^2.1\"" } };
+    (@missing $field:ident, $example:literal) => {
+        ::core::compile_error!(::core::concat!(
+            "`library!` lacks the field `", ::core::stringify!($field), "`: write `", ::core::stringify!($field), ": ",
+            $example, "`"
+        ));
+    };
+
+    // All is given.
+    (
+        @fields [
+            ($name:expr) ($version:expr) ($requires:expr)
+            ($({ $($function:tt $(=> $path:expr)?),* })?) ($([$($object:ty),*])?)
+            $limits:tt $keep_alive:tt $open:tt $close:tt
+        ]
+    ) => {
+        // In the author's crate, which may be built in another way than this one: `cargo rustc -- -C panic=abort`.
+        #[cfg(not(panic = "unwind"))]
+        ::core::compile_error!(
+            "a DarkSideSync library must be built with panic = \"unwind\": a panic in it has to become an error of that \
+             call, and not the end of the process that loaded it; remove `-C panic=abort`, or `panic = \"abort\"` from the \
+             profile"
+        );
+
+        const _: () = {
+            const __DSS_NAME: &$crate::__private::str = $name;
+            const __DSS_VERSION: &$crate::__private::str = $version;
+            const __DSS_REQUIRES: &$crate::__private::str = $requires;
+
+            const _: () = {
+                const PARTS: &[&$crate::__private::str] = &[
+                    "the `version` in `library!` is \"", __DSS_VERSION,
+                    "\", which is not a semantic version: write three numbers, as in \"1.0.0\""
+                ];
+                const SENTENCE: [u8; $crate::__private::length(PARTS)] = $crate::__private::joined(PARTS);
+                $crate::__private::refuse_if(!$crate::__private::is_version(__DSS_VERSION), &SENTENCE)
+            };
+            const _: () = {
+                const PARTS: &[&$crate::__private::str] = &[
+                    "`requires` in `library!` is \"", __DSS_REQUIRES,
+                    "\", which says no versions of DSS: write a requirement as cargo's, \"^2.1\" for example"
+                ];
+                const SENTENCE: [u8; $crate::__private::length(PARTS)] = $crate::__private::joined(PARTS);
+                $crate::__private::refuse_if(!$crate::__private::is_requirement(__DSS_REQUIRES), &SENTENCE)
+            };
+            const __DSS_NAMES: &[&$crate::__private::str] = &[$($($crate::__library!(@name $function)),*)?];
+            $crate::__library! {
+                @refuse_twice __DSS_NAMES,
+                "two functions of `library!` have the name \"", "\": Lua knows them by it, so each has its own"
+            }
+            $crate::__library! {
+                @refuse_twice &[$($(<$object as $crate::Object>::NAME),*)?],
+                "two types in `objects` of `library!` have the name \"", "\": list each type once, and give each its own name"
+            }
 
             #[used]
             #[cfg_attr(
@@ -75,54 +305,33 @@ macro_rules! library {
                 not(any(windows, target_os = "macos", target_os = "ios")),
                 link_section = ".dss.library"
             )]
-            static DECLARATION: $crate::declaration::Declaration =
-                $crate::declaration::Declaration::new(NAME, $version, $requires);
-
-            static DEFINITION: $crate::__private::Definition = $crate::__private::Definition {
-                declaration: &DECLARATION,
-                name: NAME,
-                version: $version,
-                functions: &[$($({
-                    const PLACE: $crate::__private::Place = $crate::__private::Place {
-                        owner: NAME,
-                        mark: '.',
-                        name: $crate::library!(@name $function),
-                    };
-
-                    // Safe, so that what the author wrote is not within anything unsafe.
-                    fn run<'a>(
-                        library: &'a $crate::Library,
-                        arguments: &mut $crate::Arguments<'a>,
-                        values: &mut $crate::Values,
-                    ) -> ::core::result::Result<(), $crate::Error> {
-                        $crate::__private::Function::call(
-                            &$crate::library!(@path $function $($path)?),
-                            library,
-                            arguments,
-                            values,
-                        )
-                    }
-
-                    unsafe extern "C" fn call(
-                        call: &$crate::contract::RawCall,
-                        arguments: $crate::__private::RVec<$crate::value::RawValue>,
-                    ) -> $crate::__private::Returned {
-                        // SAFETY: DSS made this call.
-                        unsafe { $crate::__private::call_function(PLACE, call, arguments, run) }
-                    }
-
-                    $crate::contract::RawFunction {
-                        name: $crate::__private::RStr::from_str(PLACE.name),
-                        call: $crate::contract::CallFn(call),
-                        data: 0,
-                    }
-                }),*)?],
-                classes: &[$($(<$object as $crate::Object>::class),*)?],
-                limits: $crate::library!(@or [$($limits)?] $crate::Limits::new()),
-                keep_alive: $crate::library!(@or [$($keep_alive)?] true),
-                open: $crate::library!(@or [$(::core::option::Option::Some($open))?] ::core::option::Option::None),
-                close: $crate::library!(@or [$(::core::option::Option::Some($close))?] ::core::option::Option::None),
+            static __DSS_DECLARATION: $crate::declaration::Declaration = $crate::declaration::Declaration {
+                flags: if ::core::cfg!(panic = "unwind") { $crate::declaration::BUILT_TO_UNWIND } else { 0 },
+                ..$crate::declaration::Declaration::new(__DSS_NAME, __DSS_VERSION, __DSS_REQUIRES)
             };
+
+            const __DSS_COUNT: usize = __DSS_NAMES.len();
+            const __DSS_FUNCTIONS: [$crate::__private::Entry<()>; __DSS_COUNT] = [$($(
+                $crate::__library!(@function __DSS_NAME, [$function] $function $($path)?)
+            ),*)?];
+
+            static __DSS_DEFINITION: $crate::__private::Definition = $crate::__private::Definition {
+                declaration: &__DSS_DECLARATION,
+                name: __DSS_NAME,
+                version: __DSS_VERSION,
+                functions: &$crate::__private::raw(&__DSS_FUNCTIONS),
+                uses: __dss_uses,
+                classes: &[$($(<$object as $crate::Object>::class),*)?],
+                limits: $crate::__library!(@or $limits $crate::Limits::new()),
+                keep_alive: $crate::__library!(@or $keep_alive true),
+                open: $crate::__library!(@or $open ::core::option::Option::None),
+                close: $crate::__library!(@or $close ::core::option::Option::None),
+            };
+
+            fn __dss_uses(uses: &mut $crate::__private::Uses) {
+                uses.ask(&__DSS_FUNCTIONS);
+                $($(<$object as $crate::Object>::uses(uses);)*)?
+            }
 
             #[no_mangle]
             unsafe extern "C" fn dss_library_v2_open(
@@ -130,150 +339,10 @@ macro_rules! library {
                 answer: *mut $crate::__private::Answer,
             ) -> i32 {
                 // SAFETY: DSS makes this call.
-                unsafe { $crate::__private::open(&DEFINITION, opening, answer) }
+                unsafe { $crate::__private::open(&__DSS_DEFINITION, opening, answer) }
             }
 
             const _: $crate::contract::OpenFn = dss_library_v2_open;
-        };
-    };
-}
-
-/// Says what a type is in Lua: implements [`Object`](crate::Object) and [`IntoValue`](crate::IntoValue) for it, so that a
-/// function can return it and a delivery carry it. The library names the type in [`library!`](crate::library!) too.
-///
-/// The fields stand in this order, and each may be left out.
-///
-/// ```
-/// use dss_abi_v2::{object, Library, Result};
-/// use std::sync::atomic::{AtomicU32, Ordering};
-///
-/// struct Counter(AtomicU32);
-///
-/// object! {
-///     Counter as "counter",
-///     methods: { add, "value" => Counter::get },  // each `fn(&Counter, &Library, ...) -> ...`
-///     to_string: Counter::text,                   // for `tostring`
-///     close: Counter::reset,                      // for `counter:close()` and `<close>`
-/// }
-///
-/// impl Counter {
-///     fn add(&self, _: &Library, more: Option<u32>) -> u32 {
-///         self.0.fetch_add(more.unwrap_or(1), Ordering::Relaxed)
-///     }
-///
-///     fn get(&self, _: &Library) -> u32 {
-///         self.0.load(Ordering::Relaxed)
-///     }
-///
-///     fn text(&self) -> String {
-///         format!("a counter at {}", self.0.load(Ordering::Relaxed))
-///     }
-///
-///     fn reset(&self, _: &Library) -> Result<()> {
-///         self.0.store(0, Ordering::Relaxed);
-///         Ok(())
-///     }
-/// }
-/// ```
-///
-/// What is unsafe stays so:
-///
-/// ```compile_fail
-/// struct Door;
-/// unsafe fn danger() -> fn(&Door) -> String {
-///     |_| String::new()
-/// }
-/// dss_abi_v2::object! { Door as "door", to_string: danger() }
-/// ```
-///
-/// A type that Lua could not drop where it collects it, for it is bound to a thread, is none:
-///
-/// ```compile_fail
-/// struct Bound(std::rc::Rc<()>);
-/// dss_abi_v2::object! { Bound as "bound" }
-/// ```
-#[macro_export]
-macro_rules! object {
-    (@some [$some:expr]) => { $crate::__private::ROption::RSome($some) };
-    (@some []) => { $crate::__private::ROption::RNone };
-    (@path $type:ty, $name:ident) => { <$type>::$name };
-    (@path $type:ty, $name:literal $path:path) => { $path };
-    (@call $type:ty, $name:expr, $path:expr) => {{
-        const PLACE: $crate::__private::Place =
-            $crate::__private::Place { owner: NAME, mark: ':', name: $name };
-
-        // Safe, so that what the author wrote is not within anything unsafe.
-        fn run<'a>(
-            this: &'a $type,
-            library: &'a $crate::Library,
-            arguments: &mut $crate::Arguments<'a>,
-            values: &mut $crate::Values,
-        ) -> ::core::result::Result<(), $crate::Error> {
-            $crate::__private::Method::call(&$path, this, library, arguments, values)
-        }
-
-        unsafe extern "C" fn call(
-            call: &$crate::contract::RawCall,
-            arguments: $crate::__private::RVec<$crate::value::RawValue>,
-        ) -> $crate::__private::Returned {
-            // SAFETY: DSS made this call, with an object of the class that names it.
-            unsafe { $crate::__private::call_method::<$type, _>(PLACE, call, arguments, run) }
-        }
-
-        $crate::contract::CallFn(call)
-    }};
-    (
-        $type:ty as $name:expr
-        $(, methods: { $($method:tt $(=> $path:path)?),* $(,)? })?
-        $(, to_string: $text:expr)?
-        $(, close: $close:expr)?
-        $(,)?
-    ) => {
-        const _: () = {
-            const NAME: &str = $name;
-
-            static CLASS: $crate::contract::RawClass = $crate::contract::RawClass {
-                name: $crate::__private::RStr::from_str(NAME),
-                methods: $crate::__private::RSlice::from_slice(&[$($(
-                    $crate::contract::RawFunction {
-                        name: $crate::__private::RStr::from_str($crate::library!(@name $method)),
-                        call: $crate::object!(
-                            @call $type,
-                            $crate::library!(@name $method),
-                            $crate::object!(@path $type, $method $($path)?)
-                        ),
-                        data: 0,
-                    }
-                ),*)?]),
-                to_string: $crate::object!(@some [$({
-                    fn text_of(object: &$type) -> ::std::string::String {
-                        let text: fn(&$type) -> ::std::string::String = $text;
-                        text(object)
-                    }
-
-                    unsafe extern "C" fn text(call: &$crate::contract::RawCall) -> $crate::__private::RString {
-                        // SAFETY: DSS made this call, with an object of this class.
-                        unsafe { $crate::__private::text::<$type>(call.object, text_of) }
-                    }
-
-                    $crate::contract::TextFn(text)
-                })?]),
-                close: $crate::object!(@some [$($crate::object!(@call $type, "close", $close))?]),
-                drop: $crate::contract::DropFn($crate::__private::drop_object::<$type>),
-            };
-
-            // SAFETY: the class is this type's alone, and so are its functions.
-            unsafe impl $crate::Object for $type {
-                fn class() -> &'static $crate::contract::RawClass {
-                    &CLASS
-                }
-            }
-
-            impl $crate::IntoValue for $type {
-                fn into_value(self) -> ::core::result::Result<$crate::Value, $crate::ValueError> {
-                    ::core::result::Result::Ok($crate::Value::Object($crate::AnyObject::new(self)))
-                }
-            }
         };
     };
 }

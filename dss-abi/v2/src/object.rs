@@ -7,6 +7,7 @@ use std::os::raw::c_void;
 
 use abi_stable::std_types::RString;
 
+use crate::call::Uses;
 use crate::contract::RawClass;
 use crate::guard::{drop_quietly, guard};
 use crate::value::{RawBorrowed, RawObject};
@@ -22,9 +23,17 @@ use crate::value::{RawBorrowed, RawObject};
 /// # Safety
 /// `class` is the same `static` each time, no other type's, and its functions are for this type.
 pub unsafe trait Object: Send + Sized + 'static {
+    /// Its name in Lua, for `library!` to compare; empty if it was not made by `object!`.
+    #[doc(hidden)]
+    const NAME: &'static str = "";
+
     /// What the type is in Lua.
     #[doc(hidden)]
     fn class() -> &'static RawClass;
+
+    /// Adds the classes of the objects that its methods take and give.
+    #[doc(hidden)]
+    fn uses(_: &mut Uses) {}
 }
 
 /// An object on its way to Lua.

@@ -9,6 +9,7 @@ use abi_stable::std_types::{RSlice, RSome, RStr};
 use dss_abi::{Answer, GRANTED, REFUSED};
 
 use crate::attach::attach;
+use crate::call::Uses;
 use crate::contract::{
     ClosingFn, Code, DropFn, Opening, RawClass, RawFunction, RawRegistration, Registered, ServiceObject,
 };
@@ -28,6 +29,8 @@ pub struct Definition {
     pub version: &'static str,
     /// The functions.
     pub functions: &'static [RawFunction],
+    /// Asks the functions, and the methods of the classes, for the classes of the objects that they take and give.
+    pub uses: fn(&mut Uses),
     /// The classes.
     pub classes: &'static [fn() -> &'static RawClass],
     /// The bounds.
@@ -81,6 +84,7 @@ unsafe fn try_open(definition: &'static Definition, opening: *const Opening) -> 
             size
         ));
     }
+    check_classes(definition)?;
     // SAFETY: the size covers it.
     let opening = unsafe { &*opening };
     // SAFETY: the rendezvous of the DSS that opens the library.
@@ -123,6 +127,25 @@ fn register(
 }
 
 type Classes = Vec<&'static RawClass>;
+
+/// Whether each object that a function takes or gives is of a class that is listed, and each class has a name of its own.
+fn check_classes(definition: &'static Definition) -> Result<(), String> {
+    let listed = classes(definition);
+    for (at, class) in listed.iter().enumerate() {
+        if listed[..at].iter().any(|other| other.name == class.name) {
+            return Err(format!("{}: two types in `objects` are called '{}'", definition.name, class.name));
+        }
+    }
+    let mut uses = Uses::default();
+    (definition.uses)(&mut uses);
+    match uses.not_among(listed) {
+        None => Ok(()),
+        Some((class, place)) => Err(format!(
+            "{}: {} takes or returns '{}' objects, and `objects` in `library!` does not list their type: add it there",
+            definition.name, place, class.name
+        )),
+    }
+}
 
 /// The classes, gathered once: DSS wants them for as long as the process.
 fn classes(definition: &'static Definition) -> &'static [&'static RawClass] {

@@ -24,7 +24,7 @@ use crate::deadline::{Deadline, Moments};
 use crate::error::{DeliverError, Failure, Phase, RequestError};
 use crate::guard::run_quietly;
 use crate::library::{Library, Ticket};
-use crate::values::{FromValues, IntoValues};
+use crate::values::{check, FromValues, IntoValues};
 
 /// Where an answer arrives.
 #[derive(Default)]
@@ -203,6 +203,7 @@ impl Library {
         values: impl IntoValues,
         deadline: Deadline,
     ) -> Result<R, RequestError> {
+        check(&values);
         let moments = deadline.moments();
         if self.on_lua_thread() {
             let mut held = crate::values::Values::new(self.service);

@@ -1,17 +1,20 @@
-//! The deadlines of requests that are awaited: one thread for all of a library's, started by the first.
+//! What has to happen after a while: the deadlines of requests that are awaited, and looks for room for deliveries that are. One thread
+//! for all of a library's, started by the first.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::deadline::Moments;
+use crate::guard::run_quietly;
 use crate::library::{Library, Ticket};
 use crate::request::Cell;
+use crate::room::Slot;
 
 static TIMER: Mutex<Option<Timer>> = Mutex::new(None);
-/// Notified where the first deadline of all has changed.
+/// Notified where the first moment of all has changed.
 static EARLIER: Condvar = Condvar::new();
 
 struct Timer {
@@ -19,6 +22,57 @@ struct Timer {
     watched: BinaryHeap<Reverse<Watched>>,
     /// At so many, those that are over are thrown out.
     full: usize,
+    /// One for each state in which deliveries wait for room.
+    queues: Vec<Queue>,
+}
+
+/// Deliveries that wait for room in one state.
+struct Queue {
+    library: Library,
+    /// In the order in which they found none. Those that were dropped are gone.
+    waiting: Vec<Weak<Slot>>,
+    /// When the timer looks.
+    at: Instant,
+    /// How long it waited for that.
+    pause: Duration,
+}
+
+/// The pause before the first look for room, and between the last ones.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(32);
+
+impl Timer {
+    fn new() -> Self {
+        Timer { watched: BinaryHeap::new(), full: FEW, queues: Vec::new() }
+    }
+
+    /// The first moment of all.
+    fn first(&self) -> Option<Instant> {
+        let deadline = self.watched.peek().map(|first| first.0.at);
+        self.queues.iter().map(|queue| queue.at).chain(deadline).min()
+    }
+
+    /// What is due.
+    fn take_due(&mut self, now: Instant) -> Due {
+        if let Some(at) = self.queues.iter().position(|queue| queue.at <= now) {
+            let queue = &mut self.queues[at];
+            let waiting = std::mem::take(&mut queue.waiting);
+            if waiting.is_empty() {
+                // Nobody has waited here since the last look.
+                self.queues.swap_remove(at);
+            } else {
+                queue.pause = (queue.pause * 2).min(LAST_PAUSE);
+                queue.at = now + queue.pause;
+            }
+            return Due::Room(waiting);
+        }
+        self.watched.pop().map_or(Due::Room(Vec::new()), |Reverse(watched)| Due::Deadline(watched))
+    }
+}
+
+enum Due {
+    Deadline(Watched),
+    Room(Vec<Weak<Slot>>),
 }
 
 /// A request with a deadline ahead.
@@ -65,7 +119,7 @@ pub(crate) fn start() -> io::Result<()> {
     if timer.is_none() {
         // It ends with the process: the library's image stays mapped for as long.
         std::thread::Builder::new().name("dss deadlines".to_owned()).spawn(run)?;
-        *timer = Some(Timer { watched: BinaryHeap::new(), full: FEW });
+        *timer = Some(Timer::new());
     }
     Ok(())
 }
@@ -90,7 +144,7 @@ pub(crate) fn watch(library: Library, ticket: Ticket, cell: &Arc<Cell>, moments:
         // Looked through again when as many have come as there are now: that costs a constant for each.
         timer.full = FEW.max(timer.watched.len() * 2);
     }
-    let first = timer.watched.peek().map_or(true, |first| at < first.0.at);
+    let first = timer.first().map_or(true, |first| at < first);
     timer.watched.push(Reverse(Watched { at, moments, library, ticket, cell: Arc::downgrade(cell) }));
     if first {
         // The thread waits for a later one, or without an end, with this lock given up; or it has the lock to take yet,
@@ -99,30 +153,81 @@ pub(crate) fn watch(library: Library, ticket: Ticket, cell: &Arc<Cell>, moments:
     }
 }
 
+/// Wakes the task of a slot when there may be room in its state; after [`start`].
+pub(crate) fn wait_for_room(library: Library, slot: &Arc<Slot>) {
+    let mut timer = lock();
+    let timer = match timer.as_mut() {
+        Some(timer) => timer,
+        None => return,
+    };
+    let slot = Arc::downgrade(slot);
+    if let Some(queue) = timer.queues.iter_mut().find(|queue| queue.library == library) {
+        // The thread has its moment in view.
+        queue.waiting.push(slot);
+        return;
+    }
+    let at = Instant::now() + FIRST_PAUSE;
+    let first = timer.first().map_or(true, |first| at < first);
+    timer.queues.push(Queue { library, waiting: vec![slot], at, pause: FIRST_PAUSE });
+    if first {
+        // As in `watch`.
+        EARLIER.notify_one();
+    }
+}
+
+/// Says that a delivery which had waited found room: there may be more of it soon.
+pub(crate) fn found_room(library: Library) {
+    let mut timer = lock();
+    let timer = match timer.as_mut() {
+        Some(timer) => timer,
+        None => return,
+    };
+    let at = Instant::now() + FIRST_PAUSE;
+    let first = timer.first().map_or(true, |first| at < first);
+    if let Some(queue) = timer.queues.iter_mut().find(|queue| queue.library == library) {
+        queue.pause = FIRST_PAUSE;
+        queue.at = queue.at.min(at);
+        if first {
+            // As in `watch`.
+            EARLIER.notify_one();
+        }
+    }
+}
+
 fn run() {
     let mut guard = lock();
     loop {
         let now = Instant::now();
         // Set before this lock was given up by `start`, and never taken away.
-        let timer = guard.get_or_insert_with(|| Timer { watched: BinaryHeap::new(), full: FEW });
-        let first = timer.watched.peek().map(|first| first.0.at);
-        guard = match first {
+        let timer = guard.get_or_insert_with(Timer::new);
+        guard = match timer.first() {
             None => EARLIER.wait(guard).unwrap_or_else(PoisonError::into_inner),
             Some(at) if at > now => {
                 let left = at.saturating_duration_since(now);
                 EARLIER.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0
             }
             Some(_) => {
-                let due = timer.watched.pop();
-                // DSS is called with no lock held, for it completes the request inside, which wakes the author's task.
+                let due = timer.take_due(now);
+                // DSS is called, and tasks are woken, with no lock held: both are, or may run, other code.
                 drop(guard);
-                if let Some(Reverse(due)) = due {
-                    fire(due, now);
+                match due {
+                    Due::Deadline(due) => fire(due, now),
+                    Due::Room(waiting) => waiting.iter().for_each(wake),
                 }
                 lock()
             }
         };
     }
+}
+
+/// Has a delivery look for room.
+fn wake(slot: &Weak<Slot>) {
+    // The waker is the author's code; and the slot has another one, where the task was polled meanwhile and is gone by now.
+    run_quietly(|| {
+        if let Some(waker) = slot.upgrade().and_then(|slot| slot.take()) {
+            waker.wake();
+        }
+    });
 }
 
 /// Ends a request at a deadline of its; or watches it on, where it has another.

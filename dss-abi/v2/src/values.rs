@@ -6,7 +6,9 @@ use std::mem::{forget, replace, take, ManuallyDrop, MaybeUninit};
 use abi_stable::std_types::RVec;
 
 use crate::any::{again, Value};
+use crate::call::Uses;
 use crate::contract::ServiceObject;
+use crate::deep::Taken;
 use crate::error::ValueError;
 use crate::from_value::FromValue;
 use crate::into_value::IntoValue;
@@ -217,15 +219,53 @@ pub struct Rest(
 );
 
 /// What can be several values for Lua: one value, a tuple of up to 8, `()` for none, or [`Rest`].
+///
+/// **`()` is no value, and not `nil`.** A nil before other values is [`Nil`](crate::Nil), or an `Option` that is `None`:
+/// `(Nil, "no such file")` is `nil, "no such file"` in Lua. `((), "no such file")` would be the text alone, as the first
+/// value, and does not compile:
+///
+/// ```compile_fail
+/// # fn example(library: dss_abi_v2::Library, callback: dss_abi_v2::Callback) {
+/// library.deliver(&callback, ((), "no such file")).unwrap();
+/// # }
+/// # fn main() {
+/// #     let _: fn(dss_abi_v2::Library, dss_abi_v2::Callback) = example;
+/// # }
+/// ```
+#[cfg_attr(
+    dss_diagnostics,
+    diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be given to Lua",
+        note = "it is given one value that implements `IntoValue`, a tuple of up to 8 of these, `()` for none, or `Rest`"
+    )
+)]
 pub trait IntoValues {
+    /// Whether it is no value at all, whatever it holds. Does not compile if such a one stands before a value. It is read where the
+    /// compiler, which says what it compiled, names the author's own line.
+    #[doc(hidden)]
+    const IS_NOTHING: bool = false;
+
     /// Pushes each of them. [any-thread]
     fn into_values(self, values: &mut Values);
+
+    /// Adds the classes of the objects among them.
+    #[doc(hidden)]
+    fn uses(_: &mut Uses) {}
+}
+
+/// Reads whether some values are none, which does not compile where one is out of place.
+pub(crate) fn check<V: IntoValues>(_: &V) {
+    let _ = V::IS_NOTHING;
 }
 
 impl<T: IntoValue> IntoValues for T {
     #[inline]
     fn into_values(self, values: &mut Values) {
         values.push(self);
+    }
+
+    fn uses(found: &mut Uses) {
+        T::uses(found);
     }
 }
 
@@ -248,7 +288,7 @@ pub trait FromValues: Sized {
 }
 
 /// The value at a place, counted from 1.
-fn value_at<T: FromValue>(values: &mut std::vec::IntoIter<Value>, at: usize) -> Result<T, ValueError> {
+fn value_at<T: FromValue>(values: &mut Taken<Value>, at: usize) -> Result<T, ValueError> {
     let (value, missing) = match values.next() {
         Some(value) => (value, false),
         None => (Value::Nil, true),
@@ -261,7 +301,7 @@ fn value_at<T: FromValue>(values: &mut std::vec::IntoIter<Value>, at: usize) -> 
 
 impl<T: FromValue> FromValues for T {
     fn from_values(values: Vec<Value>) -> Result<Self, ValueError> {
-        value_at(&mut values.into_iter(), 1)
+        value_at(&mut Taken::new(values), 1)
     }
 }
 
@@ -272,11 +312,14 @@ impl FromValues for Rest {
 }
 
 impl IntoValues for () {
+    const IS_NOTHING: bool = true;
+
     fn into_values(self, _: &mut Values) {}
 }
 
 impl FromValues for () {
-    fn from_values(_: Vec<Value>) -> Result<Self, ValueError> {
+    fn from_values(values: Vec<Value>) -> Result<Self, ValueError> {
+        drop(Taken::new(values));
         Ok(())
     }
 }
@@ -284,17 +327,34 @@ impl FromValues for () {
 macro_rules! tuples {
     ($($name:ident $at:literal),+) => {
         impl<$($name: IntoValues),+> IntoValues for ($($name,)+) {
+            const IS_NOTHING: bool = {
+                let are_nothing: &[bool] = &[$($name::IS_NOTHING),+];
+                let mut at = 1;
+                while at < are_nothing.len() {
+                    assert!(
+                        !are_nothing[at - 1] || are_nothing[at],
+                        "`()` before another value is no value, and not nil: write `Nil` in its place, or an `Option` that is `None`"
+                    );
+                    at += 1;
+                }
+                are_nothing[0]
+            };
+
             #[inline]
             fn into_values(self, values: &mut Values) {
                 #[allow(non_snake_case)]
                 let ($($name,)+) = self;
                 $($name.into_values(values);)+
             }
+
+            fn uses(found: &mut Uses) {
+                $($name::uses(found);)+
+            }
         }
 
         impl<$($name: FromValue),+> FromValues for ($($name,)+) {
             fn from_values(values: Vec<Value>) -> Result<Self, ValueError> {
-                let mut values = values.into_iter();
+                let mut values = Taken::new(values);
                 Ok(($(value_at::<$name>(&mut values, $at)?,)+))
             }
         }

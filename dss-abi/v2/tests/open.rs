@@ -144,7 +144,8 @@ fn a_library_registers_with_what_it_says() {
     let registered = world.dss.registered.lock().unwrap();
     let registered = registered.as_ref().unwrap();
     assert_eq!((registered.name.as_str(), registered.version.as_str()), ("hello", "1.2.3"));
-    assert_eq!(registered.functions.len(), 17);
+    assert_eq!(registered.functions.len(), 23);
+    assert_eq!(registered.functions[20].name.as_str(), "missing");
     assert_eq!(registered.functions[2].name.as_str(), "say-nothing");
     assert_eq!(registered.limits.items, 10_000);
     assert_eq!(registered.limits.bytes, 64 << 20);
@@ -175,7 +176,31 @@ fn functions_take_arguments_and_give_results() {
     );
     *world.dss.on_lua_thread.lock().unwrap() = true;
     assert_eq!(show(&call(&world, "on", vec![]).unwrap()), ["true"]);
+    assert_eq!(show(&call(&world, "on_by_value", vec![]).unwrap()), ["true"]);
+    assert_eq!(show(&call(&world, "on_by_value", vec![RawValue::Boolean(true)]).unwrap()), ["false"]);
     *world.dss.on_lua_thread.lock().unwrap() = false;
+}
+
+#[test]
+fn names_of_the_author_are_the_authors() {
+    let world = dss();
+    assert_eq!(show(&call(&world, "run", vec![]).unwrap()), ["the author's run"]);
+    assert_eq!(show(&call(&world, "call", vec![]).unwrap()), ["the author's call"]);
+    let object = ticker(&world);
+    assert_eq!(show(&method(&world, &object, "run", vec![]).unwrap()), ["false"]);
+    assert_eq!(show(&method(&world, &object, "calls", vec![RawValue::Integer(4)]).unwrap()), ["4"]);
+}
+
+#[test]
+fn nil_is_said_in_front_of_other_values() {
+    let world = dss();
+    assert_eq!(show(&call(&world, "missing", vec![]).unwrap()), ["nil", "no such file"]);
+    assert_eq!(show(&call(&world, "nothing_last", vec![]).unwrap()), ["7"]);
+    assert_eq!(show(&call(&world, "nil", vec![]).unwrap()), ["true"]);
+    assert_eq!(
+        error(&world, "nil", vec![RawValue::Integer(1)]),
+        "bad argument #1 to 'hello.nil': wanted nil, found a number"
+    );
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn what_threads_share() {
     both::<Value>();
     both::<AnyObject>();
     both::<Request<Rest>>();
+    both::<Delivery>();
     both::<DeliverError>();
     both::<Refused>();
     both::<RequestError>();

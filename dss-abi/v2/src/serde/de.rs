@@ -1,44 +1,100 @@
 //! From values to serde's data model.
 
-use ::serde::de::value::{MapDeserializer, SeqDeserializer, StringDeserializer};
-use ::serde::de::{DeserializeSeed, EnumAccess, IntoDeserializer, VariantAccess, Visitor};
+use ::serde::de::value::StringDeserializer;
+use ::serde::de::{
+    DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use ::serde::forward_to_deserialize_any;
 
 use crate::any::Value;
 use crate::error::ValueError;
-use crate::from_value::{entries, float, integer, FromValue};
+use crate::from_value::{entries, FromValue};
 
 pub(super) struct Deserializer(pub(super) Value);
 
-impl<'de> IntoDeserializer<'de, ValueError> for Deserializer {
-    type Deserializer = Deserializer;
+/// The items of a list, taken one after the other.
+struct Items {
+    items: std::vec::IntoIter<Value>,
+    /// How many were taken.
+    at: usize,
+}
 
-    fn into_deserializer(self) -> Deserializer {
-        self
+impl<'de> SeqAccess<'de> for Items {
+    type Error = ValueError;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, ValueError> {
+        let item = match self.items.next() {
+            Some(item) => item,
+            None => return Ok(None),
+        };
+        self.at += 1;
+        let made = seed.deserialize(Deserializer(item));
+        made.map(Some).map_err(|error| error.inside(format_args!("item {}", self.at)))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
+}
+
+/// The entries of a table, taken one after the other.
+struct Entries {
+    entries: std::vec::IntoIter<(Value, Value)>,
+    /// The value of the key that was taken last, and where it lies.
+    value: Option<(Value, String)>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = ValueError;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ValueError> {
+        let (key, value) = match self.entries.next() {
+            Some(entry) => entry,
+            None => return Ok(None),
+        };
+        let place = key.as_place();
+        let made = seed.deserialize(Deserializer(key));
+        let made = made.map_err(|error| error.inside(format_args!("key {}", place)))?;
+        self.value = Some((value, place));
+        Ok(Some(made))
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ValueError> {
+        // Asked for once after each key; what asks in another order is told that there is nothing.
+        let (value, place) = self.value.take().unwrap_or((Value::Nil, "nil".to_owned()));
+        let made = seed.deserialize(Deserializer(value));
+        made.map_err(|error| error.inside(format_args!("field {}", place)))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.entries.len())
     }
 }
 
 /// A list, which an empty table is too.
 fn visit_list<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, ValueError> {
-    let mut items = SeqDeserializer::new(Vec::<Value>::from_value(value)?.into_iter().map(Deserializer));
+    let items = Vec::<Value>::from_value(value)?;
+    let count = items.len();
+    let mut items = Items { items: items.into_iter(), at: 0 };
     let made = visitor.visit_seq(&mut items)?;
-    items.end()?;
+    if items.items.len() > 0 {
+        return Err(ValueError::new(format!("a list of {} items", items.at), format!("one of {}", count)));
+    }
     Ok(made)
 }
 
 fn visit_table<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, ValueError> {
-    let entries = entries(value)?.into_iter().map(|(key, value)| (Deserializer(key), Deserializer(value)));
-    let mut table = MapDeserializer::new(entries);
-    let made = visitor.visit_map(&mut table)?;
-    table.end()?;
-    Ok(made)
+    visitor.visit_map(Entries { entries: entries(value)?.into_iter(), value: None })
 }
 
-macro_rules! integers {
-    ($($name:ident)+) => {$(
+/// What [`FromValue`] makes as well: its errors are the same.
+macro_rules! simple {
+    ($($name:ident: $type:ty, $visit:ident)+) => {$(
         fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-            // A number below 0 is then refused by whoever wants none.
-            visitor.visit_i64(integer(&self.0)?)
+            visitor.$visit(<$type>::from_value(self.0)?)
         }
     )+};
 }
@@ -62,25 +118,22 @@ impl<'de> ::serde::Deserializer<'de> for Deserializer {
         }
     }
 
-    integers! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
-    }
-
-    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        visitor.visit_f64(float(&self.0)?)
-    }
-
-    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        visitor.visit_f64(float(&self.0)?)
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        visitor.visit_string(String::from_value(self.0)?)
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        self.deserialize_str(visitor)
+    simple! {
+        deserialize_bool: bool, visit_bool
+        deserialize_i8: i8, visit_i8
+        deserialize_i16: i16, visit_i16
+        deserialize_i32: i32, visit_i32
+        deserialize_i64: i64, visit_i64
+        deserialize_i128: i128, visit_i128
+        deserialize_u8: u8, visit_u8
+        deserialize_u16: u16, visit_u16
+        deserialize_u32: u32, visit_u32
+        deserialize_u64: u64, visit_u64
+        deserialize_u128: u128, visit_u128
+        deserialize_f32: f64, visit_f64
+        deserialize_f64: f64, visit_f64
+        deserialize_str: String, visit_string
+        deserialize_string: String, visit_string
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
@@ -147,15 +200,17 @@ impl<'de> ::serde::Deserializer<'de> for Deserializer {
         visitor: V,
     ) -> Result<V::Value, ValueError> {
         let (name, content) = match self.0 {
-            name @ Value::Bytes(_) => (name, Value::Nil),
+            name @ Value::Bytes(_) => return visitor.visit_enum(Variant::new(name, Value::Nil)?),
             Value::Map(mut entries) if entries.len() == 1 => entries.remove(0),
             other => return Err(other.unlike("the name of a variant, or a table with that as its one key")),
         };
-        visitor.visit_enum(Variant { name: String::from_value(name)?, content })
+        let place = name.as_place();
+        let made = visitor.visit_enum(Variant::new(name, content)?);
+        made.map_err(|error| error.inside(format_args!("field {}", place)))
     }
 
     forward_to_deserialize_any! {
-        bool char unit unit_struct identifier ignored_any
+        char unit unit_struct identifier ignored_any
     }
 }
 
@@ -163,6 +218,12 @@ impl<'de> ::serde::Deserializer<'de> for Deserializer {
 struct Variant {
     name: String,
     content: Value,
+}
+
+impl Variant {
+    fn new(name: Value, content: Value) -> Result<Self, ValueError> {
+        Ok(Variant { name: String::from_value(name)?, content })
+    }
 }
 
 impl<'de> EnumAccess<'de> for Variant {

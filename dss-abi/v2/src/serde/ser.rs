@@ -6,21 +6,59 @@ use ::serde::ser::{
 };
 
 use crate::any::Value;
+use crate::deep::too_deep;
 use crate::error::ValueError;
 use crate::into_value::IntoValue;
+use crate::value::MAX_DEPTH;
 
-pub(super) struct Serializer;
+/// How deep the value is that is serialized next.
+#[derive(Clone, Copy)]
+pub(super) struct Serializer {
+    /// In lists and maps.
+    depth: usize,
+    /// And in what leaves nothing of itself in the value.
+    wrappers: usize,
+}
+
+/// Serde calls itself for a wrapper, too, so there is an end to those as well.
+const MAX_WRAPPERS: usize = 16 * MAX_DEPTH;
+
+impl Serializer {
+    pub(super) fn new() -> Self {
+        Serializer { depth: 0, wrappers: 0 }
+    }
+
+    /// For what lies in a list or a map.
+    fn inside(self) -> Result<Self, ValueError> {
+        if self.depth == MAX_DEPTH {
+            return Err(too_deep());
+        }
+        Ok(Serializer { depth: self.depth + 1, ..self })
+    }
+
+    /// For what lies in an `Option` or a struct of one thing.
+    fn unwrapped(self) -> Result<Self, ValueError> {
+        if self.wrappers == MAX_WRAPPERS {
+            return Err(too_deep());
+        }
+        Ok(Serializer { wrappers: self.wrappers + 1, ..self })
+    }
+}
 
 type Made = Result<Value, ValueError>;
 
 /// A list in the making; that of a variant, where there is one.
 pub(super) struct List {
+    /// For its items.
+    inner: Serializer,
     items: Vec<Value>,
     variant: Option<&'static str>,
 }
 
 /// A map in the making; that of a variant, where there is one.
 pub(super) struct Map {
+    /// For its keys and values.
+    inner: Serializer,
     entries: Vec<(Value, Value)>,
     key: Value,
     variant: Option<&'static str>,
@@ -34,13 +72,22 @@ fn named(variant: Option<&'static str>, value: Value) -> Value {
     }
 }
 
-fn list(count: usize, variant: Option<&'static str>) -> List {
+fn list(outer: Serializer, count: usize, variant: Option<&'static str>) -> Result<List, ValueError> {
     // What is announced is not trusted with memory.
-    List { items: Vec::with_capacity(count.min(4096)), variant }
+    Ok(List { inner: within(outer, variant)?, items: Vec::with_capacity(count.min(4096)), variant })
 }
 
-fn map(count: usize, variant: Option<&'static str>) -> Map {
-    Map { entries: Vec::with_capacity(count.min(4096)), key: Value::Nil, variant }
+fn map(outer: Serializer, count: usize, variant: Option<&'static str>) -> Result<Map, ValueError> {
+    let entries = Vec::with_capacity(count.min(4096));
+    Ok(Map { inner: within(outer, variant)?, entries, key: Value::Nil, variant })
+}
+
+/// For what lies in a table; in that of a variant, which is in one of its own, where there is one.
+fn within(outer: Serializer, variant: Option<&'static str>) -> Result<Serializer, ValueError> {
+    match variant {
+        Some(_) => outer.inside()?.inside(),
+        None => outer.inside(),
+    }
 }
 
 macro_rules! simple {
@@ -92,7 +139,7 @@ impl ::serde::Serializer for Serializer {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Made {
-        value.serialize(self)
+        value.serialize(self.unwrapped()?)
     }
 
     fn serialize_unit(self) -> Made {
@@ -108,7 +155,7 @@ impl ::serde::Serializer for Serializer {
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Made {
-        value.serialize(self)
+        value.serialize(self.unwrapped()?)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -118,19 +165,20 @@ impl ::serde::Serializer for Serializer {
         variant: &'static str,
         value: &T,
     ) -> Made {
-        Ok(named(Some(variant), value.serialize(self)?))
+        let value = value.serialize(self.inside()?);
+        Ok(named(Some(variant), value.map_err(|error| error.inside(format_args!("field '{}'", variant)))?))
     }
 
     fn serialize_seq(self, count: Option<usize>) -> Result<List, ValueError> {
-        Ok(list(count.unwrap_or(0), None))
+        list(self, count.unwrap_or(0), None)
     }
 
     fn serialize_tuple(self, count: usize) -> Result<List, ValueError> {
-        Ok(list(count, None))
+        list(self, count, None)
     }
 
     fn serialize_tuple_struct(self, _: &'static str, count: usize) -> Result<List, ValueError> {
-        Ok(list(count, None))
+        list(self, count, None)
     }
 
     fn serialize_tuple_variant(
@@ -140,15 +188,15 @@ impl ::serde::Serializer for Serializer {
         variant: &'static str,
         count: usize,
     ) -> Result<List, ValueError> {
-        Ok(list(count, Some(variant)))
+        list(self, count, Some(variant))
     }
 
     fn serialize_map(self, count: Option<usize>) -> Result<Map, ValueError> {
-        Ok(map(count.unwrap_or(0), None))
+        map(self, count.unwrap_or(0), None)
     }
 
     fn serialize_struct(self, _: &'static str, count: usize) -> Result<Map, ValueError> {
-        Ok(map(count, None))
+        map(self, count, None)
     }
 
     fn serialize_struct_variant(
@@ -158,14 +206,14 @@ impl ::serde::Serializer for Serializer {
         variant: &'static str,
         count: usize,
     ) -> Result<Map, ValueError> {
-        Ok(map(count, Some(variant)))
+        map(self, count, Some(variant))
     }
 }
 
 impl List {
     fn add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
         let at = self.items.len() + 1;
-        let value = value.serialize(Serializer).map_err(|error| error.inside(format_args!("item {}", at)))?;
+        let value = value.serialize(self.inner).map_err(|error| error.inside(format_args!("item {}", at)))?;
         self.items.push(value);
         Ok(())
     }
@@ -202,7 +250,7 @@ lists! {
 impl Map {
     fn add<T: Serialize + ?Sized>(&mut self, key: Value, value: &T) -> Result<(), ValueError> {
         let value = value
-            .serialize(Serializer)
+            .serialize(self.inner)
             .map_err(|error| error.inside(format_args!("field {}", key.as_place())))?;
         if value != Value::Nil {
             self.entries.push((key, value));
@@ -220,7 +268,7 @@ impl SerializeMap for Map {
     type Error = ValueError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
-        self.key = key.serialize(Serializer).map_err(|error| error.inside("a key"))?;
+        self.key = key.serialize(self.inner).map_err(|error| error.inside("a key"))?;
         Ok(())
     }
 

@@ -54,8 +54,10 @@ struct Taken {
 pub(crate) struct Shared {
     /// What the next calls are refused with.
     pub(crate) refuse: Mutex<Option<Code>>,
-    /// How many of a batch are taken.
+    /// How many items of batches are taken yet.
     pub(crate) room: Mutex<Option<usize>>,
+    /// How many batches came.
+    pub(crate) batches: AtomicU64,
     pub(crate) on_lua_thread: Mutex<bool>,
     /// Whether Lua begins with a request as soon as it comes.
     pub(crate) begins: Mutex<bool>,
@@ -169,8 +171,16 @@ impl Service for Fake {
     }
 
     fn deliver_many(&self, handle: usize, deliveries: RSlice<'_, RawDelivery<'_>>) -> AcceptedMany {
-        let room = self.0.room.lock().unwrap().unwrap_or(deliveries.len());
         let mut many = AcceptedMany { taken: 0, first: 0, announced: true, refused: RNone };
+        self.0.batches.fetch_add(1, Ordering::Relaxed);
+        if let Some(code) = self.0.refused() {
+            many.refused = RSome(code);
+            return many;
+        }
+        let mut left = self.0.room.lock().unwrap();
+        let room = left.unwrap_or(deliveries.len()).min(deliveries.len());
+        *left = left.map(|left| left - room);
+        drop(left);
         for delivery in deliveries.iter().take(room) {
             let accepted = self.deliver(handle, *delivery).into_result().expect("it is not refused");
             if many.taken == 0 {

@@ -4,23 +4,51 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
 use dss_abi_v2::{
-    library, object, Bytes, Callback, Error, IntoResults, Library, Limits, ObjectRef, Policy, Rest, Result,
-    Value,
+    library, object, Bytes, Callback, Error, IntoResults, Library, Limits, Nil, ObjectRef, Policy, Rest,
+    Result, Value,
 };
 
+// The fields stand in any order, and a name of the author's is the author's: `NAME`, `run`, `call`.
 library! {
-    name: "hello",
-    version: "1.2.3",
-    requires: "^2.1",
+    close: closed,
     functions: {
         greet, add, "say-nothing" => nothing, boom, maybe, several, make, look, look_maybe, count, text, keep, fails,
-        overflow, many, on, refuse_with,
+        overflow, many, on, refuse_with, run, call, on_by_value, missing => nil_and_why, nothing_last, "nil" => is_nil,
     },
     objects: [Ticker, Other],
-    limits: Limits::new().items(10_000).policy(Policy::DropOldest),
     keep_alive: false,
+    requires: "^2.1",
+    version: "1.2.3",
+    name: NAME,
     open: opened,
-    close: closed,
+    limits: Limits::new().items(10_000).policy(Policy::DropOldest),
+}
+
+const NAME: &str = "hello";
+
+fn run(_: &Library) -> &'static str {
+    "the author's run"
+}
+
+fn call(_: Library) -> &'static str {
+    "the author's call"
+}
+
+fn on_by_value(library: Library, but: Option<bool>) -> bool {
+    library.on_lua_thread() != but.unwrap_or(false)
+}
+
+fn nil_and_why(_: &Library) -> (Nil, &'static str) {
+    (Nil, "no such file")
+}
+
+/// `()` after all values is no harm: it adds nothing.
+fn nothing_last(_: &Library) -> (u8, ()) {
+    (7, ())
+}
+
+fn is_nil(_: &Library, _nil: Nil) -> bool {
+    true
 }
 
 pub(crate) static OPENED: AtomicUsize = AtomicUsize::new(0);
@@ -129,7 +157,7 @@ struct Ticker {
 
 object! {
     Ticker as "ticker",
-    methods: { beat, "beats" => Ticker::count, stop, itself },
+    methods: { beat, "beats" => Ticker::count, stop, itself, run, calls => Ticker::call },
     to_string: Ticker::text,
     close: Ticker::stop,
 }
@@ -141,6 +169,14 @@ impl Ticker {
 
     fn count(&self, _: &Library) -> usize {
         self.beats.load(Ordering::SeqCst)
+    }
+
+    fn run(&self, library: Library) -> bool {
+        library.on_lua_thread()
+    }
+
+    fn call(&self, _: Library, more: usize) -> usize {
+        self.count_raw() + more
     }
 
     fn text(&self) -> String {

@@ -1,0 +1,164 @@
+//! Values that lie too deep within each other.
+//!
+//! What comes from Lua is at most [`MAX_DEPTH`] deep. An author can make a value of any depth, of a file for one, and a stack is
+//! soon too small to walk down such a one by recursion, or to drop it. So nothing here recurses.
+//!
+//! `Value` itself has no destructor: its fields could not be taken out of it by a pattern any more, which authors do. What is
+//! theirs is dropped as Rust does it; what was handed over is dropped here.
+
+use crate::any::Value;
+use crate::error::ValueError;
+use crate::value::MAX_DEPTH;
+
+/// The error of a value that is too deep.
+pub(crate) fn too_deep() -> ValueError {
+    ValueError::message(format!("lists and maps lie more than {} deep within each other", MAX_DEPTH))
+}
+
+impl Value {
+    /// Whether lists and maps lie more than `most` deep within each other.
+    pub(crate) fn is_deeper_than(&self, most: usize) -> bool {
+        // Those that are looked into yet, and how deep each lies.
+        let mut tables = vec![(self, 0)];
+        while let Some((value, depth)) = tables.pop() {
+            if !value.is_table() {
+                continue;
+            }
+            if depth == most {
+                return true;
+            }
+            match value {
+                Value::List(items) => tables.extend(items.iter().map(|item| (item, depth + 1))),
+                Value::Map(entries) => {
+                    for (key, value) in entries {
+                        tables.push((key, depth + 1));
+                        tables.push((value, depth + 1));
+                    }
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn is_table(&self) -> bool {
+        matches!(self, Value::List(_) | Value::Map(_))
+    }
+
+    /// Drops a value.
+    pub(crate) fn discard(self) {
+        let mut values = Vec::new();
+        self.take_apart(&mut values);
+        while let Some(value) = values.pop() {
+            value.take_apart(&mut values);
+        }
+    }
+
+    /// Puts what lies in a table among `values`, and drops what is none.
+    fn take_apart(self, values: &mut Vec<Value>) {
+        match self {
+            Value::List(items) => values.extend(items),
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    values.push(key);
+                    values.push(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The value; but a table is an empty one, for somebody who wants none and says what was found.
+    pub(crate) fn emptied(self) -> Value {
+        match self {
+            Value::List(items) => {
+                Value::List(items).discard();
+                Value::List(Vec::new())
+            }
+            Value::Map(entries) => {
+                Value::Map(entries).discard();
+                Value::Map(Vec::new())
+            }
+            other => other,
+        }
+    }
+
+    /// Whether both are the same.
+    pub(crate) fn is_same(&self, other: &Value) -> bool {
+        let mut pairs = vec![];
+        let mut next = Some((self, other));
+        while let Some((left, right)) = next {
+            let same = match (left, right) {
+                (Value::Nil, Value::Nil) => true,
+                (Value::Boolean(left), Value::Boolean(right)) => left == right,
+                (Value::Integer(left), Value::Integer(right)) => left == right,
+                (Value::Float(left), Value::Float(right)) => left == right,
+                (Value::Bytes(left), Value::Bytes(right)) => left == right,
+                (Value::Callback(left), Value::Callback(right)) => left == right,
+                (Value::Object(left), Value::Object(right)) => left == right,
+                (Value::List(left), Value::List(right)) => {
+                    pairs.extend(left.iter().zip(right));
+                    left.len() == right.len()
+                }
+                (Value::Map(left), Value::Map(right)) => {
+                    for (left, right) in left.iter().zip(right) {
+                        pairs.push((&left.0, &right.0));
+                        pairs.push((&left.1, &right.1));
+                    }
+                    left.len() == right.len()
+                }
+                _ => false,
+            };
+            if !same {
+                return false;
+            }
+            next = pairs.pop();
+        }
+        true
+    }
+}
+
+/// Values that were handed over and are taken one after the other. Those that nobody takes are dropped here.
+pub(crate) struct Taken<T: Discard>(std::vec::IntoIter<T>);
+
+impl<T: Discard> Taken<T> {
+    pub(crate) fn new(values: Vec<T>) -> Self {
+        Taken(values.into_iter())
+    }
+}
+
+impl<T: Discard> Iterator for Taken<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl<T: Discard> Drop for Taken<T> {
+    fn drop(&mut self) {
+        self.0.by_ref().for_each(T::discard_it);
+    }
+}
+
+/// What has values in it.
+pub(crate) trait Discard {
+    fn discard_it(self);
+}
+
+impl Discard for Value {
+    fn discard_it(self) {
+        self.discard();
+    }
+}
+
+impl Discard for (Value, Value) {
+    fn discard_it(self) {
+        self.0.discard();
+        self.1.discard();
+    }
+}

@@ -1,0 +1,11 @@
+//! says: `Inner` cannot be a value of Lua
+//! says: a struct becomes a table with `#[derive(IntoValue)]`
+use dss_abi_v2::*;
+
+struct Inner;
+
+#[derive(IntoValue)]
+pub struct Options {
+    pub first: String,
+    pub inner: Inner, // at: inner
+}

@@ -1,0 +1,16 @@
+//! says: is not a method that Lua can call
+//! says: its first parameter is `&self`, for Lua shares its objects
+use dss_abi_v2::*;
+
+struct Door;
+
+object! {
+    Door as "door",
+    methods: {
+        wrong, // at: wrong
+    },
+}
+
+impl Door {
+    fn wrong(&mut self, _: &Library) {}
+}

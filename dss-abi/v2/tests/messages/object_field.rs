@@ -1,0 +1,9 @@
+//! says: `object!` is a type, its name in Lua, and what it has of these, in this order: `Door as "door", methods: { open,
+use dss_abi_v2::*;
+
+struct Door;
+object! { Door as "door", method: { open } }
+
+impl Door {
+    fn open(&self, _: &Library) {}
+}

@@ -1,0 +1,14 @@
+//! says: `Rest` is all arguments that are left, so nothing comes after it: make it the last parameter
+//! says: {wrong}
+use dss_abi_v2::*;
+
+library! {
+    name: "wrong",
+    version: "1.0.0",
+    requires: "^2.1",
+    functions: {
+        wrong,
+    },
+}
+
+fn wrong(_: &Library, _rest: Rest, _more: Option<u8>) {}

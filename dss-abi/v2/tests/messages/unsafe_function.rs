@@ -1,0 +1,14 @@
+//! says: is not a function that Lua can call
+//! says: it is neither `unsafe` nor generic
+use dss_abi_v2::*;
+
+library! {
+    name: "wrong",
+    version: "1.0.0",
+    requires: "^2.1",
+    functions: {
+        wrong, // at: wrong
+    },
+}
+
+unsafe fn wrong(_: &Library) {}
