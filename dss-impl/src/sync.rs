@@ -11,7 +11,7 @@ mod real {
     pub(crate) use crate::barrier;
     pub(crate) use std::cell::UnsafeCell;
     pub(crate) use std::sync::MutexGuard;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
     use std::sync::{PoisonError, TryLockError};
 
     /// Rounds of a waiting loop that spend processor time alone.
@@ -47,78 +47,106 @@ mod real {
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
+
+        fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            }
+        }
     }
 
-    /// A mutex that knows which thread has it. So a signal handler that interrupted that thread can be refused, and does not wait
-    /// for itself.
+    /// A mutex that knows which threads are at it. So a signal handler that interrupted one of them can be refused, and does not wait for
+    /// itself.
     pub(crate) struct Entrance<T> {
-        lock: std::sync::Mutex<T>,
-        /// The thread that has the lock. 0 where none has, and for an instant after it was taken and before it is given up.
-        holder: AtomicU64,
+        lock: Mutex<T>,
+        claims: [AtomicU64; CLAIMS],
     }
+
+    /// Threads at one [`Entrance`] that can be told apart. More are served, and a signal handler on one of those may wait for itself.
+    const CLAIMS: usize = 64;
+    /// Places in which a thread's claim may be.
+    const NEIGHBOURS: usize = 4;
+    /// Set in the claim of a thread that sleeps with the lock given up.
+    const SLEEPS: u64 = 1;
 
     /// Access to what an [`Entrance`] guards.
     pub(crate) struct Entered<'a, T> {
-        // First, so it is dropped before the lock is given up.
-        holder: Holder<'a>,
+        // First, so that it is given up while the claim still stands.
         guard: MutexGuard<'a, T>,
+        claim: Claim<'a>,
     }
 
-    /// What [`Entrance::holder`] says while this lives.
-    struct Holder<'a>(&'a AtomicU64);
+    /// A thread's word that it takes the lock, has it, or is about to give it up. A thread says so before and after.
+    struct Claim<'a>(Option<&'a AtomicU64>);
 
-    impl Drop for Holder<'_> {
+    impl Drop for Claim<'_> {
         #[inline]
         fn drop(&mut self) {
-            self.0.store(0, Ordering::Relaxed);
+            if let Some(place) = self.0 {
+                place.store(0, Ordering::Relaxed);
+            }
         }
     }
 
     impl<T> Entrance<T> {
         pub(crate) fn new(value: T) -> Self {
-            Entrance { lock: std::sync::Mutex::new(value), holder: AtomicU64::new(0) }
+            Entrance { lock: Mutex::new(value), claims: [const { AtomicU64::new(0) }; CLAIMS] }
+        }
+
+        /// The places of a thread's claim.
+        #[inline]
+        fn places(&self, thread: u64) -> impl Iterator<Item = &AtomicU64> {
+            // Fibonacci hashing: what identifies threads are addresses, and most of their bits are alike.
+            let at = (thread.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
+            (at..at + NEIGHBOURS).map(|at| &self.claims[at % CLAIMS])
+        }
+
+        #[inline]
+        fn claim(&self, thread: u64) -> Claim<'_> {
+            let place = self.places(thread).find(|place| place.load(Ordering::Relaxed) == 0);
+            if let Some(place) = place {
+                place.store(thread, Ordering::Relaxed);
+            }
+            // What follows on this thread, a signal handler of its included, comes after the claim.
+            compiler_fence(Ordering::SeqCst);
+            Claim(place)
         }
 
         /// Locks. Not in a signal handler.
         #[inline]
         pub(crate) fn lock(&self) -> Entered<'_, T> {
-            self.entered(self.lock.lock().unwrap_or_else(PoisonError::into_inner), thread_id())
+            let claim = self.claim(thread_id());
+            Entered { guard: self.lock.lock(), claim }
         }
 
-        /// Locks, in a signal handler too; none where that interrupted the thread that has the lock.
+        /// Locks, in a signal handler too; none where that interrupted a thread that is at this lock.
         #[inline]
         pub(crate) fn enter(&self) -> Option<Entered<'_, T>> {
             let me = thread_id();
-            if self.holder.load(Ordering::Relaxed) == me {
-                return None;
-            }
-            match self.lock.try_lock() {
-                Ok(guard) => Some(self.entered(guard, me)),
-                Err(TryLockError::Poisoned(error)) => Some(self.entered(error.into_inner(), me)),
-                Err(TryLockError::WouldBlock) => self.enter_slowly(me),
+            let found =
+                self.places(me).map(|place| place.load(Ordering::Relaxed)).find(|it| it & !SLEEPS == me);
+            match found {
+                None => Some(self.lock()),
+                Some(found) if found & SLEEPS == 0 => None,
+                Some(_) => self.enter_asleep(),
             }
         }
 
-        /// Another thread has the lock, or this one in the instant in which it does not say so. Where another does, it says so soon.
+        /// Locks in a signal handler of a thread that sleeps: that has given up the lock, but for an instant at each end of the sleep.
         #[cold]
-        fn enter_slowly(&self, me: u64) -> Option<Entered<'_, T>> {
+        fn enter_asleep(&self) -> Option<Entered<'_, T>> {
             const ROUNDS: u32 = 200;
 
             let mut rounds = 0;
-            while self.holder.load(Ordering::Relaxed) == 0 && rounds < ROUNDS {
-                match self.lock.try_lock() {
-                    Ok(guard) => return Some(self.entered(guard, me)),
-                    Err(TryLockError::Poisoned(error)) => return Some(self.entered(error.into_inner(), me)),
-                    Err(TryLockError::WouldBlock) => pause(&mut rounds),
+            while rounds < ROUNDS {
+                if let Some(guard) = self.lock.try_lock() {
+                    return Some(Entered { guard, claim: self.claim(thread_id()) });
                 }
+                pause(&mut rounds);
             }
-            (rounds < ROUNDS).then(|| self.lock())
-        }
-
-        #[inline]
-        fn entered<'a>(&'a self, guard: MutexGuard<'a, T>, me: u64) -> Entered<'a, T> {
-            self.holder.store(me, Ordering::Relaxed);
-            Entered { holder: Holder(&self.holder), guard }
+            None
         }
 
         /// Gives the lock up, sleeps no longer than `limit`, and takes it back.
@@ -128,9 +156,16 @@ mod real {
             condition: &Condvar,
             limit: Duration,
         ) -> Entered<'a, T> {
-            let Entered { guard, holder } = entered;
-            drop(holder);
-            self.entered(condition.wait_for(guard, limit), thread_id())
+            let Entered { guard, claim } = entered;
+            let said = |sleeps: u64| {
+                if let Some(place) = claim.0 {
+                    place.store(thread_id() | sleeps, Ordering::Relaxed);
+                }
+            };
+            said(SLEEPS);
+            let guard = condition.wait_for(guard, limit);
+            said(0);
+            Entered { guard, claim }
         }
     }
 

@@ -10,6 +10,7 @@
 use std::fmt::Write;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, TryLockError};
 
 use arrayvec::ArrayString;
@@ -24,6 +25,8 @@ pub struct UdpNotifier {
     /// The socket of this process that is bound to the port, where there is one.
     receiver: Option<Descriptor>,
     socket: Mutex<Descriptor>,
+    /// Another notification is to be sent by the thread that has the socket.
+    wanted: AtomicBool,
 }
 
 impl UdpNotifier {
@@ -33,11 +36,44 @@ impl UdpNotifier {
     /// No socket could be had, as where the process has no descriptor left.
     pub fn new(port: u16) -> io::Result<Self> {
         let socket = Mutex::new(open(port)?);
-        Ok(UdpNotifier { port, receiver: descriptor::bound_to(port), socket })
+        let receiver = descriptor::bound_to(port);
+        Ok(UdpNotifier { port, receiver, socket, wanted: AtomicBool::new(false) })
     }
 
     fn is_announced(&self) -> bool {
         self.receiver.as_ref().is_some_and(|receiver| receiver.is_open() && receiver.is_readable())
+    }
+
+    /// Sends one, or leaves that to the thread that is sending. It is not waited for: it may be the one that this call interrupted, in
+    /// a signal handler.
+    fn send(&self, queued: usize) -> io::Result<()> {
+        let mut text = ArrayString::<20>::new();
+        // 2^64 has 20 digits.
+        let _ = write!(text, "{queued}");
+        self.wanted.store(true, Ordering::SeqCst);
+        loop {
+            let mut socket = match self.socket.try_lock() {
+                Ok(socket) => socket,
+                Err(TryLockError::Poisoned(error)) => error.into_inner(),
+                // That thread looks at `wanted` again when it has given the socket up.
+                Err(TryLockError::WouldBlock) => return Ok(()),
+            };
+            let mut sent = Ok(());
+            while self.wanted.swap(false, Ordering::SeqCst) {
+                // What was queued before is found by whoever reads that datagram: it is read later than this.
+                if self.is_announced() {
+                    continue;
+                }
+                if !socket.is_open() {
+                    *socket = open(self.port)?;
+                }
+                sent = send(socket.socket(), text.as_bytes());
+            }
+            drop(socket);
+            if !self.wanted.load(Ordering::SeqCst) {
+                return sent;
+            }
+        }
     }
 }
 
@@ -51,27 +87,8 @@ fn open(port: u16) -> io::Result<Descriptor> {
 
 impl Notifier for UdpNotifier {
     fn notify(&self, queued: usize) -> io::Result<()> {
-        // What was queued before is found by whoever reads that datagram: it is read later than this.
-        if self.is_announced() {
-            return Ok(());
-        }
-        let mut text = ArrayString::<20>::new();
-        // 2^64 has 20 digits.
-        let _ = write!(text, "{queued}");
         // A thread that is cancelled in here would take the notification with it, and none would be sent again.
-        descriptor::uncancelled(|| {
-            // Another thread sends at this moment, or the one that this call interrupted, in a signal handler: that notification is read
-            // later than this, and so announces what was queued before.
-            let mut socket = match self.socket.try_lock() {
-                Ok(socket) => socket,
-                Err(TryLockError::Poisoned(error)) => error.into_inner(),
-                Err(TryLockError::WouldBlock) => return Ok(()),
-            };
-            if !socket.is_open() {
-                *socket = open(self.port)?;
-            }
-            send(socket.socket(), text.as_bytes())
-        })
+        descriptor::uncancelled(|| self.send(queued))
     }
 }
 
