@@ -226,10 +226,12 @@ impl Waiter {
             known.get_or_insert(outcome);
             first
         };
+        if !first {
+            // It was told: this is the right's own end.
+            return;
+        }
         if let Some(Completion { adapter, parcel }) = &self.0.completion {
-            if first {
-                boundary::complete(*adapter, parcel, outcome);
-            }
+            boundary::complete(*adapter, parcel, outcome);
             return;
         }
         // The waiting thread looks at `outcome` under the lock before it sleeps, so it either saw it or is asleep by now

@@ -48,6 +48,7 @@ mod real {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
 
+        #[inline]
         fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
             match self.0.try_lock() {
                 Ok(guard) => Some(guard),
@@ -118,7 +119,32 @@ mod real {
         #[inline]
         pub(crate) fn lock(&self) -> Entered<'_, T> {
             let claim = self.claim(thread_id());
-            Entered { guard: self.lock.lock(), claim }
+            let guard = self.lock.try_lock().unwrap_or_else(|| self.lock_contended());
+            Entered { guard, claim }
+        }
+
+        /// The lock is held for nanoseconds: it is worth some rounds, and giving the processor to the thread that has it, before this
+        /// thread falls asleep and has to be woken.
+        #[cold]
+        fn lock_contended(&self) -> MutexGuard<'_, T> {
+            const SPINS: u32 = 3;
+            const YIELDS: u32 = 7;
+
+            for round in 1..=SPINS {
+                for _ in 0..1 << round {
+                    std::hint::spin_loop();
+                }
+                if let Some(guard) = self.lock.try_lock() {
+                    return guard;
+                }
+            }
+            for _ in 0..YIELDS {
+                std::thread::yield_now();
+                if let Some(guard) = self.lock.try_lock() {
+                    return guard;
+                }
+            }
+            self.lock.lock()
         }
 
         /// Locks, in a signal handler too; none where that interrupted a thread that is at this lock.

@@ -143,7 +143,7 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
 }
 
 /// Calls the protected part; false, with the error on top, where that raised one.
-#[inline]
+#[inline(always)] // it is `poll`, but for what an error would skip
 fn take(stack: Stack, dispatcher: &'static Dispatcher) -> bool {
     let mut call = Call::new(dispatcher);
     let place = &raw mut call;

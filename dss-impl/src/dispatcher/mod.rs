@@ -240,8 +240,11 @@ impl Dispatcher {
     /// Notes that the running thread is the Lua thread. Called wherever Lua enters. [lua-thread]
     #[inline]
     pub fn enter_lua(&self) {
-        self.lua_thread.store(thread_token(), Ordering::Relaxed);
-        self.lua_thread_id.store(thread_id(), Ordering::Relaxed);
+        let token = thread_token();
+        if self.lua_thread.load(Ordering::Relaxed) != token {
+            self.lua_thread.store(token, Ordering::Relaxed);
+            self.lua_thread_id.store(thread_id(), Ordering::Relaxed);
+        }
     }
 
     /// Begins a call that Lua made, after [`Self::enter_lua`].

@@ -109,7 +109,7 @@ impl Dispatcher {
     /// Ends a `dispatch`: sends a notification if items remain that none announces. Returns how many remain.
     /// [lua-thread]
     pub fn end_dispatch(&self, _: Dispatching) -> usize {
-        // SAFETY: as who began the dispatch has promised.
+        // SAFETY: as the caller that began the dispatch has promised.
         let desk = unsafe { self.desk.lock_as_owner() };
         self.announce(desk)
     }
