@@ -14,9 +14,10 @@
 //! and Afek, "Temporally Bounding TSO for Fence-Free Asymmetric Synchronization", ASPLOS 2015, build on the same bound and
 //! measure it.)
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
 use std::time::Duration;
+
+use crate::sync::pause;
 
 const UNKNOWN: u8 = 0;
 const ASYMMETRIC: u8 = 1;
@@ -30,10 +31,17 @@ const GRACE: Duration = Duration::from_millis(50);
 
 /// Decides which barriers are used. Called before the first of them.
 pub(crate) fn prepare() {
-    static PREPARED: Once = Once::new();
-    PREPARED.call_once(|| {
-        MODE.store(if system::register() { ASYMMETRIC } else { SYMMETRIC }, Ordering::SeqCst);
-    });
+    if MODE.load(Ordering::Relaxed) == UNKNOWN {
+        let mode = if system::register() { ASYMMETRIC } else { SYMMETRIC };
+        // Another thread may have decided meanwhile.
+        let _ = MODE.compare_exchange(UNKNOWN, mode, Ordering::SeqCst, Ordering::SeqCst);
+    }
+}
+
+/// In a forked child, before it does anything: the thread that was waiting in [`fall_back`] is not here, and no other thread is either.
+#[cfg(unix)]
+pub(crate) fn forked() {
+    let _ = MODE.compare_exchange(LEAVING, SYMMETRIC, Ordering::SeqCst, Ordering::SeqCst);
 }
 
 /// The cheap side's: orders an earlier store before a later load, as seen by a thread that runs [`heavy`].
@@ -59,14 +67,16 @@ pub(crate) fn heavy() {
 /// Goes on without the system's barrier. When it returns, what the cheap side stored before it is seen.
 #[cold]
 fn fall_back() {
-    static FALLEN_BACK: Once = Once::new();
-    // A thread that comes meanwhile sleeps in here until the first one is through.
-    FALLEN_BACK.call_once(|| {
-        MODE.store(LEAVING, Ordering::SeqCst);
+    if MODE.compare_exchange(ASYMMETRIC, LEAVING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
         fence(Ordering::SeqCst);
         std::thread::sleep(GRACE);
         MODE.store(SYMMETRIC, Ordering::SeqCst);
-    });
+    }
+    // A thread that comes meanwhile waits for the first one.
+    let mut rounds = 0;
+    while MODE.load(Ordering::SeqCst) == LEAVING {
+        pause(&mut rounds);
+    }
     fence(Ordering::SeqCst);
 }
 

@@ -8,6 +8,7 @@ use socket2::Socket;
 /// not closed before.
 pub(crate) struct Descriptor {
     socket: ManuallyDrop<Socket>,
+    /// None where the system cannot tell.
     identity: Option<system::Identity>,
     own: bool,
 }
@@ -15,7 +16,7 @@ pub(crate) struct Descriptor {
 impl Descriptor {
     /// A socket of DSS's own.
     pub(crate) fn own(socket: Socket) -> Self {
-        let identity = system::identity(&socket);
+        let identity = system::identity(&socket).ok();
         Descriptor { socket: ManuallyDrop::new(socket), identity, own: true }
     }
 
@@ -24,15 +25,28 @@ impl Descriptor {
         &self.socket
     }
 
-    /// Whether the descriptor still is this socket. True where the system cannot tell.
+    /// Whether the descriptor still is this socket. True where the system does not say.
     pub(crate) fn is_open(&self) -> bool {
-        self.identity.is_none() || self.identity == system::identity(&self.socket)
+        let Some(identity) = &self.identity else { return true };
+        match system::identity(&self.socket) {
+            Ok(found) => found == *identity,
+            Err(Unknown::Closed) => false,
+            Err(Unknown::NotSaid) => true,
+        }
     }
 
     /// Whether a datagram lies in it.
     pub(crate) fn is_readable(&self) -> bool {
         system::is_readable(&self.socket)
     }
+}
+
+/// Why nothing is known of a descriptor.
+enum Unknown {
+    /// It is not open.
+    Closed,
+    /// The system does not say, or may not be asked.
+    NotSaid,
 }
 
 impl Drop for Descriptor {
@@ -58,26 +72,28 @@ pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
 #[cfg(unix)]
 mod system {
     use std::ffi::c_int;
+    use std::io;
     use std::mem::{ManuallyDrop, MaybeUninit};
     use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
     use socket2::{Socket, Type};
 
-    use super::Descriptor;
+    use super::{Descriptor, Unknown};
 
     /// Device and number, which no two open sockets share.
     #[derive(PartialEq, Eq)]
     pub(super) struct Identity(libc::dev_t, libc::ino_t);
 
-    pub(super) fn identity(socket: &Socket) -> Option<Identity> {
+    pub(super) fn identity(socket: &Socket) -> Result<Identity, Unknown> {
         let mut status = MaybeUninit::<libc::stat>::uninit();
         // SAFETY: any number may be asked about; the place is written where the answer is 0.
         if unsafe { libc::fstat(socket.as_raw_fd(), status.as_mut_ptr()) } != 0 {
-            return None;
+            let closed = io::Error::last_os_error().raw_os_error() == Some(libc::EBADF);
+            return Err(if closed { Unknown::Closed } else { Unknown::NotSaid });
         }
         // SAFETY: written, as the answer says.
         let status = unsafe { status.assume_init() };
-        Some(Identity(status.st_dev, status.st_ino))
+        Ok(Identity(status.st_dev, status.st_ino))
     }
 
     pub(super) fn is_readable(socket: &Socket) -> bool {
@@ -102,7 +118,7 @@ mod system {
             if address.port() != port || !here || socket.r#type().ok()? != Type::DGRAM {
                 return None;
             }
-            let identity = Some(identity(&socket)?);
+            let identity = Some(identity(&socket).ok()?);
             Some(Descriptor { socket, identity, own: false })
         })
     }
@@ -147,13 +163,13 @@ mod system {
 mod system {
     use socket2::Socket;
 
-    use super::Descriptor;
+    use super::{Descriptor, Unknown};
 
     #[derive(PartialEq, Eq)]
     pub(super) struct Identity;
 
-    pub(super) fn identity(_: &Socket) -> Option<Identity> {
-        None
+    pub(super) fn identity(_: &Socket) -> Result<Identity, Unknown> {
+        Err(Unknown::NotSaid)
     }
 
     pub(super) fn is_readable(_: &Socket) -> bool {

@@ -3,6 +3,8 @@
 //! So nothing that served a state at the fork is used in the child: a dispatcher knows in which process it was opened, and says that it
 //! serves nothing anywhere else. What the child opens itself works.
 
+#[cfg(not(loom))]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How many forks lie between this process and the one that loaded DSS.
@@ -17,8 +19,10 @@ pub(crate) fn generation() -> u32 {
 /// Has forks counted from here on. [any-thread]
 #[cfg(not(loom))]
 pub(crate) fn watch() {
-    static WATCHED: std::sync::Once = std::sync::Once::new();
-    WATCHED.call_once(system::watch);
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if !WATCHED.swap(true, Ordering::Relaxed) {
+        system::watch();
+    }
 }
 
 #[cfg(all(unix, not(loom)))]
@@ -29,6 +33,7 @@ mod system {
     /// Runs in the child, before `fork` returns there.
     unsafe extern "C" fn forked() {
         GENERATION.fetch_add(1, Ordering::Relaxed);
+        crate::barrier::forked();
     }
 
     pub(super) fn watch() {

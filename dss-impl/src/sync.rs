@@ -65,7 +65,7 @@ mod real {
         claims: [AtomicU64; CLAIMS],
     }
 
-    /// Threads at one [`Entrance`] that can be told apart. More are served, and a signal handler on one of those may wait for itself.
+    /// Threads at one [`Entrance`] that can be told apart. More are served; a signal handler on one of those may wait for itself.
     const CLAIMS: usize = 64;
     /// Places in which a thread's claim may be.
     const NEIGHBOURS: usize = 4;
@@ -80,12 +80,27 @@ mod real {
     }
 
     /// A thread's word that it takes the lock, has it, or is about to give it up. A thread says so before and after.
-    struct Claim<'a>(Option<&'a AtomicU64>);
+    struct Claim<'a> {
+        thread: u64,
+        place: Option<&'a AtomicU64>,
+    }
+
+    impl Claim<'_> {
+        /// Says it again, with the lock taken: two threads that found a place empty at the same instant both took it.
+        #[inline]
+        fn confirm(&self) {
+            if let Some(place) = self.place.filter(|place| place.load(Ordering::Relaxed) != self.thread) {
+                place.store(self.thread, Ordering::Relaxed);
+            }
+        }
+    }
 
     impl Drop for Claim<'_> {
         #[inline]
         fn drop(&mut self) {
-            if let Some(place) = self.0 {
+            // The lock is given up before.
+            compiler_fence(Ordering::SeqCst);
+            if let Some(place) = self.place.filter(|place| place.load(Ordering::Relaxed) == self.thread) {
                 place.store(0, Ordering::Relaxed);
             }
         }
@@ -112,7 +127,7 @@ mod real {
             }
             // What follows on this thread, a signal handler of its included, comes after the claim.
             compiler_fence(Ordering::SeqCst);
-            Claim(place)
+            Claim { thread, place }
         }
 
         /// Locks. Not in a signal handler.
@@ -120,6 +135,7 @@ mod real {
         pub(crate) fn lock(&self) -> Entered<'_, T> {
             let claim = self.claim(thread_id());
             let guard = self.lock.try_lock().unwrap_or_else(|| self.lock_contended());
+            claim.confirm();
             Entered { guard, claim }
         }
 
@@ -184,8 +200,8 @@ mod real {
         ) -> Entered<'a, T> {
             let Entered { guard, claim } = entered;
             let said = |sleeps: u64| {
-                if let Some(place) = claim.0 {
-                    place.store(thread_id() | sleeps, Ordering::Relaxed);
+                if let Some(place) = claim.place {
+                    place.store(claim.thread | sleeps, Ordering::Relaxed);
                 }
             };
             said(SLEEPS);
@@ -251,7 +267,8 @@ mod real {
         }
         #[cfg(not(unix))]
         {
-            thread_token()
+            // As an address, which is even: see `Entrance`.
+            thread_token() << 1
         }
     }
 

@@ -119,6 +119,10 @@ fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Option<u
         if !idle::breathe(stack) {
             return None;
         }
+        if state.get().is_none() {
+            // So may a hook.
+            break;
+        }
         let kept = dispatcher.registered() > 0;
         // After that: what a library delivered before it let go is seen here.
         let remaining = dispatcher.queue_size();

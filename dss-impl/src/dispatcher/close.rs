@@ -115,7 +115,9 @@ impl Closing<'_> {
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        // Where an exception came out of a library: the others are told all the same.
+        // Where an exception came out of a library, the others are told all the same; and all are emptied before any is asked to
+        // join its threads. Elsewhere none is left.
+        self.empty_all();
         self.unregister_all();
         let dispatcher = self.dispatcher;
         let mut desk = dispatcher.lock_desk_as(Caller::Lua);

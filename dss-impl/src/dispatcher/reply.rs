@@ -44,6 +44,15 @@ pub enum ReplyEnd {
     Cancelled,
 }
 
+/// A reply that is cancelled when this is dropped, also where the library's code is left by an exception.
+struct Cancelled<'a>(&'a Dispatcher, Replying);
+
+impl Drop for Cancelled<'_> {
+    fn drop(&mut self) {
+        self.0.replied(&self.1, ReplyEnd::Cancelled);
+    }
+}
+
 impl Dispatcher {
     /// Begins the reply to what `ticket` names; none where it has ended already, or its state has closed. [lua-thread]
     ///
@@ -73,8 +82,9 @@ impl Dispatcher {
     pub unsafe fn cancel_reply(&self, ticket: Ticket) {
         // SAFETY: as the caller promises.
         let Some(replying) = (unsafe { self.begin_reply(ticket) }) else { return };
+        let cancelled = Cancelled(self, replying);
         boundary::cancel_waiting(replying.adapter, replying.handle, &replying.parcel);
-        self.replied(&replying, ReplyEnd::Cancelled);
+        drop(cancelled);
     }
 
     /// Says how the reply ended, and releases the waiting thread. [lua-thread]

@@ -66,7 +66,7 @@ impl Dispatcher {
     ///
     /// # Safety
     /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
-    #[inline]
+    #[inline(always)] // so that what is taken is made where it is used
     pub unsafe fn take_one(&self) -> Result<Option<Taken>, OutOfMemory> {
         self.enter_lua();
         // SAFETY: Lua makes one call at a time in a state, and a dispatcher serves one state at a time.
@@ -248,12 +248,28 @@ impl Dispatcher {
         let pending = desk.remove(ticket);
         if end == DecodeEnd::Values {
             drop(guard);
+            let _ending = Ending { dispatcher: self, slot, pending, outcome };
             boundary::cancel_waiting(taken.adapter, taken.handle, &taken.parcel);
-            // SAFETY: as in `decoded`.
-            guard = unsafe { self.desk.lock_as_owner() };
+        } else {
+            self.leave_ended(guard, slot, pending, outcome);
         }
-        self.leave_ended(guard, slot, pending, outcome);
         Decoded { reply: false, remaining }
+    }
+}
+
+/// A delivery that ends in a call of the Lua thread's. When this is dropped it has, also where the library's code is left by an
+/// exception.
+struct Ending<'a> {
+    dispatcher: &'a Dispatcher,
+    slot: u32,
+    pending: Option<Pending>,
+    outcome: Outcome,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let desk = self.dispatcher.lock_desk_as(Caller::Lua);
+        self.dispatcher.leave_ended(desk, self.slot, self.pending.take(), self.outcome);
     }
 }
 

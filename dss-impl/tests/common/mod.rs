@@ -38,6 +38,8 @@ pub(crate) struct Library {
     hook: Mutex<Option<Hook>>,
     /// Its revision answers by what Lua's function returns.
     pub(crate) answers: AtomicBool,
+    /// Its revision is one whose libraries' code may be left by an exception, for which a panic in its hook stands.
+    pub(crate) throws: AtomicBool,
 }
 
 impl Library {
@@ -98,6 +100,10 @@ impl Library {
 impl Adapter for Library {
     fn revision(&self) -> &'static str {
         "made up"
+    }
+
+    fn may_throw(&self) -> bool {
+        self.throws.load(SeqCst)
     }
 
     unsafe fn decode(&self, _: *mut c_void, _: Handle, _: &Parcel, _: &mut Failure) -> c_int {

@@ -1,0 +1,106 @@
+//! Exceptions that leave a library's code: what the call was for ends all the same, and so does the call itself.
+#![allow(clippy::undocumented_unsafe_blocks)] // each test plays the Lua thread on one thread at a time: that is the promise asked for
+#![cfg(not(loom))]
+
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering::SeqCst;
+
+use common::{Call, Library, open, parcel, poll, waiting_for_reply, waiting_thread};
+use dss_impl::delivery::Outcome;
+use dss_impl::dispatcher::DecodeEnd;
+
+/// What stands for an exception.
+struct Exception;
+
+/// A library that throws in each call that `throws` picks.
+fn throwing(throws: fn(Call) -> bool) -> &'static Library {
+    let library = Library::new();
+    library.throws.store(true, SeqCst);
+    library.on_call(move |call, _| {
+        if throws(call) {
+            panic_any(Exception);
+        }
+    });
+    library
+}
+
+/// Runs `work`, out of which an exception comes.
+fn left_by_an_exception(work: impl FnOnce()) {
+    let left = catch_unwind(AssertUnwindSafe(work)).expect_err("no exception came through");
+    assert!(left.is::<Exception>());
+}
+
+#[test]
+fn an_unregister_that_is_left_has_unregistered() {
+    let (dispatcher, _) = open();
+    let library = throwing(|call| matches!(call, Call::CancelQueued(1)));
+    let handle = library.register(dispatcher, 1).unwrap();
+    dispatcher.deliver(handle, parcel(1)).unwrap();
+    let waiting = waiting_thread(dispatcher, handle, 2);
+    left_by_an_exception(|| dispatcher.unregister(handle).unwrap());
+    assert_eq!(waiting.join().unwrap(), Outcome::Cancelled);
+    assert!(dispatcher.unregister(handle).is_err());
+    assert_eq!(dispatcher.queue_size(), 0);
+    // Its slot is free: the library may register again.
+    let again = library.register(dispatcher, 1).unwrap();
+    dispatcher.deliver(again, parcel(3)).unwrap();
+    assert_eq!(poll(dispatcher), Some(3));
+}
+
+#[test]
+fn a_close_that_is_left_empties_every_library_before_it_asks_one_to_join() {
+    let (dispatcher, epoch) = open();
+    let first = Library::new();
+    let handle = first.register(dispatcher, 1).unwrap();
+    let waiting = Mutex::new(Some(waiting_thread(dispatcher, handle, 10)));
+    first.on_call(move |call, _| {
+        if call == Call::Closing(1) {
+            let thread = waiting.lock().unwrap().take().unwrap();
+            assert_eq!(thread.join().unwrap(), Outcome::Cancelled);
+        }
+    });
+    let last = throwing(|call| matches!(call, Call::CancelQueued(_)));
+    let throws = last.register(dispatcher, 2).unwrap();
+    dispatcher.deliver(throws, parcel(20)).unwrap();
+    left_by_an_exception(|| unsafe { dispatcher.close(epoch) });
+    assert!(!dispatcher.serves(epoch));
+    assert!(first.calls().contains(&Call::Closing(1)));
+    assert!(!last.calls().contains(&Call::Closing(2)), "called again");
+    assert!(dispatcher.claim(), "the dispatcher can serve another state");
+}
+
+#[test]
+fn a_decode_that_is_cancelled_meanwhile_ends_where_that_throws() {
+    let (dispatcher, epoch) = open();
+    let library = throwing(|call| matches!(call, Call::CancelWaiting(_)));
+    let handle = library.register(dispatcher, 1).unwrap();
+    let waiting = waiting_thread(dispatcher, handle, 1);
+    let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
+    let unregister = std::thread::spawn(move || dispatcher.unregister(handle));
+    while dispatcher.deliver(handle, parcel(2)).is_ok() {
+        std::thread::yield_now();
+    }
+    left_by_an_exception(|| {
+        dispatcher.decoded(&taken, DecodeEnd::Values);
+    });
+    assert_eq!(waiting.join().unwrap(), Outcome::Cancelled);
+    unregister.join().unwrap().unwrap();
+    unsafe { dispatcher.close(epoch) };
+    assert!(dispatcher.claim(), "a call is left in the library");
+}
+
+#[test]
+fn a_reply_that_nobody_can_give_ends_where_its_cancelling_throws() {
+    let (dispatcher, epoch) = open();
+    let library = throwing(|call| matches!(call, Call::CancelWaiting(_)));
+    let handle = library.register(dispatcher, 1).unwrap();
+    let (waiting, ticket) = waiting_for_reply(dispatcher, handle, 1);
+    left_by_an_exception(|| unsafe { dispatcher.cancel_reply(ticket) });
+    assert_eq!(waiting.join().unwrap(), Outcome::Cancelled);
+    dispatcher.unregister(handle).unwrap();
+    unsafe { dispatcher.close(epoch) };
+    assert!(dispatcher.claim(), "a call is left in the library");
+}
