@@ -505,9 +505,9 @@ scenario("a handler of signals delivers while others deliver and Lua dispatches"
     for _ = 1, 50000 do faults.deliver() end
     while dss.dispatch() > 0 do end
     -- A hang is an end by SIGALRM.
-    faults.limit(30)
+    faults.limit(100)
     faults.produce(1, 20)
-    faults.storm(20000)
+    faults.storm(5000)
     local round = 0
     repeat
         round = round + 1
@@ -521,7 +521,7 @@ scenario("a handler of signals delivers while others deliver and Lua dispatches"
     eq(cancelled, 0)
     eq(amiss, 0)
     -- It is refused where the interrupted thread stands in DSS, and not as a rule.
-    ok(faults.storm_refused() < 20000, "every deliver of the handler was refused")
+    ok(faults.storm_refused() < 5000, "every deliver of the handler was refused")
     faults.limit(0)
 end)
 
@@ -578,7 +578,7 @@ scenario("a real-time thread on the Lua thread's processor does not hang", { nee
     local fine, message = faults.fifo(10000)
     ok(fine, message)
     -- 10,000 rounds of 150 microseconds. A round that spins until the kernel stops real-time threads takes a second.
-    faults.limit(30)
+    faults.limit(100)
     while faults.fifo_runs() do
         for _ = 1, 1000 do faults.deliver() end
         dss.dispatch()

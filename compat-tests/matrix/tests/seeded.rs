@@ -234,7 +234,7 @@ fn an_implementation_that_is_gone_is_named() {
 fn a_cancel_that_is_lost_fails_a_cell() {
     let branch = Branch::new("lost-cancel");
     branch.replace(
-        "dss-impl/src/dispatcher/register.rs",
+        "dss-impl/src/dispatcher/outstanding.rs",
         "            boundary::cancel_queued(adapter, handle, &item.parcel, item.waiter.is_some());\n",
         "",
     );
