@@ -121,7 +121,11 @@ mod real {
 
         #[inline]
         fn claim(&self, thread: u64) -> Claim<'_> {
-            let place = self.places(thread).find(|place| place.load(Ordering::Relaxed) == 0);
+            self.claim_at(thread, self.places(thread).find(|place| place.load(Ordering::Relaxed) == 0))
+        }
+
+        #[inline]
+        fn claim_at<'a>(&'a self, thread: u64, place: Option<&'a AtomicU64>) -> Claim<'a> {
             if let Some(place) = place {
                 place.store(thread, Ordering::Relaxed);
             }
@@ -133,7 +137,11 @@ mod real {
         /// Locks. Not in a signal handler.
         #[inline]
         pub(crate) fn lock(&self) -> Entered<'_, T> {
-            let claim = self.claim(thread_id());
+            self.lock_with(self.claim(thread_id()))
+        }
+
+        #[inline]
+        fn lock_with<'a>(&'a self, claim: Claim<'a>) -> Entered<'a, T> {
             let guard = self.lock.try_lock().unwrap_or_else(|| self.lock_contended());
             claim.confirm();
             Entered { guard, claim }
@@ -167,13 +175,16 @@ mod real {
         #[inline]
         pub(crate) fn enter(&self) -> Option<Entered<'_, T>> {
             let me = thread_id();
-            let found =
-                self.places(me).map(|place| place.load(Ordering::Relaxed)).find(|it| it & !SLEEPS == me);
-            match found {
-                None => Some(self.lock()),
-                Some(found) if found & SLEEPS == 0 => None,
-                Some(_) => self.enter_asleep(),
+            let mut empty = None;
+            for place in self.places(me) {
+                match place.load(Ordering::Relaxed) {
+                    0 => empty = empty.or(Some(place)),
+                    found if found == me => return None,
+                    found if found == me | SLEEPS => return self.enter_asleep(),
+                    _ => {}
+                }
             }
+            Some(self.lock_with(self.claim_at(me, empty)))
         }
 
         /// Locks in a signal handler of a thread that sleeps: that has given up the lock, but for an instant at each end of the sleep.
