@@ -40,6 +40,8 @@ pub mod delivery;
 #[cfg(not(loom))]
 mod descriptor;
 pub mod dispatcher;
+#[cfg(not(loom))]
+mod entrance;
 mod fork;
 pub mod handle;
 pub mod histogram;

@@ -1,6 +1,7 @@
 //! Closing a state. It always ends: nothing in here waits for a library or for a thread.
 
-use super::{Desk, Dispatcher, Inside, Phase};
+use super::inside::Inside;
+use super::{Desk, Dispatcher, Phase};
 use crate::boundary;
 use crate::delivery::Outcome;
 use crate::handle::Handle;

@@ -15,6 +15,7 @@ mod call;
 mod close;
 mod deliver;
 mod end;
+mod inside;
 mod keep;
 mod outstanding;
 mod register;
@@ -37,7 +38,7 @@ use crate::library::{Caller, Library};
 use crate::memory::OutOfMemory;
 use crate::notifier::Credit;
 use crate::queue::Queue;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Entrance, Ordering, thread_id, thread_token};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Entrance, Ordering};
 
 pub use bounded::{Accepted, AcceptedMany, BoundedError, Consignment};
 pub use call::Calling;
@@ -63,7 +64,7 @@ struct Door {
     /// What it holds open: it counts for as long.
     holds: usize,
     adapter: &'static dyn Adapter,
-    /// The producers that end what made room for theirs, in the library's code; see [`thread_id`].
+    /// The producers that end what made room for theirs, in the library's code; see [`thread_id`](crate::sync::thread_id).
     displacing: Vec<u64>,
     /// Items that entered the queue. Not counted where there is a bound, which counts them itself.
     entered: usize,
@@ -138,7 +139,7 @@ pub struct Dispatcher {
     epoch: AtomicU64,
     /// The token of the thread that last entered through Lua.
     lua_thread: AtomicU64,
-    /// The same thread's [`thread_id`].
+    /// The same thread's [`thread_id`](crate::sync::thread_id).
     lua_thread_id: AtomicU64,
     /// Calls that Lua made and that are under way: while there are any, that thread is the one that Lua runs on. Written by it alone.
     /// Not modelled: the threads of a model take turns.
@@ -237,68 +238,6 @@ impl Dispatcher {
         self.process.load(Ordering::Relaxed) != crate::fork::generation()
     }
 
-    /// Notes that the running thread is the Lua thread. Called wherever Lua enters. [lua-thread]
-    #[inline]
-    pub fn enter_lua(&self) {
-        let token = thread_token();
-        if self.lua_thread.load(Ordering::Relaxed) != token {
-            self.lua_thread.store(token, Ordering::Relaxed);
-            self.lua_thread_id.store(thread_id(), Ordering::Relaxed);
-        }
-    }
-
-    /// Begins a call that Lua made, after [`Self::enter_lua`].
-    #[inline]
-    fn begin_inside(&self) {
-        // Release: a thread that sees this sees which thread it is.
-        self.inside.store(self.inside.load(Ordering::Relaxed) + 1, Ordering::Release);
-    }
-
-    #[inline]
-    fn end_inside(&self) {
-        self.inside.store(self.inside.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
-    }
-
-    /// Whether the running thread is the Lua thread, and stands in a call that Lua made: no other thread can be in this state then.
-    #[inline]
-    fn is_inside(&self) -> bool {
-        self.inside.load(Ordering::Acquire) > 0 && self.lua_thread_id.load(Ordering::Relaxed) == thread_id()
-    }
-
-    /// Runs `work`, in which what is done with this dispatcher is done on the Lua thread. [lua-thread]
-    ///
-    /// # Safety
-    /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
-    pub unsafe fn within_lua<R>(&self, work: impl FnOnce() -> R) -> R {
-        self.enter_lua();
-        let _inside = Inside::begin(self);
-        work()
-    }
-
-    /// Locks the desk, as its owner where that is so.
-    fn lock_desk(&self) -> Guard<'_, Desk> {
-        if self.is_inside() {
-            // SAFETY: this thread stands in a call that Lua made in this state, and Lua makes one at a time.
-            unsafe { self.desk.lock_as_owner() }
-        } else {
-            self.desk.lock()
-        }
-    }
-
-    /// Locks the desk, in what began inside a call that Lua made.
-    fn lock_desk_as(&self, caller: Caller) -> Guard<'_, Desk> {
-        match caller {
-            // SAFETY: as above: only the thread that is inside is `Caller::Lua`, and what it began it ends.
-            Caller::Lua => unsafe { self.desk.lock_as_owner() },
-            Caller::Thread(_) => self.desk.lock(),
-        }
-    }
-
-    /// How the running thread calls into a library.
-    fn caller(&self) -> Caller {
-        if self.is_inside() { Caller::Lua } else { Caller::Thread(thread_id()) }
-    }
-
     /// Items in the queue. [any-thread] On another thread than Lua's, items that are just being moved may be missed.
     #[inline]
     #[must_use]
@@ -382,24 +321,6 @@ impl Dispatcher {
         self.free_if_left(desk, slot);
     }
 
-    /// Records the beginning of a call into a library's code.
-    #[inline]
-    fn note_entered(&self, library: &mut Library, caller: Caller) {
-        library.enter(caller);
-        if caller == Caller::Lua {
-            self.begin_inside();
-        }
-    }
-
-    /// Records the end of one. Under the desk lock, and before the library's slot is freed: the dispatcher may be another state's then.
-    #[inline]
-    fn note_left(&self, desk: &mut Desk, slot: u32, caller: Caller) {
-        desk.libraries[slot as usize].leave(caller);
-        if caller == Caller::Lua {
-            self.end_inside();
-        }
-    }
-
     /// After a call ended, or the library left: wakes the threads that wait for that, and lets go of the library if nothing holds
     /// it any more.
     fn free_if_left(&self, mut desk: Guard<'_, Desk>, slot: u32) {
@@ -433,22 +354,6 @@ impl Dispatcher {
                 }
             }
         }
-    }
-}
-
-/// A call that Lua made, in a frame that no Lua error skips.
-struct Inside<'a>(&'a Dispatcher);
-
-impl<'a> Inside<'a> {
-    fn begin(dispatcher: &'a Dispatcher) -> Self {
-        dispatcher.begin_inside();
-        Inside(dispatcher)
-    }
-}
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        self.0.end_inside();
     }
 }
 
