@@ -108,7 +108,8 @@ pub fn load(
 ) -> Result<Arc<dyn Module>, LoadError> {
     let (file, declared) = look_up(name, templates, wanted)?;
     let shown = file.display().to_string();
-    let registered = state.dispatcher.libraries().into_iter();
+    let registered =
+        state.dispatcher.libraries().map_err(|error| LoadError::Refused(error.to_string()))?.into_iter();
     let other =
         registered.filter(|library| library.name.as_deref() == Some(&declared.name)).find_map(|it| it.file);
     if let Some(other) = other {

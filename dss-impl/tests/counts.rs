@@ -344,7 +344,7 @@ impl Model {
     }
 
     fn compare(&self, when: &str) {
-        let found: Vec<_> = self.dispatcher.libraries().iter().map(said).collect();
+        let found: Vec<_> = self.dispatcher.libraries().unwrap().iter().map(said).collect();
         assert_eq!(found, self.wanted(), "{when}");
         assert_eq!(self.dispatcher.queue_size(), self.queue.len(), "{when}");
     }
@@ -440,7 +440,7 @@ fn no_item_is_counted_twice_or_not_at_all_while_others_deliver() {
                 poll(dispatcher);
             }
             let before: Vec<_> = taken.iter().map(|taken| taken.load(SeqCst)).collect();
-            let infos = dispatcher.libraries();
+            let infos = dispatcher.libraries().unwrap();
             let after: Vec<_> = began.iter().map(|began| began.load(SeqCst)).collect();
             for (at, info) in infos.iter().enumerate() {
                 let counted =
@@ -455,7 +455,7 @@ fn no_item_is_counted_twice_or_not_at_all_while_others_deliver() {
         stop.store(true, SeqCst);
     });
     while poll(dispatcher).is_some() {}
-    let infos = dispatcher.libraries();
+    let infos = dispatcher.libraries().unwrap();
     for (at, info) in infos.iter().enumerate() {
         assert_eq!((info.queued, info.bytes), (0, 0));
         assert_eq!(info.delivered + info.cancelled + info.dropped, taken[at].load(SeqCst));

@@ -68,7 +68,7 @@ fn a_decode_that_failed_ends_its_item() {
     let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     dispatcher.decoded(&taken, DecodeEnd::Failed);
     assert_eq!(library.calls(), [Call::Finish(1)]);
-    assert_eq!(dispatcher.libraries()[0].delivered, 0);
+    assert_eq!(dispatcher.libraries().unwrap()[0].delivered, 0);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn libraries_are_listed_with_what_they_have() {
         dispatcher.deliver_and_wait(third, common::waited(3)).unwrap_err(),
         DeliverError::WouldDeadlock
     );
-    let infos = dispatcher.libraries();
+    let infos = dispatcher.libraries().unwrap();
     let names: Vec<_> = infos.iter().map(|info| info.name.as_deref().unwrap()).collect();
     assert_eq!(names, ["library 2", "library 3"]);
     assert_eq!(infos[0].revision, "made up");

@@ -168,7 +168,7 @@ fn inside_its_decode_it_is_ended_when_that_is_over() {
         }
         assert_eq!(library.calls(), wanted);
         assert!(unsafe { dispatcher.begin_reply(taken.ticket.unwrap()) }.is_none());
-        let counted = &dispatcher.libraries()[0];
+        let counted = &dispatcher.libraries().unwrap()[0];
         assert_eq!((counted.timed_out, counted.cancelled, counted.failed), (1, 0, 0));
     }
 }

@@ -59,7 +59,7 @@ fn stamped(data: usize, at: u64) -> Consignment<'static> {
 #[test]
 fn what_is_taken_is_counted_where_its_time_is_noted() {
     let (dispatcher, _, library, handle) = bounded_house(10, Policy::Refuse);
-    let waits = || dispatcher.libraries()[0].waits.clone();
+    let waits = || dispatcher.libraries().unwrap()[0].waits.clone();
     assert_eq!(waits(), Some(Histogram::default()));
     hand_over(dispatcher, handle, stamped(0, clock::now() & !1)).unwrap();
     hand_over(dispatcher, handle, item(1)).unwrap();
@@ -97,5 +97,5 @@ fn where_many_are_queued_one_in_eight_stands_for_all() {
 #[test]
 fn a_revision_that_notes_no_time_has_no_histogram() {
     let (dispatcher, _, _, _) = common::house();
-    assert_eq!(dispatcher.libraries()[0].waits, None);
+    assert_eq!(dispatcher.libraries().unwrap()[0].waits, None);
 }

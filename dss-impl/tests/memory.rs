@@ -151,7 +151,7 @@ fn without_memory_a_deliver_is_refused_and_nothing_is_lost() {
     for data in 0..=taken {
         assert_eq!(common::poll(dispatcher), Some(data));
     }
-    assert_eq!(dispatcher.libraries()[0].refused, 1);
+    assert_eq!(dispatcher.libraries().unwrap()[0].refused, 1);
 }
 
 #[test]

@@ -222,7 +222,7 @@ impl Notifier for Reentrant {
     fn notify(&self, queued: usize) -> io::Result<()> {
         self.calls.fetch_add(1, SeqCst);
         assert!(self.dispatcher.queue_size() <= 2);
-        drop(self.dispatcher.libraries());
+        drop(self.dispatcher.libraries().unwrap());
         self.sizes.lock().unwrap().push(queued);
         Ok(())
     }
@@ -230,7 +230,7 @@ impl Notifier for Reentrant {
 
 impl Drop for Reentrant {
     fn drop(&mut self) {
-        drop(self.dispatcher.libraries());
+        drop(self.dispatcher.libraries().unwrap());
     }
 }
 

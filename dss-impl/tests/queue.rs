@@ -126,7 +126,7 @@ fn items_that_are_ended_leave_the_others_in_order() {
         assert_eq!(dispatcher.queue_size(), model.len(), "graves are not items");
         if step % 100 == 0 {
             let queued = |library| model.iter().filter(|(of, ..)| *of == library).count();
-            for info in dispatcher.libraries() {
+            for info in dispatcher.libraries().unwrap() {
                 let library = (0..LIBRARIES)
                     .find(|at| info.name.as_deref() == Some(&*format!("library {at}")))
                     .unwrap();

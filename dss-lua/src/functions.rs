@@ -205,7 +205,8 @@ unsafe extern "C-unwind" fn set_port(lua: *mut ffi::lua_State) -> c_int {
     })
 }
 
-fn no_memory(_: OutOfMemory) -> Failed {
+/// What a function says that has no memory for what it is to do.
+pub(crate) fn no_memory(_: OutOfMemory) -> Failed {
     "not enough memory".into()
 }
 

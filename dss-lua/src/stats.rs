@@ -7,8 +7,9 @@ use dss_impl::library::LibraryInfo;
 use dss_impl::metrics;
 use mlua::ffi;
 
-use crate::functions::answer;
+use crate::functions::{answer, no_memory};
 use crate::guard::Guard;
+use crate::protected::Failed;
 use crate::raw::Stack;
 
 /// A table that is being filled, on top of the stack. All of it raises.
@@ -34,16 +35,16 @@ impl Entry {
     }
 }
 
-fn libraries_of(guard: &Guard) -> Vec<LibraryInfo> {
+fn libraries_of(guard: &Guard) -> Result<Vec<LibraryInfo>, Failed> {
     let dispatcher = guard.state.dispatcher;
     // SAFETY: in a function that Lua called.
-    unsafe { dispatcher.within_lua(|| dispatcher.libraries()) }
+    unsafe { dispatcher.within_lua(|| dispatcher.libraries()) }.map_err(no_memory)
 }
 
 /// Leaves a list of tables, one a library, in the order of registration.
 fn list(lua: *mut ffi::lua_State, fill: fn(Entry, &LibraryInfo)) -> c_int {
     answer(lua, |lua, guard| {
-        let libraries = libraries_of(guard);
+        let libraries = libraries_of(guard)?;
         lua.run(|stack| {
             stack.new_table(0);
             for (at, library) in (1..).zip(&libraries) {
@@ -120,5 +121,5 @@ fn seconds(nanoseconds: u64) -> f64 {
 
 /// `metrics()`: the same as OpenMetrics text.
 pub(crate) unsafe extern "C-unwind" fn metrics(lua: *mut ffi::lua_State) -> c_int {
-    answer(lua, |lua, guard| lua.push_text(&metrics::text(&libraries_of(guard))))
+    answer(lua, |lua, guard| lua.push_text(&metrics::text(&libraries_of(guard)?)))
 }

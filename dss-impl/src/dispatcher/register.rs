@@ -166,18 +166,22 @@ impl Dispatcher {
     }
 
     /// What `libraries()` shows, in the order of registration. [any-thread]
-    #[must_use]
-    pub fn libraries(&self) -> Vec<LibraryInfo> {
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn libraries(&self) -> Result<Vec<LibraryInfo>, OutOfMemory> {
         let desk = self.lock_desk();
         let intake = self.intake.lock();
-        let mut registered: Vec<_> = desk
-            .libraries
-            .iter()
-            .enumerate()
-            .filter(|(_, library)| library.phase == LibraryPhase::Registered)
-            .collect();
-        registered.sort_by_key(|(_, library)| library.sequence);
-        registered.into_iter().map(|(slot, library)| library.info(&intake.doors[slot])).collect()
+        let mut registered = Vec::new();
+        registered.try_reserve_exact(desk.libraries.len()).map_err(|_| OutOfMemory)?;
+        let slots = desk.libraries.iter().zip(0..);
+        registered.extend(slots.filter(|(library, _)| library.phase == LibraryPhase::Registered));
+        // Unstable, for that needs no memory; no two have one number.
+        registered.sort_unstable_by_key(|(library, _)| library.sequence);
+        let mut shown = Vec::new();
+        shown.try_reserve_exact(registered.len()).map_err(|_| OutOfMemory)?;
+        shown.extend(registered.iter().map(|(library, slot)| library.info(&intake.doors[*slot as usize])));
+        Ok(shown)
     }
 }
 

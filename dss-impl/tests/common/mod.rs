@@ -225,7 +225,7 @@ pub(crate) fn poll(dispatcher: &Dispatcher) -> Option<usize> {
 
 /// What is said of the library that registered first.
 pub(crate) fn info(dispatcher: &Dispatcher) -> LibraryInfo {
-    dispatcher.libraries().remove(0)
+    dispatcher.libraries().unwrap().remove(0)
 }
 
 /// An item of so many bytes.

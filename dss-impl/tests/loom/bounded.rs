@@ -125,7 +125,7 @@ fn the_oldest_is_taken_or_dropped() {
         assert!(!house.fake.poll(&house.dispatcher));
         house.fake.assert_ended(0, true);
         house.fake.assert_ended(1, true);
-        let info = house.dispatcher.libraries().remove(0);
+        let info = house.dispatcher.libraries().unwrap().remove(0);
         assert_eq!((info.delivered + info.dropped, info.high_water, info.queued), (2, 1, 0));
     });
 }

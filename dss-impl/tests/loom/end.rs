@@ -47,7 +47,7 @@ fn end_and_take_race_for_an_item() {
         assert_eq!(taken, if ended { 1 } else { 2 });
         house.fake.assert_ended(0, true);
         house.fake.assert_ended(1, true);
-        let info = house.dispatcher.libraries().remove(0);
+        let info = house.dispatcher.libraries().unwrap().remove(0);
         assert_eq!((info.delivered, info.cancelled, info.bytes), (taken, 2 - taken, 0));
         assert_eq!(house.dispatcher.queue_size(), 0);
     });
@@ -137,7 +137,7 @@ fn what_is_for_a_callback_is_taken_or_ended() {
         }
         assert_eq!(taken + ended, 3, "what came after the end is not ended by it");
         (0..3).for_each(|data| house.fake.assert_ended(data, true));
-        let info = house.dispatcher.libraries().remove(0);
+        let info = house.dispatcher.libraries().unwrap().remove(0);
         assert_eq!((info.delivered, info.cancelled, info.queued), (taken as u64, ended as u64, 0));
     });
 }
