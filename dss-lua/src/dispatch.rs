@@ -11,6 +11,7 @@ use crate::callbacks;
 use crate::closing;
 use crate::errors;
 use crate::guard::{self, Guard};
+use crate::idle;
 use crate::poll::{Call, Decode, NO_ROOM, Net, has_room};
 use crate::raw::Stack;
 use crate::reply;
@@ -111,7 +112,7 @@ pub(crate) fn run(stack: Stack, guard: &Guard, max: usize, stops: bool) -> Optio
         }
         if done || interrupted {
             if batch.handled > 0 {
-                guard.idle.take();
+                idle::handled(guard);
             }
             // Where a callback closed the state, the dispatcher may serve another by now.
             let remaining = state.get().map_or(0, |dispatcher| dispatcher.end_dispatch(dispatching));

@@ -27,6 +27,8 @@ const ROUNDS: u8 = 2;
 /// After so much idling a small heap is collected in one go: it is over soon, and finds what steps do not (a generational
 /// collector's young ones look at what is new).
 const LONG: Duration = Duration::from_millis(500);
+/// How long what was found, that Lua has the replies, is taken to hold while the program comes back again and again.
+const PERIOD: Duration = Duration::from_secs(1);
 /// What is small, in KiB.
 const SMALL: c_int = 64 << 10;
 
@@ -35,6 +37,24 @@ const SMALL: c_int = 64 << 10;
 pub(crate) struct Idle {
     time: Duration,
     rounds: u8,
+    /// It began again with nothing handled in between: then garbage is collected in steps alone.
+    again: bool,
+}
+
+/// `wait` or `run` is entered. The program ran since the last one, and may have dropped a reply.
+pub(crate) fn enter(guard: &Guard) {
+    let idle = guard.idle.get();
+    if idle.rounds == ROUNDS && idle.time >= PERIOD {
+        guard.idle.set(Idle { again: true, ..Idle::default() });
+    }
+}
+
+/// An item was handled.
+#[inline]
+pub(crate) fn handled(guard: &Guard) {
+    if guard.idle.get().time > Duration::ZERO {
+        guard.idle.take();
+    }
 }
 
 /// Pushes the upvalues from [`BREATHER`] on. Raises.
@@ -70,7 +90,7 @@ fn pending(dispatcher: &Dispatcher) -> usize {
 }
 
 fn collect(stack: Stack, idle: &mut Idle) {
-    if idle.time >= LONG && stack.kilobytes() < SMALL {
+    if !idle.again && idle.time >= LONG && stack.kilobytes() < SMALL {
         call(stack, FULL);
         call(stack, FULL);
         idle.rounds = ROUNDS;

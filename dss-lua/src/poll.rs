@@ -12,6 +12,7 @@ use crate::callbacks;
 use crate::closing;
 use crate::errors;
 use crate::guard;
+use crate::idle;
 use crate::raw::Stack;
 use crate::reply;
 
@@ -132,10 +133,12 @@ pub(crate) fn has_room(stack: Stack, top: c_int) -> bool {
 pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
-    let dispatcher = match guard::served(stack) {
-        Ok(guard) => guard.state.dispatcher,
+    let guard = match guard::served(stack) {
+        Ok(guard) => guard,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
+    let dispatcher = guard.state.dispatcher;
+    idle::handled(guard);
     stack.set_top(0);
     callbacks::forget_released(stack, dispatcher);
     // Nothing is in hand yet: what may raise on the way to the protected part costs no item.

@@ -47,6 +47,7 @@ pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     let dispatcher = guard.state.dispatcher;
+    idle::enter(guard);
     callbacks::forget_released(stack, dispatcher);
     let deadline = match deadline(
         stack,
@@ -92,6 +93,7 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     };
     // Each `run` has a stop of its own: one that runs within a callback of another does not end that, nor take its stop away.
     let outer = guard.stop.replace(false);
+    idle::enter(guard);
     let handled = run_until(stack, guard, deadline);
     guard.stop.set(outer);
     let Some(handled) = handled else { return stack.raise_top() };

@@ -14,7 +14,7 @@
 //! ```
 
 use proc_macro::TokenStream;
-use proc_macro2::TokenStream as Tokens;
+use proc_macro2::{Span, TokenStream as Tokens};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
@@ -113,13 +113,18 @@ fn bound(generics: &Generics, fields: &[Field], bounds: impl Fn(&Field) -> Token
     generics
 }
 
+/// Where a type is, for an error; with the names that this derive makes, whatever macro the type comes from.
+fn at(ty: &Type) -> Span {
+    Span::call_site().located_at(ty.span())
+}
+
 fn derive_into(input: &DeriveInput, fields: &[Field]) -> Tokens {
     let generics = bound(&input.generics, fields, |_| quote!(::dss_abi_v2::IntoValue));
     let (parameters, arguments, conditions) = generics.split_for_impl();
     let (name, count) = (&input.ident, fields.len());
     let put = fields.iter().map(|Field { name, ty, key, .. }| {
         // In the place of the type, so that an error points at one that does not fit.
-        quote_spanned!(ty.span()=> entries.put(#key, self.#name)?;)
+        quote_spanned!(at(ty)=> entries.put(#key, self.#name)?;)
     });
     quote! {
         #[automatically_derived]
@@ -149,9 +154,9 @@ fn derive_from(input: &DeriveInput, fields: &[Field]) -> Tokens {
     let taken = fields.iter().map(|field| {
         let Field { name, ty, key, .. } = field;
         let taken = if field.default {
-            quote_spanned!(ty.span()=> fields.take_or_default::<#ty>(#key)?)
+            quote_spanned!(at(ty)=> fields.take_or_default::<#ty>(#key)?)
         } else {
-            quote_spanned!(ty.span()=> fields.take::<#ty>(#key)?)
+            quote_spanned!(at(ty)=> fields.take::<#ty>(#key)?)
         };
         quote!(#name: #taken)
     });

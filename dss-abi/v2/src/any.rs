@@ -224,7 +224,15 @@ fn list_into_raw(
             Err((error, item)) => {
                 let mut items: Vec<Value> = raw.into_iter().map(|raw| again(raw, service)).collect();
                 items.push(item);
-                items.extend(rest);
+                // Those that were not looked at may lie as deep, and whoever gets them drops them.
+                items.extend(rest.map(|item| {
+                    if item.is_deeper_than(MAX_DEPTH) {
+                        item.discard();
+                        Value::Nil
+                    } else {
+                        item
+                    }
+                }));
                 return Err((error, items));
             }
         }

@@ -112,6 +112,12 @@ unsafe extern "C" fn nothing(_: &RawCall, _: RVec<RawValue>) -> Returned {
 #[derive(Debug)]
 pub struct ByValue<Args>(PhantomData<Args>);
 
+/// Says what a `close` is called with, so that a closure need not: it may be one without types.
+#[doc(hidden)]
+pub fn closing<T, R, F: Fn(&T, &Library) -> R>(close: F) -> F {
+    close
+}
+
 /// What looks like a function of a library, whatever the types of its parameters and results.
 #[cfg_attr(
     dss_diagnostics,

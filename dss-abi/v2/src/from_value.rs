@@ -216,7 +216,13 @@ fn map<K: FromValue, V: FromValue, M: std::iter::FromIterator<(K, V)>>(
 ) -> Result<M, ValueError> {
     let entries = Taken::new(entries(value)?).map(|(key, value)| {
         let place = key.as_place();
-        let key = K::from_value(key).map_err(|error| error.inside(format_args!("key {}", place)))?;
+        let key = match K::from_value(key) {
+            Ok(key) => key,
+            Err(error) => {
+                value.discard();
+                return Err(error.inside(format_args!("key {}", place)));
+            }
+        };
         let value = V::from_value(value).map_err(|error| error.inside(format_args!("field {}", place)))?;
         Ok((key, value))
     });

@@ -184,7 +184,7 @@ pub const REVISION: u32 = 2;
 /// What the macros expand to.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::call::{call_function, call_method, function, method, raw, Entry, Uses, Wanted};
+    pub use crate::call::{call_function, call_method, closing, function, method, raw, Entry, Uses, Wanted};
     pub use crate::checks::{joined, length, refuse_if, twice};
     pub use crate::fields::{Entries, Fields};
     pub use crate::function::{Place, Returned};

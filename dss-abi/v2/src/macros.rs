@@ -91,7 +91,7 @@ macro_rules! __library {
     (@method $owner:ident, $type:ty, [$($token:tt)*] $name:ident) => {
         $crate::__library!(
             @entry $type, $owner, ':', ::core::stringify!($name), [$($token)*],
-            [let $($token)* = <$type>::$name;], method, call_method
+            [#[allow(non_snake_case)] let $($token)* = <$type>::$name;], method, call_method
         )
     };
     (@method $owner:ident, $type:ty, [$($token:tt)*] $name:literal) => {

@@ -48,6 +48,13 @@ fn a_delivery_is_refused() {
         assert!(world.library.request::<()>(&callback, vec![map()], dss_abi_v2::Deadline::none()).is_err());
         let refused = world.library.deliver(&callback, Rest(vec![list(), list()])).unwrap_err();
         assert_eq!(refused.values.len(), 2);
+        // What lies behind the one that is refused is dropped as it is.
+        for value in
+            [Value::List(vec![list(), map(), list()]), Value::Map(vec![(list(), map()), (map(), list())])]
+        {
+            assert!(world.library.deliver(&callback, value).is_err());
+        }
+        assert!(HashMap::<String, Value>::from_value(Value::Map(vec![(Value::Nil, list())])).is_err());
         assert!(world.dss.delivered.lock().unwrap().is_empty());
     });
 }

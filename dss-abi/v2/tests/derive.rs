@@ -69,3 +69,28 @@ fn fields_are_missing_or_wrong_by_name() {
     );
     assert_eq!(error(Value::Nil), "wanted a table, found nil");
 }
+
+/// A struct that a macro makes, its types and names being its caller's.
+macro_rules! table {
+    ($($item:item)*) => { $(#[derive(IntoValue, FromValue, Clone, Debug, PartialEq)] $item)* };
+}
+
+macro_rules! wrapper {
+    ($name:ident, $type:ident) => {
+        #[derive(IntoValue, FromValue, Clone, Debug, PartialEq)]
+        struct $name {
+            value: $type,
+        }
+    };
+}
+
+table! { struct Point { x: f64, y: f64 } }
+wrapper! { Wrapped, String }
+
+#[test]
+fn a_macro_may_make_the_struct() {
+    let point = Point { x: 1.5, y: 2.0 };
+    assert_eq!(Point::from_value(point.clone().into_value().unwrap()), Ok(point));
+    let wrapped = Wrapped { value: "a".to_owned() };
+    assert_eq!(Wrapped::from_value(wrapped.clone().into_value().unwrap()), Ok(wrapped));
+}

@@ -99,7 +99,8 @@ macro_rules! object {
                 })?]),
                 close: $crate::object!(@some [$(
                     $crate::__library!(
-                        @entry $type, __DSS_NAME, ':', "close", [$close], [], method, call_method
+                        @entry $type, __DSS_NAME, ':', "close",
+                        [$crate::__private::closing::<$type, _, _>($close)], [], method, call_method
                     ).raw.call
                 )?]),
                 drop: $crate::contract::DropFn($crate::__private::drop_object::<$type>),

@@ -254,12 +254,9 @@ impl TestService {
         Ok(Accepted { ticket, announced: true })
     }
 
-    /// Answers a request whose function does that itself.
-    fn answer(&self, ticket: u64, answer: &Answer) {
-        let (queued, service) = {
-            let mut inner = self.shared.lock();
-            (inner.remove(|open| open.ticket == ticket).pop(), inner.service)
-        };
+    /// Answers a request whose function does that itself, with the values that it was made with.
+    fn answer(&self, ticket: u64, queued: Option<Open>, answer: &Answer) {
+        let service = self.shared.lock().service;
         let service = match service {
             Some(service) => service,
             None => return,
@@ -317,12 +314,21 @@ impl Service for TestService {
     fn request(&self, _: usize, request: RawRequest<'_>) -> RResult<Accepted, Code> {
         let RawRequest { delivery, complete, context } = request;
         let waiting = Waiting { callback: delivery.callback, complete, context: context as usize };
-        let accepted = self.accept(&delivery, Some(waiting));
-        let answer = self.shared.lock().answers.get(&delivery.callback).cloned();
-        if let (Ok(accepted), Some(answer)) = (&accepted, answer) {
-            self.answer(accepted.ticket, &answer);
+        let mut inner = self.shared.lock();
+        let ticket = match inner.accept(&delivery, Some(waiting)) {
+            Ok(ticket) => ticket,
+            Err(code) => return RErr(code),
+        };
+        // Under one lock with that: a thread of the test's that waits for the next call does not get this one.
+        let answer = inner.answers.get(&delivery.callback).cloned();
+        let queued =
+            answer.and_then(|answer| Some((answer, inner.remove(|open| open.ticket == ticket).pop()?)));
+        drop(inner);
+        match queued {
+            Some((answer, queued)) => self.answer(ticket, Some(queued), &answer),
+            None => self.shared.came.notify_all(),
         }
-        accepted.into()
+        ROk(Accepted { ticket, announced: true })
     }
 
     fn end(&self, _: usize, ticket: u64, ended: u32, queued_only: bool) -> bool {

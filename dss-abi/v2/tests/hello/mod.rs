@@ -159,7 +159,7 @@ object! {
     Ticker as "ticker",
     methods: { beat, "beats" => Ticker::count, stop, itself, run, calls => Ticker::call },
     to_string: Ticker::text,
-    close: Ticker::stop,
+    close: |ticker, library| ticker.stop(library),
 }
 
 impl Ticker {

@@ -7,5 +7,5 @@ struct Inner;
 #[derive(IntoValue)]
 pub struct Options {
     pub first: String,
-    pub inner: Inner, // at: inner
+    pub inner: Inner, // at: Inner
 }
