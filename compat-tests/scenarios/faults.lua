@@ -320,6 +320,22 @@ scenario("a reply that is dropped ends its delivery while a loop of waits is idl
     ok(probe.join(30))
 end)
 
+scenario("a reply that is dropped after a while of idling ends its delivery too", function()
+    local dss, probe = require "darksidesync", require "probe"
+    probe.register()
+    local kept
+    probe.start(1, 1, function(reply) kept = reply end, { ret = "values" })
+    eventually(function() return dss.dispatch() > 0 end, "the delivery")
+    -- All there is to collect is collected by then, and the reply is not.
+    for _ = 1, 12 do dss.wait(0.1) end
+    eq(probe.results().garbage, 0)
+    kept = nil
+    -- Nothing is allocated meanwhile, which would have garbage collected too.
+    for _ = 1, 50 do dss.wait(0.1) end
+    eq(probe.results().garbage, 1, "replies that were collected")
+    ok(probe.join(30))
+end)
+
 scenario("the handler of dss blocks on the plain socket", { needs = "socket" }, function()
     local dss, probe = require "dss", require "probe"
     probe.register()
