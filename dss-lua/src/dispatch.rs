@@ -170,5 +170,5 @@ pub(crate) fn push_upvalues(stack: Stack) {
     stack.push_function(protected, 0);
     stack.push_function(errors::handle, 0);
     stack.push_function(reply::protected, 0);
-    stack.push_bytes(errors::NO_MEMORY);
+    stack.push_bytes(errors::NO_MEMORY.as_bytes());
 }

@@ -17,7 +17,7 @@ pub(crate) const FORKED: &str = "this process was forked after DSS had been requ
                                  the parent: require DSS after the fork, in a new Lua state";
 
 /// What Lua raises itself where it has no memory.
-pub(crate) const NO_MEMORY: &[u8] = b"not enough memory";
+pub(crate) const NO_MEMORY: &str = "not enough memory";
 
 /// The registry key of the function given to `seterrorhandler`.
 pub(crate) static HANDLER: u8 = 1;

@@ -17,7 +17,7 @@ use mlua::ffi;
 use crate::answers;
 use crate::closing;
 use crate::dispatch;
-use crate::errors::HANDLER;
+use crate::errors::{HANDLER, NO_MEMORY};
 use crate::guard::{self, Guard};
 use crate::load;
 use crate::poll;
@@ -207,7 +207,7 @@ unsafe extern "C-unwind" fn set_port(lua: *mut ffi::lua_State) -> c_int {
 
 /// What a function says that has no memory for what it is to do.
 pub(crate) fn no_memory(_: OutOfMemory) -> Failed {
-    "not enough memory".into()
+    NO_MEMORY.into()
 }
 
 /// The port that is the first argument: a number with an integral value, or its decimal text, which is what socket libraries

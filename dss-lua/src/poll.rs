@@ -11,7 +11,7 @@ use crate::answers;
 use crate::callbacks;
 use crate::closing;
 use crate::errors;
-use crate::guard;
+use crate::guard::{self, Guard};
 use crate::idle;
 use crate::raw::Stack;
 use crate::reply;
@@ -138,17 +138,16 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     let dispatcher = guard.state.dispatcher;
-    idle::handled(guard);
     stack.set_top(0);
     callbacks::forget_released(stack, dispatcher);
     // Nothing is in hand yet: what may raise on the way to the protected part costs no item.
-    if take(stack, dispatcher) { stack.top() } else { stack.raise_top() }
+    if take(stack, guard) { stack.top() } else { stack.raise_top() }
 }
 
 /// Calls the protected part; false, with the error on top, where that raised one.
 #[inline(always)] // it is `poll`, but for what an error would skip
-fn take(stack: Stack, dispatcher: &'static Dispatcher) -> bool {
-    let mut call = Call::new(dispatcher);
+fn take(stack: Stack, guard: &'static Guard) -> bool {
+    let mut call = Call::new(guard.state.dispatcher);
     let place = &raw mut call;
     // SAFETY: the call lies in this frame, and is not referred to below where this is dropped.
     let net = unsafe { Net::new(place) };
@@ -156,6 +155,9 @@ fn take(stack: Stack, dispatcher: &'static Dispatcher) -> bool {
     stack.push_pointer(place);
     let done = stack.protected_call(1, ffi::LUA_MULTRET, 0);
     std::mem::forget(net);
+    if call.taken.is_some() {
+        idle::handled(guard);
+    }
     if !done {
         call.fail(stack, Stack::upvalue(3));
     }
@@ -171,7 +173,9 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let call = unsafe { &mut *call };
     stack.set_top(0);
     // SAFETY: Lua called `poll`, on its thread, and the state is served.
-    let Ok(taken) = (unsafe { call.dispatcher.take_one() }) else { return stack.raise(errors::NO_MEMORY) };
+    let Ok(taken) = (unsafe { call.dispatcher.take_one() }) else {
+        return stack.raise(errors::NO_MEMORY.as_bytes());
+    };
     let Some(Decode { count, reply, remaining }) = call.decode(stack, taken) else {
         stack.push_minus_one();
         return 1;

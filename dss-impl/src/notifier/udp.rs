@@ -10,14 +10,13 @@
 use std::fmt::Write;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, TryLockError};
 
 use arrayvec::ArrayString;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Notifier;
 use crate::descriptor::{self, Descriptor};
+use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// 1.0's way: a UDP datagram to loopback that holds the number of queued items in decimal text.
 pub struct UdpNotifier {
@@ -52,12 +51,8 @@ impl UdpNotifier {
         let _ = write!(text, "{queued}");
         self.wanted.store(true, Ordering::SeqCst);
         loop {
-            let mut socket = match self.socket.try_lock() {
-                Ok(socket) => socket,
-                Err(TryLockError::Poisoned(error)) => error.into_inner(),
-                // That thread looks at `wanted` again when it has given the socket up.
-                Err(TryLockError::WouldBlock) => return Ok(()),
-            };
+            // A thread that has it looks at `wanted` again when it has given it up.
+            let Some(mut socket) = self.socket.try_lock() else { return Ok(()) };
             let mut sent = Ok(());
             while self.wanted.swap(false, Ordering::SeqCst) {
                 // What was queued before is found by whoever reads that datagram: it is read later than this.

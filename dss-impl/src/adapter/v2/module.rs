@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use abi_stable::std_types::{RResult, RString, RVec};
 use dss_abi_v2::contract::{CallFn, Code, RawCall, RawClass, RawFunction};
@@ -12,11 +12,11 @@ use super::{Context, values};
 use crate::dispatcher::{Calling, Dispatcher};
 use crate::handle::Handle;
 use crate::states::{self, StateRef};
+use crate::sync::Mutex;
 use crate::value::{Class, Module, ObjectRef, Results, Value};
 
 /// The objects of one library that one Lua state has. When the library leaves they are dropped, and what Lua has left of them
 /// names nothing. Those that take no room may have one address: they are told apart by class, and counted.
-#[derive(Default)]
 pub(super) struct Objects(Mutex<HashMap<(usize, usize), Held>>);
 
 struct Held {
@@ -29,23 +29,22 @@ fn key(data: *mut c_void, class: &'static RawClass) -> (usize, usize) {
 }
 
 impl Objects {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(usize, usize), Held>> {
-        // No panic leaves it half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn new() -> Self {
+        Objects(Mutex::new(HashMap::new()))
     }
 
     fn add(&self, data: *mut c_void, class: &'static RawClass) {
-        self.lock().entry(key(data, class)).or_insert(Held { class, count: 0 }).count += 1;
+        self.0.lock().entry(key(data, class)).or_insert(Held { class, count: 0 }).count += 1;
     }
 
     fn has(&self, data: *mut c_void, class: &'static RawClass) -> bool {
-        self.lock().contains_key(&key(data, class))
+        self.0.lock().contains_key(&key(data, class))
     }
 
     /// Drops an object, if it was not dropped before.
     fn drop_one(&self, data: *mut c_void, class: &'static RawClass) {
         let key = key(data, class);
-        let mut objects = self.lock();
+        let mut objects = self.0.lock();
         let Some(held) = objects.get_mut(&key) else { return };
         held.count -= 1;
         if held.count == 0 {
@@ -57,7 +56,7 @@ impl Objects {
     }
 
     pub(super) fn drop_all(&self) {
-        let all = std::mem::take(&mut *self.lock());
+        let all = std::mem::take(&mut *self.0.lock());
         for ((data, _), Held { class, count }) in all {
             let data: *mut c_void = std::ptr::with_exposed_provenance_mut(data);
             for _ in 0..count {

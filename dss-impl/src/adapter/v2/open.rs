@@ -106,7 +106,7 @@ pub(super) fn register(place: usize, given: &RawRegistration) -> Result<Register
         && Version::parse(given.version.as_str()).is_ok_and(|given| given.to_string() == version);
     let limits = limits(given.limits).filter(|_| well_formed);
     let Some(limits) = limits else { return refuse(Code::MALFORMED) };
-    let objects = Arc::new(Objects::default());
+    let objects = Arc::new(Objects::new());
     let own = given.context.expose_provenance();
     let context = Context {
         closing: given.closing.into_option(),
