@@ -17,6 +17,7 @@
 pub mod adapter;
 #[cfg(not(loom))]
 mod barrier;
+mod bell;
 #[cfg(any(not(loom), deep))]
 mod biased;
 #[cfg(all(loom, not(deep)))]

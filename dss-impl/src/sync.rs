@@ -25,14 +25,22 @@ mod real {
     /// Lets some time pass in a loop that waits for what lasts nanoseconds. A thread of a high priority may keep the one that it
     /// waits for from running, and yielding does not help there: after a few rounds each is a sleep, longer each time.
     pub(crate) fn pause(rounds: &mut u32) {
-        *rounds = rounds.saturating_add(1);
         if *rounds < SPINS {
+            *rounds += 1;
             std::hint::spin_loop();
-        } else if *rounds < SPINS + YIELDS {
+        } else {
+            yield_or_sleep(rounds);
+        }
+    }
+
+    /// As [`pause`], without the rounds that spend processor time alone: `rounds` counts on from where its caller began.
+    pub(crate) fn yield_or_sleep(rounds: &mut u32) {
+        *rounds = rounds.saturating_add(1);
+        let over = rounds.saturating_sub(SPINS + YIELDS);
+        if over == 0 {
             std::thread::yield_now();
         } else {
-            let sleep = Duration::from_micros(20) * (*rounds - SPINS - YIELDS + 1).min(50);
-            std::thread::sleep(sleep.min(LONGEST));
+            std::thread::sleep((Duration::from_micros(20) * over.min(50)).min(LONGEST));
         }
     }
 
@@ -159,9 +167,13 @@ mod modelled {
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().expect("a model that panicked has failed already")
         }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
     }
 
-    /// As a model has it: no signals come.
+    /// As a model has it: a mutex, for no signals come.
     pub(crate) struct Entrance<T>(Mutex<T>);
 
     pub(crate) type Entered<'a, T> = MutexGuard<'a, T>;
@@ -177,15 +189,6 @@ mod modelled {
 
         pub(crate) fn enter(&self) -> Option<Entered<'_, T>> {
             Some(self.0.lock())
-        }
-
-        pub(crate) fn wait_for<'a>(
-            &'a self,
-            entered: Entered<'a, T>,
-            condition: &Condvar,
-            limit: Duration,
-        ) -> Entered<'a, T> {
-            condition.wait_for(entered, limit)
         }
     }
 

@@ -213,7 +213,7 @@ impl Dispatcher {
         bound.change(limits, queued.map(|item| item.sequence));
         drop(locks);
         // Who waits looks at what it is now.
-        self.room.notify_all();
+        self.room.ring();
         Ok(())
     }
 
@@ -321,8 +321,10 @@ impl Dispatcher {
         let left = left.min(Duration::from_secs(3600));
         // The policy may have been another when the desk was needed.
         locks.desk = None;
-        locks.intake = self.intake.wait_for(locks.intake, &self.room, left);
-        Ok(locks)
+        let heard = self.room.listen();
+        drop(locks);
+        self.room.sleep(heard, left);
+        Ok(Locks { intake: self.intake.lock(), desk: None })
     }
 
     /// Ends what made room, in calls that [`Self::enter`] has noted at the door.

@@ -38,7 +38,7 @@ impl Dispatcher {
         };
         drop(notifier);
         // A producer that waits for room is released before any library is asked to join its threads.
-        self.room.notify_all();
+        self.room.ring();
         let mut closing = Closing { dispatcher: self, epoch, inside: Some(inside) };
         closing.empty_all();
         closing.unregister_all();

@@ -65,6 +65,9 @@ impl Dispatcher {
         // A signal handler may deliver; what it interrupted may be this very function.
         let Some(mut guard) = self.intake.enter() else { return Err(DeliverError::WouldDeadlock) };
         let intake = &mut *guard;
+        if intake.sleeping && self.on_lua_thread() && !self.arrived.can_be_rung() {
+            return Err(DeliverError::WouldDeadlock);
+        }
         let Some(door) =
             intake.doors.get_mut(handle.slot as usize).filter(|door| door.generation == handle.generation)
         else {
@@ -100,8 +103,7 @@ impl Dispatcher {
         let wake = std::mem::take(&mut intake.sleeping);
         drop(intake);
         if wake {
-            // The Lua thread set `sleeping` under the lock and gave that up by falling asleep: it hears this.
-            self.arrived.notify_one();
+            self.arrived.ring();
         }
         match due {
             Some(due) => self.send(due),

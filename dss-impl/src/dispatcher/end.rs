@@ -42,7 +42,7 @@ impl Dispatcher {
             drop(intake);
             drop(desk);
             // There is room for another.
-            self.room.notify_all();
+            self.room.ring();
             self.discard(adapter, handle, vec![(item, outcome)]);
             self.leave(self.lock_desk_as(caller), handle.slot, caller);
             return true;
@@ -100,7 +100,7 @@ impl Dispatcher {
         self.note_entered(&mut desk.libraries[slot as usize], caller);
         drop(desk);
         // There is room for others.
-        self.room.notify_all();
+        self.room.ring();
         self.cancel_outstanding(handle, adapter, caller, waiting, &mut removed, outcome);
         self.leave(self.lock_desk_as(caller), slot, caller);
         ended

@@ -28,6 +28,7 @@ use std::ffi::c_void;
 use std::sync::atomic::AtomicU32;
 
 use crate::adapter::Adapter;
+use crate::bell::Bell;
 use crate::biased::{Biased, Guard};
 use crate::bounds::Bound;
 use crate::callbacks::{CallbackId, Callbacks, Reference};
@@ -155,9 +156,9 @@ pub struct Dispatcher {
     desk: Biased<Desk>,
     intake: Entrance<Intake>,
     /// Something came for the sleeping Lua thread. With `intake`.
-    arrived: Condvar,
+    arrived: Bell,
     /// There is room again at some library's bound. With `intake`.
-    room: Condvar,
+    room: Bell,
     /// A call into a library ended. With `desk`.
     ended: Condvar,
     pub(crate) callbacks: Callbacks,
@@ -197,8 +198,8 @@ impl Dispatcher {
                 sleeping: false,
                 registered: 0,
             }),
-            arrived: Condvar::new(),
-            room: Condvar::new(),
+            arrived: Bell::new(),
+            room: Bell::new(),
             ended: Condvar::new(),
             callbacks: Callbacks::new(),
         }

@@ -156,11 +156,11 @@ impl Dispatcher {
         drop(desk);
         if bound.is_some() {
             // A producer that waits for room looks again, and finds the door closed.
-            self.room.notify_all();
+            self.room.ring();
         }
         if wake {
             // `run` sleeps for a library that is registered, and there is none now.
-            self.arrived.notify_one();
+            self.arrived.ring();
         }
         Some(Leaving { dispatcher: self, handle, adapter, waiting })
     }

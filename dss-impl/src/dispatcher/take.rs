@@ -173,7 +173,7 @@ impl Dispatcher {
             gauge.told();
             drop(intake);
             // Who waits looked for room, and fell asleep, under that lock without a gap: it saw what left, or hears this.
-            self.room.notify_all();
+            self.room.ring();
         }
     }
 

@@ -64,10 +64,12 @@ impl Dispatcher {
         let mut intake = self.intake.lock();
         let in_vain = for_a_library && intake.registered == 0;
         if intake.items.len() == 0 && !in_vain && !limit.is_zero() {
-            // Set and given up in one step: a deliver comes before it, and was seen, or after it, and wakes this. So
-            // does the last unregister.
+            // A deliver comes before this, and was seen, or after it, and rings. So does the last unregister.
             intake.sleeping = true;
-            intake = self.intake.wait_for(intake, &self.arrived, limit);
+            let heard = self.arrived.listen();
+            drop(intake);
+            self.arrived.sleep(heard, limit);
+            intake = self.intake.lock();
             intake.sleeping = false;
         }
         if intake.items.len() > 0 { Waited::Queued } else { Waited::Nothing }
