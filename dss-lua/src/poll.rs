@@ -52,12 +52,13 @@ impl Call {
     /// on top; says how many, and what stands after it. *Raises* what decode raises, for [`Self::fail`] to account for.
     #[inline(always)]
     pub(crate) fn decode(&mut self, stack: Stack, taken: Option<Taken>) -> Option<Decode> {
+        // From what was handed over, and not from where it is now: to read back what was written in parts is slow.
+        let Taken { handle, adapter, .. } = taken?;
         self.taken = taken;
         let taken = self.taken.as_ref()?;
         self.ended = false;
         // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
-        let count =
-            unsafe { taken.adapter.decode(stack.pointer(), taken.handle, &taken.parcel, &mut self.failure) };
+        let count = unsafe { adapter.decode(stack.pointer(), handle, &taken.parcel, &mut self.failure) };
         if count == FAILED {
             stack.set_top(0);
             stack.push_bytes(self.failure.as_bytes());
