@@ -65,6 +65,7 @@ impl Dispatcher {
         // A signal handler may deliver; what it interrupted may be this very function.
         let Some(mut guard) = self.intake.enter() else { return Err(DeliverError::WouldDeadlock) };
         let intake = &mut *guard;
+        // On the Lua thread this is a handler: that thread sleeps.
         if intake.sleeping && self.on_lua_thread() && !self.arrived.can_be_rung() {
             return Err(DeliverError::WouldDeadlock);
         }
