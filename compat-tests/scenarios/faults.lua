@@ -513,7 +513,8 @@ scenario("a thread that is cancelled while it waits goes on waiting until it is 
     ends(faults, 1, 2, 1)
 end)
 
-scenario("a handler of signals delivers while others deliver and Lua dispatches", { needs = "linux", long = "true" }, function()
+-- Signals come to the Lua thread and to one that delivers, and their handler delivers, while Lua does `work` again and again.
+local function storm(work)
     local dss, faults = require "darksidesync", require "faults"
     faults.register()
     -- What the queue keeps of this is room enough for all that follows: a handler must not come to the allocator, which may be
@@ -524,12 +525,7 @@ scenario("a handler of signals delivers while others deliver and Lua dispatches"
     faults.limit(100)
     faults.produce(1, 20)
     faults.storm(5000)
-    local round = 0
-    repeat
-        round = round + 1
-        for _ = 1, 10 do dss.poll() end
-        dss.dispatch(1000)
-    until not faults.storms()
+    repeat work(dss) until not faults.storms()
     eq(faults.halt(), 0)
     while dss.dispatch() > 0 do end
     local taken, decoded, cancelled, amiss = faults.ends()
@@ -539,6 +535,20 @@ scenario("a handler of signals delivers while others deliver and Lua dispatches"
     -- It is refused where the interrupted thread stands in DSS, and not as a rule.
     ok(faults.storm_refused() < 5000, "every deliver of the handler was refused")
     faults.limit(0)
+end
+
+scenario("a handler of signals delivers while others deliver and Lua dispatches", { needs = "linux", long = "true" }, function()
+    storm(function(dss)
+        for _ = 1, 10 do dss.poll() end
+        dss.dispatch(1000)
+    end)
+end)
+
+scenario("a handler of signals delivers while Lua falls asleep and is woken", { needs = "linux", long = "true" }, function()
+    storm(function(dss)
+        dss.wait(1)
+        dss.dispatch(1000)
+    end)
 end)
 
 scenario("membarrier is forbidden after DSS was loaded", { needs = "linux" }, function()
