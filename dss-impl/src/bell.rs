@@ -81,3 +81,47 @@ impl Bell {
         false
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_ring_that_interrupted_another_is_left_to_that() {
+        let bell = Bell::new();
+        let heard = bell.listen();
+        // As a ring of this thread's has it when a signal comes.
+        let ringer = bell.ringer.enter();
+        bell.ring();
+        drop(ringer);
+        // It was heard: a sleep would last an hour.
+        bell.sleep(heard, LONG);
+    }
+
+    #[test]
+    fn to_listen_waits_for_nobody() {
+        let bell = Bell::new();
+        let _bed = bell.bed.lock();
+        bell.listen();
+        assert!(!bell.can_be_rung(), "a handler would wait for who falls asleep");
+    }
+
+    #[test]
+    fn every_sleeper_is_woken() {
+        let bell = Bell::new();
+        let heard = bell.listen();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while bell.listen().0 == heard.0 {
+                        bell.sleep(heard, LONG);
+                    }
+                });
+            }
+            // Asleep or not yet: either way it is heard.
+            bell.ring();
+        });
+    }
+}
