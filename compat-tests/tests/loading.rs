@@ -42,6 +42,20 @@ fn run(artefacts: &Artefacts, cpath: &[&Path], dss_path: Option<&str>, script: &
     ended.stdout.trim().to_owned()
 }
 
+/// `DSS_LOG` prints what a layout check found. Where stderr takes nothing, that is lost, and nothing else.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_layout_check_found_is_told_to_a_stderr_that_is_full() {
+    let lua54 = lua54();
+    let script = "require 'darksidesync'; print(require 'probe_v1'.request(1, '^1.0', 'layout'))";
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"exec "$0" "$@" 2>/dev/full"#]).arg(lua54.host());
+    command.arg("--cpath").arg(lua54.folder.join("?.so")).args(["-e", script]).env("DSS_LOG", "1");
+    let ended = limited(&mut command, Duration::from_secs(60));
+    assert!(ended.succeeded(), "{}", ended.report());
+    assert!(ended.stdout.contains("its types of revision v1 are not those of this DSS"), "{}", ended.stdout);
+}
+
 const WHERE: &str = "print(require 'darksidesync'.load 'probe_v2'._FILE)";
 
 /// Without `DSS_PATH`: beside the module, and then where Lua looks for C modules. With it there, as it says.

@@ -6,6 +6,7 @@ use abi_stable::library::AbiHeader;
 use abi_stable::type_layout::TypeLayout;
 use dss_abi::Request;
 
+use super::panics::say;
 use crate::rendezvous::Grant;
 
 /// The header of the `abi_stable` in use.
@@ -80,7 +81,7 @@ impl Layouts {
         let theirs = unsafe { &*request.layout.cast::<TypeLayout>() };
         (self.compare)(ours, theirs).map_err(|details| {
             if std::env::var_os("DSS_LOG").is_some() {
-                eprintln!("darksidesync: layout check of {library}:\n{details}");
+                say(format_args!("darksidesync: layout check of {library}:\n{details}"));
             }
             format!(
                 "{library}: its types of revision {revision} are not those of this DSS {}: build the library with a released \

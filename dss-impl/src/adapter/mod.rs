@@ -13,6 +13,8 @@ pub mod c1v0;
 #[cfg(not(loom))]
 mod layouts;
 #[cfg(not(loom))]
+mod panics;
+#[cfg(not(loom))]
 pub mod v1;
 #[cfg(not(loom))]
 pub mod v2;

@@ -1,7 +1,6 @@
 //! The adapter of revision v1.
 
 use std::ffi::{c_int, c_void};
-use std::io::Write;
 use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -19,6 +18,7 @@ use dss_abi_v1::contract::{
 
 use super::Adapter;
 use super::layouts::Layouts;
+use super::panics::answer_or_abort;
 use crate::delivery::{Announced, DeliverError, Failure, Outcome, Parcel};
 use crate::dispatcher::{Dispatcher, RegisterError};
 use crate::handle::Handle;
@@ -190,25 +190,6 @@ fn answer<T>(run: impl FnOnce() -> Result<T, Code>) -> RResult<T, Code> {
     }
 }
 
-/// As [`answer`], for a delivery: there a refusal says that nothing of it was touched, so that the library frees it. After
-/// a panic nobody knows whether it was taken, and memory that is freed twice is worse than an end.
-fn answer_or_abort(run: impl FnOnce() -> Result<Accepted, Code>) -> RResult<Accepted, Code> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(accepted)) => ROk(accepted),
-        Ok(Err(code)) => RErr(code),
-        Err(_) => {
-            // Not `eprintln`, which panics where stderr is closed.
-            let _ = writeln!(
-                std::io::stderr(),
-                "darksidesync {}: a panic broke off a delivery, and whether it was taken is unknown: the process is \
-                 aborted, so that nothing is freed twice",
-                crate::VERSION,
-            );
-            std::process::abort()
-        }
-    }
-}
-
 impl Service for V1 {
     fn register(&self, lua: RawLua, registration: RawRegistration<'_>) -> RResult<Registered, Code> {
         answer(|| register(lua, registration))
@@ -224,11 +205,11 @@ impl Service for V1 {
     }
 
     fn deliver(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code> {
-        answer_or_abort(|| deliver(handle, delivery))
+        answer_or_abort(|| deliver(handle, delivery).into())
     }
 
     fn deliver_and_wait(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code> {
-        answer_or_abort(|| deliver_and_wait(handle, delivery))
+        answer_or_abort(|| deliver_and_wait(handle, delivery).into())
     }
 
     fn unregister(&self, handle: usize) -> RResult<(), Code> {

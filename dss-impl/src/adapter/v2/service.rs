@@ -12,6 +12,7 @@ use dss_abi_v2::value::{RawCallback, RawValue};
 
 use super::record::{Record, RequestPart};
 use super::{open, values};
+use crate::adapter::panics::answer_or_abort;
 use crate::callbacks::{self, CallbackId};
 use crate::delivery::{Announced, DeliverError, Outcome, Parcel};
 use crate::dispatcher::{BoundedError, Consignment, Dispatcher};
@@ -161,17 +162,6 @@ fn answer<T>(run: impl FnOnce() -> Result<T, Code>) -> RResult<T, Code> {
         Ok(Err(code)) => RErr(code),
         Err(_) => RErr(Code(u32::MAX)),
     }
-}
-
-/// The same where a refusal says that nothing was taken, which after a panic nobody knows: the process ends with a sentence, and
-/// not with memory that is freed twice.
-fn answer_or_abort<T>(run: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        eprintln!(
-            "darksidesync: DSS failed while it took a delivery, and cannot say whether it did: aborting"
-        );
-        std::process::abort();
-    })
 }
 
 impl Service for V2Service {

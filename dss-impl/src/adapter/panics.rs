@@ -1,0 +1,23 @@
+//! What is done where DSS's own code panicked below a library's call, and how a sentence is said on the way.
+
+use std::fmt;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs DSS's own code for a library's call whose refusal says that nothing was taken, so that the library frees it. After a panic
+/// nobody knows whether it was taken: the process ends with a sentence, and not with memory that is freed twice.
+pub(super) fn answer_or_abort<T>(run: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        say(format_args!(
+            "darksidesync {}: a panic broke off a delivery, and whether it was taken is unknown: the process is aborted, so \
+             that nothing is freed twice",
+            crate::VERSION,
+        ));
+        std::process::abort()
+    })
+}
+
+/// Prints a line to stderr, as far as that takes it: `eprintln` panics where it does not.
+pub(super) fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
