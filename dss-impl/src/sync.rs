@@ -1,8 +1,8 @@
 //! The one door to locks and atomics, so that a model checker (`--cfg loom`) can stand behind it.
 //!
-//! The locks are the standard library's, which on Linux are futexes; the intake's alone is our own (see `entrance.rs`). They allocate nothing, not even where a thread sleeps, and
-//! share no table with each other: a lock that another thread held at a fork is lost for its own state alone. They are not
-//! poisoned here: what they guard is never left half changed by a panic.
+//! The locks are the standard library's, which on Linux are futexes; the intake's alone is our own (see `entrance.rs`). They
+//! allocate nothing, not even where a thread sleeps, and share no table with each other: a lock that another thread held at a fork
+//! is lost for its own state alone. They are not poisoned here: what they guard is never left half changed by a panic.
 
 #[cfg(not(loom))]
 mod real {
