@@ -17,6 +17,7 @@
 use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
 use std::time::Duration;
 
+use crate::cancellation;
 use crate::sync::pause;
 
 const UNKNOWN: u8 = 0;
@@ -69,7 +70,7 @@ pub(crate) fn heavy() {
 fn fall_back() {
     if MODE.compare_exchange(ASYMMETRIC, LEAVING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
         fence(Ordering::SeqCst);
-        std::thread::sleep(GRACE);
+        cancellation::sleep(GRACE);
         MODE.store(SYMMETRIC, Ordering::SeqCst);
     }
     // A thread that comes meanwhile waits for the first one.

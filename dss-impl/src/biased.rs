@@ -15,7 +15,7 @@
 //! | yes   | yes     | held    | the owner is in, and the others wait for it; or it is about to step back   |
 //! | no    | yes     | held    | one of the others is in; the owner, if it comes, queues at `others`        |
 //!
-//! What is guarded is left within nanoseconds, and nothing foreign runs meanwhile, so the others wait by spinning.
+//! What is guarded is left soon, and nothing foreign runs meanwhile, so the others wait by spinning at first.
 
 use std::ops::{Deref, DerefMut};
 

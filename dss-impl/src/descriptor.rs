@@ -64,11 +64,6 @@ pub(crate) fn bound_to(port: u16) -> Option<Descriptor> {
     system::bound_to(port)
 }
 
-/// Runs `work`, in which the running thread is not cancelled by `pthread_cancel`: that waits until it is over.
-pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
-    system::uncancelled(work)
-}
-
 #[cfg(unix)]
 mod system {
     use std::ffi::c_int;
@@ -133,30 +128,6 @@ mod system {
         let mode = unsafe { status.assume_init() }.st_mode;
         mode & libc::S_IFMT == libc::S_IFSOCK
     }
-
-    #[cfg(not(target_os = "android"))]
-    pub(super) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
-        unsafe extern "C" {
-            fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
-        }
-        const DISABLE: c_int = if cfg!(target_vendor = "apple") { 0 } else { 1 };
-
-        let mut before = 0;
-        // SAFETY: the place is writable.
-        let known = unsafe { pthread_setcancelstate(DISABLE, &raw mut before) } == 0;
-        let result = work();
-        if known {
-            // SAFETY: as above; the state is the one that the thread had.
-            unsafe { pthread_setcancelstate(before, &raw mut before) };
-        }
-        result
-    }
-
-    /// Android has no `pthread_cancel`.
-    #[cfg(target_os = "android")]
-    pub(super) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
-        work()
-    }
 }
 
 #[cfg(not(unix))]
@@ -178,9 +149,5 @@ mod system {
 
     pub(super) fn bound_to(_: u16) -> Option<Descriptor> {
         None
-    }
-
-    pub(super) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
-        work()
     }
 }

@@ -37,7 +37,7 @@ impl<T> Entrance<T> {
         Entrance { owner: AtomicU64::new(NOBODY), value: UnsafeCell::new(value) }
     }
 
-    /// Locks. Not in a signal handler.
+    /// Locks. Not in a signal handler that may have interrupted the thread that has this lock.
     #[inline]
     pub(crate) fn lock(&self) -> Entered<'_, T> {
         let me = thread_id();
@@ -115,5 +115,48 @@ impl<T> std::ops::DerefMut for Entered<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and this is the only access that it gave.
         unsafe { &mut *self.entrance.value.get() }
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(loom)))]
+mod tests {
+    use std::ffi::c_void;
+    use std::ptr::null_mut;
+    use std::time::Duration;
+
+    use super::Entrance;
+
+    static ENTRANCE: Entrance<bool> = Entrance::new(false);
+
+    unsafe extern "C" {
+        fn pthread_cancel(thread: libc::pthread_t) -> i32;
+    }
+
+    /// The start of a thread that is to be cancelled at its next point of cancellation.
+    extern "C" fn enter(argument: *mut c_void) -> *mut c_void {
+        // SAFETY: it has no preconditions.
+        let me = unsafe { libc::pthread_self() };
+        // SAFETY: the running thread lives.
+        unsafe { pthread_cancel(me) };
+        match ENTRANCE.enter() {
+            Some(mut entered) => *entered = true,
+            None => panic!("another thread has it"),
+        }
+        argument
+    }
+
+    #[test]
+    fn to_wait_for_it_is_no_point_of_cancellation() {
+        let entered = ENTRANCE.lock();
+        let mut thread = 0;
+        // SAFETY: the places are writable, and the function is one for a thread to start with.
+        let started = unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), enter, null_mut()) };
+        assert_eq!(started, 0);
+        // It has come to where it sleeps by then; if not, it waits all the same.
+        std::thread::sleep(Duration::from_millis(100));
+        drop(entered);
+        // SAFETY: it was started, and nobody else joins it.
+        assert_eq!(unsafe { libc::pthread_join(thread, null_mut()) }, 0);
+        assert!(*ENTRANCE.lock(), "it was cancelled while it waited");
     }
 }

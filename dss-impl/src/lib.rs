@@ -12,7 +12,8 @@
 //! ```
 //!
 //! There are two locks a state, *desk* before *intake* where both are held: producers meet at the intake alone, and the
-//! Lua thread takes all that lies there in one exchange. No lock is held while foreign code runs.
+//! Lua thread takes all that lies there in one exchange. Who sleeps for an item or for room does so at a *bell*, whose own lock is the
+//! last one that is taken. No lock is held while foreign code runs.
 
 pub mod adapter;
 #[cfg(not(loom))]
@@ -33,10 +34,13 @@ pub use biased as biased_protocol;
 mod boundary;
 pub mod bounds;
 pub mod callbacks;
+#[cfg(not(loom))]
+mod cancellation;
 mod chunks;
 pub mod clock;
 #[cfg(not(loom))]
 pub mod declared;
+mod delegated;
 pub mod delivery;
 #[cfg(not(loom))]
 mod descriptor;

@@ -1,6 +1,6 @@
 //! The one door to locks and atomics, so that a model checker (`--cfg loom`) can stand behind it.
 //!
-//! The locks are the standard library's, which on Linux are futexes; the intake's alone is our own (see `entrance.rs`). They
+//! The locks are the standard library's, which on Linux are futexes; the intake's and the desk's are our own (see `entrance.rs`, `biased.rs`). They
 //! allocate nothing, not even where a thread sleeps, and share no table with each other: a lock that another thread held at a fork
 //! is lost for its own state alone. They are not poisoned here: what they guard is never left half changed by a panic.
 
@@ -9,6 +9,7 @@ mod real {
     use std::time::Duration;
 
     pub(crate) use crate::barrier;
+    use crate::cancellation;
     pub(crate) use crate::entrance::{Entered, Entrance};
     pub(crate) use std::cell::UnsafeCell;
     pub(crate) use std::sync::MutexGuard;
@@ -40,7 +41,7 @@ mod real {
         if over == 0 {
             std::thread::yield_now();
         } else {
-            std::thread::sleep((Duration::from_micros(20) * over.min(50)).min(LONGEST));
+            cancellation::sleep((Duration::from_micros(20) * over.min(50)).min(LONGEST));
         }
     }
 

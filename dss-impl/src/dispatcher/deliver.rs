@@ -55,6 +55,18 @@ impl Dispatcher {
         }
     }
 
+    /// Locks the intake for what wakes Lua; none in a signal handler that would wait for what it interrupted.
+    #[inline]
+    fn enter_intake(&self) -> Option<Entered<'_, Intake>> {
+        let intake = self.intake.enter()?;
+        if !intake.sleeping || !self.on_lua_thread() {
+            return Some(intake);
+        }
+        // A handler: the Lua thread sleeps. Where that stands does not change meanwhile.
+        drop(intake);
+        if self.arrived.can_be_rung() { self.intake.enter() } else { None }
+    }
+
     #[inline]
     fn push(
         &self,
@@ -63,12 +75,8 @@ impl Dispatcher {
         waiter: Option<Waiter>,
     ) -> Result<Announced, DeliverError> {
         // A signal handler may deliver; what it interrupted may be this very function.
-        let Some(mut guard) = self.intake.enter() else { return Err(DeliverError::WouldDeadlock) };
+        let Some(mut guard) = self.enter_intake() else { return Err(DeliverError::WouldDeadlock) };
         let intake = &mut *guard;
-        // On the Lua thread this is a handler: that thread sleeps.
-        if intake.sleeping && self.on_lua_thread() && !self.arrived.can_be_rung() {
-            return Err(DeliverError::WouldDeadlock);
-        }
         let Some(door) =
             intake.doors.get_mut(handle.slot as usize).filter(|door| door.generation == handle.generation)
         else {
@@ -104,7 +112,7 @@ impl Dispatcher {
         let wake = std::mem::take(&mut intake.sleeping);
         drop(intake);
         if wake {
-            self.arrived.ring();
+            self.wake_lua();
         }
         match due {
             Some(due) => self.send(due),

@@ -42,7 +42,7 @@ impl Dispatcher {
         drop(intake);
         if wake {
             // `run` sleeps for a library that keeps it, and there is none now.
-            self.arrived.ring();
+            self.wake_lua();
         }
         Ok(())
     }

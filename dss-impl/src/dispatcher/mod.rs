@@ -33,6 +33,7 @@ use crate::biased::{Biased, Guard};
 use crate::bounds::Bound;
 use crate::callbacks::{CallbackId, Callbacks, Reference};
 use crate::clock::Stamp;
+use crate::delegated::Delegated;
 use crate::delivery::{Item, Outcome, Parcel, Waiter};
 use crate::handle::Handle;
 use crate::library::{Caller, Library};
@@ -157,6 +158,8 @@ pub struct Dispatcher {
     intake: Entrance<Intake>,
     /// Something came for the sleeping Lua thread. With `intake`.
     arrived: Bell,
+    /// The ringing of `arrived`.
+    waking: Delegated<()>,
     /// There is room again at some library's bound. With `intake`.
     room: Bell,
     /// A call into a library ended. With `desk`.
@@ -199,6 +202,7 @@ impl Dispatcher {
                 registered: 0,
             }),
             arrived: Bell::new(),
+            waking: Delegated::new(()),
             room: Bell::new(),
             ended: Condvar::new(),
             callbacks: Callbacks::new(),

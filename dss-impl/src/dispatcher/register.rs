@@ -160,7 +160,7 @@ impl Dispatcher {
         }
         if wake {
             // `run` sleeps for a library that is registered, and there is none now.
-            self.arrived.ring();
+            self.wake_lua();
         }
         Some(Leaving { dispatcher: self, handle, adapter, waiting })
     }

@@ -172,7 +172,7 @@ impl Dispatcher {
             let intake = self.intake.lock();
             gauge.told();
             drop(intake);
-            // Who waits looked for room, and fell asleep, under that lock without a gap: it saw what left, or hears this.
+            // Who waits looked for room, and listened, under that lock: it saw what left, or hears this.
             self.room.ring();
         }
     }

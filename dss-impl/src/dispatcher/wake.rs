@@ -56,6 +56,13 @@ impl Dispatcher {
         self.sleep(limit, true)
     }
 
+    /// Wakes the Lua thread that sleeps in [`Self::wait`], for whoever took `sleeping` back. [any-thread], also in a signal handler,
+    /// that may have interrupted this function.
+    #[cold]
+    pub(super) fn wake_lua(&self) {
+        self.waking.run(|()| self.arrived.ring());
+    }
+
     fn sleep(&self, limit: Duration, for_a_library: bool) -> Waited {
         self.enter_lua();
         if self.ahead.load(Ordering::Relaxed) > 0 {

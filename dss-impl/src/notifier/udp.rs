@@ -15,17 +15,16 @@ use arrayvec::ArrayString;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Notifier;
+use crate::cancellation::uncancelled;
+use crate::delegated::Delegated;
 use crate::descriptor::{self, Descriptor};
-use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// 1.0's way: a UDP datagram to loopback that holds the number of queued items in decimal text.
 pub struct UdpNotifier {
     port: u16,
     /// The socket of this process that is bound to the port, where there is one.
     receiver: Option<Descriptor>,
-    socket: Mutex<Descriptor>,
-    /// Another notification is to be sent by the thread that has the socket.
-    wanted: AtomicBool,
+    socket: Delegated<Descriptor>,
 }
 
 impl UdpNotifier {
@@ -34,41 +33,27 @@ impl UdpNotifier {
     /// # Errors
     /// No socket could be had, as where the process has no descriptor left.
     pub fn new(port: u16) -> io::Result<Self> {
-        let socket = Mutex::new(open(port)?);
+        let socket = Delegated::new(open(port)?);
         let receiver = descriptor::bound_to(port);
-        Ok(UdpNotifier { port, receiver, socket, wanted: AtomicBool::new(false) })
+        Ok(UdpNotifier { port, receiver, socket })
     }
 
     fn is_announced(&self) -> bool {
         self.receiver.as_ref().is_some_and(|receiver| receiver.is_open() && receiver.is_readable())
     }
 
-    /// Sends one, or leaves that to the thread that is sending. It is not waited for: it may be the one that this call interrupted, in
-    /// a signal handler.
-    fn send(&self, queued: usize) -> io::Result<()> {
+    fn send(&self, socket: &mut Descriptor, queued: usize) -> io::Result<()> {
+        // What was queued before is found by whoever reads that datagram: it is read later than this.
+        if self.is_announced() {
+            return Ok(());
+        }
+        if !socket.is_open() {
+            *socket = open(self.port)?;
+        }
         let mut text = ArrayString::<20>::new();
         // 2^64 has 20 digits.
         let _ = write!(text, "{queued}");
-        self.wanted.store(true, Ordering::SeqCst);
-        loop {
-            // A thread that has it looks at `wanted` again when it has given it up.
-            let Some(mut socket) = self.socket.try_lock() else { return Ok(()) };
-            let mut sent = Ok(());
-            while self.wanted.swap(false, Ordering::SeqCst) {
-                // What was queued before is found by whoever reads that datagram: it is read later than this.
-                if self.is_announced() {
-                    continue;
-                }
-                if !socket.is_open() {
-                    *socket = open(self.port)?;
-                }
-                sent = send(socket.socket(), text.as_bytes());
-            }
-            drop(socket);
-            if !self.wanted.load(Ordering::SeqCst) {
-                return sent;
-            }
-        }
+        send(socket.socket(), text.as_bytes())
     }
 }
 
@@ -83,7 +68,9 @@ fn open(port: u16) -> io::Result<Descriptor> {
 impl Notifier for UdpNotifier {
     fn notify(&self, queued: usize) -> io::Result<()> {
         // A thread that is cancelled in here would take the notification with it, and none would be sent again.
-        descriptor::uncancelled(|| self.send(queued))
+        let sent = uncancelled(|| self.socket.run(|socket| self.send(socket, queued)));
+        // None: the thread that is sending sends another.
+        sent.unwrap_or(Ok(()))
     }
 }
 
