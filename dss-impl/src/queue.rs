@@ -5,7 +5,7 @@
 //! or there are more graves than items: so taking one out costs a search, and moves nothing that others queue behind.
 //!
 //! A growing ring buffer would hold twice its items, and stop every producer while it moves them. Segments of 128
-//! cost two allocations in 128 items while a burst grows, and none once a few are spare.
+//! cost one allocation in 128 items while a burst grows, and none once a few are spare.
 //!
 //! Only `push` asks for memory, and gives the item back where there is none. What takes items out works with the segments that
 //! the items lie in, however many it takes: a library can leave a process that has no memory left.
@@ -13,6 +13,9 @@
 use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
+use heapless::Deque;
+
+use crate::memory::try_box;
 
 /// Items in one segment. In the models few: their threads have small stacks, and queue few items.
 const SEGMENT: usize = if cfg!(loom) { 4 } else { 128 };
@@ -38,29 +41,29 @@ pub(crate) trait Entry: Sized {
 
 /// Some items, in memory for [`SEGMENT`] of them.
 struct Segment<T> {
-    items: VecDeque<T>,
-    /// The next one of a [`Removed`], in memory that is there from the beginning. None in a queue.
-    next: Vec<Segment<T>>,
+    items: Deque<T, SEGMENT>,
+    /// The next one of a [`Removed`]. None in a queue.
+    next: Option<Box<Segment<T>>>,
 }
 
 impl<T> Segment<T> {
-    /// What a queue begins with: it has no memory.
-    const NONE: Self = Segment { items: VecDeque::new(), next: Vec::new() };
+    fn try_new() -> Option<Box<Self>> {
+        try_box(Segment { items: Deque::new(), next: None }).ok()
+    }
 
-    fn try_new() -> Option<Self> {
-        let mut segment = Self::NONE;
-        segment.items.try_reserve_exact(SEGMENT).ok()?;
-        segment.next.try_reserve_exact(1).ok()?;
-        Some(segment)
+    /// Puts an item before all others. There must be room.
+    fn put_front(&mut self, item: T) {
+        let put = self.items.push_front(item);
+        debug_assert!(put.is_ok(), "a segment that is full was to take an item");
     }
 }
 
 /// A queue of `T`.
 pub(crate) struct Queue<T> {
     /// The segment that is being taken from, older than all others.
-    front: Segment<T>,
-    segments: VecDeque<Segment<T>>,
-    spare: Vec<Segment<T>>,
+    front: Option<Box<Segment<T>>>,
+    segments: VecDeque<Box<Segment<T>>>,
+    spare: Vec<Box<Segment<T>>>,
     /// Items, without graves.
     length: usize,
     graves: usize,
@@ -68,7 +71,7 @@ pub(crate) struct Queue<T> {
 
 impl<T: Entry> Queue<T> {
     pub(crate) const fn new() -> Self {
-        Queue { front: Segment::NONE, segments: VecDeque::new(), spare: Vec::new(), length: 0, graves: 0 }
+        Queue { front: None, segments: VecDeque::new(), spare: Vec::new(), length: 0, graves: 0 }
     }
 
     /// How many items there are.
@@ -80,15 +83,23 @@ impl<T: Entry> Queue<T> {
     /// Appends `item`, or gives it back where there is no memory.
     #[inline(always)] // a deliver is little more than this
     pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
-        match self.segments.back_mut() {
-            Some(tail) if tail.items.len() < SEGMENT => tail.items.push_back(item),
-            _ => {
-                let Some(mut tail) = self.segment() else { return Err(item) };
-                tail.items.push_back(item);
-                self.segments.push_back(tail);
-            }
+        let full = match self.segments.back_mut() {
+            Some(tail) => tail.items.push_back(item),
+            None => Err(item),
+        };
+        if let Err(item) = full {
+            self.push_behind(item)?;
         }
         self.length += 1;
+        Ok(())
+    }
+
+    /// Begins a segment with `item`, or gives it back where there is no memory.
+    #[cold]
+    fn push_behind(&mut self, item: T) -> Result<(), T> {
+        let Some(mut tail) = self.segment() else { return Err(item) };
+        tail.items.push_back(item)?;
+        self.segments.push_back(tail);
         Ok(())
     }
 
@@ -113,8 +124,7 @@ impl<T: Entry> Queue<T> {
     }
 
     /// An empty segment, with room for it in `segments`.
-    #[cold]
-    fn segment(&mut self) -> Option<Segment<T>> {
+    fn segment(&mut self) -> Option<Box<Segment<T>>> {
         self.segments.try_reserve(1).ok()?;
         self.spare.pop().or_else(Segment::try_new)
     }
@@ -122,19 +132,19 @@ impl<T: Entry> Queue<T> {
     /// The oldest.
     #[inline]
     pub(crate) fn front(&mut self) -> Option<&T> {
-        if self.front.items.is_empty() {
+        if self.front.as_ref().is_none_or(|front| front.items.is_empty()) {
             self.advance();
         }
         if self.graves > 0 {
             self.pass_graves();
         }
-        self.front.items.front()
+        self.front.as_ref()?.items.front()
     }
 
     /// Takes what [`Self::front`] has just shown.
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<T> {
-        let item = self.front.items.pop_front()?;
+        let item = self.front.as_mut()?.items.pop_front()?;
         debug_assert!(!item.is_grave(), "`front` shows none");
         self.length -= 1;
         Some(item)
@@ -143,12 +153,12 @@ impl<T: Entry> Queue<T> {
     /// Removes the graves that lie before the oldest item.
     #[cold]
     fn pass_graves(&mut self) {
-        loop {
-            while self.front.items.front().is_some_and(Entry::is_grave) {
-                self.front.items.pop_front();
+        while let Some(front) = &mut self.front {
+            while front.items.front().is_some_and(Entry::is_grave) {
+                front.items.pop_front();
                 self.graves -= 1;
             }
-            if !self.front.items.is_empty() || self.segments.is_empty() {
+            if !front.items.is_empty() || self.segments.is_empty() {
                 return;
             }
             self.advance();
@@ -156,17 +166,19 @@ impl<T: Entry> Queue<T> {
     }
 
     fn find(&mut self, sequence: u64) -> Option<&mut T> {
-        let segment = if self.front.items.back().is_some_and(|last| last.sequence() >= sequence) {
-            &mut self.front
-        } else {
-            let ends_before =
-                |segment: &Segment<T>| segment.items.back().is_none_or(|last| last.sequence() < sequence);
-            let at = self.segments.partition_point(ends_before);
-            self.segments.get_mut(at)?
+        let ends_before =
+            |segment: &Segment<T>| segment.items.back().is_none_or(|last| last.sequence() < sequence);
+        let segment = match &mut self.front {
+            Some(front) if !ends_before(front) => front,
+            _ => {
+                let at = self.segments.partition_point(|segment| ends_before(segment));
+                self.segments.get_mut(at)?
+            }
         };
-        let segment = &mut segment.items;
-        let at = segment.binary_search_by_key(&sequence, Entry::sequence).ok()?;
-        segment.get_mut(at).filter(|item| !item.is_grave())
+        let (older, newer) = segment.items.as_mut_slices();
+        let half = if older.last().is_some_and(|last| last.sequence() >= sequence) { older } else { newer };
+        let at = half.binary_search_by_key(&sequence, Entry::sequence).ok()?;
+        half.get_mut(at).filter(|item| !item.is_grave())
     }
 
     /// The item of that number, where it is here.
@@ -193,9 +205,8 @@ impl<T: Entry> Queue<T> {
         }
     }
 
-    fn keep(&mut self, empty: Segment<T>) {
-        let has_memory = empty.items.capacity() >= SEGMENT;
-        if has_memory && self.spare.len() < SPARE && self.spare.try_reserve(1).is_ok() {
+    fn keep(&mut self, empty: Box<Segment<T>>) {
+        if self.spare.len() < SPARE && self.spare.try_reserve(1).is_ok() {
             self.spare.push(empty);
         }
     }
@@ -204,13 +215,14 @@ impl<T: Entry> Queue<T> {
     #[cold]
     fn advance(&mut self) {
         let Some(next) = self.segments.pop_front() else { return };
-        let empty = std::mem::replace(&mut self.front, next);
-        self.keep(empty);
+        if let Some(empty) = self.front.replace(next) {
+            self.keep(empty);
+        }
     }
 
     /// What it holds, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let segments = std::iter::once(&self.front).chain(&self.segments);
+        let segments = self.front.iter().chain(&self.segments);
         segments.flat_map(|segment| &segment.items).filter(|item| !item.is_grave())
     }
 
@@ -241,16 +253,13 @@ impl<T: Entry> Queue<T> {
     /// Moves all items together, so that graves, and what lies half empty for them, take no more room than items; and takes out what
     /// is `wanted`, where it is to go somewhere.
     fn pack(&mut self, mut removed: Option<&mut Removed<T>>, mut wanted: impl FnMut(&T) -> bool) {
-        // From the newest on. What stays is put at the end of the list again: `kept` is the oldest segment of that, and the place
-        // of the next one lies before `end`.
-        let mut kept = Segment::NONE;
-        let mut end = self.segments.len();
-        for at in (0..=self.segments.len()).rev() {
-            let (now, place) = match at {
-                0 => (&mut self.front, None),
-                at => (&mut self.segments[at - 1], Some(at - 1)),
-            };
-            let mut now = std::mem::replace(now, Segment::NONE);
+        // From the newest on. What stays is put before the list, whose segments are taken from its end: a ring, which needs no room for
+        // that. `kept` is the oldest segment of what stays.
+        let mut kept: Option<Box<Segment<T>>> = None;
+        let listed = self.segments.len();
+        for at in 0..=listed {
+            let now = if at < listed { self.segments.pop_back() } else { self.front.take() };
+            let Some(mut now) = now else { continue };
             for _ in 0..now.items.len() {
                 let Some(item) = now.items.pop_back() else { break };
                 if item.is_grave() {
@@ -258,11 +267,11 @@ impl<T: Entry> Queue<T> {
                 } else if let Some(removed) = removed.as_mut().filter(|_| wanted(&item)) {
                     self.length -= 1;
                     removed.push_front(item);
-                } else if kept.items.len() < SEGMENT && kept.items.capacity() > 0 {
-                    kept.items.push_front(item);
+                } else if let Some(kept) = kept.as_mut().filter(|kept| !kept.items.is_full()) {
+                    kept.put_front(item);
                 } else {
                     // Round once, so the order stays.
-                    now.items.push_front(item);
+                    now.put_front(item);
                 }
             }
             if now.items.is_empty() {
@@ -273,28 +282,15 @@ impl<T: Entry> Queue<T> {
                 if let Some(unused) = unused {
                     self.keep(unused);
                 }
-                continue;
+            } else if let Some(full) = kept.replace(now) {
+                self.segments.push_front(full);
             }
-            let full = std::mem::replace(&mut kept, now);
-            if !full.items.is_empty() {
-                end -= 1;
-                self.segments[end] = full;
-            }
-            // A segment lies behind `place` for each that was put back before `kept`.
-            debug_assert!(
-                place.is_none_or(|place| place < end),
-                "a segment that was not read yet is written over"
-            );
         }
-        if end == 0 {
-            // The list has no room: the oldest lay at the front.
-            self.front = kept;
-        } else if !kept.items.is_empty() {
+        if self.segments.len() < listed {
             // Not at the front: what is taken over by another queue is the list.
-            self.segments.drain(..end - 1);
-            self.segments[0] = kept;
+            kept.into_iter().for_each(|kept| self.segments.push_front(kept));
         } else {
-            self.segments.clear();
+            self.front = kept;
         }
     }
 
@@ -308,7 +304,7 @@ impl<T: Entry> Queue<T> {
 /// Items that [`Queue::remove_where`] took out, oldest first, in the memory of the queue that they were in.
 pub(crate) struct Removed<T> {
     /// The oldest segment of a chain.
-    head: Segment<T>,
+    head: Option<Box<Segment<T>>>,
     /// What is older than that and has no segment yet, newest first. What a queue has no room for is less than a segment at the end of
     /// each segment of its; two queues are gone through, one after the other.
     loose: ArrayVec<T, { 3 * SEGMENT }>,
@@ -317,7 +313,7 @@ pub(crate) struct Removed<T> {
 
 impl<T> Removed<T> {
     pub(crate) const fn new() -> Self {
-        Removed { head: Segment::NONE, loose: ArrayVec::new_const(), length: 0 }
+        Removed { head: None, loose: ArrayVec::new_const(), length: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -326,36 +322,32 @@ impl<T> Removed<T> {
 
     fn push_front(&mut self, item: T) {
         self.length += 1;
-        let room = self.loose.is_empty() && self.head.items.capacity() > 0;
-        if room && self.head.items.len() < SEGMENT {
-            self.head.items.push_front(item);
-        } else {
-            self.loose.push(item);
+        match &mut self.head {
+            Some(head) if self.loose.is_empty() && !head.items.is_full() => head.put_front(item),
+            _ => self.loose.push(item),
         }
     }
 
     /// Takes over an empty segment, unless it has no use for that.
-    fn give(&mut self, mut empty: Segment<T>) -> Option<Segment<T>> {
-        if self.loose.is_empty() || empty.items.capacity() == 0 {
+    fn give(&mut self, mut empty: Box<Segment<T>>) -> Option<Box<Segment<T>>> {
+        if self.loose.is_empty() {
             return Some(empty);
         }
         let moved = self.loose.len().min(SEGMENT);
         for item in self.loose.drain(..moved) {
-            empty.items.push_front(item);
+            empty.put_front(item);
         }
-        let newer = std::mem::replace(&mut self.head, empty);
-        if !newer.items.is_empty() {
-            self.head.next.push(newer);
-        }
+        empty.next = self.head.take();
+        self.head = Some(empty);
         None
     }
 
     /// The oldest that is left, which stays.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let mut next = Some(&self.head);
+        let mut next = self.head.as_ref();
         let chain = std::iter::from_fn(move || {
             let segment = next?;
-            next = segment.next.first();
+            next = segment.next.as_ref();
             Some(segment)
         });
         self.loose.iter().rev().chain(chain.flat_map(|segment| &segment.items))
@@ -367,10 +359,12 @@ impl<T> Iterator for Removed<T> {
 
     fn next(&mut self) -> Option<T> {
         let item = self.loose.pop().or_else(|| {
-            if self.head.items.is_empty() {
-                self.head = self.head.next.pop()?;
+            let mut head = self.head.as_mut()?;
+            if head.items.is_empty() {
+                self.head = head.next.take();
+                head = self.head.as_mut()?;
             }
-            self.head.items.pop_front()
+            head.items.pop_front()
         })?;
         self.length -= 1;
         Some(item)

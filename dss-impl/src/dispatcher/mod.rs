@@ -24,7 +24,7 @@ mod room;
 mod take;
 mod wake;
 
-use std::ffi::c_void;
+use std::ffi::c_int;
 use std::sync::atomic::AtomicU32;
 
 use crate::adapter::Adapter;
@@ -293,12 +293,23 @@ impl Dispatcher {
         id.dispatcher == self.index && self.callbacks.is_live(id)
     }
 
-    /// What the module keeps the function of a place by: an address that is nothing else's in this process, for as long as it
-    /// lasts. NULL where there is no such place. [any-thread]
+    /// What the module keeps the functions of a place by, one after the other: what it noted last; 0 before. [lua-thread]
     #[inline]
     #[must_use]
-    pub fn callback_key(&self, place: u32) -> *const c_void {
-        self.callbacks.key(place)
+    pub fn kept_at(&self, place: u32) -> c_int {
+        self.callbacks.kept(place)
+    }
+
+    /// Notes what the module keeps the functions of a place by, until the state closes. [lua-thread]
+    pub fn note_kept_at(&self, place: u32, kept: c_int) {
+        self.callbacks.note_kept(place, kept);
+    }
+
+    /// What the module keeps a callback's function by; none where the callback is dead, or another state's. [lua-thread]
+    #[inline]
+    #[must_use]
+    pub fn kept(&self, id: CallbackId) -> Option<c_int> {
+        self.has_callback(id).then(|| self.callbacks.kept(id.place))
     }
 
     /// Whether there are functions that nobody refers to any more. [lua-thread]

@@ -30,11 +30,10 @@ unsafe extern "C" fn release(callback: u64) {
     callbacks::release(CallbackId::from_raw(callback));
 }
 
-/// What Lua keeps a callback's function by.
+/// What the state of a library's handle keeps a callback's function by.
 #[inline]
-fn key(callback: CallbackId) -> *const c_void {
-    states::dispatcher_at(callback.dispatcher)
-        .map_or(std::ptr::null(), |dispatcher| dispatcher.callback_key(callback.place()))
+fn kept(callback: CallbackId, handle: Handle) -> Option<c_int> {
+    states::dispatcher_at(handle.dispatcher).and_then(|dispatcher| dispatcher.kept(callback))
 }
 
 /// A reference as a library holds it.
@@ -59,7 +58,7 @@ pub(super) unsafe fn push_delivery(
         return Err(NO_ROOM);
     }
     // SAFETY: as above.
-    unsafe { to.push_callback(lua, key(record.callback())) };
+    unsafe { to.push_callback(lua, kept(record.callback(), handle)) };
     for value in &mut *record.values {
         if let RawValue::Integer(integer) = value {
             // SAFETY: as above. Many are, and want no call between.
@@ -134,7 +133,7 @@ pub(super) unsafe fn push(
         }
         // SAFETY: as above.
         RawValue::Callback(callback) => unsafe {
-            to.push_callback(lua, key(CallbackId::from_raw(callback.id())));
+            to.push_callback(lua, kept(CallbackId::from_raw(callback.id()), handle));
         },
         RawValue::Object(object) => {
             let (data, class) = (object.data(), object.class());
