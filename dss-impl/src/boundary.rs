@@ -10,13 +10,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::adapter::Adapter;
-use crate::delivery::{Outcome, Parcel};
+use crate::delivery::Outcome;
 use crate::handle::Handle;
 use crate::library::Registration;
+use crate::payload::Payload;
+use crate::port::{Adapter, RequestPort, Stage};
 
-fn guarded(adapter: &'static dyn Adapter, call: impl FnOnce()) {
-    if adapter.may_throw() {
+fn guarded(may_throw: bool, call: impl FnOnce()) {
+    if may_throw {
         return call();
     }
     if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
@@ -25,56 +26,42 @@ fn guarded(adapter: &'static dyn Adapter, call: impl FnOnce()) {
     }
 }
 
-/// Cancels an item that is queued.
-pub(crate) fn cancel_queued(
+/// Discards a delivery that was queued.
+pub(crate) fn discard_queued(
     adapter: &'static dyn Adapter,
     handle: Handle,
-    parcel: &Parcel,
-    waited_for: bool,
+    payload: &Payload,
+    awaited: bool,
 ) {
-    // SAFETY: the parcel was given by a library of this adapter's revision, is cancelled once, and was not decoded.
-    guarded(adapter, || unsafe { adapter.cancel_queued(handle, parcel) });
-    if !waited_for {
-        finish(adapter, parcel);
+    discard(adapter, handle, payload, Stage::Queued);
+    if !awaited {
+        discard(adapter, handle, payload, Stage::Finished);
     }
 }
 
-/// Cancels a delivery whose reply Lua has.
-pub(crate) fn cancel_waiting(adapter: &'static dyn Adapter, handle: Handle, parcel: &Parcel) {
-    // SAFETY: the parcel was given by a library of this adapter's revision, was decoded, and is cancelled once.
-    guarded(adapter, || unsafe { adapter.cancel_waiting(handle, parcel) });
-}
-
-/// Tells a library that DSS is done with a delivery that no thread waits for.
-#[inline]
-pub(crate) fn finish(adapter: &'static dyn Adapter, parcel: &Parcel) {
-    if parcel.finish != 0 {
-        call_finish(adapter, parcel);
-    }
-}
-
-// Apart, for 1.0's libraries have no such function, and their way is to be short.
+/// Discards a delivery.
+// Not inlined: one that ends well and that nobody waits for is rarely long, and its caller is to be short.
 #[inline(never)]
-fn call_finish(adapter: &'static dyn Adapter, parcel: &Parcel) {
-    // SAFETY: called once for a parcel that was taken, after all other calls for it.
-    guarded(adapter, || unsafe { adapter.finish(parcel) });
+pub(crate) fn discard(adapter: &'static dyn Adapter, handle: Handle, payload: &Payload, stage: Stage) {
+    // SAFETY: a library of this adapter's revision handed the payload over, and the dispatcher ends it once, at that stage.
+    guarded(adapter.may_throw(), || unsafe { adapter.discard(handle, payload, stage) });
 }
 
-/// Tells a library how a delivery ended that no thread sleeps for: the last call for it.
-pub(crate) fn complete(adapter: &'static dyn Adapter, parcel: &Parcel, outcome: Outcome) {
-    // SAFETY: called once for a parcel that was taken, after all other calls for it.
-    guarded(adapter, || unsafe { adapter.complete(parcel, outcome) });
+/// Tells a library how its request ended: the last call for it.
+pub(crate) fn complete(port: &'static dyn RequestPort, payload: &Payload, outcome: Outcome) {
+    // SAFETY: called once for a payload that was taken, after all other calls for it.
+    guarded(port.may_throw(), || unsafe { port.complete(payload, outcome) });
 }
 
 /// Tells a library that its state closes.
-pub(crate) fn cancel_library(adapter: &'static dyn Adapter, handle: Handle, context: usize) {
+pub(crate) fn closing(adapter: &'static dyn Adapter, handle: Handle, context: usize) {
     // SAFETY: `context` came with the registration that `handle` names, which its caller holds open.
-    guarded(adapter, || unsafe { adapter.cancel_library(handle, context) });
+    guarded(adapter.may_throw(), || unsafe { adapter.closing(handle, context) });
 }
 
 /// Lets go of what a registration held.
 pub(crate) fn release(registration: Registration) {
     let Registration { adapter, context, .. } = registration;
     // SAFETY: called once for a registration, after all calls with its context.
-    guarded(adapter, || unsafe { adapter.release_library(context) });
+    guarded(adapter.may_throw(), || unsafe { adapter.release(context) });
 }

@@ -23,6 +23,12 @@ impl Stamp {
     /// No time was noted.
     pub const NONE: Stamp = Stamp(0);
 
+    /// The stamp of an item that was delivered at a time of [`now`], and that stands for itself. [any-thread]
+    #[must_use]
+    pub fn at(nanoseconds: u64) -> Self {
+        Stamp(nanoseconds & !1)
+    }
+
     /// The stamp of the item that is the `count`th, with `queued` before it. [any-thread]
     #[inline]
     #[must_use]
@@ -34,21 +40,6 @@ impl Stamp {
         } else {
             Stamp::NONE
         }
-    }
-
-    /// As a word of a parcel.
-    #[inline]
-    #[must_use]
-    pub fn to_raw(self) -> usize {
-        // On 32 bits no time fits, and none is noted.
-        usize::try_from(self.0).unwrap_or(0)
-    }
-
-    /// From a word of a parcel.
-    #[inline]
-    #[must_use]
-    pub fn from_raw(raw: usize) -> Self {
-        Stamp(raw as u64)
     }
 
     /// How long ago that was, in nanoseconds, and for how many it stands. [any-thread]

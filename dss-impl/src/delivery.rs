@@ -16,24 +16,13 @@ use std::mem::MaybeUninit;
 // Not the modelled ones: what is read of it without the lock only saves a sleep.
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::adapter::Adapter;
 use crate::boundary;
+use crate::clock::Stamp;
 use crate::memory::{OutOfMemory, Shared};
+use crate::payload::Payload;
+use crate::port::RequestPort;
 use crate::queue::Entry;
 use crate::sync::{Condvar, Mutex};
-
-/// What a library handed over: four words whose meaning belongs to its revision's adapter.
-#[derive(Clone, Copy, Debug)]
-pub struct Parcel {
-    /// The function that decodes.
-    pub decode: usize,
-    /// The function that takes the reply; 0 where no thread waits.
-    pub reply: usize,
-    /// The function that is told that DSS is done with `data`; 0 where the revision has none.
-    pub finish: usize,
-    /// The library's own data.
-    pub data: usize,
-}
 
 /// How a delivery ended, as its waiting thread is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +54,28 @@ pub enum Announced {
     Failed,
 }
 
+/// What is said of an item that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The item's number in its state; never 0.
+    pub sequence: u64,
+    /// How it stands with the notification.
+    pub announced: Announced,
+}
+
+/// What is said of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedMany {
+    /// How many were taken, from the front.
+    pub taken: usize,
+    /// The number of the first, if one was taken; the others follow it without a gap.
+    pub first: u64,
+    /// How it stands with the notification.
+    pub announced: Announced,
+    /// Why the next was not taken.
+    pub refused: Option<DeliverError>,
+}
+
 /// Why a delivery was not taken. Nothing of it was touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliverError {
@@ -76,6 +87,12 @@ pub enum DeliverError {
     OutOfMemory,
     /// The call would wait for the thread it is made on.
     WouldDeadlock,
+    /// The library has as much queued as its limits allow.
+    Full,
+    /// There was no room before the time was over.
+    TimedOut,
+    /// It alone is more than the library's limits allow.
+    TooLarge,
 }
 
 /// Why a decode or a reply failed, in up to 1,000 bytes of UTF-8. Without a destructor: it lies in frames that a Lua
@@ -136,14 +153,36 @@ impl From<&str> for Failure {
     }
 }
 
+/// One item, as an adapter hands it to the dispatcher.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// What it carries.
+    pub payload: Payload,
+    /// When it was delivered, if that is counted: a [`Dispatcher::stamp`](crate::Dispatcher::stamp).
+    pub stamp: Stamp,
+    /// What it counts for the library's limits.
+    pub bytes: u32,
+    /// Which items replace each other, under [`Policy::Latest`](crate::capacity::Policy::Latest); empty for an item of its own.
+    pub key: &'a [u8],
+}
+
+impl From<Payload> for Delivery<'_> {
+    /// One that counts no bytes, and for which no time is noted.
+    #[inline]
+    fn from(payload: Payload) -> Self {
+        Delivery { payload, stamp: Stamp::NONE, bytes: 0, key: &[] }
+    }
+}
+
 /// A delivery in the queue.
 pub(crate) struct Item {
-    pub(crate) parcel: Parcel,
+    pub(crate) payload: Payload,
+    pub(crate) stamp: Stamp,
     pub(crate) waiter: Option<Waiter>,
     pub(crate) sequence: u64,
-    /// [`GRAVE`] where the item was taken out.
+    /// [`TOMBSTONE`] where the item was taken out.
     pub(crate) slot: u32,
-    /// What it counts for its library's bound.
+    /// What it counts for its library's limits.
     pub(crate) bytes: u32,
 }
 
@@ -151,20 +190,20 @@ pub(crate) struct Item {
 const _: () = assert!(size_of::<Item>() <= 56);
 
 /// No library's slot.
-const GRAVE: u32 = u32::MAX;
+const TOMBSTONE: u32 = u32::MAX;
 
 impl Entry for Item {
     fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    fn is_grave(&self) -> bool {
-        self.slot == GRAVE
+    fn is_tombstone(&self) -> bool {
+        self.slot == TOMBSTONE
     }
 
     fn bury(&mut self) -> Self {
-        let grave = Item { slot: GRAVE, waiter: None, ..*self };
-        std::mem::replace(self, grave)
+        let tombstone = Item { slot: TOMBSTONE, waiter: None, ..*self };
+        std::mem::replace(self, tombstone)
     }
 }
 
@@ -188,10 +227,10 @@ struct Told {
 /// a Lua thread that is at its items answers sooner. None in a model, which has no time.
 const SPINS: u32 = if cfg!(loom) { 0 } else { 250 };
 
-/// A delivery whose library is told how it ended, by its adapter, with no thread asleep.
+/// A request: its library is told how it ended, and no thread sleeps for that.
 pub(crate) struct Completion {
-    pub(crate) adapter: &'static dyn Adapter,
-    pub(crate) parcel: Parcel,
+    pub(crate) port: &'static dyn RequestPort,
+    pub(crate) payload: Payload,
 }
 
 /// The right to release one waiting thread, or to complete what no thread sleeps for. Consumed by [`Waiter::release`]; one
@@ -247,8 +286,8 @@ impl Waiter {
             // It was told: this is the right's own end.
             return;
         }
-        if let Some(Completion { adapter, parcel }) = &self.0.completion {
-            boundary::complete(*adapter, parcel, outcome);
+        if let Some(Completion { port, payload }) = &self.0.completion {
+            boundary::complete(*port, payload, outcome);
             return;
         }
         // The waiting thread looks at the outcome, and says that it sleeps, under the lock: it either saw it or is asleep by now, and gets

@@ -15,6 +15,7 @@
 //! Lua thread takes all that lies there in one exchange. Who sleeps for an item or for room does so at a *bell*, whose own lock is the
 //! last one that is taken. No lock is held while foreign code runs.
 
+#[cfg(not(loom))]
 pub mod adapter;
 #[cfg(not(loom))]
 mod barrier;
@@ -32,10 +33,10 @@ pub mod biased_protocol;
 #[doc(hidden)]
 pub use biased as biased_protocol;
 mod boundary;
-pub mod bounds;
 pub mod callbacks;
 #[cfg(not(loom))]
 mod cancellation;
+pub mod capacity;
 mod chunks;
 pub mod clock;
 #[cfg(not(loom))]
@@ -58,6 +59,8 @@ pub mod load;
 pub mod memory;
 pub mod metrics;
 pub mod notifier;
+pub mod payload;
+pub mod port;
 mod queue;
 #[cfg(not(loom))]
 pub mod rendezvous;
@@ -68,9 +71,10 @@ pub mod states;
 mod sync;
 pub mod value;
 
-pub use delivery::{Announced, DeliverError, Outcome, Parcel};
+pub use delivery::{Announced, DeliverError, Outcome};
 pub use dispatcher::Dispatcher;
 pub use handle::Handle;
+pub use payload::Payload;
 
 /// The product's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

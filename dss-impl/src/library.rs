@@ -13,10 +13,11 @@
 
 use std::sync::Arc;
 
-use crate::adapter::Adapter;
-use crate::bounds::{Gauge, Limits};
+use crate::capacity::{Consumed, Limits};
 use crate::handle::{FIRST_GENERATION, LAST_GENERATION};
 use crate::histogram::Histogram;
+use crate::memory::Shared;
+use crate::port::Adapter;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -77,15 +78,13 @@ pub(crate) struct Library {
     lua_calls: usize,
     /// The other threads that are in this library's code, once for each call; see [`thread_id`](crate::sync::thread_id).
     calls: Vec<u64>,
-    /// The same, of the calls that began at the door, and go on while the library leaves.
-    pub(crate) displacing: Vec<u64>,
+    /// The same, of the calls that began while a producer was admitted, and go on while the library leaves.
+    pub(crate) evicting: Vec<u64>,
     /// The Lua thread runs its cancel function.
     pub(crate) closing: bool,
     /// Its code was left by an exception while the state closed: it is not called again.
     pub(crate) threw: bool,
-    /// Items that Lua took, or that were cancelled. Of a library without a bound.
-    pub(crate) left: usize,
-    /// Those of all libraries that somebody waited for.
+    /// Items that somebody waited for and that left the queue.
     pub(crate) awaited_left: usize,
     /// Deliveries of it on the desk.
     pub(crate) pending: usize,
@@ -93,14 +92,16 @@ pub(crate) struct Library {
     pub(crate) counts: Counts,
     /// The id of the library that has or had this slot in the present state.
     pub(crate) last: Option<usize>,
-    /// Where what leaves is counted, for a library that has a bound.
-    pub(crate) gauge: Option<Arc<Gauge>>,
+    /// Its adapter's [`Adapter::finishes`].
+    pub(crate) finishes: bool,
+    /// Where what Lua takes is counted.
+    pub(crate) consumed: Shared<Consumed>,
     /// From deliver to decode, where the revision notes when it was delivered.
     pub(crate) waits: Option<Box<Histogram>>,
 }
 
 impl Library {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(consumed: Shared<Consumed>) -> Self {
         Library {
             generation: FIRST_GENERATION,
             phase: Phase::Free,
@@ -108,15 +109,15 @@ impl Library {
             sequence: 0,
             lua_calls: 0,
             calls: Vec::new(),
-            displacing: Vec::new(),
+            evicting: Vec::new(),
             closing: false,
             threw: false,
-            left: 0,
             awaited_left: 0,
             pending: 0,
             counts: Counts::default(),
             last: None,
-            gauge: None,
+            consumed,
+            finishes: true,
             waits: None,
         }
     }
@@ -126,7 +127,7 @@ impl Library {
         self.phase == Phase::Free && self.generation < LAST_GENERATION
     }
 
-    pub(crate) fn occupy(&mut self, registration: Registration, sequence: u64, gauge: Option<Arc<Gauge>>) {
+    pub(crate) fn occupy(&mut self, registration: Registration, sequence: u64) {
         self.phase = Phase::Registered;
         if self.last.replace(registration.libid) != Some(registration.libid) {
             self.counts = Counts::default();
@@ -137,10 +138,9 @@ impl Library {
         } else {
             self.waits = None;
         }
-        self.gauge = gauge;
+        self.finishes = registration.adapter.finishes();
         self.registration = Some(registration);
         self.sequence = sequence;
-        self.left = 0;
         self.awaited_left = 0;
         self.threw = false;
     }
@@ -148,7 +148,7 @@ impl Library {
     /// Frees the slot if nothing holds it any more; returns what is left of the library, to be let go of outside of
     /// the lock.
     pub(crate) fn free_if_left(&mut self) -> Option<Registration> {
-        let called = self.lua_calls > 0 || !self.calls.is_empty() || !self.displacing.is_empty();
+        let called = self.lua_calls > 0 || !self.calls.is_empty() || !self.evicting.is_empty();
         if self.phase != Phase::Left || called {
             return None;
         }
@@ -169,7 +169,7 @@ impl Library {
     /// the cancel function: a library joins its threads there, and one may unregister as it ends.
     pub(crate) fn holds_back(&self, me: u64, lua_thread: u64) -> bool {
         let waits_for = |caller: u64| caller != me && !(self.closing && caller == lua_thread);
-        let others = self.calls.iter().chain(&self.displacing);
+        let others = self.calls.iter().chain(&self.evicting);
         (self.lua_calls > 0 && waits_for(lua_thread)) || others.copied().any(waits_for)
     }
 
@@ -193,7 +193,7 @@ impl Library {
 
     #[cold]
     fn leave_thread(&mut self, thread: u64) {
-        for calls in [&mut self.calls, &mut self.displacing] {
+        for calls in [&mut self.calls, &mut self.evicting] {
             if let Some(at) = calls.iter().rposition(|caller| *caller == thread) {
                 calls.swap_remove(at);
                 return;
@@ -228,11 +228,11 @@ pub struct LibraryInfo {
     pub keeps_alive: bool,
     /// Items in the queue.
     pub queued: usize,
-    /// Bytes in the queue, where the library has a bound.
+    /// Bytes in the queue, if the library has limits.
     pub bytes: usize,
-    /// Its bounds, where it has some.
+    /// Its limits, if it has some.
     pub limits: Option<Limits>,
-    /// The most items that it had queued at once, where it has a bound.
+    /// The most items that it had queued at once, if it has limits.
     pub high_water: usize,
     /// Threads that wait for a delivery to end, queued ones included.
     pub waiting: usize,

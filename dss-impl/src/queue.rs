@@ -1,8 +1,8 @@
 //! A first-in-first-out queue in segments: exact in memory, without a copy when it grows, and with none of its own
 //! locks.
 //!
-//! An item in the middle can be taken out by its sequence number. A *grave* stays in its place until it comes to the front
-//! or there are more graves than items: so taking one out costs a search, and moves nothing that others queue behind.
+//! An item in the middle can be taken out by its sequence number. A *tombstone* stays in its place until it comes to the front
+//! or there are more tombstones than items: so taking one out costs a search, and moves nothing that others queue behind.
 //!
 //! A growing ring buffer would hold twice its items, and stop every producer while it moves them. Segments of 128
 //! cost one allocation in 128 items while a burst grows, and none once a few are spare.
@@ -33,9 +33,9 @@ const FEW: usize = 64;
 pub(crate) trait Entry: Sized {
     /// The item's number, higher than those of all items before it.
     fn sequence(&self) -> u64;
-    /// Whether this is the grave of an item that was taken out.
-    fn is_grave(&self) -> bool;
-    /// Takes the item out, and leaves its grave.
+    /// Whether this is the tombstone of an item that was taken out.
+    fn is_tombstone(&self) -> bool;
+    /// Takes the item out, and leaves its tombstone.
     fn bury(&mut self) -> Self;
 }
 
@@ -64,14 +64,14 @@ pub(crate) struct Queue<T> {
     front: Option<Box<Segment<T>>>,
     segments: VecDeque<Box<Segment<T>>>,
     spare: Vec<Box<Segment<T>>>,
-    /// Items, without graves.
+    /// Items, without tombstones.
     length: usize,
-    graves: usize,
+    tombstones: usize,
 }
 
 impl<T: Entry> Queue<T> {
     pub(crate) const fn new() -> Self {
-        Queue { front: None, segments: VecDeque::new(), spare: Vec::new(), length: 0, graves: 0 }
+        Queue { front: None, segments: VecDeque::new(), spare: Vec::new(), length: 0, tombstones: 0 }
     }
 
     /// How many items there are.
@@ -135,8 +135,8 @@ impl<T: Entry> Queue<T> {
         if self.front.as_ref().is_none_or(|front| front.items.is_empty()) {
             self.advance();
         }
-        if self.graves > 0 {
-            self.pass_graves();
+        if self.tombstones > 0 {
+            self.pass_tombstones();
         }
         self.front.as_ref()?.items.front()
     }
@@ -145,18 +145,18 @@ impl<T: Entry> Queue<T> {
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<T> {
         let item = self.front.as_mut()?.items.pop_front()?;
-        debug_assert!(!item.is_grave(), "`front` shows none");
+        debug_assert!(!item.is_tombstone(), "`front` shows none");
         self.length -= 1;
         Some(item)
     }
 
-    /// Removes the graves that lie before the oldest item.
+    /// Removes the tombstones that lie before the oldest item.
     #[cold]
-    fn pass_graves(&mut self) {
+    fn pass_tombstones(&mut self) {
         while let Some(front) = &mut self.front {
-            while front.items.front().is_some_and(Entry::is_grave) {
+            while front.items.front().is_some_and(Entry::is_tombstone) {
                 front.items.pop_front();
-                self.graves -= 1;
+                self.tombstones -= 1;
             }
             if !front.items.is_empty() || self.segments.is_empty() {
                 return;
@@ -178,7 +178,7 @@ impl<T: Entry> Queue<T> {
         let (older, newer) = segment.items.as_mut_slices();
         let half = if older.last().is_some_and(|last| last.sequence() >= sequence) { older } else { newer };
         let at = half.binary_search_by_key(&sequence, Entry::sequence).ok()?;
-        half.get_mut(at).filter(|item| !item.is_grave())
+        half.get_mut(at).filter(|item| !item.is_tombstone())
     }
 
     /// The item of that number, where it is here.
@@ -190,8 +190,8 @@ impl<T: Entry> Queue<T> {
     pub(crate) fn remove(&mut self, sequence: u64, wanted: impl Fn(&T) -> bool) -> Option<T> {
         let item = self.find(sequence).filter(|item| wanted(item))?.bury();
         self.length -= 1;
-        self.graves += 1;
-        if self.graves > FEW && self.graves > self.length {
+        self.tombstones += 1;
+        if self.tombstones > FEW && self.tombstones > self.length {
             self.pack(None, |_| false);
         }
         Some(item)
@@ -223,18 +223,18 @@ impl<T: Entry> Queue<T> {
     /// What it holds, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let segments = self.front.iter().chain(&self.segments);
-        segments.flat_map(|segment| &segment.items).filter(|item| !item.is_grave())
+        segments.flat_map(|segment| &segment.items).filter(|item| !item.is_tombstone())
     }
 
     /// Takes over all that `other` holds, and hands it the spare segments in exchange. `self` must be empty.
     pub(crate) fn refill(&mut self, other: &mut Self) {
         debug_assert!(self.length == 0, "a refill would overtake what is here");
-        if self.graves > 0 {
+        if self.tombstones > 0 {
             self.pack(None, |_| false);
         }
         std::mem::swap(&mut self.segments, &mut other.segments);
         std::mem::swap(&mut self.length, &mut other.length);
-        std::mem::swap(&mut self.graves, &mut other.graves);
+        std::mem::swap(&mut self.tombstones, &mut other.tombstones);
         if other.spare.is_empty() {
             std::mem::swap(&mut self.spare, &mut other.spare);
         } else if !self.spare.is_empty() {
@@ -250,7 +250,7 @@ impl<T: Entry> Queue<T> {
         self.pack(Some(removed), wanted);
     }
 
-    /// Moves all items together, so that graves, and what lies half empty for them, take no more room than items; and takes out what
+    /// Moves all items together, so that tombstones, and what lies half empty for them, take no more room than items; and takes out what
     /// is `wanted`, where it is to go somewhere.
     fn pack(&mut self, mut removed: Option<&mut Removed<T>>, mut wanted: impl FnMut(&T) -> bool) {
         // From the newest on. What stays is put before the list, whose segments are taken from its end: a ring, which needs no room for
@@ -262,8 +262,8 @@ impl<T: Entry> Queue<T> {
             let Some(mut now) = now else { continue };
             for _ in 0..now.items.len() {
                 let Some(item) = now.items.pop_back() else { break };
-                if item.is_grave() {
-                    self.graves -= 1;
+                if item.is_tombstone() {
+                    self.tombstones -= 1;
                 } else if let Some(removed) = removed.as_mut().filter(|_| wanted(&item)) {
                     self.length -= 1;
                     removed.push_front(item);

@@ -1,4 +1,4 @@
-//! The one door to locks and atomics, so that a model checker (`--cfg loom`) can stand behind it.
+//! The one way to locks and atomics, so that a model checker (`--cfg loom`) can stand behind it.
 //!
 //! The locks are the standard library's, which on Linux are futexes; the intake's and the desk's are our own (see `entrance.rs`, `biased.rs`). They
 //! allocate nothing, not even where a thread sleeps, and share no table with each other: a lock that another thread held at a fork

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use common::{Call, Library, bounded_house, hand_over, info, keyed, open, poll};
-use dss_impl::bounds::{Limits, Policy};
+use dss_impl::capacity::{Limits, Policy};
+use dss_impl::delivery::DeliverError;
 use dss_impl::delivery::Outcome;
-use dss_impl::dispatcher::{BoundedError, Dispatcher};
+use dss_impl::dispatcher::Dispatcher;
 use dss_impl::handle::Handle;
 use dss_impl::notifier::Notifier;
 
@@ -86,8 +87,8 @@ fn produce(dispatcher: &'static Dispatcher, handle: Handle, at: usize, each: usi
                     told.ended += u64::from(ended);
                 }
             }
-            Err(BoundedError::Full) => told.refused += 1,
-            Err(BoundedError::TimedOut) => told.timed_out += 1,
+            Err(DeliverError::Full) => told.refused += 1,
+            Err(DeliverError::TimedOut) => told.timed_out += 1,
             Err(error) => panic!("{error:?}"),
         }
         data += 1;
@@ -122,7 +123,7 @@ fn every_item_is_accounted_for(policy: Policy) {
         }
         delivered += u64::from(poll(dispatcher).is_some());
         let queued = dispatcher.queue_size();
-        assert!(queued <= 2 * BOUND, "{queued} items, or graves among them");
+        assert!(queued <= 2 * BOUND, "{queued} items, or tombstones among them");
     }
     let told: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     let sum = |of: fn(&Told) -> u64| told.iter().map(of).sum::<u64>();

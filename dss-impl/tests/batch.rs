@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use common::{Call, bounded_house, drain, info, item, poll};
-use dss_impl::bounds::Policy;
+use dss_impl::capacity::Policy;
 use dss_impl::delivery::{Announced, DeliverError};
-use dss_impl::dispatcher::BoundedError;
 use dss_impl::notifier::Notifier;
 
 struct Counting(Arc<AtomicUsize>);
@@ -49,7 +48,7 @@ fn a_batch_has_consecutive_numbers_and_one_notification() {
             assert_eq!((info.dropped, info.refused), (2, 0));
             assert_eq!(drain(dispatcher), [2, 3, 4, 5, 6]);
         } else {
-            assert_eq!((accepted.taken, accepted.refused), (2, Some(BoundedError::Full)));
+            assert_eq!((accepted.taken, accepted.refused), (2, Some(DeliverError::Full)));
             assert_eq!((info.dropped, info.refused), (0, 2), "each that was not taken");
             assert_eq!(library.calls(), [], "those are their caller's");
             assert_eq!(drain(dispatcher), [0, 1, 2, 3, 4]);
@@ -77,6 +76,6 @@ fn a_batch_to_no_library_is_refused() {
     let (dispatcher, _, _, handle) = bounded_house(3, Policy::DropOldest);
     dispatcher.unregister(handle).unwrap();
     let batch = dispatcher.deliver_many(handle, &[item(0), item(1)]);
-    let invalid = BoundedError::Deliver(DeliverError::InvalidHandle);
+    let invalid = DeliverError::InvalidHandle;
     assert_eq!((batch.taken, batch.first, batch.refused), (0, 0, Some(invalid)));
 }

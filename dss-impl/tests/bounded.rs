@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use common::{Call, Library, bounded_house, drain, hand_over, info, item, parcel, poll, request, sized};
-use dss_impl::bounds::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
-use dss_impl::delivery::{DeliverError, Outcome};
-use dss_impl::dispatcher::{BoundedError, Consignment, Dispatcher};
+use common::{
+    Call, Deliver, Library, bounded_house, drain, hand_over, info, item, payload, poll, request, sized,
+};
+use dss_impl::capacity::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
+use dss_impl::delivery::Outcome;
+use dss_impl::delivery::{DeliverError, Delivery};
+use dss_impl::dispatcher::Dispatcher;
 use dss_impl::handle::Handle;
 
 /// Far longer than a test may take: what sleeps it out fails by the runner's own limit.
@@ -22,9 +25,9 @@ const FOREVER: Policy = Policy::Wait(Duration::MAX);
 fn sleeper(
     dispatcher: &'static Dispatcher,
     handle: Handle,
-    consignment: Consignment<'static>,
-) -> JoinHandle<Result<u64, BoundedError>> {
-    let thread = std::thread::spawn(move || hand_over(dispatcher, handle, consignment));
+    delivery: Delivery<'static>,
+) -> JoinHandle<Result<u64, DeliverError>> {
+    let thread = std::thread::spawn(move || hand_over(dispatcher, handle, delivery));
     std::thread::sleep(Duration::from_millis(20));
     assert!(!thread.is_finished(), "there is no room");
     thread
@@ -44,13 +47,13 @@ fn what_does_not_fit_is_refused_and_not_touched() {
         for data in 0..3 {
             assert_eq!(hand_over(dispatcher, handle, item(data)), Ok(data as u64 + 1));
         }
-        assert_eq!(hand_over(dispatcher, handle, item(3)), Err(BoundedError::Full));
-        assert_eq!(hand_over(dispatcher, handle, request(4)), Err(BoundedError::Full));
+        assert_eq!(hand_over(dispatcher, handle, item(3)), Err(DeliverError::Full));
+        assert_eq!(hand_over(dispatcher, handle, request(4)), Err(DeliverError::Full));
         assert_eq!(library.calls(), []);
         assert_eq!(dispatcher.queue_size(), 3);
         assert_eq!(poll(dispatcher), Some(0));
         assert_eq!(hand_over(dispatcher, handle, item(5)), Ok(4), "one left, one fits");
-        assert_eq!(hand_over(dispatcher, handle, item(6)), Err(BoundedError::Full));
+        assert_eq!(hand_over(dispatcher, handle, item(6)), Err(DeliverError::Full));
         assert_eq!(drain(dispatcher), [1, 2, 5]);
         let info = info(dispatcher);
         assert_eq!((info.refused, info.delivered, info.high_water, info.bytes), (3, 4, 3, 0));
@@ -61,9 +64,9 @@ fn what_does_not_fit_is_refused_and_not_touched() {
 fn the_bound_in_bytes_holds() {
     let (dispatcher, _, _, handle) = bounded_house(100, Policy::Refuse);
     hand_over(dispatcher, handle, sized(0, 600)).unwrap();
-    assert_eq!(hand_over(dispatcher, handle, sized(1, 401)), Err(BoundedError::Full));
+    assert_eq!(hand_over(dispatcher, handle, sized(1, 401)), Err(DeliverError::Full));
     hand_over(dispatcher, handle, sized(2, 400)).unwrap();
-    assert_eq!(hand_over(dispatcher, handle, sized(3, 1)), Err(BoundedError::Full));
+    assert_eq!(hand_over(dispatcher, handle, sized(3, 1)), Err(DeliverError::Full));
     hand_over(dispatcher, handle, sized(4, 0)).unwrap();
     assert_eq!(info(dispatcher).bytes, 1000);
     assert_eq!(poll(dispatcher), Some(0));
@@ -77,7 +80,7 @@ fn what_can_never_fit_is_too_large_whatever_the_policy() {
     for policy in [Policy::Refuse, FOREVER, Policy::DropOldest, Policy::Latest] {
         let (dispatcher, _, library, handle) = bounded_house(2, policy);
         hand_over(dispatcher, handle, item(0)).unwrap();
-        assert_eq!(hand_over(dispatcher, handle, sized(1, 1001)), Err(BoundedError::TooLarge));
+        assert_eq!(hand_over(dispatcher, handle, sized(1, 1001)), Err(DeliverError::TooLarge));
         assert_eq!(library.calls(), [], "nothing makes room in vain");
         assert_eq!(info(dispatcher).refused, 1);
         assert_eq!(drain(dispatcher), [0]);
@@ -93,19 +96,28 @@ fn libraries_do_not_feel_each_others_bounds() {
     let third = Library::new().register(dispatcher, 3).unwrap();
     hand_over(dispatcher, handle, item(0)).unwrap();
     hand_over(dispatcher, second, item(1)).unwrap();
-    dispatcher.deliver(third, parcel(2)).unwrap();
+    dispatcher.deliver_plain(third, payload(2)).unwrap();
     hand_over(dispatcher, second, item(3)).unwrap();
-    assert_eq!(hand_over(dispatcher, handle, item(4)), Err(BoundedError::Full));
+    assert_eq!(hand_over(dispatcher, handle, item(4)), Err(DeliverError::Full));
     assert_eq!(drain(dispatcher), [0, 2, 3]);
 }
 
 #[test]
-fn a_library_without_bounds_has_nothing_to_be_bounded_by() {
+fn a_library_without_limits_has_room_for_all_until_it_gets_some() {
     let (dispatcher, _, _, handle) = common::house();
-    let invalid = DeliverError::InvalidHandle;
-    assert_eq!(hand_over(dispatcher, handle, item(0)), Err(BoundedError::Deliver(invalid)));
-    assert_eq!(dispatcher.limit(handle, Limits::default()), Err(invalid));
-    assert_eq!(info(dispatcher).limits, None);
+    for data in 0..3 {
+        hand_over(dispatcher, handle, sized(data, u32::MAX)).unwrap();
+    }
+    let shown = info(dispatcher);
+    assert_eq!((shown.limits, shown.queued, shown.bytes), (None, 3, 0));
+    let limits = Limits { items: 3, ..Limits::default() };
+    dispatcher.limit(handle, limits).unwrap();
+    assert_eq!((info(dispatcher).limits, info(dispatcher).bytes), (Some(limits), 3 * u32::MAX as usize));
+    // What is queued counts.
+    assert_eq!(hand_over(dispatcher, handle, item(3)), Err(DeliverError::Full));
+    assert_eq!(drain(dispatcher), [0, 1, 2]);
+    hand_over(dispatcher, handle, item(4)).unwrap();
+    assert_eq!((info(dispatcher).queued, info(dispatcher).bytes), (1, 1));
 }
 
 #[test]
@@ -114,12 +126,12 @@ fn a_handle_that_is_too_old_is_refused() {
     dispatcher.unregister(handle).unwrap();
     let fresh = library.register_bounded(dispatcher, 1, Limits::default());
     let invalid = DeliverError::InvalidHandle;
-    assert_eq!(hand_over(dispatcher, handle, item(0)), Err(BoundedError::Deliver(invalid)));
+    assert_eq!(hand_over(dispatcher, handle, item(0)), Err(invalid));
     assert_eq!(dispatcher.limit(handle, Limits::default()), Err(invalid));
     assert_eq!(dispatcher.keep_alive(handle, false), Err(invalid));
     assert_eq!(info(dispatcher).refused, 0, "it is not the new one's refusal");
     unsafe { dispatcher.close(epoch) };
-    assert_eq!(hand_over(dispatcher, fresh, item(0)), Err(BoundedError::Deliver(invalid)));
+    assert_eq!(hand_over(dispatcher, fresh, item(0)), Err(invalid));
 }
 
 #[test]
@@ -172,7 +184,7 @@ fn a_producer_goes_on_when_the_bound_is_raised() {
     thread.join().unwrap().unwrap();
     let thread = sleeper(dispatcher, handle, item(2));
     dispatcher.limit(handle, Limits { items: 2, bytes: 1000, policy: Policy::Refuse }).unwrap();
-    assert_eq!(thread.join().unwrap(), Err(BoundedError::Full), "the policy is another now");
+    assert_eq!(thread.join().unwrap(), Err(DeliverError::Full), "the policy is another now");
     assert_eq!(drain(dispatcher), [0, 1]);
 }
 
@@ -185,7 +197,7 @@ fn a_producer_is_released_when_its_library_leaves() {
     for thread in threads {
         assert_eq!(
             thread.join().unwrap(),
-            Err(BoundedError::Deliver(DeliverError::InvalidHandle)),
+            Err(DeliverError::InvalidHandle),
             "what is refused stays its caller's"
         );
     }
@@ -208,7 +220,7 @@ fn a_producer_is_released_when_the_state_closes_before_its_library_joins_it() {
         }
     });
     unsafe { dispatcher.close(epoch) };
-    let stopping = BoundedError::Deliver(DeliverError::Stopping);
+    let stopping = DeliverError::Stopping;
     assert_eq!(*answer.lock().unwrap(), Some(Err(stopping)));
 }
 
@@ -218,7 +230,7 @@ fn a_producer_whose_time_is_over_is_refused_and_counted_as_that() {
         let (dispatcher, _, library, handle) = bounded_house(1, Policy::Wait(limit));
         hand_over(dispatcher, handle, item(0)).unwrap();
         let late = std::thread::spawn(move || hand_over(dispatcher, handle, item(1)));
-        assert_eq!(late.join().unwrap(), Err(BoundedError::TimedOut));
+        assert_eq!(late.join().unwrap(), Err(DeliverError::TimedOut));
         let info = info(dispatcher);
         assert_eq!((info.timed_out, info.refused), (1, 0));
         assert_eq!(library.calls(), []);
@@ -231,7 +243,7 @@ fn the_lua_thread_is_refused_where_it_would_wait_and_only_there() {
     let (dispatcher, _, library, handle) = bounded_house(1, FOREVER);
     assert_eq!(hand_over(dispatcher, handle, item(0)), Ok(1), "there is room");
     let refused = hand_over(dispatcher, handle, item(1));
-    assert_eq!(refused, Err(BoundedError::Deliver(DeliverError::WouldDeadlock)));
+    assert_eq!(refused, Err(DeliverError::WouldDeadlock));
     assert_eq!(library.calls(), []);
     assert_eq!(info(dispatcher).refused, 1);
     assert_eq!(drain(dispatcher), [0]);
@@ -239,12 +251,12 @@ fn the_lua_thread_is_refused_where_it_would_wait_and_only_there() {
 }
 
 #[test]
-fn who_is_not_patient_does_not_wait() {
+fn a_request_and_a_batch_do_not_wait_for_room() {
     let (dispatcher, _, _, handle) = bounded_house(1, FOREVER);
-    dispatcher.deliver_bounded(handle, item(0), false).unwrap();
-    assert_eq!(dispatcher.deliver_bounded(handle, item(1), false), Err(BoundedError::Full));
+    dispatcher.hand_over(handle, item(0)).unwrap();
+    assert_eq!(dispatcher.hand_over(handle, request(1)), Err(DeliverError::Full));
     let batch = dispatcher.deliver_many(handle, &[item(2)]);
-    assert_eq!((batch.taken, batch.refused), (0, Some(BoundedError::Full)));
+    assert_eq!((batch.taken, batch.refused), (0, Some(DeliverError::Full)));
 }
 
 #[test]
@@ -258,7 +270,7 @@ fn the_bound_may_be_changed_while_items_are_queued() {
     hand_over(dispatcher, handle, item(5)).unwrap();
     limit(3, Policy::Refuse);
     assert_eq!(dispatcher.queue_size(), 5, "what is queued stays");
-    assert_eq!(hand_over(dispatcher, handle, item(6)), Err(BoundedError::Full));
+    assert_eq!(hand_over(dispatcher, handle, item(6)), Err(DeliverError::Full));
     // What came before the policy is dropped by it, at the desk and at the intake.
     limit(2, Policy::DropOldest);
     library.calls();

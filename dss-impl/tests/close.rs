@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use common::{Call, Library, hand_over, house, item, open, parcel, poll, waiting_for_reply, waiting_thread};
-use dss_impl::bounds::{Limits, Policy};
+use common::{
+    Call, Deliver, Library, hand_over, house, item, open, payload, poll, waiting_for_reply, waiting_thread,
+};
+use dss_impl::capacity::{Limits, Policy};
 use dss_impl::delivery::{DeliverError, Outcome};
 use dss_impl::dispatcher::{DecodeEnd, RegisterError, ReplyEnd};
 use dss_impl::notifier::Notifier;
@@ -30,8 +32,8 @@ fn libraries_are_told_last_registered_first_after_their_items() {
     let library = Library::new();
     let first = library.register(dispatcher, 1).unwrap();
     let second = library.register(dispatcher, 2).unwrap();
-    dispatcher.deliver(first, parcel(10)).unwrap();
-    dispatcher.deliver(second, parcel(20)).unwrap();
+    dispatcher.deliver_plain(first, payload(10)).unwrap();
+    dispatcher.deliver_plain(second, payload(20)).unwrap();
     unsafe { dispatcher.close(epoch) };
     assert_eq!(
         library.calls(),
@@ -77,10 +79,10 @@ fn nothing_comes_in_while_the_state_closes() {
             if call != Call::Closing(1) || called.swap(true, SeqCst) {
                 return;
             }
-            assert_eq!(dispatcher.deliver(handle, parcel(1)), Err(DeliverError::Stopping));
-            let waited = dispatcher.deliver_and_wait(handle, common::waited(1));
+            assert_eq!(dispatcher.deliver_plain(handle, payload(1)), Err(DeliverError::Stopping));
+            let waited = dispatcher.deliver_and_wait(handle, common::payload(1));
             assert_eq!(waited, Err(DeliverError::WouldDeadlock));
-            let there = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, common::waited(1)));
+            let there = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, common::payload(1)));
             assert_eq!(there.join().unwrap(), Err(DeliverError::Stopping));
             assert_eq!(library.register(dispatcher, 2), Err(RegisterError::Stopping));
             // And again, which does nothing.
@@ -108,7 +110,7 @@ fn a_notifier_set_while_the_state_closes_is_not_the_next_ones() {
     assert!(dispatcher.claim());
     dispatcher.open();
     let handle = Library::new().register(dispatcher, 1).unwrap();
-    dispatcher.deliver(handle, parcel(1)).unwrap();
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
     assert_eq!(counter.0.load(SeqCst), 0, "another state's port");
 }
 
@@ -180,7 +182,7 @@ fn a_close_inside_a_reply_leaves_its_end_to_the_reply() {
 #[test]
 fn the_dispatcher_is_not_reused_before_the_last_thread_has_left() {
     let (dispatcher, epoch, library, handle) = house();
-    dispatcher.deliver(handle, parcel(1)).unwrap();
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
     let (entered, go_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     library.on_call({
         let (entered, go_on) = (Arc::clone(&entered), Arc::clone(&go_on));
@@ -219,11 +221,11 @@ fn what_comes_too_late_does_not_touch_the_next_state() {
         scope.spawn(|| {
             let next = dispatcher.open();
             let fresh = Library::new().register(dispatcher, 1).unwrap();
-            dispatcher.deliver(fresh, parcel(2)).unwrap();
+            dispatcher.deliver_plain(fresh, payload(2)).unwrap();
             opened.wait();
             late.wait();
             assert!(dispatcher.on_lua_thread());
-            let refused = dispatcher.deliver_and_wait(fresh, common::waited(1));
+            let refused = dispatcher.deliver_and_wait(fresh, common::payload(1));
             assert_eq!(refused, Err(DeliverError::WouldDeadlock));
             assert_eq!(poll(dispatcher), Some(2));
             unsafe { dispatcher.close(next) };

@@ -8,11 +8,14 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::JoinHandle;
 
-use common::{Library, Numbers, hand_over, item, keyed, open, parcel, poll, request, waiting_thread};
-use dss_impl::bounds::{Limits, Policy};
+use common::{
+    Deliver, Library, Numbers, data_of, hand_over, item, keyed, open, payload, poll, request, waiting_thread,
+};
 use dss_impl::callbacks::CallbackId;
+use dss_impl::capacity::{Limits, Policy};
+use dss_impl::delivery::DeliverError;
 use dss_impl::delivery::Outcome;
-use dss_impl::dispatcher::{BoundedError, DecodeEnd, Dispatcher, ReplyEnd, Ticket};
+use dss_impl::dispatcher::{DecodeEnd, Dispatcher, ReplyEnd, Ticket};
 use dss_impl::handle::Handle;
 use dss_impl::library::LibraryInfo;
 
@@ -158,24 +161,24 @@ impl Model {
         let Some(handle) = self.libraries[at].handle else { return };
         let key = (self.libraries[at].policy == Some(Policy::Latest)).then(|| self.below(3) as u8);
         if self.libraries[at].policy.is_none() {
-            self.dispatcher.deliver(handle, parcel(data)).unwrap();
+            self.dispatcher.deliver_plain(handle, payload(data)).unwrap();
             assert!(self.enter(Queued { library: at, data, number: 0, waits: false, key }));
             return;
         }
         let waits = self.below(4) == 0;
         let key = key.filter(|key| !waits && *key > 0);
         let bytes = [key.unwrap_or_default()];
-        let consignment = match key {
+        let delivery = match key {
             _ if waits => request(data),
             Some(_) => keyed(data, &bytes),
             None => item(data),
         };
-        let result = hand_over(self.dispatcher, handle, consignment);
+        let result = hand_over(self.dispatcher, handle, delivery);
         let number = result.unwrap_or_default();
         if self.enter(Queued { library: at, data, number, waits, key }) {
             assert!(result.is_ok(), "{result:?}");
         } else {
-            assert_eq!(result, Err(BoundedError::Full));
+            assert_eq!(result, Err(DeliverError::Full));
             self.libraries[at].counts.refused += 1;
         }
     }
@@ -184,9 +187,9 @@ impl Model {
         let (Some(handle), Some(_)) = (self.libraries[at].handle, self.libraries[at].policy) else { return };
         let batch: Vec<_> = (data..data + 4).map(|data| item(data % CALLBACKS as usize)).collect();
         let accepted = self.dispatcher.deliver_many(handle, &batch);
-        for (count, consignment) in batch.iter().enumerate() {
+        for (count, delivery) in batch.iter().enumerate() {
             let number = accepted.first + count as u64;
-            let data = consignment.parcel.data;
+            let data = data_of(&delivery.payload);
             if !self.enter(Queued { library: at, data, number, waits: false, key: None }) {
                 assert_eq!(accepted.taken, count);
                 self.libraries[at].counts.refused += (batch.len() - count) as u64;
@@ -212,7 +215,7 @@ impl Model {
             return;
         }
         let (front, taken) = (self.queue.remove(0), taken.unwrap());
-        assert_eq!(taken.parcel.data, front.data);
+        assert_eq!(data_of(&taken.payload), front.data);
         self.in_hand = front.waits.then_some(front.library);
         self.compare("in hand");
         let ended_early = front.waits && front.number != 0 && self.below(8) == 0;
@@ -286,7 +289,7 @@ impl Model {
         self.out.retain(|out| out.library != at || out.data != data);
         let ended = before - self.queue.len() - self.out.len();
         let callback = CallbackId::from_raw(data as u64);
-        assert_eq!(self.dispatcher.end_all(handle, callback, Outcome::Cancelled), ended);
+        assert_eq!(self.dispatcher.end_all_for(handle, callback, Outcome::Cancelled), ended);
         self.libraries[at].counts.cancelled += ended as u64;
     }
 
@@ -416,15 +419,15 @@ fn no_item_is_counted_twice_or_not_at_all_while_others_deliver() {
                     }
                     began.fetch_add(1, SeqCst);
                     let done = match at {
-                        0 => dispatcher.deliver(handles[at], parcel(7)).is_ok(),
-                        _ => match dispatcher.deliver_bounded(handles[at], item(7), false) {
+                        0 => dispatcher.deliver_plain(handles[at], payload(7)).is_ok(),
+                        _ => match dispatcher.hand_over(handles[at], item(7)) {
                             Ok(accepted) => {
                                 if accepted.sequence.is_multiple_of(16) {
                                     dispatcher.end(handles[at], accepted.sequence, Outcome::Withdrawn, true);
                                 }
                                 true
                             }
-                            Err(BoundedError::Full) => false,
+                            Err(DeliverError::Full) => false,
                             Err(error) => panic!("{error:?}"),
                         },
                     };

@@ -1,7 +1,8 @@
 //! What a delivery is made of: the reason of a failure, and sizes.
 #![cfg(not(loom))]
 
-use dss_impl::delivery::{Announced, DeliverError, Failure, Outcome, Parcel};
+use dss_impl::delivery::{Announced, DeliverError, Failure, Outcome};
+use dss_impl::payload::Payload;
 
 #[test]
 fn a_failure_keeps_its_sentence() {
@@ -39,7 +40,7 @@ fn a_failure_may_lie_in_a_frame_that_a_lua_error_skips() {
 
 #[test]
 fn what_crosses_for_each_item_is_small() {
-    assert_eq!(size_of::<Parcel>(), 4 * size_of::<usize>());
+    assert_eq!(size_of::<Payload>(), 3 * size_of::<usize>());
     assert_eq!(size_of::<Outcome>(), 1);
     assert!(size_of::<Result<Announced, DeliverError>>() <= 2);
     assert!(size_of::<dss_impl::dispatcher::Taken>() <= 128);

@@ -7,7 +7,9 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 
-use common::{Call, Library, house, open, parcel, poll, waiting_for_reply, waiting_thread};
+use common::{
+    Call, Deliver, Library, data_of, house, open, payload, poll, waiting_for_reply, waiting_thread,
+};
 use dss_impl::delivery::{DeliverError, Outcome};
 use dss_impl::dispatcher::{DecodeEnd, RegisterError, UnregisterError};
 
@@ -49,11 +51,11 @@ fn a_state_that_is_full_says_so_and_has_room_again() {
 fn a_poll_says_how_much_remains() {
     let (dispatcher, _, library, handle) = house();
     for data in 0..3 {
-        dispatcher.deliver(handle, parcel(data)).unwrap();
+        dispatcher.deliver_plain(handle, payload(data)).unwrap();
     }
     for (data, remaining) in [(0, 2), (1, 1), (2, 0)] {
         let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
-        assert_eq!((taken.handle, taken.parcel.data), (handle, data));
+        assert_eq!((taken.handle, data_of(&taken.payload)), (handle, data));
         let decoded = dispatcher.decoded(&taken, DecodeEnd::Values);
         assert_eq!((decoded.reply, decoded.remaining), (false, remaining));
     }
@@ -64,7 +66,7 @@ fn a_poll_says_how_much_remains() {
 #[test]
 fn a_decode_that_failed_ends_its_item() {
     let (dispatcher, _, library, handle) = house();
-    dispatcher.deliver(handle, parcel(1)).unwrap();
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
     let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     dispatcher.decoded(&taken, DecodeEnd::Failed);
     assert_eq!(library.calls(), [Call::Finish(1)]);
@@ -80,12 +82,12 @@ fn libraries_are_listed_with_what_they_have() {
     dispatcher.unregister(first).unwrap();
     // In the slot of the first, and listed behind the second.
     let third = library.register(dispatcher, 3).unwrap();
-    dispatcher.deliver(second, parcel(0)).unwrap();
+    dispatcher.deliver_plain(second, payload(0)).unwrap();
     assert_eq!(poll(dispatcher), Some(0));
     let thread = waiting_thread(dispatcher, second, 1);
-    dispatcher.deliver(second, parcel(2)).unwrap();
+    dispatcher.deliver_plain(second, payload(2)).unwrap();
     assert_eq!(
-        dispatcher.deliver_and_wait(third, common::waited(3)).unwrap_err(),
+        dispatcher.deliver_and_wait(third, common::payload(3)).unwrap_err(),
         DeliverError::WouldDeadlock
     );
     let infos = dispatcher.libraries().unwrap();
@@ -102,7 +104,7 @@ fn libraries_are_listed_with_what_they_have() {
 fn the_lua_thread_is_refused_what_waits_for_it() {
     let (dispatcher, _, library, handle) = house();
     assert!(dispatcher.on_lua_thread());
-    let refused = dispatcher.deliver_and_wait(handle, common::waited(1));
+    let refused = dispatcher.deliver_and_wait(handle, common::payload(1));
     assert_eq!(refused, Err(DeliverError::WouldDeadlock));
     assert_eq!(library.calls(), []);
     assert_eq!(dispatcher.queue_size(), 0);
@@ -122,9 +124,9 @@ fn a_library_may_unregister_in_any_call() {
             dispatcher.unregister(second).unwrap();
         }
     });
-    dispatcher.deliver(second, parcel(0)).unwrap();
-    dispatcher.deliver(first, parcel(1)).unwrap();
-    dispatcher.deliver(first, parcel(2)).unwrap();
+    dispatcher.deliver_plain(second, payload(0)).unwrap();
+    dispatcher.deliver_plain(first, payload(1)).unwrap();
+    dispatcher.deliver_plain(first, payload(2)).unwrap();
     dispatcher.unregister(first).unwrap();
     assert_eq!(two.calls(), [Call::CancelQueued(0), Call::Finish(0), Call::Release(2)]);
     assert_eq!(
@@ -140,8 +142,8 @@ fn a_library_may_unregister_in_any_call() {
             dispatcher.unregister(handle).unwrap();
         }
     });
-    dispatcher.deliver(handle, parcel(4)).unwrap();
-    dispatcher.deliver(handle, parcel(5)).unwrap();
+    dispatcher.deliver_plain(handle, payload(4)).unwrap();
+    dispatcher.deliver_plain(handle, payload(5)).unwrap();
     assert_eq!(poll(dispatcher), Some(4));
     assert_eq!(
         library.calls(),
@@ -157,10 +159,10 @@ fn a_library_may_register_again_inside_its_cancel() {
         if call == Call::CancelQueued(1) {
             let fresh = library.register(dispatcher, 1).unwrap();
             assert_ne!(fresh, old);
-            dispatcher.deliver(fresh, parcel(2)).unwrap();
+            dispatcher.deliver_plain(fresh, payload(2)).unwrap();
         }
     });
-    dispatcher.deliver(handle, parcel(1)).unwrap();
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
     dispatcher.unregister(handle).unwrap();
     assert_eq!(library.calls(), [Call::CancelQueued(1), Call::Finish(1), Call::Release(1)]);
     assert_eq!(dispatcher.registered(), 1);
@@ -175,12 +177,12 @@ fn nothing_is_taken_from_a_library_that_leaves() {
         let refusals = Arc::clone(&refusals);
         move |call, handle| {
             if call == Call::CancelQueued(1) {
-                assert_eq!(dispatcher.deliver(handle, parcel(2)), Err(DeliverError::InvalidHandle));
+                assert_eq!(dispatcher.deliver_plain(handle, payload(2)), Err(DeliverError::InvalidHandle));
                 refusals.fetch_add(1, SeqCst);
             }
         }
     });
-    dispatcher.deliver(handle, parcel(1)).unwrap();
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
     dispatcher.unregister(handle).unwrap();
     assert_eq!(refusals.load(SeqCst), 1);
     assert_eq!(dispatcher.queue_size(), 0);
@@ -220,7 +222,7 @@ fn unregister_inside_the_own_decode_returns() {
     // The slot is not another library's before the decode has ended.
     let other = Library::new();
     let fresh = other.register(dispatcher, 2).unwrap();
-    dispatcher.deliver(fresh, parcel(5)).unwrap();
+    dispatcher.deliver_plain(fresh, payload(5)).unwrap();
     assert!(!dispatcher.decoded(&taken, DecodeEnd::Values).reply);
     assert_eq!(thread.join().unwrap(), Outcome::Cancelled);
     assert_eq!(library.calls(), [Call::CancelWaiting(1), Call::Release(1)]);
@@ -245,7 +247,7 @@ fn a_waiting_thread_goes_after_the_call_for_its_delivery() {
     let (dispatcher, _, library, handle) = house();
     let (sender, receiver) = mpsc::channel();
     let thread = std::thread::spawn(move || {
-        let outcome = dispatcher.deliver_and_wait(handle, common::waited(1)).unwrap().0;
+        let outcome = dispatcher.deliver_and_wait(handle, common::payload(1)).unwrap().0;
         sender.send(outcome).unwrap();
     });
     while dispatcher.queue_size() == 0 {
@@ -266,11 +268,11 @@ fn a_waiting_thread_goes_after_the_call_for_its_delivery() {
 fn a_panic_of_a_library_ends_at_the_boundary() {
     let (dispatcher, epoch, library, handle) = house();
     library.on_call(|_, _| std::panic::resume_unwind(Box::new("made up")));
-    dispatcher.deliver(handle, parcel(0)).unwrap();
+    dispatcher.deliver_plain(handle, payload(0)).unwrap();
     assert_eq!(poll(dispatcher), Some(0));
     let (waiting, _) = waiting_for_reply(dispatcher, handle, 1);
     let queued = waiting_thread(dispatcher, handle, 2);
-    dispatcher.deliver(handle, parcel(3)).unwrap();
+    dispatcher.deliver_plain(handle, payload(3)).unwrap();
     unsafe { dispatcher.close(epoch) };
     assert_eq!(waiting.join().unwrap(), Outcome::Cancelled);
     assert_eq!(queued.join().unwrap(), Outcome::Cancelled);
@@ -309,7 +311,7 @@ fn many_threads_deliver_and_leave_and_each_item_ends_once() {
             });
             std::thread::spawn(move || {
                 for data in at * ITEMS..(at + 1) * ITEMS {
-                    dispatcher.deliver(handle, parcel(data)).unwrap();
+                    dispatcher.deliver_plain(handle, payload(data)).unwrap();
                 }
                 if at % 2 == 0 {
                     dispatcher.unregister(handle).unwrap();

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use common::{
-    Call, Library, bounded_house, drain, hand_over, info, item, keyed, parcel, poll, request, sized,
+    Call, Deliver, Library, bounded_house, drain, hand_over, info, item, keyed, payload, poll, request, sized,
 };
-use dss_impl::bounds::{Limits, Policy};
+use dss_impl::capacity::{Limits, Policy};
 use dss_impl::delivery::{Announced, Outcome};
-use dss_impl::dispatcher::{BoundedError, Consignment};
+use dss_impl::delivery::{DeliverError, Delivery};
 use dss_impl::notifier::Notifier;
 
 #[test]
@@ -22,11 +22,11 @@ fn the_oldest_is_dropped_at_the_intake_and_at_the_desk() {
         let (dispatcher, _, library, handle) = bounded_house(3, Policy::DropOldest);
         let other = Library::new().register(dispatcher, 2).unwrap();
         if at_the_desk {
-            dispatcher.deliver(other, parcel(100)).unwrap();
+            dispatcher.deliver_plain(other, payload(100)).unwrap();
         }
         for data in 0..3 {
             hand_over(dispatcher, handle, item(data)).unwrap();
-            dispatcher.deliver(other, parcel(101)).unwrap();
+            dispatcher.deliver_plain(other, payload(101)).unwrap();
         }
         if at_the_desk {
             assert_eq!(poll(dispatcher), Some(100), "which took all of them over");
@@ -88,9 +88,9 @@ fn who_waits_for_what_is_dropped_is_told_so() {
 fn no_room_at_all_is_none_for_the_latest_either() {
     for policy in [Policy::DropOldest, Policy::Latest] {
         let (dispatcher, _, _, handle) = bounded_house(0, policy);
-        assert_eq!(hand_over(dispatcher, handle, keyed(0, b"key")), Err(BoundedError::Full));
+        assert_eq!(hand_over(dispatcher, handle, keyed(0, b"key")), Err(DeliverError::Full));
         let batch = dispatcher.deliver_many(handle, &[item(0), item(1)]);
-        assert_eq!((batch.taken, batch.first, batch.refused), (0, 0, Some(BoundedError::Full)));
+        assert_eq!((batch.taken, batch.first, batch.refused), (0, 0, Some(DeliverError::Full)));
         assert_eq!(dispatcher.queue_size(), 0);
     }
 }
@@ -112,7 +112,7 @@ fn the_latest_of_a_key_takes_the_place_of_the_one_before() {
         hand_over(dispatcher, handle, item(3)).unwrap();
         hand_over(dispatcher, handle, keyed(4, b"a")).unwrap();
         assert_eq!(library.calls(), [Call::CancelQueued(0), Call::Finish(0)], "at the bound");
-        assert_eq!(hand_over(dispatcher, handle, keyed(5, b"c")), Err(BoundedError::Full));
+        assert_eq!(hand_over(dispatcher, handle, keyed(5, b"c")), Err(DeliverError::Full));
         hand_over(dispatcher, handle, keyed(6, b"a")).unwrap();
         assert_eq!(library.calls(), [Call::CancelQueued(4), Call::Finish(4)]);
         assert_eq!(
@@ -143,9 +143,9 @@ fn a_key_of_an_ended_item_names_nothing() {
 fn one_that_is_too_large_for_the_place_leaves_the_one_before() {
     let (dispatcher, _, library, handle) = bounded_house(10, Policy::Latest);
     hand_over(dispatcher, handle, sized(0, 500)).unwrap();
-    let large = |data, bytes| Consignment { bytes, ..keyed(data, b"a") };
+    let large = |data, bytes| Delivery { bytes, ..keyed(data, b"a") };
     hand_over(dispatcher, handle, large(1, 400)).unwrap();
-    assert_eq!(hand_over(dispatcher, handle, large(2, 501)), Err(BoundedError::Full));
+    assert_eq!(hand_over(dispatcher, handle, large(2, 501)), Err(DeliverError::Full));
     assert_eq!(library.calls(), [], "it was refused, and the one before is not lost for it");
     hand_over(dispatcher, handle, large(3, 500)).unwrap();
     assert_eq!(info(dispatcher).bytes, 1000);
@@ -160,7 +160,7 @@ fn coalescing_goes_on_where_the_bound_was_lowered() {
     }
     dispatcher.limit(handle, Limits { items: 1, bytes: 1, policy: Policy::Latest }).unwrap();
     hand_over(dispatcher, handle, keyed(3, b"a")).unwrap();
-    assert_eq!(hand_over(dispatcher, handle, keyed(4, b"d")), Err(BoundedError::Full));
+    assert_eq!(hand_over(dispatcher, handle, keyed(4, b"d")), Err(DeliverError::Full));
     assert_eq!(drain(dispatcher), [3, 1, 2]);
 }
 
@@ -260,7 +260,7 @@ fn what_takes_a_place_announces_it_where_nothing_is_outstanding() {
     notifier.fails.store(true, SeqCst);
     assert_eq!(poll(dispatcher), Some(9), "and the other lies at the desk, unannounced");
     notifier.fails.store(false, SeqCst);
-    let accepted = dispatcher.deliver_bounded(handle, keyed(1, b"a"), true).unwrap();
+    let accepted = dispatcher.hand_over(handle, keyed(1, b"a")).unwrap();
     assert_eq!((accepted.announced, notifier.sent.load(SeqCst)), (Announced::Yes, 2));
     assert_eq!(drain(dispatcher), [1]);
 }

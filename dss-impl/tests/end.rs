@@ -9,14 +9,16 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use common::{
-    Call, Library, bounded_house, hand_over, info, item, poll, request, take_request, waiting_for_reply,
-    waiting_thread,
+    Call, Deliver, Library, bounded_house, hand_over, info, item, poll, request, take_request,
+    waiting_for_reply, waiting_thread,
 };
-use dss_impl::bounds::{Limits, Policy};
 use dss_impl::callbacks::CallbackId;
+use dss_impl::capacity::{Limits, Policy};
+use dss_impl::delivery::Delivery;
 use dss_impl::delivery::Outcome;
-use dss_impl::dispatcher::{Consignment, DecodeEnd, Dispatcher, ReplyEnd};
+use dss_impl::dispatcher::{DecodeEnd, Dispatcher, ReplyEnd};
 use dss_impl::handle::Handle;
+use dss_impl::port::Answers;
 
 fn house() -> (&'static Dispatcher, u64, &'static Library, Handle) {
     let house = bounded_house(100, Policy::Refuse);
@@ -87,7 +89,7 @@ fn a_request_that_runs_its_way_is_told_how_it_ended() {
         let number = hand_over(dispatcher, handle, request(0)).unwrap();
         let ticket = take_request(dispatcher);
         let replying = unsafe { dispatcher.begin_reply(ticket) }.unwrap();
-        assert!(replying.adapter.answers_by_return());
+        assert!(matches!(replying.adapter.answers(), Answers::Return(_)));
         assert!(!dispatcher.end(handle, number, Outcome::TimedOut, false), "the answer is on its way");
         assert_eq!(library.calls(), []);
         dispatcher.replied(&replying, end);
@@ -191,9 +193,9 @@ fn all_of_one_callback_is_ended_wherever_it_is() {
     let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     hand_over(dispatcher, handle, request(7)).unwrap();
     hand_over(dispatcher, handle, item(8)).unwrap();
-    assert_eq!(dispatcher.end_all(handle, callback(9), Outcome::Withdrawn), 0);
+    assert_eq!(dispatcher.end_all_for(handle, callback(9), Outcome::Withdrawn), 0);
     assert_eq!(library.calls(), []);
-    assert_eq!(dispatcher.end_all(handle, callback(7), Outcome::Withdrawn), 5);
+    assert_eq!(dispatcher.end_all_for(handle, callback(7), Outcome::Withdrawn), 5);
     let withdrawn = Call::Complete(7, Outcome::Withdrawn);
     let plain = [Call::CancelQueued(7), Call::Finish(7)];
     let calls =
@@ -202,7 +204,7 @@ fn all_of_one_callback_is_ended_wherever_it_is() {
     assert!(unsafe { dispatcher.begin_reply(later) }.is_none(), "the answer comes too late");
     assert!(!dispatcher.decoded(&taken, DecodeEnd::Values).reply);
     assert_eq!(library.calls(), [Call::CancelWaiting(7), withdrawn]);
-    assert_eq!(dispatcher.end_all(handle, callback(7), Outcome::Withdrawn), 0, "once");
+    assert_eq!(dispatcher.end_all_for(handle, callback(7), Outcome::Withdrawn), 0, "once");
     assert_eq!((poll(dispatcher), poll(dispatcher), poll(dispatcher)), (Some(8), Some(8), None));
     let info = info(dispatcher);
     assert_eq!((info.cancelled, info.queued, info.bytes, info.waiting), (5, 0, 0, 0));
@@ -213,8 +215,7 @@ fn what_is_ended_for_a_callback_makes_room_under_each_policy() {
     for policy in [Policy::Refuse, Policy::Wait(Duration::from_secs(60)), Policy::DropOldest, Policy::Latest]
     {
         let (dispatcher, _, library, handle) = bounded_house(4, policy);
-        let keyed =
-            |data: usize| Consignment { key: if data == 7 { b"seven" } else { b"eight" }, ..item(data) };
+        let keyed = |data: usize| Delivery { key: if data == 7 { b"seven" } else { b"eight" }, ..item(data) };
         for data in [7, 8, 1, 2] {
             hand_over(dispatcher, handle, keyed(data)).unwrap();
         }
@@ -222,7 +223,7 @@ fn what_is_ended_for_a_callback_makes_room_under_each_policy() {
         // One goes to the desk, where it is found, too.
         assert_eq!(poll(dispatcher), Some(7));
         hand_over(dispatcher, handle, keyed(7)).unwrap();
-        assert_eq!(dispatcher.end_all(handle, callback(7), Outcome::Withdrawn), 1);
+        assert_eq!(dispatcher.end_all_for(handle, callback(7), Outcome::Withdrawn), 1);
         assert_eq!(info(dispatcher).queued, queued - 1);
         library.calls();
         // Neither its number nor its key names anything any more, and there is room for another.
@@ -248,7 +249,7 @@ fn a_producer_that_waits_goes_on_where_a_callback_is_ended() {
     hand_over(dispatcher, handle, item(8)).unwrap();
     let producer = std::thread::spawn(move || hand_over(dispatcher, handle, item(9)).is_ok());
     std::thread::sleep(Duration::from_millis(20));
-    assert_eq!(dispatcher.end_all(handle, callback(7), Outcome::Withdrawn), 1);
+    assert_eq!(dispatcher.end_all_for(handle, callback(7), Outcome::Withdrawn), 1);
     assert!(producer.join().unwrap());
     assert_eq!((poll(dispatcher), poll(dispatcher)), (Some(8), Some(9)));
 }
@@ -285,7 +286,7 @@ fn numbers_go_on_from_state_to_state() {
     let fresh = library.register_bounded(dispatcher, 1, Limits::default());
     assert!(hand_over(dispatcher, fresh, item(1)).unwrap() > old);
     assert!(!dispatcher.end(fresh, old, Outcome::Withdrawn, false), "it was the state's before");
-    assert_eq!(dispatcher.end_all(handle, callback(1), Outcome::Withdrawn), 0, "the handle was, too");
+    assert_eq!(dispatcher.end_all_for(handle, callback(1), Outcome::Withdrawn), 0, "the handle was, too");
     assert_eq!(library.calls(), []);
 }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Library, Numbers, open, parcel};
+use common::{Deliver, Library, Numbers, open, payload};
 use dss_impl::delivery::DeliverError;
 use dss_impl::dispatcher::UnregisterError;
 use dss_impl::handle::Handle;
@@ -13,8 +13,8 @@ use dss_impl::states;
 fn assert_refused(raw: usize) {
     let handle = Handle::from_raw(raw);
     let Some(dispatcher) = states::dispatcher_of(handle) else { return };
-    assert_eq!(dispatcher.deliver(handle, parcel(0)), Err(DeliverError::InvalidHandle), "{raw:#x}");
-    let waited = dispatcher.deliver_and_wait(handle, common::waited(0));
+    assert_eq!(dispatcher.deliver_plain(handle, payload(0)), Err(DeliverError::InvalidHandle), "{raw:#x}");
+    let waited = dispatcher.deliver_and_wait(handle, common::payload(0));
     assert_eq!(waited, Err(DeliverError::InvalidHandle), "{raw:#x}");
     assert_eq!(dispatcher.unregister(handle), Err(UnregisterError::InvalidHandle), "{raw:#x}");
 }
@@ -73,10 +73,10 @@ fn a_stale_handle_is_refused_when_its_slot_is_reused() {
     for _ in 0..100 {
         let handle = library.register(dispatcher, 1).unwrap();
         for stale in &stale {
-            assert_eq!(dispatcher.deliver(*stale, parcel(0)), Err(DeliverError::InvalidHandle));
+            assert_eq!(dispatcher.deliver_plain(*stale, payload(0)), Err(DeliverError::InvalidHandle));
             assert_eq!(dispatcher.unregister(*stale), Err(UnregisterError::InvalidHandle));
         }
-        dispatcher.deliver(handle, parcel(1)).unwrap();
+        dispatcher.deliver_plain(handle, payload(1)).unwrap();
         dispatcher.unregister(handle).unwrap();
         stale.push(handle);
     }
@@ -87,12 +87,12 @@ fn a_stale_handle_is_refused_when_its_slot_is_reused() {
 fn a_stale_handle_is_refused_when_its_dispatcher_is_closed_and_reused() {
     let (dispatcher, epoch, library, handle) = common::house();
     unsafe { dispatcher.close(epoch) };
-    assert_eq!(dispatcher.deliver(handle, parcel(0)), Err(DeliverError::InvalidHandle));
+    assert_eq!(dispatcher.deliver_plain(handle, payload(0)), Err(DeliverError::InvalidHandle));
     assert!(dispatcher.claim());
     let next = dispatcher.open();
     let fresh = library.register(dispatcher, 1).unwrap();
     assert_ne!(fresh, handle);
-    assert_eq!(dispatcher.deliver(handle, parcel(0)), Err(DeliverError::InvalidHandle));
+    assert_eq!(dispatcher.deliver_plain(handle, payload(0)), Err(DeliverError::InvalidHandle));
     assert_eq!(dispatcher.unregister(handle), Err(UnregisterError::InvalidHandle));
     unsafe { dispatcher.close(next) };
 }

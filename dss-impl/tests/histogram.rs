@@ -5,10 +5,9 @@
 mod common;
 
 use common::{bounded_house, hand_over, item, poll};
-use dss_impl::bounds::Policy;
+use dss_impl::capacity::Policy;
 use dss_impl::clock::{self, Stamp};
-use dss_impl::delivery::Parcel;
-use dss_impl::dispatcher::Consignment;
+use dss_impl::delivery::Delivery;
 use dss_impl::histogram::{BUCKETS, Histogram};
 
 /// The bucket that `nanoseconds` alone comes into.
@@ -52,8 +51,8 @@ fn the_clock_is_never_at_0_and_does_not_go_back() {
 }
 
 /// An item that was delivered at that time.
-fn stamped(data: usize, at: u64) -> Consignment<'static> {
-    Consignment { parcel: Parcel { decode: at as usize, ..item(data).parcel }, ..item(data) }
+fn stamped(data: usize, at: u64) -> Delivery<'static> {
+    Delivery { stamp: Stamp::at(at), ..item(data) }
 }
 
 #[test]
@@ -75,7 +74,7 @@ fn what_is_taken_is_counted_where_its_time_is_noted() {
     assert_eq!((waits().unwrap().count(), waits().unwrap().sum()), (2, sum));
     // It goes on where the library comes back.
     dispatcher.unregister(handle).unwrap();
-    library.register_bounded(dispatcher, 1, dss_impl::bounds::Limits::default());
+    library.register_bounded(dispatcher, 1, dss_impl::capacity::Limits::default());
     assert_eq!(waits().unwrap().count(), 2);
 }
 
@@ -87,8 +86,6 @@ fn where_many_are_queued_one_in_eight_stands_for_all() {
     assert_eq!(sum, 800);
     assert_eq!((0..800).filter(|count| stands_for(*count, 64).is_some()).count(), 100);
     assert_eq!(Stamp::NONE.age(), None);
-    let stamp = Stamp::take(0, 0);
-    assert_eq!(Stamp::from_raw(stamp.to_raw()), stamp);
     let mut histogram = Histogram::default();
     histogram.add_many(1500, 8);
     assert_eq!((histogram.count(), histogram.sum(), histogram.counts()[1]), (8, 12_000, 8));

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Library, bounded_house, info};
-use dss_impl::bounds::Policy;
+use dss_impl::capacity::Policy;
 
 #[test]
 fn who_does_not_keep_run_going_is_not_counted() {

@@ -7,10 +7,12 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::{Library, item, open, parcel};
-use dss_impl::bounds::{Limits, Policy};
-use dss_impl::delivery::{Announced, DeliverError, Outcome, Parcel};
-use dss_impl::dispatcher::{Consignment, DecodeEnd};
+use common::{Deliver, Library, SILENT, item, open, payload};
+use dss_impl::capacity::{Limits, Policy};
+use dss_impl::delivery::Delivery;
+use dss_impl::delivery::{Announced, DeliverError, Outcome};
+use dss_impl::dispatcher::DecodeEnd;
+use dss_impl::payload::Payload;
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -57,9 +59,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A parcel that ends without a call, which a test could count.
-fn silent(data: usize) -> Parcel {
-    Parcel { finish: 0, ..parcel(data) }
+/// A payload that ends without a call, which a test could count.
+fn silent(data: usize) -> Payload {
+    Payload([data, SILENT, 0])
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn a_warm_queue_allocates_nothing() {
     let handle = Library::new().register(dispatcher, 1).unwrap();
     let round = |burst: usize| {
         for data in 0..burst {
-            dispatcher.deliver(handle, silent(data)).unwrap();
+            dispatcher.deliver_plain(handle, silent(data)).unwrap();
         }
         while let Some(taken) = unsafe { dispatcher.take_one() }.unwrap() {
             dispatcher.decoded(&taken, DecodeEnd::Values);
@@ -96,7 +98,7 @@ fn one_at_a_time_allocates_nothing() {
         if data == 300 {
             before = CALLS.get();
         }
-        dispatcher.deliver(handle, silent(data)).unwrap();
+        dispatcher.deliver_plain(handle, silent(data)).unwrap();
         let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
         dispatcher.decoded(&taken, DecodeEnd::Values);
     }
@@ -110,7 +112,7 @@ fn a_million_items_cost_up_to_64_bytes_each_and_are_given_back() {
     let handle = Library::new().register(dispatcher, 1).unwrap();
     let before = BYTES.get();
     for data in 0..ITEMS {
-        dispatcher.deliver(handle, silent(data)).unwrap();
+        dispatcher.deliver_plain(handle, silent(data)).unwrap();
     }
     let each = (BYTES.get() - before) as f64 / ITEMS as f64;
     assert!(each <= 64.0, "{each} bytes an item");
@@ -136,7 +138,7 @@ fn without_memory_a_deliver_is_refused_and_nothing_is_lost() {
     let mut taken = 0;
     let mut refused = Ok(Announced::Yes);
     for data in 0..10_000 {
-        refused = dispatcher.deliver(handle, parcel(data));
+        refused = dispatcher.deliver_plain(handle, payload(data));
         if refused.is_err() {
             taken = data;
             break;
@@ -146,7 +148,7 @@ fn without_memory_a_deliver_is_refused_and_nothing_is_lost() {
     assert_eq!(refused, Err(DeliverError::OutOfMemory));
     assert!(taken > 0);
     assert_eq!(library.calls(), [], "what was refused was not touched");
-    dispatcher.deliver(handle, parcel(taken)).unwrap();
+    dispatcher.deliver_plain(handle, payload(taken)).unwrap();
     assert_eq!(dispatcher.queue_size(), taken + 1);
     for data in 0..=taken {
         assert_eq!(common::poll(dispatcher), Some(data));
@@ -162,8 +164,8 @@ fn keys_of_what_has_gone_are_forgotten() {
         let handle = Library::new().register_bounded(dispatcher, 1, limits);
         let mut deliver = |number: u64| {
             let key = number.to_le_bytes();
-            let consignment = Consignment { parcel: silent(0), key: &key, ..item(0) };
-            let sequence = dispatcher.deliver_bounded(handle, consignment, true).unwrap().sequence;
+            let delivery = Delivery { payload: silent(0), key: &key, ..item(0) };
+            let sequence = dispatcher.hand_over(handle, delivery).unwrap().sequence;
             if ended {
                 assert!(dispatcher.end(handle, sequence, Outcome::Withdrawn, true));
             } else {
@@ -187,8 +189,8 @@ fn graves_cost_no_more_than_items() {
     let limits = Limits { items: 100, policy: Policy::DropOldest, ..Limits::default() };
     let handle = Library::new().register_bounded(dispatcher, 1, limits);
     let mut deliver = |_| {
-        let consignment = Consignment { parcel: silent(0), ..item(0) };
-        dispatcher.deliver_bounded(handle, consignment, true).unwrap();
+        let delivery = Delivery { payload: silent(0), ..item(0) };
+        dispatcher.hand_over(handle, delivery).unwrap();
     };
     (0..1000).for_each(&mut deliver);
     let before = BYTES.get();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use dss_impl::bounds::{Limits, Policy};
+use dss_impl::capacity::{Limits, Policy};
 use dss_impl::histogram::Histogram;
 use dss_impl::library::LibraryInfo;
 use dss_impl::metrics;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Library, house, parcel, poll};
+use common::{Deliver, Library, house, payload, poll};
 use dss_impl::delivery::Announced;
 use dss_impl::dispatcher::{DecodeEnd, Dispatcher};
 use dss_impl::notifier::{Notifier, UdpNotifier};
@@ -45,7 +45,7 @@ fn a_notification_is_the_number_of_items_in_decimal_text() {
     let (dispatcher, _, _, handle) = house();
     let (socket, port) = socket();
     for data in 0..12 {
-        dispatcher.deliver(handle, parcel(data)).unwrap();
+        dispatcher.deliver_plain(handle, payload(data)).unwrap();
     }
     dispatcher.set_notifier(udp(port)).unwrap();
     assert_eq!(read(&socket), "12");
@@ -61,7 +61,7 @@ fn one_notification_is_outstanding_at_most() {
     dispatcher.set_notifier(udp(port)).unwrap();
     assert!(is_silent(&socket), "nothing to announce");
     for data in 0..3 {
-        assert_eq!(dispatcher.deliver(handle, parcel(data)), Ok(Announced::Yes));
+        assert_eq!(dispatcher.deliver_plain(handle, payload(data)), Ok(Announced::Yes));
     }
     assert_eq!(read(&socket), "1");
     assert!(is_silent(&socket));
@@ -72,7 +72,7 @@ fn one_notification_is_outstanding_at_most() {
         }
     }
     assert!(is_silent(&socket), "an empty queue announces nothing");
-    dispatcher.deliver(handle, parcel(3)).unwrap();
+    dispatcher.deliver_plain(handle, payload(3)).unwrap();
     assert_eq!(read(&socket), "1");
 }
 
@@ -87,7 +87,7 @@ fn a_handler_that_reads_once_and_polls_once_empties_a_burst() {
         .map(|_| {
             std::thread::spawn(move || {
                 for data in 0..ITEMS / THREADS {
-                    assert_eq!(dispatcher.deliver(handle, parcel(data)), Ok(Announced::Yes));
+                    assert_eq!(dispatcher.deliver_plain(handle, payload(data)), Ok(Announced::Yes));
                 }
             })
         })
@@ -112,7 +112,7 @@ fn a_handler_that_dispatches_empties_a_burst() {
     dispatcher.set_notifier(udp(port)).unwrap();
     let producer = std::thread::spawn(move || {
         for data in 0..ITEMS {
-            dispatcher.deliver(handle, parcel(data)).unwrap();
+            dispatcher.deliver_plain(handle, payload(data)).unwrap();
         }
     });
     let mut handled = 0;
@@ -142,7 +142,7 @@ fn a_dispatch_that_leaves_items_announces_them() {
     let (socket, port) = socket();
     dispatcher.set_notifier(udp(port)).unwrap();
     for data in 0..3 {
-        dispatcher.deliver(handle, parcel(data)).unwrap();
+        dispatcher.deliver_plain(handle, payload(data)).unwrap();
     }
     read(&socket);
     assert_eq!(dispatch(dispatcher, 2), 2);
@@ -159,12 +159,16 @@ fn where_nobody_listens_the_item_is_kept_and_announced_by_the_next() {
     let (receiver, port) = socket();
     dispatcher.set_notifier(udp(port)).unwrap();
     drop(receiver);
-    assert_eq!(dispatcher.deliver(handle, parcel(0)), Ok(Announced::Failed));
-    assert_eq!(dispatcher.deliver(handle, parcel(1)), Ok(Announced::Failed), "tried again, and told again");
+    assert_eq!(dispatcher.deliver_plain(handle, payload(0)), Ok(Announced::Failed));
+    assert_eq!(
+        dispatcher.deliver_plain(handle, payload(1)),
+        Ok(Announced::Failed),
+        "tried again, and told again"
+    );
     assert_eq!(dispatcher.queue_size(), 2);
     let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     receiver.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    assert_eq!(dispatcher.deliver(handle, parcel(2)), Ok(Announced::Yes));
+    assert_eq!(dispatcher.deliver_plain(handle, payload(2)), Ok(Announced::Yes));
     assert_eq!(read(&receiver), "3");
     assert_eq!(poll(dispatcher), Some(0));
     assert_eq!(read(&receiver), "2");
@@ -176,14 +180,14 @@ fn a_change_of_notifier_starts_with_a_notification() {
     let (dispatcher, _, _, handle) = house();
     let ((first, first_port), (second, second_port)) = (socket(), socket());
     dispatcher.set_notifier(udp(first_port)).unwrap();
-    dispatcher.deliver(handle, parcel(0)).unwrap();
+    dispatcher.deliver_plain(handle, payload(0)).unwrap();
     read(&first);
     dispatcher.set_notifier(udp(second_port)).unwrap();
     assert_eq!(read(&second), "1");
     dispatcher.set_notifier(udp(second_port)).unwrap();
     assert_eq!(read(&second), "1", "also where it is the same again");
     dispatcher.set_notifier(None).unwrap();
-    dispatcher.deliver(handle, parcel(1)).unwrap();
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
     assert_eq!(poll(dispatcher), Some(0));
     assert!(is_silent(&first) && is_silent(&second));
     dispatcher.set_notifier(udp(first_port)).unwrap();
@@ -196,16 +200,16 @@ fn an_unregister_does_not_lose_what_others_have_announced() {
     let other = Library::new().register(dispatcher, 2).unwrap();
     let (socket, port) = socket();
     dispatcher.set_notifier(udp(port)).unwrap();
-    dispatcher.deliver(handle, parcel(0)).unwrap();
-    dispatcher.deliver(other, parcel(1)).unwrap();
+    dispatcher.deliver_plain(handle, payload(0)).unwrap();
+    dispatcher.deliver_plain(other, payload(1)).unwrap();
     dispatcher.unregister(handle).unwrap();
     read(&socket);
     assert_eq!(poll(dispatcher), Some(1));
     // The queue is emptied by an unregister while its notification is on its way.
-    dispatcher.deliver(other, parcel(2)).unwrap();
+    dispatcher.deliver_plain(other, payload(2)).unwrap();
     dispatcher.unregister(other).unwrap();
     let third = Library::new().register(dispatcher, 3).unwrap();
-    dispatcher.deliver(third, parcel(3)).unwrap();
+    dispatcher.deliver_plain(third, payload(3)).unwrap();
     read(&socket);
     assert_eq!(poll(dispatcher), Some(3));
     assert!(is_silent(&socket));
@@ -241,8 +245,8 @@ fn a_notifier_is_called_and_dropped_with_no_lock_held() {
         let (sizes, calls) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
         let notifier = Arc::new(Reentrant { dispatcher, sizes, calls });
         dispatcher.set_notifier(Some(Box::new(notifier.clone()))).unwrap();
-        dispatcher.deliver(handle, parcel(0)).unwrap();
-        dispatcher.deliver(handle, parcel(1)).unwrap();
+        dispatcher.deliver_plain(handle, payload(0)).unwrap();
+        dispatcher.deliver_plain(handle, payload(1)).unwrap();
         assert_eq!(poll(dispatcher), Some(0));
         assert_eq!(poll(dispatcher), Some(1));
         assert_eq!(*notifier.sizes.lock().unwrap(), [1, 1]);

@@ -6,8 +6,8 @@ mod common;
 
 use std::collections::VecDeque;
 
-use common::{Call, Library, Numbers, hand_over, item, open, parcel, poll};
-use dss_impl::bounds::Limits;
+use common::{Call, Deliver, Library, Numbers, hand_over, item, open, payload, poll};
+use dss_impl::capacity::Limits;
 use dss_impl::delivery::Outcome;
 
 #[test]
@@ -15,7 +15,7 @@ fn items_come_out_as_they_went_in_across_segments() {
     let (dispatcher, _, _, handle) = common::house();
     for round in [1, 127, 128, 129, 1000, 10_000] {
         for data in 0..round {
-            dispatcher.deliver(handle, parcel(data)).unwrap();
+            dispatcher.deliver_plain(handle, payload(data)).unwrap();
         }
         assert_eq!(dispatcher.queue_size(), round);
         for data in 0..round {
@@ -40,7 +40,7 @@ fn removing_one_library_leaves_the_others_in_order() {
                 assert_eq!(poll(dispatcher), model.pop_front().map(|(_, data)| data));
             } else {
                 let library = (numbers.next() % 3) as usize;
-                dispatcher.deliver(handles[library], parcel(data)).unwrap();
+                dispatcher.deliver_plain(handles[library], payload(data)).unwrap();
                 model.push_back((library, data));
                 data += 1;
             }
@@ -55,7 +55,7 @@ fn removing_one_library_leaves_the_others_in_order() {
         assert_eq!(libraries[1].calls(), wanted, "cancelled oldest first");
         // The queue goes on where segments were half emptied.
         for _ in 0..numbers.next() % 500 {
-            dispatcher.deliver(handles[2], parcel(data)).unwrap();
+            dispatcher.deliver_plain(handles[2], payload(data)).unwrap();
             model.push_back((2, data));
             data += 1;
         }
@@ -79,7 +79,7 @@ fn items_that_are_ended_leave_the_others_in_order() {
     let mut model: VecDeque<(usize, u64, usize)> = VecDeque::new();
     let mut last = 0;
     for step in 0..STEPS {
-        // For a while more comes, then more is taken, then more is ended: few graves, and many.
+        // For a while more comes, then more is taken, then more is ended: few tombstones, and many.
         let (push, take) = [(70, 80), (30, 70), (20, 25), (60, 62)][step / 1000 % 4];
         match numbers.next() % 100 {
             of if of < push => {
@@ -123,7 +123,7 @@ fn items_that_are_ended_leave_the_others_in_order() {
                 }
             }
         }
-        assert_eq!(dispatcher.queue_size(), model.len(), "graves are not items");
+        assert_eq!(dispatcher.queue_size(), model.len(), "tombstones are not items");
         if step % 100 == 0 {
             let queued = |library| model.iter().filter(|(of, ..)| *of == library).count();
             for info in dispatcher.libraries().unwrap() {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{house, waiting_for_reply};
+use common::{data_of, house, waiting_for_reply};
 use dss_impl::delivery::Outcome;
 use dss_impl::dispatcher::ReplyEnd;
 
@@ -18,7 +18,7 @@ fn each_end_is_told_to_the_waiting_thread() {
     ] {
         let (thread, ticket) = waiting_for_reply(dispatcher, handle, 1);
         let replying = unsafe { dispatcher.begin_reply(ticket) }.unwrap();
-        assert_eq!((replying.handle, replying.parcel.data), (handle, 1));
+        assert_eq!((replying.handle, data_of(&replying.payload)), (handle, 1));
         assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none(), "begun twice");
         dispatcher.replied(&replying, end);
         assert!(unsafe { dispatcher.begin_reply(ticket) }.is_none(), "begun after it ended");

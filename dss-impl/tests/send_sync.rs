@@ -3,14 +3,15 @@
 
 use dss_abi::{Offer, Refused, Rendezvous, RevisionStatus, Text};
 use dss_abi_v1 as v1;
-use dss_impl::adapter::Adapter;
-use dss_impl::delivery::{Announced, DeliverError, Failure, Outcome, Parcel};
+use dss_impl::delivery::{Announced, DeliverError, Failure, Outcome};
 use dss_impl::dispatcher::{
     Calling, Dispatcher, Dispatching, RegisterError, Replying, Taken, Ticket, UnregisterError,
 };
 use dss_impl::handle::Handle;
 use dss_impl::library::{LibraryInfo, Registration};
 use dss_impl::notifier::{Notifier, UdpNotifier};
+use dss_impl::payload::Payload;
+use dss_impl::port::Adapter;
 use dss_impl::states::StateRef;
 
 const fn send_and_sync<T: Send + Sync + ?Sized>() {}
@@ -38,7 +39,7 @@ const _: () = {
     send_and_sync::<&'static dyn Adapter>();
     send_and_sync::<Failure>();
     copy::<Handle>();
-    copy::<Parcel>();
+    copy::<Payload>();
     copy::<Ticket>();
     copy::<StateRef>();
     copy::<Announced>();

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::HashSet;
 
-use common::{Library, parcel, poll};
+use common::{Deliver, Library, payload, poll};
 use dss_impl::states;
 
 #[test]
@@ -21,7 +21,7 @@ fn many_states_at_once_are_many_dispatchers() {
     for (data, (state, handle)) in open.iter().zip(&handles).enumerate() {
         let found = states::dispatcher_of(*handle).unwrap();
         assert!(std::ptr::eq(found, state.dispatcher));
-        found.deliver(*handle, parcel(data)).unwrap();
+        found.deliver(*handle, payload(data).into()).unwrap();
     }
     // Every second one closes; the others do not feel it.
     for state in open.iter().step_by(2) {
@@ -44,7 +44,8 @@ fn states_open_and_close_on_many_threads() {
                     let state = states::open().unwrap();
                     let handle = library.register(state.dispatcher, 1).unwrap();
                     let dispatcher = states::dispatcher_of(handle).unwrap();
-                    let producer = std::thread::spawn(move || dispatcher.deliver(handle, parcel(data)));
+                    let producer =
+                        std::thread::spawn(move || dispatcher.deliver_plain(handle, payload(data)));
                     producer.join().unwrap().unwrap();
                     assert_eq!(poll(state.get().unwrap()), Some(data));
                     unsafe { state.close() };

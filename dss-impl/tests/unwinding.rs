@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 
-use common::{Call, Library, open, parcel, poll, waiting_for_reply, waiting_thread};
+use common::{Call, Deliver, Library, open, payload, poll, waiting_for_reply, waiting_thread};
 use dss_impl::delivery::Outcome;
 use dss_impl::dispatcher::DecodeEnd;
 
@@ -38,7 +38,7 @@ fn an_unregister_that_is_left_has_unregistered() {
     let (dispatcher, _) = open();
     let library = throwing(|call| matches!(call, Call::CancelQueued(1)));
     let handle = library.register(dispatcher, 1).unwrap();
-    dispatcher.deliver(handle, parcel(1)).unwrap();
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
     let waiting = waiting_thread(dispatcher, handle, 2);
     left_by_an_exception(|| dispatcher.unregister(handle).unwrap());
     assert_eq!(waiting.join().unwrap(), Outcome::Cancelled);
@@ -46,7 +46,7 @@ fn an_unregister_that_is_left_has_unregistered() {
     assert_eq!(dispatcher.queue_size(), 0);
     // Its slot is free: the library may register again.
     let again = library.register(dispatcher, 1).unwrap();
-    dispatcher.deliver(again, parcel(3)).unwrap();
+    dispatcher.deliver_plain(again, payload(3)).unwrap();
     assert_eq!(poll(dispatcher), Some(3));
 }
 
@@ -64,7 +64,7 @@ fn a_close_that_is_left_empties_every_library_before_it_asks_one_to_join() {
     });
     let last = throwing(|call| matches!(call, Call::CancelQueued(_)));
     let throws = last.register(dispatcher, 2).unwrap();
-    dispatcher.deliver(throws, parcel(20)).unwrap();
+    dispatcher.deliver_plain(throws, payload(20)).unwrap();
     left_by_an_exception(|| unsafe { dispatcher.close(epoch) });
     assert!(!dispatcher.serves(epoch));
     assert!(first.calls().contains(&Call::Closing(1)));
@@ -80,7 +80,7 @@ fn a_decode_that_is_cancelled_meanwhile_ends_where_that_throws() {
     let waiting = waiting_thread(dispatcher, handle, 1);
     let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     let unregister = std::thread::spawn(move || dispatcher.unregister(handle));
-    while dispatcher.deliver(handle, parcel(2)).is_ok() {
+    while dispatcher.deliver_plain(handle, payload(2)).is_ok() {
         std::thread::yield_now();
     }
     left_by_an_exception(|| {

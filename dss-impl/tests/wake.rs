@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{house, parcel, poll};
+use common::{Deliver, house, payload, poll};
 use dss_impl::dispatcher::Waited;
 
 /// Far longer than a test may take: what sleeps it out fails by the runner's own limit.
@@ -16,8 +16,8 @@ const LONG: Duration = Duration::from_secs(3600);
 fn a_wait_does_not_sleep_where_something_is_queued() {
     let (dispatcher, _, _, handle) = house();
     assert_eq!(dispatcher.wait(Duration::ZERO), Waited::Nothing);
-    dispatcher.deliver(handle, parcel(1)).unwrap();
-    dispatcher.deliver(handle, parcel(2)).unwrap();
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
+    dispatcher.deliver_plain(handle, payload(2)).unwrap();
     assert_eq!(dispatcher.wait(LONG), Waited::Queued, "at the intake");
     assert_eq!(poll(dispatcher), Some(1));
     assert_eq!(dispatcher.wait(LONG), Waited::Queued, "at the desk");
@@ -30,7 +30,7 @@ fn a_deliver_ends_a_wait() {
     let (dispatcher, _, _, handle) = house();
     let producer = std::thread::spawn(move || {
         for data in 0..1000 {
-            dispatcher.deliver(handle, parcel(data)).unwrap();
+            dispatcher.deliver_plain(handle, payload(data)).unwrap();
         }
     });
     for data in 0..1000 {

@@ -16,6 +16,7 @@ use std::ffi::c_int;
 
 use dss_impl::delivery::Failure;
 use dss_impl::dispatcher::{Dispatcher, ReplyEnd, Taken, Ticket};
+use dss_impl::port::Answers;
 use dss_impl::value::{Raised, Value};
 use mlua::ffi;
 
@@ -229,16 +230,17 @@ fn fail(stack: Stack, request: Request) -> bool {
 fn conclude(request: Request, answer: Result<Vec<Value>, Raised>) -> Option<Result<(), String>> {
     // SAFETY: on the Lua thread, in a call that Lua made.
     let replying = unsafe { request.dispatcher.begin_reply(request.ticket) }?;
-    let (adapter, parcel) = (replying.adapter, &replying.parcel);
+    let payload = &replying.payload;
+    let Answers::Return(port) = replying.adapter.answers() else { return None };
     let mut failed = answer.is_err();
     // SAFETY: on the Lua thread, and the reply has begun.
-    let taken = unsafe { adapter.answer(parcel, answer) };
+    let taken = unsafe { port.answer(payload, answer) };
     if let Err(sentence) = &taken
         && !failed
     {
         failed = true;
         // SAFETY: as above. An error is never refused.
-        let _ = unsafe { adapter.answer(parcel, Err(sentence.as_str().into())) };
+        let _ = unsafe { port.answer(payload, Err(sentence.as_str().into())) };
     }
     request.dispatcher.replied(&replying, if failed { ReplyEnd::Failed } else { ReplyEnd::Replied });
     Some(taken)
@@ -253,9 +255,9 @@ pub(crate) fn abandon(stack: Stack, dispatcher: &'static Dispatcher, ticket: Tic
 /// Tells a request whose decode was left by the error on top, which stays there, what that was.
 #[cold]
 pub(crate) fn say_why(stack: Stack, taken: &Taken) {
-    if taken.adapter.answers_by_return() && taken.ticket.is_some() {
+    if let (Answers::Return(port), Some(_)) = (taken.adapter.answers(), taken.ticket) {
         // SAFETY: on the Lua thread, and the delivery is this call's until its decode has ended.
-        let _ = unsafe { taken.adapter.answer(&taken.parcel, Err(errors::take_trace(stack))) };
+        let _ = unsafe { port.answer(&taken.payload, Err(errors::take_trace(stack))) };
     }
 }
 

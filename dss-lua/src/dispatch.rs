@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::ptr::null_mut;
 
 use dss_impl::dispatcher::Dispatching;
+use dss_impl::port::Answers;
 use mlua::ffi;
 
 use crate::answers::{self, Answering};
@@ -140,21 +141,22 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
             batch.out_of_memory = true;
             break;
         };
-        let Some(Decode { count, reply, .. }) = batch.call.decode(stack, taken) else { break };
+        let Some(Decode { count, awaited, .. }) = batch.call.decode(stack, taken) else { break };
         if count > 0 {
             let mut arguments = count - 1;
-            if let Some(ticket) = reply {
+            if let Some((ticket, how)) = awaited {
                 let top = stack.top();
                 if !has_room(stack, top) {
                     return stack.raise(NO_ROOM);
                 }
-                if batch.call.answers_by_return() {
-                    answers::wrap(stack, dispatcher, ticket, top - arguments);
-                } else {
-                    reply::push(stack, dispatcher, ticket);
-                    closing::watch(stack);
-                    stack.insert(top - arguments + 1);
-                    arguments += 1;
+                match how {
+                    Answers::Return(_) => answers::wrap(stack, dispatcher, ticket, top - arguments),
+                    Answers::Function(_) => {
+                        reply::push(stack, dispatcher, ticket);
+                        closing::watch(stack);
+                        stack.insert(top - arguments + 1);
+                        arguments += 1;
+                    }
                 }
             }
             stack.call(arguments, 0);

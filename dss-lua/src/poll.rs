@@ -2,9 +2,9 @@
 
 use std::ffi::c_int;
 
-use dss_impl::adapter::FAILED;
 use dss_impl::delivery::Failure;
 use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken, Ticket};
+use dss_impl::port::{Answers, FAILED};
 use mlua::ffi;
 
 use crate::answers;
@@ -30,19 +30,13 @@ pub(crate) struct Call {
 pub(crate) struct Decode {
     /// How many values lie on top, the function to call first of them; 0 where there is nothing to call.
     pub(crate) count: c_int,
-    /// The place of the thread that waits for Lua's reply.
-    pub(crate) reply: Option<Ticket>,
+    /// What waits for Lua's answer, and how Lua gives it.
+    pub(crate) awaited: Option<(Ticket, Answers<'static>)>,
     /// Items that remain queued.
     pub(crate) remaining: usize,
 }
 
 impl Call {
-    /// Whether the function answers by what it returns, where an answer is awaited.
-    #[inline]
-    pub(crate) fn answers_by_return(&self) -> bool {
-        self.taken.as_ref().is_some_and(|taken| taken.adapter.answers_by_return())
-    }
-
     #[inline]
     pub(crate) fn new(dispatcher: &'static Dispatcher) -> Self {
         Call { dispatcher, taken: None, ended: false, failure: Failure::default() }
@@ -58,7 +52,7 @@ impl Call {
         let taken = self.taken.as_ref()?;
         self.ended = false;
         // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
-        let count = unsafe { adapter.decode(stack.pointer(), handle, &taken.parcel, &mut self.failure) };
+        let count = unsafe { adapter.decode(stack.pointer(), handle, &taken.payload, &mut self.failure) };
         if count == FAILED {
             stack.set_top(0);
             stack.push_bytes(self.failure.as_bytes());
@@ -70,7 +64,8 @@ impl Call {
         let Decoded { reply, remaining } = self.dispatcher.decoded(taken, end);
         // What was to be replied to, and was cancelled meanwhile, has no call either.
         let count = if taken.ticket.is_none() || reply { count } else { 0 };
-        Some(Decode { count, reply: taken.ticket.filter(|_| reply), remaining })
+        let awaited = taken.ticket.filter(|_| reply).map(|ticket| (ticket, adapter.answers()));
+        Some(Decode { count, awaited, remaining })
     }
 
     /// After the protected call left by an error: where decode had not ended, the delivery failed; where Lua's reply is
@@ -85,10 +80,9 @@ impl Call {
             answers::say_why(stack, &taken);
             self.dispatcher.decoded(&taken, DecodeEnd::Failed);
         } else if let Some(ticket) = taken.ticket {
-            if taken.adapter.answers_by_return() {
-                answers::abandon(stack, self.dispatcher, ticket);
-            } else {
-                reply::abandon(stack, reply, self.dispatcher, ticket);
+            match taken.adapter.answers() {
+                Answers::Function(_) => reply::abandon(stack, reply, self.dispatcher, ticket),
+                Answers::Return(_) => answers::abandon(stack, self.dispatcher, ticket),
             }
         }
     }
@@ -177,7 +171,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let Ok(taken) = (unsafe { call.dispatcher.take_one() }) else {
         return stack.raise(errors::NO_MEMORY.as_bytes());
     };
-    let Some(Decode { count, reply, remaining }) = call.decode(stack, taken) else {
+    let Some(Decode { count, awaited, remaining }) = call.decode(stack, taken) else {
         stack.push_minus_one();
         return 1;
     };
@@ -192,13 +186,13 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
         return stack.raise(NO_ROOM);
     }
     let mut replies = 0;
-    match reply {
-        Some(ticket) if call.answers_by_return() => {
+    match awaited {
+        Some((ticket, Answers::Return(_))) => {
             answers::wrap(stack, call.dispatcher, ticket, function);
             closing::watch(stack);
             stack.new_table(count - 1);
         }
-        Some(ticket) => {
+        Some((ticket, Answers::Function(_))) => {
             replies = 1;
             stack.new_table(count);
             reply::push(stack, call.dispatcher, ticket);

@@ -2,9 +2,9 @@
 
 use std::ffi::c_int;
 
-use dss_impl::adapter::FAILED;
 use dss_impl::delivery::Failure;
 use dss_impl::dispatcher::{Dispatcher, ReplyEnd, Replying, Ticket};
+use dss_impl::port::{Answers, FAILED};
 use mlua::ffi;
 
 use crate::raw::Stack;
@@ -158,9 +158,10 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     // Here, where every way out comes by `Net`.
     // SAFETY: on the Lua thread, in a call that Lua made.
     call.replying = unsafe { call.reply.dispatcher.begin_reply(call.reply.ticket) };
-    let Some(Replying { handle, parcel, adapter, .. }) = &call.replying else { return 0 };
+    let Some(Replying { handle, payload, adapter, .. }) = &call.replying else { return 0 };
+    let Answers::Function(port) = adapter.answers() else { return 0 };
     // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
-    let count = unsafe { adapter.reply(stack.pointer(), *handle, parcel, call.garbage, &mut call.failure) };
+    let count = unsafe { port.reply(stack.pointer(), *handle, payload, call.garbage, &mut call.failure) };
     if count == FAILED {
         stack.set_top(0);
         stack.push_bytes(call.failure.as_bytes());

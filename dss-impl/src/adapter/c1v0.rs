@@ -6,12 +6,13 @@ use std::mem::offset_of;
 use dss_abi::RevisionStatus;
 use dss_abi_c1v0 as c;
 
-use super::Adapter;
-use crate::delivery::{Announced, DeliverError, Failure, Parcel};
+use crate::delivery::{Announced, DeliverError, Failure};
 use crate::dispatcher::RegisterError;
 use crate::handle::Handle;
 use crate::image;
 use crate::library::Registration;
+use crate::payload::Payload;
+use crate::port::{Adapter, Answers, ReplyPort, Stage};
 use crate::rendezvous::Revision;
 use crate::states::{self, StateRef};
 
@@ -146,16 +147,11 @@ unsafe extern "C" fn deliver(
     let handle = Handle::from_raw(utilid as usize);
     let Some(dispatcher) = states::dispatcher_of(handle) else { return c::DSS_ERR_INVALID_UTILID };
     let Some(decode) = decode else { return c::DSS_ERR_NO_DECODE_PROVIDED };
-    let parcel = Parcel {
-        decode: decode as usize,
-        reply: ret.map_or(0, |ret| ret as usize),
-        finish: 0,
-        data: data as usize,
-    };
+    let payload = Payload([decode as usize, ret.map_or(0, |ret| ret as usize), data as usize]);
     let announced = match ret {
-        None => dispatcher.deliver(handle, parcel),
+        None => dispatcher.deliver(handle, payload.into()).map(|accepted| accepted.announced),
         // 1.0 has no word for how a delivery ended; its calls of decode and return have told.
-        Some(_) => dispatcher.deliver_and_wait(handle, parcel).map(|(_, announced)| announced),
+        Some(_) => dispatcher.deliver_and_wait(handle, payload).map(|(_, announced)| announced),
     };
     match announced {
         Ok(Announced::Yes) => c::DSS_SUCCESS,
@@ -163,6 +159,8 @@ unsafe extern "C" fn deliver(
         Err(DeliverError::InvalidHandle) => c::DSS_ERR_INVALID_UTILID,
         Err(DeliverError::Stopping) => c::DSS_ERR_NOT_STARTED,
         Err(DeliverError::OutOfMemory) => c::DSS_ERR_OUT_OF_MEMORY,
+        // 1.0 has no limits, and no words for these.
+        Err(DeliverError::Full | DeliverError::TooLarge | DeliverError::TimedOut) => c::DSS_ERR_OUT_OF_MEMORY,
         Err(DeliverError::WouldDeadlock) => c::DSS_ERR_WOULD_DEADLOCK,
     }
 }
@@ -175,15 +173,20 @@ unsafe extern "C-unwind" fn unreg(utilid: *mut c_void) -> c_int {
     }
 }
 
+/// A payload is the decode function, the return function or 0, and the library's data.
 impl C1v0 {
-    fn decode_of(parcel: &Parcel) -> Decode {
+    fn decode_of(payload: &Payload) -> Decode {
         // SAFETY: `deliver` put the library's decode function there, and the two types differ in unwinding alone.
-        unsafe { std::mem::transmute::<usize, Decode>(parcel.decode) }
+        unsafe { std::mem::transmute::<usize, Decode>(payload.0[0]) }
     }
 
-    fn return_of(parcel: &Parcel) -> Return {
+    fn return_of(payload: &Payload) -> Return {
         // SAFETY: called for deliveries that a thread waits for, where `deliver` put the library's return function.
-        unsafe { std::mem::transmute::<usize, Return>(parcel.reply) }
+        unsafe { std::mem::transmute::<usize, Return>(payload.0[1]) }
+    }
+
+    fn data_of(payload: &Payload) -> *mut c_void {
+        payload.0[2] as *mut c_void
     }
 }
 
@@ -196,47 +199,59 @@ impl Adapter for C1v0 {
         true
     }
 
+    fn finishes(&self) -> bool {
+        false
+    }
+
+    fn answers(&self) -> Answers<'_> {
+        Answers::Function(self)
+    }
+
     #[inline]
-    unsafe fn decode(&self, lua: *mut c_void, handle: Handle, parcel: &Parcel, _: &mut Failure) -> c_int {
+    unsafe fn decode(&self, lua: *mut c_void, handle: Handle, payload: &Payload, _: &mut Failure) -> c_int {
         // SAFETY: 1.0's contract, with what the library itself gave.
-        let count = unsafe { Self::decode_of(parcel)(lua, parcel.data as *mut c_void, utilid(handle)) };
+        let count = unsafe { Self::decode_of(payload)(lua, Self::data_of(payload), utilid(handle)) };
         count.max(0)
     }
 
-    unsafe fn reply(
-        &self,
-        lua: *mut c_void,
-        handle: Handle,
-        parcel: &Parcel,
-        garbage: bool,
-        _: &mut Failure,
-    ) -> c_int {
-        let data = parcel.data as *mut c_void;
-        // SAFETY: 1.0's contract, with what the library itself gave.
-        let count = unsafe { Self::return_of(parcel)(lua, data, utilid(handle), c_int::from(garbage)) };
-        count.max(0)
+    unsafe fn discard(&self, handle: Handle, payload: &Payload, stage: Stage) {
+        let (lua, data) = (std::ptr::null_mut(), Self::data_of(payload));
+        match stage {
+            // SAFETY: 1.0's contract: a NULL state says that the delivery is cancelled.
+            Stage::Queued => unsafe {
+                Self::decode_of(payload)(lua, data, utilid(handle));
+            },
+            // SAFETY: likewise.
+            Stage::Waiting => unsafe {
+                Self::return_of(payload)(lua, data, utilid(handle), 0);
+            },
+            // 1.0 has no word for it.
+            Stage::Finished => {}
+        }
     }
 
-    unsafe fn cancel_queued(&self, handle: Handle, parcel: &Parcel) {
-        let data = parcel.data as *mut c_void;
-        // SAFETY: 1.0's contract: a NULL state says that the delivery is cancelled.
-        unsafe { Self::decode_of(parcel)(std::ptr::null_mut(), data, utilid(handle)) };
-    }
-
-    unsafe fn cancel_waiting(&self, handle: Handle, parcel: &Parcel) {
-        let data = parcel.data as *mut c_void;
-        // SAFETY: 1.0's contract: a NULL state says that the delivery is cancelled.
-        unsafe { Self::return_of(parcel)(std::ptr::null_mut(), data, utilid(handle), 0) };
-    }
-
-    unsafe fn finish(&self, _: &Parcel) {}
-
-    unsafe fn cancel_library(&self, handle: Handle, context: usize) {
+    unsafe fn closing(&self, handle: Handle, context: usize) {
         // SAFETY: `reg` put the library's cancel function there.
         let cancel = unsafe { std::mem::transmute::<usize, Cancel>(context) };
         // SAFETY: 1.0's contract.
         unsafe { cancel(utilid(handle)) };
     }
 
-    unsafe fn release_library(&self, _: usize) {}
+    unsafe fn release(&self, _: usize) {}
+}
+
+impl ReplyPort for C1v0 {
+    unsafe fn reply(
+        &self,
+        lua: *mut c_void,
+        handle: Handle,
+        payload: &Payload,
+        garbage: bool,
+        _: &mut Failure,
+    ) -> c_int {
+        let data = Self::data_of(payload);
+        // SAFETY: 1.0's contract, with what the library itself gave.
+        let count = unsafe { Self::return_of(payload)(lua, data, utilid(handle), c_int::from(garbage)) };
+        count.max(0)
+    }
 }

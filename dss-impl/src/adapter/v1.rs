@@ -2,13 +2,12 @@
 
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use abi_stable::StableAbi;
 use abi_stable::sabi_trait::TD_Opaque;
-use abi_stable::std_types::{RBox, RErr, ROk, RResult};
+use abi_stable::std_types::{RBox, RResult};
 use dss_abi::{Request, RevisionStatus};
 use dss_abi_v1::contract::{
     Accepted, ClosingFn, Code, DecodeFn, ENDED_CANCELLED, ENDED_COLLECTED, ENDED_DECODED, ENDED_FAILED,
@@ -16,14 +15,15 @@ use dss_abi_v1::contract::{
     ServiceObject,
 };
 
-use super::Adapter;
 use super::layouts::Layouts;
-use super::panics::answer_or_abort;
-use crate::delivery::{Announced, DeliverError, Failure, Outcome, Parcel};
+use super::panics::{answer, answer_or_abort};
+use crate::delivery::{Announced, DeliverError, Failure, Outcome};
 use crate::dispatcher::{Dispatcher, RegisterError};
 use crate::handle::Handle;
 use crate::image;
 use crate::library::Registration;
+use crate::payload::Payload;
+use crate::port::{Adapter, Answers, ReplyPort, Stage};
 use crate::rendezvous::{Grant, Revision};
 use crate::states::{self, StateRef};
 
@@ -82,6 +82,8 @@ fn code(error: DeliverError) -> Code {
         DeliverError::InvalidHandle => Code::INVALID_HANDLE,
         DeliverError::Stopping => Code::STOPPING,
         DeliverError::OutOfMemory => Code::OUT_OF_MEMORY,
+        // v1 has no limits, and no words for these.
+        DeliverError::Full | DeliverError::TooLarge | DeliverError::TimedOut => Code::OUT_OF_MEMORY,
         DeliverError::WouldDeadlock => Code::WOULD_DEADLOCK,
     }
 }
@@ -157,51 +159,35 @@ fn release(context: Context) {
 fn deliver(handle: usize, delivery: RawDelivery) -> Result<Accepted, Code> {
     let (dispatcher, handle) = dispatcher(handle)?;
     let finish = delivery.finish.into_option().ok_or(Code::MISSING_FUNCTION)?;
-    let parcel = Parcel {
-        decode: delivery.decode.0 as usize,
-        reply: 0,
-        finish: finish.0 as usize,
-        data: delivery.data.addr(),
-    };
-    let announced = dispatcher.deliver(handle, parcel).map_err(code)?;
-    Ok(Accepted { announced: announced == Announced::Yes, ended: 0 })
+    let payload = Payload([delivery.decode.0 as usize, finish.0 as usize, delivery.data.addr()]);
+    let accepted = dispatcher.deliver(handle, payload.into()).map_err(code)?;
+    Ok(Accepted { announced: accepted.announced == Announced::Yes, ended: 0 })
 }
 
 fn deliver_and_wait(handle: usize, delivery: RawDelivery) -> Result<Accepted, Code> {
     let (dispatcher, handle) = dispatcher(handle)?;
     let reply = delivery.reply.into_option().ok_or(Code::MISSING_FUNCTION)?;
-    let parcel = Parcel {
-        decode: delivery.decode.0 as usize,
-        reply: reply.0 as usize,
-        finish: 0,
-        data: delivery.data.addr(),
-    };
-    let (outcome, announced) = dispatcher.deliver_and_wait(handle, parcel).map_err(code)?;
+    let payload = Payload([delivery.decode.0 as usize, reply.0 as usize, delivery.data.addr()]);
+    let (outcome, announced) = dispatcher.deliver_and_wait(handle, payload).map_err(code)?;
     Ok(Accepted { announced: announced == Announced::Yes, ended: ended(outcome) })
 }
 
-/// Runs DSS's own code for a trait method: a panic must not leave it. It is refused with a number that nobody has a word
-/// for, which is right only where a refusal claims nothing of what was touched; see [`answer_or_abort`].
-fn answer<T>(run: impl FnOnce() -> Result<T, Code>) -> RResult<T, Code> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(value)) => ROk(value),
-        Ok(Err(code)) => RErr(code),
-        Err(_) => RErr(Code(u32::MAX)),
-    }
-}
+/// What a library is told after a panic of DSS's: no code of the contract.
+const PANICKED: Code = Code(u32::MAX);
 
 impl Service for V1 {
     fn register(&self, lua: RawLua, registration: RawRegistration<'_>) -> RResult<Registered, Code> {
-        answer(|| register(lua, registration))
+        answer(PANICKED, || register(lua, registration)).into()
     }
 
     fn handle(&self, lua: RawLua, libid: usize) -> RResult<usize, Code> {
-        answer(|| {
+        answer(PANICKED, || {
             let dispatcher = state(lua)?.dispatcher;
             // SAFETY: what a `RawLua` says: on the Lua thread, in a call that Lua made.
             let found = unsafe { dispatcher.within_lua(|| dispatcher.find(libid)) };
             Ok(found.ok_or(Code::UNKNOWN_LIBRARY)?.to_raw())
         })
+        .into()
     }
 
     #[inline(always)] // a part of every delivery; what it returns is not read back from memory
@@ -214,10 +200,11 @@ impl Service for V1 {
     }
 
     fn unregister(&self, handle: usize) -> RResult<(), Code> {
-        answer(|| {
+        answer(PANICKED, || {
             let (dispatcher, handle) = dispatcher(handle)?;
             dispatcher.unregister(handle).map_err(|_| Code::INVALID_HANDLE)
         })
+        .into()
     }
 }
 
@@ -241,17 +228,22 @@ fn no_report() -> Report {
     Report { context: std::ptr::null_mut(), write }
 }
 
+/// A payload is the decode function, the reply function of what a thread waits for or else the finish function, and the library's data.
 impl V1 {
-    fn decode_of(parcel: &Parcel) -> Decode {
+    fn decode_of(payload: &Payload) -> Decode {
         const _: () = assert!(size_of::<DecodeFn>() == size_of::<usize>());
         // SAFETY: `deliver` put the library's decode function there; the types differ in unwinding alone.
-        unsafe { std::mem::transmute::<usize, Decode>(parcel.decode) }
+        unsafe { std::mem::transmute::<usize, Decode>(payload.0[0]) }
     }
 
-    fn reply_of(parcel: &Parcel) -> Reply {
+    fn reply_of(payload: &Payload) -> Reply {
         const _: () = assert!(size_of::<ReplyFn>() == size_of::<usize>());
-        // SAFETY: called where a thread waits; `deliver_and_wait` put the library's reply function there.
-        unsafe { std::mem::transmute::<usize, Reply>(parcel.reply) }
+        // SAFETY: called if a thread waits; `deliver_and_wait` put the library's reply function there.
+        unsafe { std::mem::transmute::<usize, Reply>(payload.0[1]) }
+    }
+
+    fn data_of(payload: &Payload) -> *mut c_void {
+        payload.0[2] as *mut c_void
     }
 }
 
@@ -260,51 +252,43 @@ impl Adapter for V1 {
         REVISION.name
     }
 
+    fn answers(&self) -> Answers<'_> {
+        Answers::Function(self)
+    }
+
     unsafe fn decode(
         &self,
         lua: *mut c_void,
         handle: Handle,
-        parcel: &Parcel,
+        payload: &Payload,
         failure: &mut Failure,
     ) -> c_int {
-        let data = parcel.data as *mut c_void;
+        let data = Self::data_of(payload);
         // SAFETY: the contract of `DecodeFn`, with what the library itself gave.
-        unsafe { Self::decode_of(parcel)(lua, data, handle.to_raw(), report(failure)) }
+        unsafe { Self::decode_of(payload)(lua, data, handle.to_raw(), report(failure)) }
     }
 
-    unsafe fn reply(
-        &self,
-        lua: *mut c_void,
-        handle: Handle,
-        parcel: &Parcel,
-        garbage: bool,
-        failure: &mut Failure,
-    ) -> c_int {
-        let data = parcel.data as *mut c_void;
-        // SAFETY: the contract of `ReplyFn`, with what the library itself gave.
-        unsafe { Self::reply_of(parcel)(lua, data, handle.to_raw(), garbage, report(failure)) }
+    unsafe fn discard(&self, handle: Handle, payload: &Payload, stage: Stage) {
+        let (lua, data) = (std::ptr::null_mut(), Self::data_of(payload));
+        match stage {
+            Stage::Finished => {
+                // SAFETY: no thread waits, so `deliver` put the library's finish function there.
+                let finish = unsafe { std::mem::transmute::<usize, FinishFn>(payload.0[1]) };
+                // SAFETY: the contract of `FinishFn`: once, as the last call with that data.
+                unsafe { (finish.0)(data) };
+            }
+            // SAFETY: the contract of `DecodeFn`: a NULL state says that the delivery is cancelled.
+            Stage::Queued => unsafe {
+                Self::decode_of(payload)(lua, data, handle.to_raw(), no_report());
+            },
+            // SAFETY: the contract of `ReplyFn`: a NULL state says that the delivery is cancelled.
+            Stage::Waiting => unsafe {
+                Self::reply_of(payload)(lua, data, handle.to_raw(), false, no_report());
+            },
+        }
     }
 
-    unsafe fn cancel_queued(&self, handle: Handle, parcel: &Parcel) {
-        let data = parcel.data as *mut c_void;
-        // SAFETY: the contract of `DecodeFn`: a NULL state says that the delivery is cancelled.
-        unsafe { Self::decode_of(parcel)(std::ptr::null_mut(), data, handle.to_raw(), no_report()) };
-    }
-
-    unsafe fn cancel_waiting(&self, handle: Handle, parcel: &Parcel) {
-        let data = parcel.data as *mut c_void;
-        // SAFETY: the contract of `ReplyFn`: a NULL state says that the delivery is cancelled.
-        unsafe { Self::reply_of(parcel)(std::ptr::null_mut(), data, handle.to_raw(), false, no_report()) };
-    }
-
-    unsafe fn finish(&self, parcel: &Parcel) {
-        // SAFETY: `deliver` put the library's finish function there.
-        let finish = unsafe { std::mem::transmute::<usize, FinishFn>(parcel.finish) };
-        // SAFETY: the contract of `FinishFn`: once, as the last call with that data.
-        unsafe { (finish.0)(parcel.data as *mut c_void) };
-    }
-
-    unsafe fn cancel_library(&self, handle: Handle, context: usize) {
+    unsafe fn closing(&self, handle: Handle, context: usize) {
         let context: *const Context = std::ptr::with_exposed_provenance(context);
         // SAFETY: `register` made it, and it is released after this call.
         let context = unsafe { &*context };
@@ -314,9 +298,24 @@ impl Adapter for V1 {
         }
     }
 
-    unsafe fn release_library(&self, context: usize) {
+    unsafe fn release(&self, context: usize) {
         let context: *mut Context = std::ptr::with_exposed_provenance_mut(context);
         // SAFETY: `register` made it, and this is the last call with it.
         release(*unsafe { Box::from_raw(context) });
+    }
+}
+
+impl ReplyPort for V1 {
+    unsafe fn reply(
+        &self,
+        lua: *mut c_void,
+        handle: Handle,
+        payload: &Payload,
+        garbage: bool,
+        failure: &mut Failure,
+    ) -> c_int {
+        let data = Self::data_of(payload);
+        // SAFETY: the contract of `ReplyFn`, with what the library itself gave.
+        unsafe { Self::reply_of(payload)(lua, data, handle.to_raw(), garbage, report(failure)) }
     }
 }

@@ -108,7 +108,7 @@ impl Closing<'_> {
         let (adapter, context) = (library.adapter(), library.context());
         drop(desk);
         let call = Call { dispatcher, slot, returned: false };
-        boundary::cancel_library(adapter, handle, context);
+        boundary::closing(adapter, handle, context);
         call.end();
         Some(handle)
     }

@@ -1,19 +1,25 @@
-//! The way in: `deliver`, on any thread.
+//! The way in: `deliver` and its kin, on any thread.
 
-use super::{Dispatcher, Intake, Phase};
-use crate::delivery::{Announced, DeliverError, Item, Outcome, Parcel, Waiter, wait_pair};
+use super::{Dispatcher, Intake};
+use crate::delivery::{
+    Accepted, AcceptedMany, Announced, Completion, DeliverError, Delivery, Outcome, Waiter, wait_pair,
+};
 use crate::handle::Handle;
 use crate::notifier::Due;
+use crate::payload::Payload;
+use crate::port::RequestPort;
 use crate::sync::{Entered, Ordering};
 
 impl Dispatcher {
-    /// Hands over one item and returns at once. [any-thread], also in a signal handler.
+    /// Hands over one item. [any-thread], also in a signal handler. `[blocks]` if the library's limits leave no room, under
+    /// [`Policy::Wait`](crate::capacity::Policy::Wait)
     ///
     /// # Errors
-    /// Nothing was taken, and nothing of the parcel was touched. [`DeliverError::WouldDeadlock`] where a signal handler interrupted
-    /// its thread in this dispatcher.
-    pub fn deliver(&self, handle: Handle, parcel: Parcel) -> Result<Announced, DeliverError> {
-        self.push(handle, parcel, None)
+    /// Nothing was taken, and nothing of the payload was touched. [`DeliverError::WouldDeadlock`] if a signal handler interrupted
+    /// its thread in this dispatcher, or if the Lua thread would wait for room.
+    #[inline(always)] // a deliver is little more than what this finds in its way
+    pub fn deliver(&self, handle: Handle, delivery: Delivery<'_>) -> Result<Accepted, DeliverError> {
+        self.admit(handle, delivery, &mut None, true)
     }
 
     /// Hands over one item and sleeps until it has ended. [any-thread] `[blocks]`
@@ -24,40 +30,63 @@ impl Dispatcher {
     pub fn deliver_and_wait(
         &self,
         handle: Handle,
-        parcel: Parcel,
+        payload: Payload,
     ) -> Result<(Outcome, Announced), DeliverError> {
         if self.on_lua_thread() {
             return Err(self.refuse(handle, DeliverError::WouldDeadlock));
         }
         let (waiter, waiting) = wait_pair().map_err(|error| self.refuse(handle, error.into()))?;
-        let announced = self.push(handle, parcel, Some(waiter))?;
-        Ok((waiting.wait(), announced))
+        let accepted = self.admit(handle, payload.into(), &mut Some(waiter), true)?;
+        Ok((waiting.wait(), accepted.announced))
     }
 
-    /// Counts deliveries that a library's adapter refused, where `handle` names one. [any-thread]
+    /// Hands over a request: `port` completes it, however it ends. It never waits for room. [any-thread]
+    ///
+    /// # Errors
+    /// As [`Self::deliver`].
+    pub fn request(
+        &self,
+        handle: Handle,
+        delivery: Delivery<'_>,
+        port: &'static dyn RequestPort,
+    ) -> Result<Accepted, DeliverError> {
+        let completion = Completion { port, payload: delivery.payload };
+        let waiter = Waiter::completing(completion).map_err(|error| self.refuse(handle, error.into()))?;
+        let mut waiter = Some(waiter);
+        let result = self.admit(handle, delivery, &mut waiter, false);
+        if let Some(waiter) = waiter {
+            // It was refused, and stays its library's.
+            waiter.disarm();
+        }
+        result
+    }
+
+    /// Hands over some items under one lock, with at most one notification. It never waits for room. [any-thread]
+    pub fn deliver_many(&self, handle: Handle, deliveries: &[Delivery<'_>]) -> AcceptedMany {
+        self.admit_many(handle, deliveries)
+    }
+
+    /// Counts deliveries that a library's adapter refused, if `handle` names a library. [any-thread]
     pub fn count_refused(&self, handle: Handle, count: u64) {
-        let mut intake = self.intake.lock();
-        let door = intake.doors.get_mut(handle.slot as usize);
-        if let Some(door) = door.filter(|door| door.generation == handle.generation && door.open) {
-            door.refused += count;
+        if let Some(admission) = self.intake.lock().admission(handle) {
+            admission.refused += count;
         }
     }
 
-    /// Counts a refusal for `handle`, where that names a library, and says which error its caller gets.
+    /// Counts a refusal for `handle`, if that names a library, and says which error its caller gets.
     fn refuse(&self, handle: Handle, error: DeliverError) -> DeliverError {
-        let mut intake = self.intake.lock();
-        match intake.doors.get_mut(handle.slot as usize) {
-            Some(door) if door.generation == handle.generation && door.open => {
-                door.refused += 1;
+        match self.intake.lock().admission(handle) {
+            Some(admission) => {
+                admission.refused += 1;
                 error
             }
-            _ => DeliverError::InvalidHandle,
+            None => DeliverError::InvalidHandle,
         }
     }
 
     /// Locks the intake for what wakes Lua; none in a signal handler that would wait for what it interrupted.
-    #[inline]
-    fn enter_intake(&self) -> Option<Entered<'_, Intake>> {
+    #[inline(always)] // a part of every deliver
+    pub(super) fn enter_intake(&self) -> Option<Entered<'_, Intake>> {
         let intake = self.intake.enter()?;
         if !intake.sleeping || !self.on_lua_thread() {
             return Some(intake);
@@ -65,41 +94,6 @@ impl Dispatcher {
         // A handler: the Lua thread sleeps. Where that stands does not change meanwhile.
         drop(intake);
         if self.arrived.can_be_rung() { self.intake.enter() } else { None }
-    }
-
-    #[inline]
-    fn push(
-        &self,
-        handle: Handle,
-        parcel: Parcel,
-        waiter: Option<Waiter>,
-    ) -> Result<Announced, DeliverError> {
-        // A signal handler may deliver; what it interrupted may be this very function.
-        let Some(mut guard) = self.enter_intake() else { return Err(DeliverError::WouldDeadlock) };
-        let intake = &mut *guard;
-        let Some(door) =
-            intake.doors.get_mut(handle.slot as usize).filter(|door| door.generation == handle.generation)
-        else {
-            return Err(DeliverError::InvalidHandle);
-        };
-        // First: when a state has closed, all doors have.
-        if !door.open {
-            return Err(DeliverError::InvalidHandle);
-        }
-        if intake.phase != Phase::Open {
-            door.refused += 1;
-            return Err(DeliverError::Stopping);
-        }
-        let sequence = intake.sequence + 1;
-        let awaited = usize::from(waiter.is_some());
-        if intake.items.push(Item { parcel, waiter, sequence, slot: handle.slot, bytes: 0 }).is_err() {
-            door.refused += 1;
-            return Err(DeliverError::OutOfMemory);
-        }
-        intake.sequence = sequence;
-        door.entered += 1;
-        door.awaited += awaited;
-        Ok(self.announce_arrival(guard))
     }
 
     /// Wakes whom an item that came concerns, with the lock given up.

@@ -1,11 +1,12 @@
 //! Ending a delivery before its time, by its library.
 
-use super::{Dispatcher, Stage};
+use super::{Dispatcher, PendingStage};
 use crate::boundary;
-use crate::callbacks::CallbackId;
-use crate::delivery::{Item, Outcome, Parcel};
+use crate::delivery::{Item, Outcome};
 use crate::handle::Handle;
 use crate::library::Phase as LibraryPhase;
+use crate::payload::Payload;
+use crate::port::Stage;
 use crate::queue::Removed;
 use crate::sync::Ordering;
 
@@ -24,16 +25,16 @@ impl Dispatcher {
         let mut intake = self.intake.lock();
         // A number may be made up: a library ends what is its own.
         let own = |item: &Item| item.slot == handle.slot;
-        let bound = intake.doors[handle.slot as usize].bound.as_ref();
         // One that was replaced by a later one of its key has left its place to that.
-        let Some(place) = bound.map_or(Some(sequence), |bound| bound.place(sequence)) else { return false };
+        let place = intake.admission(handle).and_then(|admission| admission.capacity.place(sequence));
+        let Some(place) = place else { return false };
         let queued = intake.items.remove(place, own).or_else(|| desk.items.remove(place, own));
         if let Some(item) = queued {
             self.behind.store(intake.items.len(), Ordering::Relaxed);
             self.ahead.store(desk.items.len(), Ordering::Relaxed);
-            if let Some(bound) = &mut intake.doors[handle.slot as usize].bound {
-                bound.end(place, item.bytes);
-                bound.gauge.told();
+            if let Some(admission) = intake.admission(handle) {
+                admission.capacity.end(place, item.bytes);
+                admission.capacity.consumed.told();
             }
             desk.count_ended(handle, timed_out, 1);
             let library = &mut desk.libraries[handle.slot as usize];
@@ -52,23 +53,24 @@ impl Dispatcher {
             return false;
         }
         let index = match desk.stage(handle.slot, sequence) {
-            Some((index, Stage::Waiting)) => index,
-            Some((index, Stage::Decoding)) => return desk.end_after_decode(handle, index, outcome),
+            Some((index, PendingStage::Waiting)) => index,
+            Some((index, PendingStage::Decoding)) => return desk.end_after_decode(handle, index, outcome),
             _ => return false,
         };
         let pending = desk.vacate(index);
         desk.count_ended(handle, timed_out, 1);
         self.note_entered(&mut desk.libraries[handle.slot as usize], caller);
         drop(desk);
-        boundary::cancel_waiting(adapter, handle, &pending.parcel);
+        boundary::discard(adapter, handle, &pending.payload, Stage::Waiting);
         pending.waiter.release(outcome);
         self.leave(self.lock_desk_as(caller), handle.slot, caller);
         true
     }
 
-    /// Ends as [`Self::end`] all that a library has for one callback; returns how many that were. What it has decoded without
-    /// waiting for a reply, and what is being replied to, is past that. [any-thread]
-    pub fn end_all(&self, handle: Handle, callback: CallbackId, outcome: Outcome) -> usize {
+    /// Ends as [`Self::end`] all `wanted` deliveries of a library; returns how many that were. What it has decoded without
+    /// waiting for a reply, and what is being replied to, is past that. `wanted` is called under the locks, for payloads that nobody
+    /// ends meanwhile. [any-thread]
+    pub fn end_all(&self, handle: Handle, outcome: Outcome, wanted: impl Fn(&Payload) -> bool) -> usize {
         let slot = handle.slot;
         let caller = self.caller();
         let mut removed = Removed::new();
@@ -77,21 +79,17 @@ impl Dispatcher {
             return 0;
         };
         let adapter = library.adapter();
-        // SAFETY: what is queued or on the desk has not ended, and leaves neither but under these locks.
-        let wanted = |parcel: &Parcel| unsafe { adapter.is_for(parcel, callback) };
         let mut intake = self.intake.lock();
-        let waiting = self.take_outstanding(&mut desk, &mut intake, slot, outcome, &mut removed, wanted);
-        if let Some(bound) = &mut intake.doors[slot as usize].bound
-            && removed.len() > 0
-        {
-            bound.end_many(&removed);
-            bound.gauge.told();
+        let waiting = self.take_outstanding(&mut desk, &mut intake, slot, outcome, &mut removed, &wanted);
+        if let Some(admission) = intake.admission(handle).filter(|_| removed.len() > 0) {
+            admission.capacity.forget_many(&removed);
+            admission.capacity.consumed.told();
         }
         drop(intake);
         let mut ended = waiting + removed.len();
         for pending in desk.places.iter_mut().filter_map(|place| place.pending.as_mut()) {
-            let decoding = pending.stage == Stage::Decoding && pending.ended.is_none();
-            if pending.slot == slot && decoding && wanted(&pending.parcel) {
+            let decoding = pending.stage == PendingStage::Decoding && pending.ended.is_none();
+            if pending.slot == slot && decoding && wanted(&pending.payload) {
                 pending.ended = Some(outcome);
                 ended += 1;
             }
@@ -109,7 +107,7 @@ impl Dispatcher {
 
 impl super::Desk {
     /// Where the delivery of that number lies, and its stage, if it left the queue.
-    fn stage(&self, slot: u32, sequence: u64) -> Option<(u32, Stage)> {
+    fn stage(&self, slot: u32, sequence: u64) -> Option<(u32, PendingStage)> {
         self.places.iter().zip(0..).find_map(|(place, index)| {
             let pending = place.pending.as_ref()?;
             ((pending.slot, pending.sequence) == (slot, sequence)).then_some((index, pending.stage))

@@ -1,6 +1,6 @@
 //! What keeps `run` going: each library that says so, or that holds something open.
 
-use super::{Dispatcher, Door};
+use super::{Admission, Dispatcher};
 use crate::delivery::DeliverError;
 use crate::handle::Handle;
 
@@ -10,7 +10,7 @@ impl Dispatcher {
     /// # Errors
     /// The handle names no registered library.
     pub fn keep_alive(&self, handle: Handle, keeps: bool) -> Result<(), DeliverError> {
-        self.change_keeping(handle, |door| door.keeps_alive = keeps)
+        self.change_keeping(handle, |admission| admission.keeps_alive = keeps)
     }
 
     /// Has a library keep `run` going until as many calls of [`Self::let_go`] have followed. [any-thread]
@@ -18,25 +18,25 @@ impl Dispatcher {
     /// # Errors
     /// The handle names no registered library.
     pub fn hold(&self, handle: Handle) -> Result<(), DeliverError> {
-        self.change_keeping(handle, |door| door.holds += 1)
+        self.change_keeping(handle, |admission| admission.holds += 1)
     }
 
     /// Takes one [`Self::hold`] back; does nothing where there is none. [any-thread]
     pub fn let_go(&self, handle: Handle) {
         // A library that has left holds nothing any more.
-        let _ = self.change_keeping(handle, |door| door.holds = door.holds.saturating_sub(1));
+        let _ = self.change_keeping(handle, |admission| admission.holds = admission.holds.saturating_sub(1));
     }
 
-    fn change_keeping(&self, handle: Handle, change: impl FnOnce(&mut Door)) -> Result<(), DeliverError> {
+    fn change_keeping(
+        &self,
+        handle: Handle,
+        change: impl FnOnce(&mut Admission),
+    ) -> Result<(), DeliverError> {
         let mut intake = self.intake.lock();
-        let door = intake
-            .doors
-            .get_mut(handle.slot as usize)
-            .filter(|door| door.generation == handle.generation && door.open)
-            .ok_or(DeliverError::InvalidHandle)?;
-        let kept = door.keeps();
-        change(door);
-        let keeps = door.keeps();
+        let admission = intake.admission(handle).ok_or(DeliverError::InvalidHandle)?;
+        let kept = admission.keeps();
+        change(admission);
+        let keeps = admission.keeps();
         intake.registered = intake.registered + usize::from(keeps) - usize::from(kept);
         let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
         drop(intake);
@@ -48,7 +48,7 @@ impl Dispatcher {
     }
 }
 
-impl Door {
+impl Admission {
     /// Whether it counts among those that keep `run` going.
     pub(super) fn keeps(&self) -> bool {
         self.keeps_alive || self.holds > 0

@@ -10,7 +10,7 @@
 //! | Open     | taken               | served          | Stopping, by `close`                                       |
 //! | Stopping | refused as stopping | refused         | Closed, when every library was told and is unregistered    |
 
-mod bounded;
+mod admit;
 mod call;
 mod close;
 mod deliver;
@@ -27,22 +27,22 @@ mod wake;
 use std::ffi::c_int;
 use std::sync::atomic::AtomicU32;
 
-use crate::adapter::Adapter;
 use crate::bell::Bell;
 use crate::biased::{Biased, Guard};
-use crate::bounds::Bound;
 use crate::callbacks::{CallbackId, Callbacks, Reference};
+use crate::capacity::Capacity;
 use crate::clock::Stamp;
 use crate::delegated::Delegated;
-use crate::delivery::{Item, Outcome, Parcel, Waiter};
+use crate::delivery::{Item, Outcome, Waiter};
 use crate::handle::Handle;
 use crate::library::{Caller, Library};
 use crate::memory::OutOfMemory;
 use crate::notifier::Credit;
+use crate::payload::Payload;
+use crate::port::Adapter;
 use crate::queue::Queue;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Entrance, Ordering};
 
-pub use bounded::{Accepted, AcceptedMany, BoundedError, Consignment};
 pub use call::Calling;
 pub use register::{RegisterError, UnregisterError};
 pub use reply::{ReplyEnd, Replying, Ticket};
@@ -56,8 +56,8 @@ enum Phase {
     Stopping,
 }
 
-/// What producers need of a library.
-struct Door {
+/// What producers need of a library: whether its deliveries are admitted, and their counts.
+struct Admission {
     generation: u32,
     open: bool,
     refused: u64,
@@ -67,19 +67,16 @@ struct Door {
     holds: usize,
     adapter: &'static dyn Adapter,
     /// The producers that end what made room for theirs, in the library's code; see [`thread_id`](crate::sync::thread_id).
-    displacing: Vec<u64>,
-    /// Items that entered the queue. Not counted where there is a bound, which counts them itself.
-    entered: usize,
-    /// Those of all that somebody waits for, less those that a producer took out again.
+    evicting: Vec<u64>,
+    /// Items that somebody waits for and that entered the queue, less those that a producer took out again.
     awaited: usize,
-    /// None where the revision knows no bound.
-    bound: Option<Box<Bound>>,
+    capacity: Capacity,
 }
 
 /// Where producers meet.
 struct Intake {
     phase: Phase,
-    doors: Vec<Door>,
+    admissions: Vec<Admission>,
     items: Queue<Item>,
     /// The number of the item that came last.
     sequence: u64,
@@ -91,7 +88,7 @@ struct Intake {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum PendingStage {
     Decoding,
     Waiting,
     Replying,
@@ -103,9 +100,9 @@ enum Stage {
 struct Pending {
     slot: u32,
     sequence: u64,
-    parcel: Parcel,
+    payload: Payload,
     waiter: Waiter,
-    stage: Stage,
+    stage: PendingStage,
     /// How it ends: while it is being decoded, by its library, and the decode's end ends it so; where it is to be cancelled, always.
     ended: Option<Outcome>,
 }
@@ -160,7 +157,7 @@ pub struct Dispatcher {
     arrived: Bell,
     /// The ringing of `arrived`.
     waking: Delegated<()>,
-    /// There is room again at some library's bound. With `intake`.
+    /// Some library has room again. With `intake`.
     room: Bell,
     /// A call into a library ended. With `desk`.
     ended: Condvar,
@@ -194,7 +191,7 @@ impl Dispatcher {
             }),
             intake: Entrance::new(Intake {
                 phase: Phase::Closed,
-                doors: Vec::new(),
+                admissions: Vec::new(),
                 items: Queue::new(),
                 sequence: 0,
                 credit: Credit::default(),

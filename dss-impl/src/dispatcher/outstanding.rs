@@ -1,12 +1,13 @@
 //! What a library still has when it leaves, or when its state closes: taken in one step under both locks, and cancelled with none. Nothing
 //! here asks for memory, however much there is: a process that has none left must be able to end its libraries.
 
-use super::{Desk, Dispatcher, Intake, Stage};
-use crate::adapter::Adapter;
+use super::{Desk, Dispatcher, Intake, PendingStage};
 use crate::boundary;
-use crate::delivery::{Item, Outcome, Parcel};
+use crate::delivery::{Item, Outcome};
 use crate::handle::Handle;
 use crate::library::{Caller, Library};
+use crate::payload::Payload;
+use crate::port::{Adapter, Stage};
 use crate::queue::Removed;
 use crate::sync::Ordering;
 
@@ -20,25 +21,26 @@ impl Dispatcher {
         slot: u32,
         outcome: Outcome,
         removed: &mut Removed<Item>,
-        wanted: impl Fn(&Parcel) -> bool,
+        wanted: impl Fn(&Payload) -> bool,
     ) -> usize {
         let mut waiting = 0;
         if desk.libraries[slot as usize].pending > 0 {
             for pending in desk.places.iter_mut().filter_map(|place| place.pending.as_mut()) {
-                let own = pending.slot == slot && pending.stage == Stage::Waiting;
-                if own && wanted(&pending.parcel) {
-                    pending.stage = Stage::Cancelling;
+                let own = pending.slot == slot && pending.stage == PendingStage::Waiting;
+                if own && wanted(&pending.payload) {
+                    pending.stage = PendingStage::Cancelling;
                     pending.ended = Some(outcome);
                     waiting += 1;
                 }
             }
         }
-        let own = |item: &Item| item.slot == slot && wanted(&item.parcel);
+        let own = |item: &Item| item.slot == slot && wanted(&item.payload);
         // The newer first: see `Queue::remove_where`.
         intake.items.remove_where(removed, own);
         desk.items.remove_where(removed, own);
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
         self.behind.store(intake.items.len(), Ordering::Relaxed);
+        intake.admissions[slot as usize].capacity.remove_many(removed);
         let library = &mut desk.libraries[slot as usize];
         removed.iter().for_each(|item| library.took_out(item));
         waiting
@@ -57,12 +59,12 @@ impl Dispatcher {
     ) {
         let mut marked = Marked { dispatcher: self, slot: handle.slot, caller, left: waiting, at: 0 };
         while let Some(pending) = marked.next() {
-            boundary::cancel_waiting(adapter, handle, &pending.parcel);
+            boundary::discard(adapter, handle, &pending.payload, Stage::Waiting);
             let outcome = pending.ended.unwrap_or(outcome);
             pending.waiter.release(outcome);
         }
         for item in removed {
-            boundary::cancel_queued(adapter, handle, &item.parcel, item.waiter.is_some());
+            boundary::discard_queued(adapter, handle, &item.payload, item.waiter.is_some());
             if let Some(waiter) = item.waiter {
                 waiter.release(outcome);
             }
@@ -87,7 +89,7 @@ impl Marked<'_> {
         }
         let mut desk = self.dispatcher.lock_desk_as(self.caller);
         let marked =
-            |pending: &super::Pending| pending.slot == self.slot && pending.stage == Stage::Cancelling;
+            |pending: &super::Pending| pending.slot == self.slot && pending.stage == PendingStage::Cancelling;
         // Another thread that cancels for the same library may have ended some of these.
         let places = desk.places.iter().skip(self.at);
         let Some(found) = places.map(|place| place.pending.as_ref().is_some_and(marked)).position(|it| it)
@@ -111,11 +113,8 @@ impl Drop for Marked<'_> {
 }
 
 impl Library {
-    /// Counts an item that another than Lua took out of the queue, under the desk lock.
+    /// Counts an item that somebody waits for and that another than Lua took out of the queue, under the desk lock.
     pub(super) fn took_out(&mut self, item: &Item) {
-        if self.gauge.is_none() {
-            self.left += 1;
-        }
         self.awaited_left += usize::from(item.waiter.is_some());
     }
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Desk, Dispatcher, Door, Phase};
-use crate::adapter::Adapter;
+use super::{Admission, Desk, Dispatcher, Intake, Phase};
 use crate::biased::Guard;
 use crate::boundary;
-use crate::bounds::Bound;
+use crate::capacity::{Capacity, Consumed};
 use crate::delivery::{Item, Outcome};
 use crate::handle::{Handle, MAX_SLOTS};
 use crate::library::{Counts, Library, LibraryInfo, Phase as LibraryPhase, Registration};
-use crate::memory::OutOfMemory;
+use crate::memory::{OutOfMemory, Shared};
+use crate::port::Adapter;
 use crate::queue::Removed;
 use crate::sync::{Ordering, thread_id};
 
@@ -63,40 +63,30 @@ impl Dispatcher {
             (full && !desk.libraries.iter().any(Library::is_free)).then_some(RegisterError::Full)
         });
         let mut intake = self.intake.lock();
-        let mut room = || -> Result<(), OutOfMemory> {
-            desk.libraries.try_reserve(1).map_err(|_| OutOfMemory)?;
-            intake.doors.try_reserve(1).map_err(|_| OutOfMemory)
+        let slot = match refusal {
+            Some(error) => Err(error),
+            None => desk.slot(&mut intake, &registration).map_err(RegisterError::from),
         };
-        let refusal = refusal.map_or_else(|| room().err().map(RegisterError::from), Some);
-        if let Some(error) = refusal {
-            drop(intake);
-            drop(guard);
-            boundary::release(registration);
-            return Err(error);
-        }
-        let slots = &desk.libraries;
-        let last = |wanted: Option<usize>| {
-            slots.iter().position(|library| library.is_free() && library.last == wanted)
+        let slot = match slot {
+            Ok(slot) => slot,
+            Err(error) => {
+                drop(intake);
+                drop(guard);
+                boundary::release(registration);
+                return Err(error);
+            }
         };
-        // Its own slot goes on counting; another's is left to it while there are few.
-        let free = last(Some(registration.libid))
-            .or_else(|| last(None))
-            .or_else(|| slots.iter().position(Library::is_free).filter(|_| slots.len() >= SLOTS_TO_SPARE));
-        let slot = free.unwrap_or_else(|| {
-            desk.libraries.push(Library::new());
-            intake.doors.push(Door::new(registration.adapter));
-            desk.libraries.len() - 1
-        });
         desk.sequence += 1;
         let sequence = desk.sequence;
         let library = &mut desk.libraries[slot];
         let terms = registration.terms.as_ref();
-        let bound = terms.map(|terms| Box::new(Bound::new(terms.limits)));
+        let limits = terms.map(|terms| terms.limits);
         let keeps_alive = terms.is_none_or(|terms| terms.keeps_alive);
         let adapter = registration.adapter;
-        library.occupy(registration, sequence, bound.as_ref().map(|bound| Arc::clone(&bound.gauge)));
+        library.occupy(registration, sequence);
         let generation = library.generation;
-        intake.doors[slot] = Door { generation, open: true, keeps_alive, bound, ..Door::new(adapter) };
+        let new = Admission::new(adapter, Capacity::new(limits, library.consumed.clone()));
+        intake.admissions[slot] = Admission { generation, open: true, keeps_alive, ..new };
         intake.registered += usize::from(keeps_alive);
         Ok(self.handle(slot as u32, library.generation))
     }
@@ -123,7 +113,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Closes the door of `handle`'s library and takes what it has, all in one step. None where the handle is invalid.
+    /// Admits nothing more of `handle`'s library and takes what it has, all in one step. None if the handle is invalid.
     pub(super) fn begin_leaving(
         &self,
         mut desk: Guard<'_, Desk>,
@@ -138,24 +128,22 @@ impl Dispatcher {
         library.phase = LibraryPhase::Leaving;
         let adapter = library.adapter();
         let mut intake = self.intake.lock();
-        let door = &mut intake.doors[handle.slot as usize];
-        door.open = false;
-        library.counts.refused += std::mem::take(&mut door.refused);
+        let admission = &mut intake.admissions[handle.slot as usize];
+        admission.open = false;
+        library.counts.refused += std::mem::take(&mut admission.refused);
         // Calls like others from here on.
-        library.displacing = std::mem::take(&mut door.displacing);
-        let bound = door.bound.take();
-        if let Some(bound) = &bound {
-            library.counts.add(bound);
-        }
-        intake.registered -= usize::from(door.keeps());
+        library.evicting = std::mem::take(&mut admission.evicting);
+        library.counts.add(&admission.capacity);
+        let limited = admission.capacity.limits.is_some();
+        intake.registered -= usize::from(admission.keeps());
         let waiting =
             self.take_outstanding(&mut desk, &mut intake, handle.slot, Outcome::Cancelled, removed, |_| true);
         desk.libraries[handle.slot as usize].counts.cancelled += (waiting + removed.len()) as u64;
         let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
         drop(intake);
         drop(desk);
-        if bound.is_some() {
-            // A producer that waits for room looks again, and finds the door closed.
+        if limited {
+            // A producer that waits for room looks again, and finds that the library is gone.
             self.room.ring();
         }
         if wake {
@@ -180,7 +168,9 @@ impl Dispatcher {
         registered.sort_unstable_by_key(|(library, _)| library.sequence);
         let mut shown = Vec::new();
         shown.try_reserve_exact(registered.len()).map_err(|_| OutOfMemory)?;
-        shown.extend(registered.iter().map(|(library, slot)| library.info(&intake.doors[*slot as usize])));
+        shown.extend(
+            registered.iter().map(|(library, slot)| library.info(&intake.admissions[*slot as usize])),
+        );
         Ok(shown)
     }
 }
@@ -233,44 +223,41 @@ impl Dispatcher {
     }
 }
 
-impl Door {
+impl Admission {
     /// That of a slot without a library.
-    fn new(adapter: &'static dyn Adapter) -> Self {
-        Door {
+    fn new(adapter: &'static dyn Adapter, capacity: Capacity) -> Self {
+        Admission {
             generation: 0,
             open: false,
             refused: 0,
             keeps_alive: false,
             holds: 0,
             adapter,
-            displacing: Vec::new(),
-            entered: 0,
+            evicting: Vec::new(),
             awaited: 0,
-            bound: None,
+            capacity,
         }
     }
 }
 
 impl Library {
-    fn info(&self, door: &Door) -> LibraryInfo {
+    fn info(&self, admission: &Admission) -> LibraryInfo {
         let registration = self.registration.as_ref();
         let terms = registration.and_then(|it| it.terms.as_ref());
         let mut counts = self.counts;
-        counts.refused += door.refused;
-        if let Some(bound) = &door.bound {
-            counts.add(bound);
-        }
+        counts.refused += admission.refused;
+        counts.add(&admission.capacity);
         LibraryInfo {
             name: registration.and_then(|it| it.name.clone()),
             revision: self.adapter().revision(),
             version: terms.map(|terms| Arc::clone(&terms.version)),
             file: terms.and_then(|terms| terms.file.clone()),
-            keeps_alive: door.keeps(),
-            queued: door.bound.as_ref().map_or(door.entered - self.left, |bound| bound.items()),
-            bytes: door.bound.as_ref().map_or(0, |bound| bound.bytes()),
-            limits: door.bound.as_ref().map(|bound| bound.limits),
+            keeps_alive: admission.keeps(),
+            queued: admission.capacity.items(),
+            bytes: admission.capacity.bytes(),
+            limits: admission.capacity.limits,
             high_water: counts.high_water,
-            waiting: door.awaited - self.awaited_left + self.pending,
+            waiting: admission.awaited - self.awaited_left + self.pending,
             delivered: counts.delivered,
             replied: counts.replied,
             failed: counts.failed,
@@ -285,16 +272,37 @@ impl Library {
 }
 
 impl Counts {
-    /// Adds what is counted at the door.
-    fn add(&mut self, bound: &Bound) {
-        self.dropped += bound.dropped;
-        self.coalesced += bound.coalesced;
-        self.timed_out += bound.timed_out;
-        self.high_water = self.high_water.max(bound.high_water);
+    /// Adds what is counted at admission.
+    fn add(&mut self, capacity: &Capacity) {
+        self.dropped += capacity.dropped;
+        self.coalesced += capacity.coalesced;
+        self.timed_out += capacity.timed_out;
+        self.high_water = self.high_water.max(capacity.high_water);
     }
 }
 
 impl Desk {
+    /// A free slot for a library. Its own goes on counting; another library's is left to that while there are few.
+    fn slot(&mut self, intake: &mut Intake, registration: &Registration) -> Result<usize, OutOfMemory> {
+        let slots = &mut self.libraries;
+        let last = |wanted: Option<usize>| {
+            slots.iter().position(|library| library.is_free() && library.last == wanted)
+        };
+        let free = last(Some(registration.libid))
+            .or_else(|| last(None))
+            .or_else(|| slots.iter().position(Library::is_free).filter(|_| slots.len() >= SLOTS_TO_SPARE));
+        if let Some(slot) = free {
+            return Ok(slot);
+        }
+        slots.try_reserve(1).map_err(|_| OutOfMemory)?;
+        intake.admissions.try_reserve(1).map_err(|_| OutOfMemory)?;
+        let consumed: Shared<Consumed> = Consumed::try_new()?;
+        let capacity = Capacity::new(None, consumed.clone());
+        slots.push(Library::new(consumed));
+        intake.admissions.push(Admission::new(registration.adapter, capacity));
+        Ok(slots.len() - 1)
+    }
+
     fn find(&self, libid: usize) -> Option<(u32, u32)> {
         let found = |library: &Library| {
             library.phase == LibraryPhase::Registered

@@ -2,12 +2,13 @@
 
 use std::marker::PhantomData;
 
-use super::{Dispatcher, Stage};
-use crate::adapter::Adapter;
+use super::{Dispatcher, PendingStage};
 use crate::boundary;
-use crate::delivery::{Outcome, Parcel};
+use crate::delivery::Outcome;
 use crate::handle::Handle;
 use crate::library::Caller;
+use crate::payload::Payload;
+use crate::port::{Adapter, Stage};
 
 /// The name of a delivery that waits for its reply, as Lua's userdata holds it. Checked by generation, like a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Replying {
     /// Whose it is.
     pub handle: Handle,
     /// What it carries.
-    pub parcel: Parcel,
+    pub payload: Payload,
     /// How to reply to it.
     pub adapter: &'static dyn Adapter,
     ticket: Ticket,
@@ -66,13 +67,13 @@ impl Dispatcher {
         self.enter_lua();
         // SAFETY: the state is served, and this is its Lua thread.
         let mut desk = unsafe { self.desk.lock_as_owner() };
-        let pending = desk.pending(ticket).filter(|pending| pending.stage == Stage::Waiting)?;
-        pending.stage = Stage::Replying;
-        let (slot, parcel) = (pending.slot, pending.parcel);
+        let pending = desk.pending(ticket).filter(|pending| pending.stage == PendingStage::Waiting)?;
+        pending.stage = PendingStage::Replying;
+        let (slot, payload) = (pending.slot, pending.payload);
         let library = &mut desk.libraries[slot as usize];
         self.note_entered(library, Caller::Lua);
         let (adapter, generation) = (library.adapter(), library.generation);
-        Some(Replying { handle: self.handle(slot, generation), parcel, adapter, ticket, bound: PhantomData })
+        Some(Replying { handle: self.handle(slot, generation), payload, adapter, ticket, bound: PhantomData })
     }
 
     /// Cancels what `ticket` names, where it waits for its reply and nobody can give one. [lua-thread]
@@ -83,7 +84,7 @@ impl Dispatcher {
         // SAFETY: as the caller promises.
         let Some(replying) = (unsafe { self.begin_reply(ticket) }) else { return };
         let cancelled = Cancelled(self, replying);
-        boundary::cancel_waiting(replying.adapter, replying.handle, &replying.parcel);
+        boundary::discard(replying.adapter, replying.handle, &replying.payload, Stage::Waiting);
         drop(cancelled);
     }
 

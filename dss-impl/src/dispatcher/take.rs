@@ -2,14 +2,16 @@
 
 use std::marker::PhantomData;
 
-use super::{Desk, Dispatcher, Pending, Phase, Stage, Ticket};
-use crate::adapter::Adapter;
+use super::{Desk, Dispatcher, Pending, PendingStage, Phase, Ticket};
 use crate::biased::Guard;
 use crate::boundary;
-use crate::delivery::{Item, Outcome, Parcel};
+use crate::clock::Stamp;
+use crate::delivery::{Item, Outcome};
 use crate::handle::Handle;
 use crate::library::{Caller, Counts, Library, Phase as LibraryPhase};
 use crate::memory::OutOfMemory;
+use crate::payload::Payload;
+use crate::port::{Adapter, Stage};
 use crate::sync::Ordering;
 
 /// A delivery that was taken off the queue and must be decoded now. Plain data: a Lua error may skip the frame it lies
@@ -19,16 +21,17 @@ pub struct Taken {
     /// Whose it is.
     pub handle: Handle,
     /// What it carries.
-    pub parcel: Parcel,
+    pub payload: Payload,
     /// How to decode it.
     pub adapter: &'static dyn Adapter,
     /// The place of the waiting thread, where there is one.
     pub ticket: Option<Ticket>,
-    bound: Bound,
+    finishes: bool,
+    on_thread: OnThread,
 }
 
 /// What has it is not to be taken to another thread than the one that it was made on: the Lua thread, as the desk's owner.
-type Bound = PhantomData<*const ()>;
+type OnThread = PhantomData<*const ()>;
 
 /// How a decode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub enum DecodeEnd {
 /// A `dispatch` that is under way.
 #[derive(Clone, Copy)]
 pub struct Dispatching {
-    bound: Bound,
+    on_thread: OnThread,
 }
 
 /// What stands after a decode.
@@ -92,7 +95,7 @@ impl Dispatcher {
         if desk.notifying {
             self.intake.lock().credit.spend();
         }
-        Dispatching { bound: PhantomData }
+        Dispatching { on_thread: PhantomData }
     }
 
     /// Takes the oldest item within a `dispatch`, without a look at the notification. [lua-thread]
@@ -141,40 +144,34 @@ impl Dispatcher {
         }
         let library = &mut desk.libraries[slot as usize];
         let handle = self.handle(slot, library.generation);
-        let adapter = library.adapter();
-        let Some(Item { parcel, waiter, sequence, bytes, .. }) = desk.items.pop_front() else {
+        let (adapter, finishes) = (library.adapter(), library.finishes);
+        let Some(Item { payload, stamp, waiter, sequence, bytes, .. }) = desk.items.pop_front() else {
             return Ok(None);
         };
         self.note_entered(library, Caller::Lua);
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
-        if library.gauge.is_some() {
-            self.left_bound(library, &parcel, sequence, bytes);
-        } else {
-            library.left += 1;
+        if library.consumed.add(sequence, bytes) {
+            self.tell_of_room(library);
+        }
+        if stamp != Stamp::NONE {
+            library.note_wait(stamp);
         }
         library.awaited_left += usize::from(waiter.is_some());
         let ticket = waiter.map(|waiter| {
-            let (stage, epoch) = (Stage::Decoding, self.epoch.load(Ordering::Relaxed));
-            desk.place(Pending { slot, sequence, parcel, waiter, stage, ended: None }, epoch)
+            let (stage, epoch) = (PendingStage::Decoding, self.epoch.load(Ordering::Relaxed));
+            desk.place(Pending { slot, sequence, payload, waiter, stage, ended: None }, epoch)
         });
-        Ok(Some(Taken { handle, parcel, adapter, ticket, bound: PhantomData }))
+        Ok(Some(Taken { handle, payload, adapter, ticket, finishes, on_thread: PhantomData }))
     }
 
-    /// Counts an item of a library that has a bound, and tells who waits for room.
-    fn left_bound(&self, library: &mut Library, parcel: &Parcel, sequence: u64, bytes: u32) {
-        let age = library.adapter().delivered_at(parcel).age();
-        if let (Some(waits), Some((nanoseconds, count))) = (library.waits.as_mut(), age) {
-            waits.add_many(nanoseconds, count);
-        }
-        if let Some(gauge) = library.gauge.as_ref()
-            && gauge.leave(sequence, bytes)
-        {
-            let intake = self.intake.lock();
-            gauge.told();
-            drop(intake);
-            // Who waits looked for room, and listened, under that lock: it saw what left, or hears this.
-            self.room.ring();
-        }
+    /// Tells a producer that waits that the library has room again.
+    #[cold]
+    fn tell_of_room(&self, library: &Library) {
+        let intake = self.intake.lock();
+        library.consumed.told();
+        drop(intake);
+        // Who waits looked for room, and listened, under that lock: it saw what left, or hears this.
+        self.room.ring();
     }
 
     /// Takes over what lies at the intake. The desk has no items.
@@ -199,7 +196,9 @@ impl Dispatcher {
         if let Some(ticket) = taken.ticket {
             return self.decoded_awaited(taken, ticket, end);
         }
-        boundary::finish(taken.adapter, &taken.parcel);
+        if taken.finishes {
+            boundary::discard(taken.adapter, taken.handle, &taken.payload, Stage::Finished);
+        }
         // SAFETY: a `Taken` stays on the thread that took it, and its call is still under way.
         let mut guard = unsafe { self.desk.lock_as_owner() };
         let remaining = self.queue_size();
@@ -233,7 +232,7 @@ impl Dispatcher {
             (_, Some(outcome)) => outcome,
             (DecodeEnd::Values, None) if open => {
                 if let Some(pending) = desk.pending(ticket) {
-                    pending.stage = Stage::Waiting;
+                    pending.stage = PendingStage::Waiting;
                 }
                 self.leave(guard, slot, Caller::Lua);
                 return Decoded { reply: true, remaining };
@@ -249,7 +248,7 @@ impl Dispatcher {
         if end == DecodeEnd::Values {
             drop(guard);
             let _ending = Ending { dispatcher: self, slot, pending, outcome };
-            boundary::cancel_waiting(taken.adapter, taken.handle, &taken.parcel);
+            boundary::discard(taken.adapter, taken.handle, &taken.payload, Stage::Waiting);
         } else {
             self.leave_ended(guard, slot, pending, outcome);
         }
@@ -270,6 +269,16 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let desk = self.dispatcher.lock_desk_as(Caller::Lua);
         self.dispatcher.leave_ended(desk, self.slot, self.pending.take(), self.outcome);
+    }
+}
+
+impl Library {
+    /// Counts how long an item waited that Lua takes now.
+    #[inline(never)]
+    fn note_wait(&mut self, stamp: Stamp) {
+        if let (Some(waits), Some((nanoseconds, count))) = (self.waits.as_mut(), stamp.age()) {
+            waits.add_many(nanoseconds, count);
+        }
     }
 }
 

@@ -3,22 +3,22 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use dss_impl::adapter::Adapter;
-use dss_impl::bounds::{Limits, Policy};
 use dss_impl::callbacks::CallbackId;
-use dss_impl::clock::Stamp;
-use dss_impl::delivery::{Failure, Outcome, Parcel};
-use dss_impl::dispatcher::{
-    Accepted, BoundedError, Consignment, DecodeEnd, Dispatcher, RegisterError, Ticket,
-};
+use dss_impl::capacity::{Limits, Policy};
+use dss_impl::delivery::{Accepted, Announced, DeliverError, Delivery, Failure, Outcome};
+use dss_impl::dispatcher::{DecodeEnd, Dispatcher, RegisterError, Ticket};
 use dss_impl::handle::Handle;
 use dss_impl::library::{LibraryInfo, Registration, Terms};
+use dss_impl::payload::Payload;
+use dss_impl::port::{Adapter, Answers, ReplyPort, RequestPort, Stage};
+use dss_impl::value::{Raised, Value};
 
-/// A call of a library's code, with the parcel's data or the registration's context.
+/// A call of a library's code, with the payload's data or the registration's context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     CancelQueued(usize),
@@ -84,7 +84,10 @@ impl Library {
         limits: Limits,
     ) -> Handle {
         let terms = Terms { version: "1.2.3".into(), file: None, limits, keeps_alive: true };
-        dispatcher.register(Registration { terms: Some(terms), ..self.registration(libid) }).unwrap()
+        let handle =
+            dispatcher.register(Registration { terms: Some(terms), ..self.registration(libid) }).unwrap();
+        self.note(dispatcher, handle);
+        handle
     }
 
     /// Registers it under `libid`, which is its context too.
@@ -93,9 +96,30 @@ impl Library {
         dispatcher: &Dispatcher,
         libid: usize,
     ) -> Result<Handle, RegisterError> {
-        dispatcher.register(self.registration(libid))
+        dispatcher.register(self.registration(libid)).inspect(|handle| self.note(dispatcher, *handle))
+    }
+
+    /// Notes whose handle it is, for [`Deliver::hand_over`].
+    fn note(&'static self, dispatcher: &Dispatcher, handle: Handle) {
+        REGISTERED.lock().unwrap().get_or_insert_default().insert(key(dispatcher, handle), self);
     }
 }
+
+/// The libraries that were registered, by dispatcher and handle.
+static REGISTERED: Mutex<Option<HashMap<(usize, usize), &'static Library>>> = Mutex::new(None);
+
+fn key(dispatcher: &Dispatcher, handle: Handle) -> (usize, usize) {
+    (std::ptr::from_ref(dispatcher).addr(), handle.to_raw())
+}
+
+/// The made-up library's payloads are its data, and a mark.
+pub(crate) fn data_of(payload: &Payload) -> usize {
+    payload.0[0]
+}
+
+const REQUEST: usize = 1;
+/// What this marks is not finished: its library has no word for that, as 1.0.
+pub(crate) const SILENT: usize = 2;
 
 impl Adapter for Library {
     fn revision(&self) -> &'static str {
@@ -106,50 +130,74 @@ impl Adapter for Library {
         self.throws.load(SeqCst)
     }
 
-    unsafe fn decode(&self, _: *mut c_void, _: Handle, _: &Parcel, _: &mut Failure) -> c_int {
+    fn answers(&self) -> Answers<'_> {
+        if self.answers.load(SeqCst) { Answers::Return(self) } else { Answers::Function(self) }
+    }
+
+    unsafe fn decode(&self, _: *mut c_void, _: Handle, _: &Payload, _: &mut Failure) -> c_int {
         unreachable!("the core does not decode")
     }
 
-    unsafe fn reply(&self, _: *mut c_void, _: Handle, _: &Parcel, _: bool, _: &mut Failure) -> c_int {
-        unreachable!("the core does not reply")
+    unsafe fn discard(&self, handle: Handle, payload: &Payload, stage: Stage) {
+        let data = data_of(payload);
+        match stage {
+            Stage::Queued => self.called(Call::CancelQueued(data), handle),
+            Stage::Waiting => self.called(Call::CancelWaiting(data), handle),
+            Stage::Finished if payload.0[1] == SILENT => {}
+            Stage::Finished => self.called(Call::Finish(data), Handle::from_raw(0)),
+        }
     }
 
-    unsafe fn cancel_queued(&self, handle: Handle, parcel: &Parcel) {
-        self.called(Call::CancelQueued(parcel.data), handle);
-    }
-
-    unsafe fn cancel_waiting(&self, handle: Handle, parcel: &Parcel) {
-        self.called(Call::CancelWaiting(parcel.data), handle);
-    }
-
-    unsafe fn finish(&self, parcel: &Parcel) {
-        self.called(Call::Finish(parcel.data), Handle::from_raw(0));
-    }
-
-    fn answers_by_return(&self) -> bool {
-        self.answers.load(SeqCst)
-    }
-
-    /// A parcel's function stands for the time, where it is more than the one that all have.
-    fn delivered_at(&self, parcel: &Parcel) -> Stamp {
-        if parcel.decode > 1 { Stamp::from_raw(parcel.decode) } else { Stamp::NONE }
-    }
-
-    /// A parcel is for the callback whose number its data is.
-    unsafe fn is_for(&self, parcel: &Parcel, callback: CallbackId) -> bool {
-        parcel.data as u64 == callback.to_raw()
-    }
-
-    unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {
-        self.called(Call::Complete(parcel.data, outcome), Handle::from_raw(0));
-    }
-
-    unsafe fn cancel_library(&self, handle: Handle, context: usize) {
+    unsafe fn closing(&self, handle: Handle, context: usize) {
         self.called(Call::Closing(context), handle);
     }
 
-    unsafe fn release_library(&self, context: usize) {
+    unsafe fn release(&self, context: usize) {
         self.called(Call::Release(context), Handle::from_raw(0));
+    }
+}
+
+impl ReplyPort for Library {
+    unsafe fn reply(&self, _: *mut c_void, _: Handle, _: &Payload, _: bool, _: &mut Failure) -> c_int {
+        unreachable!("the core does not reply")
+    }
+}
+
+impl RequestPort for Library {
+    unsafe fn answer(&self, _: &Payload, _: Result<Vec<Value>, Raised>) -> Result<(), String> {
+        unreachable!("the core does not answer")
+    }
+
+    unsafe fn complete(&self, payload: &Payload, outcome: Outcome) {
+        self.called(Call::Complete(data_of(payload), outcome), Handle::from_raw(0));
+    }
+}
+
+/// Handing over, as the tests want to say it.
+pub(crate) trait Deliver {
+    /// Hands over what counts no bytes.
+    fn deliver_plain(&self, handle: Handle, payload: Payload) -> Result<Announced, DeliverError>;
+    /// Hands over an item, or what [`request`] made, which is completed.
+    fn hand_over(&self, handle: Handle, delivery: Delivery<'_>) -> Result<Accepted, DeliverError>;
+    /// Ends all for a callback, whose number is the data.
+    fn end_all_for(&self, handle: Handle, callback: CallbackId, outcome: Outcome) -> usize;
+}
+
+impl Deliver for Dispatcher {
+    fn deliver_plain(&self, handle: Handle, payload: Payload) -> Result<Announced, DeliverError> {
+        self.deliver(handle, payload.into()).map(|accepted| accepted.announced)
+    }
+
+    fn hand_over(&self, handle: Handle, delivery: Delivery<'_>) -> Result<Accepted, DeliverError> {
+        if delivery.payload.0[1] != REQUEST {
+            return self.deliver(handle, delivery);
+        }
+        let library = REGISTERED.lock().unwrap().as_ref().and_then(|it| it.get(&key(self, handle)).copied());
+        self.request(handle, delivery, library.unwrap_or_else(|| Library::new()))
+    }
+
+    fn end_all_for(&self, handle: Handle, callback: CallbackId, outcome: Outcome) -> usize {
+        self.end_all(handle, outcome, |payload| data_of(payload) as u64 == callback.to_raw())
     }
 }
 
@@ -168,14 +216,9 @@ pub(crate) fn house() -> (&'static Dispatcher, u64, &'static Library, Handle) {
     (dispatcher, epoch, library, handle)
 }
 
-/// What no thread waits for, and what the library wants to be told the end of.
-pub(crate) fn parcel(data: usize) -> Parcel {
-    Parcel { decode: 1, reply: 0, finish: 1, data }
-}
-
-/// What a thread waits for.
-pub(crate) fn waited(data: usize) -> Parcel {
-    Parcel { decode: 1, reply: 1, finish: 0, data }
+/// What carries `data`.
+pub(crate) fn payload(data: usize) -> Payload {
+    Payload([data, 0, 0])
 }
 
 /// A state with one library that may have so many items queued, and 1,000 bytes.
@@ -190,22 +233,22 @@ pub(crate) fn bounded_house(
 }
 
 /// An item of one byte, which is told its finish.
-pub(crate) fn item(data: usize) -> Consignment<'static> {
-    Consignment { parcel: parcel(data), bytes: 1, key: &[], completes: false }
+pub(crate) fn item(data: usize) -> Delivery<'static> {
+    Delivery { bytes: 1, ..payload(data).into() }
 }
 
 /// An item whose library is told how it ended.
-pub(crate) fn request(data: usize) -> Consignment<'static> {
-    Consignment { parcel: waited(data), bytes: 1, key: &[], completes: true }
+pub(crate) fn request(data: usize) -> Delivery<'static> {
+    Delivery { payload: Payload([data, REQUEST, 0]), ..item(data) }
 }
 
 /// Hands over, and waits where the policy says so.
 pub(crate) fn hand_over(
     dispatcher: &Dispatcher,
     handle: Handle,
-    consignment: Consignment<'_>,
-) -> Result<u64, BoundedError> {
-    let Accepted { sequence, .. } = dispatcher.deliver_bounded(handle, consignment, true)?;
+    delivery: Delivery<'_>,
+) -> Result<u64, DeliverError> {
+    let Accepted { sequence, .. } = dispatcher.hand_over(handle, delivery)?;
     Ok(sequence)
 }
 
@@ -220,7 +263,7 @@ pub(crate) fn take_request(dispatcher: &Dispatcher) -> Ticket {
 pub(crate) fn poll(dispatcher: &Dispatcher) -> Option<usize> {
     let taken = unsafe { dispatcher.take_one() }.unwrap()?;
     dispatcher.decoded(&taken, DecodeEnd::Over);
-    Some(taken.parcel.data)
+    Some(data_of(&taken.payload))
 }
 
 /// What is said of the library that registered first.
@@ -229,13 +272,13 @@ pub(crate) fn info(dispatcher: &Dispatcher) -> LibraryInfo {
 }
 
 /// An item of so many bytes.
-pub(crate) fn sized(data: usize, bytes: u32) -> Consignment<'static> {
-    Consignment { bytes, ..item(data) }
+pub(crate) fn sized(data: usize, bytes: u32) -> Delivery<'static> {
+    Delivery { bytes, ..item(data) }
 }
 
 /// An item with a key.
-pub(crate) fn keyed(data: usize, key: &[u8]) -> Consignment<'_> {
-    Consignment { key, ..item(data) }
+pub(crate) fn keyed(data: usize, key: &[u8]) -> Delivery<'_> {
+    Delivery { key, ..item(data) }
 }
 
 /// Polls for all there is.
@@ -250,7 +293,7 @@ pub(crate) fn waiting_thread(
     data: usize,
 ) -> std::thread::JoinHandle<Outcome> {
     let before = dispatcher.queue_size();
-    let thread = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, waited(data)).unwrap().0);
+    let thread = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, payload(data)).unwrap().0);
     while dispatcher.queue_size() == before {
         std::thread::yield_now();
     }

@@ -2,17 +2,16 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use dss_impl::bounds::{DEFAULT_BYTES, Limits, Policy};
-use dss_impl::delivery::{DeliverError, Outcome};
-use dss_impl::dispatcher::{BoundedError, Consignment};
+use dss_impl::capacity::{DEFAULT_BYTES, Limits, Policy};
+use dss_impl::delivery::{DeliverError, Delivery, Outcome};
 use loom::thread::{self, JoinHandle};
 
 use crate::fake::{FOREVER, House, beside, bounded_house, deliver, item, leave, three, three_sleepers, two};
 
 const WAIT: Policy = Policy::Wait(FOREVER);
 
-/// A thread that hands over parcel `data`, and waits for room where it must.
-fn producer(house: &House, data: usize) -> JoinHandle<Result<u64, BoundedError>> {
+/// A thread that hands over payload `data`, and waits for room where it must.
+fn producer(house: &House, data: usize) -> JoinHandle<Result<u64, DeliverError>> {
     let (dispatcher, handle) = (house.dispatcher.clone(), house.handle);
     thread::spawn(move || deliver(&dispatcher, handle, item(data)))
 }
@@ -84,7 +83,7 @@ fn a_producer_that_waits_is_released_when_its_library_leaves() {
         house.fake.poll(&house.dispatcher);
         let answer = waiting.join().unwrap();
         leaving.join().unwrap();
-        assert!(matches!(answer, Ok(_) | Err(BoundedError::Deliver(DeliverError::InvalidHandle))));
+        assert!(matches!(answer, Ok(_) | Err(DeliverError::InvalidHandle)));
         house.fake.assert_ended(0, true);
         house.fake.assert_ended(1, answer.is_ok());
         assert_eq!(house.dispatcher.queue_size(), 0);
@@ -151,7 +150,7 @@ fn the_oldest_at_the_desk_is_taken_or_dropped() {
 fn the_latest_of_a_key_always_finds_its_place() {
     two(|| {
         let house = bounded_house(1, Policy::Latest);
-        let keyed = |data| Consignment { key: b"key", ..item(data) };
+        let keyed = |data| Delivery { key: b"key", ..item(data) };
         deliver(&house.dispatcher, house.handle, keyed(0)).unwrap();
         let handle = house.handle;
         let producing = beside(&house, move |dispatcher| deliver(dispatcher, handle, keyed(1)));
@@ -171,7 +170,7 @@ fn no_code_runs_after_unregister_where_a_producer_drops() {
         deliver(&house.dispatcher, house.handle, item(1)).unwrap();
         let leaving = leave(&house);
         // It drops two, which takes longer than to cancel one: the calls of a model take turns.
-        let large = Consignment { bytes: DEFAULT_BYTES as u32, ..item(2) };
+        let large = Delivery { bytes: DEFAULT_BYTES as u32, ..item(2) };
         let accepted = deliver(&house.dispatcher, house.handle, large).is_ok();
         leaving.join().unwrap();
         house.fake.assert_ended(0, true);

@@ -1,7 +1,7 @@
 //! Callbacks: one is forgotten once, whoever holds it and whoever lets it go.
 
-use dss_impl::bounds::Policy;
 use dss_impl::callbacks::CallbackId;
+use dss_impl::capacity::Policy;
 use dss_impl::dispatcher::Dispatcher;
 use loom::sync::Arc;
 

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use dss_impl::bounds::Policy;
+use dss_impl::capacity::Policy;
 use dss_impl::delivery::DeliverError;
 use loom::thread;
 
-use crate::fake::{House, bounded_house, deliver, house, item, parcel, register, three, two, waited};
+use crate::fake::{Deliver, House, bounded_house, deliver, house, item, payload, register, three, two};
 use crate::waiting::{assert_told, waiting_thread};
 
 #[test]
@@ -15,7 +15,7 @@ fn close_and_deliver() {
         let House { dispatcher, fake, handle, epoch } = house();
         let producer = {
             let dispatcher = dispatcher.clone();
-            thread::spawn(move || [0, 1].map(|data| dispatcher.deliver(handle, parcel(data))))
+            thread::spawn(move || [0, 1].map(|data| dispatcher.deliver_plain(handle, payload(data))))
         };
         unsafe { dispatcher.close(epoch) };
         let results = producer.join().unwrap();
@@ -36,7 +36,7 @@ fn close_and_deliver() {
 fn close_and_unregister() {
     two(|| {
         let House { dispatcher, fake, handle, epoch } = house();
-        dispatcher.deliver(handle, parcel(0)).unwrap();
+        dispatcher.deliver_plain(handle, payload(0)).unwrap();
         let leaver = {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || dispatcher.unregister(handle).is_ok())
@@ -92,7 +92,7 @@ fn a_reply_too_late_does_not_claim_the_next_state() {
                 assert!(dispatcher.claim());
                 let epoch = dispatcher.open();
                 let handle = register(&dispatcher, Box::leak(Box::default()), 1);
-                let refused = dispatcher.deliver_and_wait(handle, waited(1));
+                let refused = dispatcher.deliver_and_wait(handle, payload(1));
                 assert_eq!(refused, Err(DeliverError::WouldDeadlock));
                 unsafe { dispatcher.close(epoch) };
             })
@@ -111,7 +111,7 @@ fn a_reply_too_late_does_not_claim_the_next_state() {
 fn a_cancel_function_may_join_the_thread_that_unregisters() {
     two(|| {
         let House { dispatcher, fake, handle, epoch } = house();
-        dispatcher.deliver(handle, parcel(0)).unwrap();
+        dispatcher.deliver_plain(handle, payload(0)).unwrap();
         fake.join_when_told();
         let leaver = {
             let dispatcher = dispatcher.clone();

@@ -11,7 +11,7 @@ use dss_impl::notifier::Notifier;
 use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
-use crate::fake::{Fake, House, house, parcel, three, two};
+use crate::fake::{Deliver, Fake, House, house, payload, three, two};
 
 /// A socket that holds notifications, and a reader that sleeps until one is there.
 struct Socket {
@@ -61,7 +61,7 @@ fn producer(house: &House, items: std::ops::Range<usize>) -> JoinHandle<Vec<Anno
 }
 
 fn deliver(dispatcher: &Dispatcher, handle: Handle, data: usize) -> Announced {
-    dispatcher.deliver(handle, parcel(data)).expect("nobody unregisters it")
+    dispatcher.deliver_plain(handle, payload(data)).expect("nobody unregisters it")
 }
 
 /// A handler of 1.0's kind: reads one notification and polls once, until it has handled `items`.
@@ -213,7 +213,7 @@ fn the_credit_survives_a_library_that_leaves_with_what_was_announced() {
         while !handled {
             socket.read();
             if let Some(taken) = unsafe { house.dispatcher.take_one() }.unwrap() {
-                handled = taken.parcel.data == 1;
+                handled = taken.payload.0[0] == 1;
                 house.dispatcher.decoded(&taken, DecodeEnd::Over);
             }
         }

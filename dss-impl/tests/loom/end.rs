@@ -2,12 +2,11 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use dss_impl::bounds::Policy;
-use dss_impl::callbacks::CallbackId;
+use dss_impl::capacity::Policy;
 use dss_impl::delivery::Outcome;
 use dss_impl::dispatcher::{DecodeEnd, ReplyEnd};
 
-use crate::fake::{House, beside, bounded_house, deliver, item, leave, request, three, two};
+use crate::fake::{Deliver, House, beside, bounded_house, deliver, item, leave, request, three, two};
 
 /// A request that was taken was completed once, as `outcome`, after any cancel.
 fn assert_completed(house: &House, data: usize, outcome: Outcome) {
@@ -57,7 +56,7 @@ fn end_and_take_race_for_an_item() {
 fn a_request_is_completed_once_where_end_and_reply_race() {
     two(|| {
         let house = bounded_house(1, Policy::Refuse);
-        let number = deliver(&house.dispatcher, house.handle, request(0)).unwrap();
+        let number = request(&house.dispatcher, house.fake, house.handle, 0).unwrap().sequence;
         let handle = house.handle;
         let ending =
             beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::TimedOut, false));
@@ -74,7 +73,7 @@ fn a_request_is_completed_once_where_end_and_reply_race() {
 fn a_deadline_is_not_lost_in_the_decode() {
     two(|| {
         let house = bounded_house(1, Policy::Refuse);
-        let number = deliver(&house.dispatcher, house.handle, request(0)).unwrap();
+        let number = request(&house.dispatcher, house.fake, house.handle, 0).unwrap().sequence;
         let handle = house.handle;
         let ending =
             beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::TimedOut, false));
@@ -90,7 +89,7 @@ fn a_deadline_is_not_lost_in_the_decode() {
 fn a_request_is_completed_once_where_end_and_unregister_race() {
     three(|| {
         let house = bounded_house(1, Policy::Refuse);
-        let number = deliver(&house.dispatcher, house.handle, request(0)).unwrap();
+        let number = request(&house.dispatcher, house.fake, house.handle, 0).unwrap().sequence;
         let handle = house.handle;
         let ending =
             beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::Withdrawn, false));
@@ -109,21 +108,16 @@ fn a_request_is_completed_once_where_end_and_unregister_race() {
     });
 }
 
-/// The number of the callback that all parcels of the models are for.
-fn every() -> CallbackId {
-    CallbackId::from_raw(1)
-}
-
 #[test]
 fn what_is_for_a_callback_is_taken_or_ended() {
     two(|| {
         let house = bounded_house(3, Policy::Refuse);
-        let handle = house.handle;
+        let (handle, fake) = (house.handle, house.fake);
         for data in 0..2 {
             deliver(&house.dispatcher, handle, item(data)).unwrap();
         }
         let ending = beside(&house, move |dispatcher| {
-            let ended = dispatcher.end_all(handle, every(), Outcome::Withdrawn);
+            let ended = dispatcher.end_all_of(fake, handle, Outcome::Withdrawn);
             (ended, deliver(dispatcher, handle, item(2)).is_ok())
         });
         let mut taken = 0;
@@ -146,9 +140,9 @@ fn what_is_for_a_callback_is_taken_or_ended() {
 fn a_request_for_a_callback_is_completed_once_where_all_of_it_is_ended() {
     three(|| {
         let house = bounded_house(1, Policy::Refuse);
-        let number = deliver(&house.dispatcher, house.handle, request(0)).unwrap();
-        let handle = house.handle;
-        let all = beside(&house, move |dispatcher| dispatcher.end_all(handle, every(), Outcome::Withdrawn));
+        let number = request(&house.dispatcher, house.fake, house.handle, 0).unwrap().sequence;
+        let (handle, fake) = (house.handle, house.fake);
+        let all = beside(&house, move |dispatcher| dispatcher.end_all_of(fake, handle, Outcome::Withdrawn));
         let one = beside(&house, move |dispatcher| dispatcher.end(handle, number, Outcome::TimedOut, false));
         let replied = takes_and_replies(&house);
         let outcome = match (all.join().unwrap(), one.join().unwrap(), replied) {

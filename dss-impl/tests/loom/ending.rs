@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;
 
-use crate::fake::{House, house, parcel, three, two};
+use crate::fake::{Deliver, House, house, payload, three, two};
 
 #[test]
 fn each_item_ends_once_where_take_and_unregister_race() {
@@ -12,12 +12,12 @@ fn each_item_ends_once_where_take_and_unregister_race() {
         let House { dispatcher, fake, handle, .. } = house();
         let producer = {
             let dispatcher = dispatcher.clone();
-            thread::spawn(move || dispatcher.deliver(handle, parcel(0)).is_ok())
+            thread::spawn(move || dispatcher.deliver_plain(handle, payload(0)).is_ok())
         };
         let leaver = {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || {
-                let accepted = dispatcher.deliver(handle, parcel(1)).is_ok();
+                let accepted = dispatcher.deliver_plain(handle, payload(1)).is_ok();
                 dispatcher.unregister(handle).expect("nobody else unregisters it");
                 assert_eq!(fake.released.load(SeqCst), 1, "let go of before unregister returns");
                 fake.left.store(true, SeqCst);
@@ -39,7 +39,7 @@ fn each_item_ends_once_where_take_and_unregister_race() {
 fn one_of_two_that_unregister_does_it() {
     two(|| {
         let House { dispatcher, fake, handle, .. } = house();
-        dispatcher.deliver(handle, parcel(0)).unwrap();
+        dispatcher.deliver_plain(handle, payload(0)).unwrap();
         let other = {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || dispatcher.unregister(handle).is_ok())
@@ -60,14 +60,14 @@ fn items_of_one_thread_stay_in_order() {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || {
                 for data in 0..3 {
-                    dispatcher.deliver(handle, parcel(data)).unwrap();
+                    dispatcher.deliver_plain(handle, payload(data)).unwrap();
                 }
             })
         };
         let mut next = 0;
         let mut drain = || {
             while let Some(taken) = unsafe { dispatcher.take_one() }.unwrap() {
-                assert_eq!(taken.parcel.data, next);
+                assert_eq!(taken.payload.0[0], next);
                 next += 1;
                 fake.decode(&dispatcher, &taken, dss_impl::dispatcher::DecodeEnd::Over);
             }

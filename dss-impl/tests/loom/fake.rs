@@ -4,20 +4,21 @@ use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use dss_impl::adapter::Adapter;
-use dss_impl::bounds::{Limits, Policy};
-use dss_impl::callbacks::CallbackId;
-use dss_impl::delivery::{Failure, Outcome, Parcel};
-use dss_impl::dispatcher::{BoundedError, Consignment, DecodeEnd, Decoded, Dispatcher, Taken};
+use dss_impl::capacity::{Limits, Policy};
+use dss_impl::delivery::{Accepted, Announced, DeliverError, Delivery, Failure, Outcome};
+use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken};
 use dss_impl::handle::Handle;
 use dss_impl::library::{Registration, Terms};
+use dss_impl::payload::Payload;
+use dss_impl::port::{Adapter, Answers, ReplyPort, RequestPort, Stage};
+use dss_impl::value::{Raised, Value};
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
 
 /// A limit that a model, which has no clock, never reaches.
 pub(crate) const FOREVER: Duration = Duration::MAX;
 
-/// What happened to one parcel. Its index is the parcel's data. The counters are not modelled: the threads of a model
+/// What happened to one payload. Its index is the payload's data. The counters are not modelled: the threads of a model
 /// take turns.
 #[derive(Default)]
 pub(crate) struct Fate {
@@ -77,8 +78,8 @@ impl Fake {
         join.ended.notify_one();
     }
 
-    fn touch(&self, parcel: &Parcel, count: impl FnOnce(&Fate) -> &AtomicUsize) {
-        let fate = &self.fates[parcel.data];
+    fn touch(&self, payload: &Payload, count: impl FnOnce(&Fate) -> &AtomicUsize) {
+        let fate = &self.fates[payload.0[0]];
         self.call(|| {
             assert!(!fate.gone.load(SeqCst), "touched after it was given back");
             count(fate).fetch_add(1, SeqCst);
@@ -88,7 +89,7 @@ impl Fake {
 
     /// What the Lua thread does with a delivery: decodes it, and says how that ended.
     pub(crate) fn decode(&self, dispatcher: &Dispatcher, taken: &Taken, end: DecodeEnd) -> Decoded {
-        self.touch(&taken.parcel, |fate| &fate.decoded);
+        self.touch(&taken.payload, |fate| &fate.decoded);
         dispatcher.decoded(taken, end)
     }
 
@@ -114,40 +115,23 @@ impl Adapter for Fake {
         "fake"
     }
 
-    unsafe fn decode(&self, _: *mut c_void, _: Handle, _: &Parcel, _: &mut Failure) -> c_int {
+    fn answers(&self) -> Answers<'_> {
+        Answers::Function(self)
+    }
+
+    unsafe fn decode(&self, _: *mut c_void, _: Handle, _: &Payload, _: &mut Failure) -> c_int {
         unreachable!("the core does not decode")
     }
 
-    unsafe fn reply(&self, _: *mut c_void, _: Handle, _: &Parcel, _: bool, _: &mut Failure) -> c_int {
-        unreachable!("the core does not reply")
-    }
-
-    unsafe fn cancel_queued(&self, _: Handle, parcel: &Parcel) {
-        self.touch(parcel, |fate| &fate.cancelled);
-    }
-
-    unsafe fn cancel_waiting(&self, _: Handle, parcel: &Parcel) {
-        self.touch(parcel, |fate| &fate.cancelled_waiting);
-    }
-
-    unsafe fn finish(&self, parcel: &Parcel) {
-        self.touch(parcel, |fate| &fate.finished);
-    }
-
-    /// Each parcel is for the same callback, whose number is 1.
-    unsafe fn is_for(&self, parcel: &Parcel, callback: CallbackId) -> bool {
-        assert!(!self.fates[parcel.data].gone.load(SeqCst), "looked at after it was given back");
-        callback.to_raw() == 1
-    }
-
-    unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {
-        self.touch(parcel, |fate| {
-            *fate.outcome.lock().unwrap() = Some(outcome);
-            &fate.completed
+    unsafe fn discard(&self, _: Handle, payload: &Payload, stage: Stage) {
+        self.touch(payload, |fate| match stage {
+            Stage::Queued => &fate.cancelled,
+            Stage::Waiting => &fate.cancelled_waiting,
+            Stage::Finished => &fate.finished,
         });
     }
 
-    unsafe fn cancel_library(&self, _: Handle, _: usize) {
+    unsafe fn closing(&self, _: Handle, _: usize) {
         self.call(|| {
             self.told.fetch_add(1, SeqCst);
             if let Some(join) = self.joins.get() {
@@ -162,10 +146,50 @@ impl Adapter for Fake {
         });
     }
 
-    unsafe fn release_library(&self, _: usize) {
+    unsafe fn release(&self, _: usize) {
         self.call(|| {
             self.released.fetch_add(1, SeqCst);
         });
+    }
+}
+
+impl ReplyPort for Fake {
+    unsafe fn reply(&self, _: *mut c_void, _: Handle, _: &Payload, _: bool, _: &mut Failure) -> c_int {
+        unreachable!("the core does not reply")
+    }
+}
+
+impl RequestPort for Fake {
+    unsafe fn answer(&self, _: &Payload, _: Result<Vec<Value>, Raised>) -> Result<(), String> {
+        unreachable!("the core does not answer")
+    }
+
+    unsafe fn complete(&self, payload: &Payload, outcome: Outcome) {
+        self.touch(payload, |fate| {
+            *fate.outcome.lock().unwrap() = Some(outcome);
+            &fate.completed
+        });
+    }
+}
+
+/// Handing over, as the models want to say it.
+pub(crate) trait Deliver {
+    /// Hands over what counts no bytes.
+    fn deliver_plain(&self, handle: Handle, payload: Payload) -> Result<Announced, DeliverError>;
+    /// Ends all, for each payload is for the same callback.
+    fn end_all_of(&self, fake: &Fake, handle: Handle, outcome: Outcome) -> usize;
+}
+
+impl Deliver for Dispatcher {
+    fn deliver_plain(&self, handle: Handle, payload: Payload) -> Result<Announced, DeliverError> {
+        self.deliver(handle, payload.into()).map(|accepted| accepted.announced)
+    }
+
+    fn end_all_of(&self, fake: &Fake, handle: Handle, outcome: Outcome) -> usize {
+        self.end_all(handle, outcome, |payload| {
+            assert!(!fake.fates[payload.0[0]].gone.load(SeqCst), "looked at after it was given back");
+            true
+        })
     }
 }
 
@@ -205,33 +229,33 @@ pub(crate) fn bounded_house(items: usize, policy: Policy) -> House {
     House { dispatcher, fake, handle, epoch }
 }
 
-/// The parcel of `data` that no thread waits for.
-pub(crate) fn parcel(data: usize) -> Parcel {
-    Parcel { decode: 1, reply: 0, finish: 1, data }
+/// The payload of `data`.
+pub(crate) fn payload(data: usize) -> Payload {
+    Payload([data, 0, 0])
 }
 
-/// The parcel of `data` that a thread waits for.
-pub(crate) fn waited(data: usize) -> Parcel {
-    Parcel { decode: 1, reply: 1, finish: 0, data }
+/// What is handed over by a library with limits.
+pub(crate) fn item(data: usize) -> Delivery<'static> {
+    Delivery { bytes: 1, ..payload(data).into() }
 }
 
-/// What is handed over with a bound.
-pub(crate) fn item(data: usize) -> Consignment<'static> {
-    Consignment { parcel: parcel(data), bytes: 1, key: &[], completes: false }
+/// Hands over a request.
+pub(crate) fn request(
+    dispatcher: &Dispatcher,
+    fake: &'static Fake,
+    handle: Handle,
+    data: usize,
+) -> Result<Accepted, DeliverError> {
+    dispatcher.request(handle, item(data), fake)
 }
 
-/// The same, whose library is told how it ended.
-pub(crate) fn request(data: usize) -> Consignment<'static> {
-    Consignment { parcel: waited(data), completes: true, ..item(data) }
-}
-
-/// Hands over, and waits where the policy says so.
+/// Hands over, and waits if the policy says so.
 pub(crate) fn deliver(
     dispatcher: &Dispatcher,
     handle: Handle,
-    it: Consignment<'_>,
-) -> Result<u64, BoundedError> {
-    dispatcher.deliver_bounded(handle, it, true).map(|accepted| accepted.sequence)
+    it: Delivery<'_>,
+) -> Result<u64, DeliverError> {
+    dispatcher.deliver(handle, it).map(|accepted| accepted.sequence)
 }
 
 /// A thread that runs `work` with the dispatcher.

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering::SeqCst;
 use dss_impl::dispatcher::DecodeEnd;
 use loom::thread;
 
-use crate::fake::{House, house, parcel, two};
+use crate::fake::{Deliver, House, house, payload, two};
 
 #[test]
 fn no_call_runs_after_unregister_returned() {
     two(|| {
         let House { dispatcher, fake, handle, .. } = house();
-        dispatcher.deliver(handle, parcel(0)).unwrap();
+        dispatcher.deliver_plain(handle, payload(0)).unwrap();
         let leaver = {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || {
@@ -31,8 +31,8 @@ fn no_call_runs_after_unregister_returned() {
 fn a_decode_may_unregister_its_own_library() {
     two(|| {
         let House { dispatcher, fake, handle, .. } = house();
-        dispatcher.deliver(handle, parcel(0)).unwrap();
-        dispatcher.deliver(handle, parcel(1)).unwrap();
+        dispatcher.deliver_plain(handle, payload(0)).unwrap();
+        dispatcher.deliver_plain(handle, payload(1)).unwrap();
         let leaver = {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || {
@@ -62,7 +62,7 @@ fn a_decode_may_unregister_its_own_library() {
 fn a_slot_is_not_reused_under_a_call() {
     two(|| {
         let House { dispatcher, fake, handle, .. } = house();
-        dispatcher.deliver(handle, parcel(0)).unwrap();
+        dispatcher.deliver_plain(handle, payload(0)).unwrap();
         let leaver = {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || dispatcher.unregister(handle).unwrap())
@@ -75,7 +75,7 @@ fn a_slot_is_not_reused_under_a_call() {
             fake.decode(&dispatcher, &taken, DecodeEnd::Over);
         }
         leaver.join().unwrap();
-        assert!(dispatcher.deliver(handle, parcel(1)).is_err(), "the handle is too old");
+        assert!(dispatcher.deliver_plain(handle, payload(1)).is_err(), "the handle is too old");
         assert!(dispatcher.unregister(handle).is_err(), "the handle is too old");
         assert!(dispatcher.unregister(next).is_ok());
         fake.assert_ended(0, true);

@@ -3,7 +3,7 @@
 use dss_impl::dispatcher::Waited;
 use loom::thread;
 
-use crate::fake::{FOREVER, House, house, parcel, three, two};
+use crate::fake::{Deliver, FOREVER, House, house, payload, three, two};
 
 #[test]
 fn a_deliver_wakes() {
@@ -11,7 +11,7 @@ fn a_deliver_wakes() {
         let House { dispatcher, fake, handle, .. } = house();
         let producers = [0, 1].map(|data| {
             let dispatcher = dispatcher.clone();
-            thread::spawn(move || dispatcher.deliver(handle, parcel(data)).unwrap())
+            thread::spawn(move || dispatcher.deliver_plain(handle, payload(data)).unwrap())
         });
         for _ in 0..2 {
             while dispatcher.wait(FOREVER) != Waited::Queued {}
@@ -45,7 +45,7 @@ fn a_deliver_that_is_cancelled_again_does_not_spoil_the_next_sleep() {
         let leaver = {
             let dispatcher = dispatcher.clone();
             thread::spawn(move || {
-                dispatcher.deliver(handle, parcel(0)).unwrap();
+                dispatcher.deliver_plain(handle, payload(0)).unwrap();
                 dispatcher.unregister(handle).unwrap();
             })
         };

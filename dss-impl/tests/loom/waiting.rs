@@ -7,15 +7,15 @@ use dss_impl::dispatcher::{DecodeEnd, Dispatcher, ReplyEnd, Waited};
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
 
-use crate::fake::{FOREVER, Fake, House, house, three, two, waited};
+use crate::fake::{FOREVER, Fake, House, house, payload, three, two};
 
 type Answer = Result<Outcome, DeliverError>;
 
-/// A thread that delivers parcel 0, waits, and has it back.
+/// A thread that delivers payload 0, waits, and has it back.
 pub(crate) fn waiting_thread(house: &House) -> JoinHandle<Answer> {
     let (dispatcher, fake, handle) = (house.dispatcher.clone(), house.fake, house.handle);
     thread::spawn(move || {
-        let answer = dispatcher.deliver_and_wait(handle, waited(0)).map(|(outcome, _)| outcome);
+        let answer = dispatcher.deliver_and_wait(handle, payload(0)).map(|(outcome, _)| outcome);
         fake.fates[0].gone.store(true, SeqCst);
         answer
     })
@@ -41,7 +41,7 @@ fn poll_and_reply(dispatcher: &Arc<Dispatcher>, fake: &Fake, end: ReplyEnd) -> O
     })
 }
 
-/// What was done to parcel 0 must be what its thread was told.
+/// What was done to payload 0 must be what its thread was told.
 pub(crate) fn assert_told(fake: &Fake, answer: Answer) {
     let fate = &fake.fates[0];
     let cancels = fate.cancelled.load(SeqCst) + fate.cancelled_waiting.load(SeqCst);
@@ -147,7 +147,7 @@ fn the_lua_thread_cannot_wait_for_itself() {
     two(|| {
         let house = house();
         let other = waiting_thread(&house);
-        let refused = house.dispatcher.deliver_and_wait(house.handle, waited(1));
+        let refused = house.dispatcher.deliver_and_wait(house.handle, payload(1));
         assert_eq!(refused, Err(DeliverError::WouldDeadlock));
         assert_eq!(house.fake.fates[1].cancelled.load(SeqCst), 0);
         unsafe { house.dispatcher.close(house.epoch) };

@@ -28,11 +28,10 @@ use dss_abi_v2::contract::{
 };
 
 use super::layouts::Layouts;
-use super::{Adapter, FAILED};
-use crate::callbacks::CallbackId;
-use crate::clock::Stamp;
-use crate::delivery::{Failure, Outcome, Parcel};
+use crate::delivery::{Failure, Outcome};
 use crate::handle::Handle;
+use crate::payload::Payload;
+use crate::port::{Adapter, Answers, FAILED, RequestPort, Stage};
 use crate::rendezvous::{Grant, Revision};
 use crate::value::{Raised, Value};
 use module::Objects;
@@ -87,15 +86,19 @@ impl Adapter for V2 {
         REVISION.name
     }
 
+    fn answers(&self) -> Answers<'_> {
+        Answers::Return(self)
+    }
+
     unsafe fn decode(
         &self,
         lua: *mut c_void,
         handle: Handle,
-        parcel: &Parcel,
+        payload: &Payload,
         failure: &mut Failure,
     ) -> c_int {
         // SAFETY: `deliver` made the record, and it is this call's until the delivery ends.
-        let mut record = unsafe { Record::of(parcel) };
+        let mut record = unsafe { Record::of(payload) };
         // SAFETY: on the Lua thread, protected, with nothing droppable here: the record has all that is.
         match unsafe { values::push_delivery(lua, handle, &mut record) } {
             Ok(count) => count,
@@ -109,45 +112,47 @@ impl Adapter for V2 {
         }
     }
 
-    unsafe fn reply(&self, _: *mut c_void, _: Handle, _: &Parcel, _: bool, _: &mut Failure) -> c_int {
-        // What is answered comes by `answer`; what is collected has nothing to say.
-        0
+    unsafe fn discard(&self, _: Handle, payload: &Payload, stage: Stage) {
+        if stage == Stage::Finished {
+            // SAFETY: the last call with that payload.
+            unsafe { Record::drop(payload) };
+        }
     }
 
-    unsafe fn cancel_queued(&self, _: Handle, _: &Parcel) {}
-
-    unsafe fn cancel_waiting(&self, _: Handle, _: &Parcel) {}
-
-    unsafe fn finish(&self, parcel: &Parcel) {
-        // SAFETY: the last call with that parcel.
-        unsafe { Record::drop(parcel) };
+    unsafe fn closing(&self, handle: Handle, context: usize) {
+        // SAFETY: `register` made it, and it is released after this call.
+        let context = unsafe { Context::of(context) };
+        if let Some(ClosingFn(closing)) = context.closing {
+            // SAFETY: the contract of `ClosingFn`.
+            unsafe { closing(context.context as *mut c_void, handle.to_raw()) };
+        }
     }
 
-    fn answers_by_return(&self) -> bool {
-        true
+    unsafe fn release(&self, context: usize) {
+        let context: *mut Context = std::ptr::with_exposed_provenance_mut(context);
+        // SAFETY: `register` made it, and this is the last call with it.
+        let context = unsafe { Box::from_raw(context) };
+        // What Lua still has of it is not used any more, and not dropped again.
+        context.objects.drop_all();
+        if let Some(DropFn(release)) = context.release {
+            // SAFETY: the contract of `RawRegistration`: once, as the last call with that context.
+            unsafe { release(context.context as *mut c_void) };
+        }
     }
+}
 
-    #[inline]
-    fn delivered_at(&self, parcel: &Parcel) -> Stamp {
-        Stamp::from_raw(parcel.decode)
-    }
-
-    unsafe fn is_for(&self, parcel: &Parcel, callback: CallbackId) -> bool {
-        // SAFETY: the record is there until the delivery ends.
-        unsafe { Record::callback_of(parcel) == callback }
-    }
-
-    unsafe fn answer(&self, parcel: &Parcel, answer: Result<Vec<Value>, Raised>) -> Result<(), String> {
+impl RequestPort for V2 {
+    unsafe fn answer(&self, payload: &Payload, answer: Result<Vec<Value>, Raised>) -> Result<(), String> {
         // SAFETY: the reply has begun, so the record is this call's.
-        let record = unsafe { Record::of(parcel) };
+        let record = unsafe { Record::of(payload) };
         let Some(request) = record.request() else { return Ok(()) };
         request.answer = Some(answer.map(values::from_lua));
         Ok(())
     }
 
-    unsafe fn complete(&self, parcel: &Parcel, outcome: Outcome) {
+    unsafe fn complete(&self, payload: &Payload, outcome: Outcome) {
         // SAFETY: called once, for a request.
-        let record = unsafe { Record::of(parcel) };
+        let record = unsafe { Record::of(payload) };
         let Some(request) = record.request() else { return };
         let (values, message, traceback) = match request.answer.take() {
             Some(Ok(values)) => (values, RString::new(), RString::new()),
@@ -168,29 +173,8 @@ impl Adapter for V2 {
         };
         let (complete, context) = (request.complete, request.context);
         // SAFETY: the last use of the record.
-        unsafe { Record::drop(parcel) };
+        unsafe { Record::drop(payload) };
         // SAFETY: the contract of `CompleteFn`: once, with the library's own context.
         unsafe { (complete.0)(context as *mut c_void, RawAnswer { ended, values, message, traceback }) };
-    }
-
-    unsafe fn cancel_library(&self, handle: Handle, context: usize) {
-        // SAFETY: `register` made it, and it is released after this call.
-        let context = unsafe { Context::of(context) };
-        if let Some(ClosingFn(closing)) = context.closing {
-            // SAFETY: the contract of `ClosingFn`.
-            unsafe { closing(context.context as *mut c_void, handle.to_raw()) };
-        }
-    }
-
-    unsafe fn release_library(&self, context: usize) {
-        let context: *mut Context = std::ptr::with_exposed_provenance_mut(context);
-        // SAFETY: `register` made it, and this is the last call with it.
-        let context = unsafe { Box::from_raw(context) };
-        // What Lua still has of it is not used any more, and not dropped again.
-        context.objects.drop_all();
-        if let Some(DropFn(release)) = context.release {
-            // SAFETY: the contract of `RawRegistration`: once, as the last call with that context.
-            unsafe { release(context.context as *mut c_void) };
-        }
     }
 }

@@ -13,7 +13,7 @@ use semver::Version;
 
 use super::module::{Objects, V2Module};
 use super::{ADAPTER, Context};
-use crate::bounds::{Limits, Policy};
+use crate::capacity::{Limits, Policy};
 use crate::declared::Declared;
 use crate::dispatcher::RegisterError;
 use crate::handle::Handle;

@@ -1,7 +1,7 @@
 //! What is queued for one delivery: a callback and its values, in one allocation.
 //!
-//! The parcel's four words are: when it was delivered; the request's part, or 0; the count of values, plus one; the address of
-//! the record. The values lie behind its head, so two integers cost one allocation of 56 bytes.
+//! The payload's three words are the request's part, or 0; the count of values; the address of the record. The values lie behind its head,
+//! so two integers cost one allocation of 56 bytes.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
@@ -13,8 +13,7 @@ use dss_abi_v2::contract::CompleteFn;
 use dss_abi_v2::value::RawValue;
 
 use crate::callbacks::{self, CallbackId};
-use crate::clock::Stamp;
-use crate::delivery::Parcel;
+use crate::payload::Payload;
 use crate::value::Raised;
 
 /// The head of the allocation.
@@ -51,14 +50,13 @@ impl<'a> Record<'a> {
     /// memory, and nothing was moved.
     ///
     /// # Safety
-    /// `values` points to that many values, which are given up where the parcel is taken.
+    /// `values` points to that many values, which are given up where the payload is taken.
     pub(super) unsafe fn make(
         callback: u64,
         values: *const ManuallyDrop<RawValue>,
         count: usize,
         request: Option<Box<RequestPart>>,
-        stamp: Stamp,
-    ) -> Option<Parcel> {
+    ) -> Option<Payload> {
         let layout = layout(count)?;
         // SAFETY: the layout is not empty: it has the head.
         let head: NonNull<Head> = NonNull::new(unsafe { alloc(layout) })?.cast();
@@ -70,23 +68,20 @@ impl<'a> Record<'a> {
             // SAFETY: as the caller promises; the allocation is new, so the two do not overlap.
             unsafe { std::ptr::copy_nonoverlapping(values.cast(), place.as_ptr(), count) };
         }
-        Some(Parcel {
-            decode: stamp.to_raw(),
-            reply: request.map_or(0, |part| Box::into_raw(part).expose_provenance()),
-            finish: count + 1,
-            data: head.as_ptr().expose_provenance(),
-        })
+        let request = request.map_or(0, |part| Box::into_raw(part).expose_provenance());
+        Some(Payload([request, count, head.as_ptr().expose_provenance()]))
     }
 
     /// # Safety
-    /// The parcel is one of [`Self::make`]'s that was not dropped, and nobody else uses it.
-    pub(super) unsafe fn of(parcel: &Parcel) -> Record<'a> {
-        let head: *mut Head = std::ptr::with_exposed_provenance_mut(parcel.data);
+    /// The payload is one of [`Self::make`]'s that was not dropped, and nobody else uses it.
+    pub(super) unsafe fn of(payload: &Payload) -> Record<'a> {
+        let Payload([request, count, head]) = *payload;
+        let head: *mut Head = std::ptr::with_exposed_provenance_mut(head);
         // SAFETY: `make` put the values there.
         let values: *mut RawValue = unsafe { head.add(1) }.cast();
-        // SAFETY: as above, as many as `finish` says.
-        let values = unsafe { std::slice::from_raw_parts_mut(values, parcel.finish - 1) };
-        let request: *mut RequestPart = std::ptr::with_exposed_provenance_mut(parcel.reply);
+        // SAFETY: as above, so many.
+        let values = unsafe { std::slice::from_raw_parts_mut(values, count) };
+        let request: *mut RequestPart = std::ptr::with_exposed_provenance_mut(request);
         // SAFETY: NULL, or `make`'s box.
         let request = unsafe { request.as_mut() };
         // SAFETY: `make` wrote it.
@@ -94,12 +89,12 @@ impl<'a> Record<'a> {
         Record { head, values, request }
     }
 
-    /// The callback that a parcel is for, whoever else reads or writes the rest of the record.
+    /// The callback that a payload is for, whoever else reads or writes the rest of the record.
     ///
     /// # Safety
-    /// The parcel is one of [`Self::make`]'s that was not dropped.
-    pub(super) unsafe fn callback_of(parcel: &Parcel) -> CallbackId {
-        let head: *const Head = std::ptr::with_exposed_provenance(parcel.data);
+    /// The payload is one of [`Self::make`]'s that was not dropped.
+    pub(super) unsafe fn callback_of(payload: &Payload) -> CallbackId {
+        let head: *const Head = std::ptr::with_exposed_provenance(payload.0[2]);
         // SAFETY: `make` wrote it, and nobody writes it again.
         CallbackId::from_raw(unsafe { (*head).callback })
     }
@@ -108,28 +103,29 @@ impl<'a> Record<'a> {
     ///
     /// # Safety
     /// As [`Self::of`], and it is used no more.
-    pub(super) unsafe fn drop(parcel: &Parcel) {
+    pub(super) unsafe fn drop(payload: &Payload) {
         // SAFETY: as the caller promises.
-        let record = unsafe { Record::of(parcel) };
+        let record = unsafe { Record::of(payload) };
         callbacks::release(record.callback());
         // SAFETY: the values are used no more.
         unsafe { std::ptr::drop_in_place(record.values) };
         // SAFETY: as above.
-        unsafe { Self::free(parcel) };
+        unsafe { Self::free(payload) };
     }
 
     /// Frees a record's memory, and leaves its values and its reference to whom they were moved from.
     ///
     /// # Safety
     /// As [`Self::drop`].
-    pub(super) unsafe fn free(parcel: &Parcel) {
-        if parcel.reply != 0 {
-            let part: *mut RequestPart = std::ptr::with_exposed_provenance_mut(parcel.reply);
+    pub(super) unsafe fn free(payload: &Payload) {
+        let Payload([request, count, head]) = *payload;
+        if request != 0 {
+            let part: *mut RequestPart = std::ptr::with_exposed_provenance_mut(request);
             // SAFETY: `make`'s box.
             drop(unsafe { Box::from_raw(part) });
         }
-        let head: *mut c_void = std::ptr::with_exposed_provenance_mut(parcel.data);
-        if let Some(layout) = layout(parcel.finish - 1) {
+        let head: *mut c_void = std::ptr::with_exposed_provenance_mut(head);
+        if let Some(layout) = layout(count) {
             // SAFETY: `make` allocated it with that layout.
             unsafe { dealloc(head.cast(), layout) };
         }

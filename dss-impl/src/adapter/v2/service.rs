@@ -1,9 +1,8 @@
 //! How libraries of v2 call the core.
 
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use abi_stable::std_types::{RErr, RNone, ROk, RResult, RSlice, RSome, RStr};
+use abi_stable::std_types::{RNone, RResult, RSlice, RSome, RStr};
 use dss_abi_v2::contract::{
     Accepted, AcceptedMany, Code, ENDED_CANCELLED, ENDED_TIMED_OUT, RawDelivery, RawLimits, RawRegistration,
     RawRequest, Registered, Service,
@@ -11,12 +10,13 @@ use dss_abi_v2::contract::{
 use dss_abi_v2::value::{RawCallback, RawValue};
 
 use super::record::{Record, RequestPart};
-use super::{open, values};
-use crate::adapter::panics::answer_or_abort;
+use super::{ADAPTER, open, values};
+use crate::adapter::panics::{answer, answer_or_abort};
 use crate::callbacks::{self, CallbackId};
-use crate::delivery::{Announced, DeliverError, Outcome, Parcel};
-use crate::dispatcher::{BoundedError, Consignment, Dispatcher};
+use crate::delivery::{self, Announced, DeliverError, Delivery, Outcome};
+use crate::dispatcher::Dispatcher;
 use crate::handle::Handle;
+use crate::payload::Payload;
 use crate::states;
 
 /// What DSS hands out to libraries of v2.
@@ -27,15 +27,15 @@ fn dispatcher(handle: usize) -> Result<(&'static Dispatcher, Handle), Code> {
     states::dispatcher_of(handle).map(|dispatcher| (dispatcher, handle)).ok_or(Code::INVALID_HANDLE)
 }
 
-fn code(error: BoundedError) -> Code {
+fn code(error: DeliverError) -> Code {
     match error {
-        BoundedError::Deliver(DeliverError::InvalidHandle) => Code::INVALID_HANDLE,
-        BoundedError::Deliver(DeliverError::Stopping) => Code::STOPPING,
-        BoundedError::Deliver(DeliverError::OutOfMemory) => Code::OUT_OF_MEMORY,
-        BoundedError::Deliver(DeliverError::WouldDeadlock) => Code::WOULD_DEADLOCK,
-        BoundedError::Full => Code::FULL,
-        BoundedError::TimedOut => Code::TIMED_OUT,
-        BoundedError::TooLarge => Code::TOO_LARGE,
+        DeliverError::InvalidHandle => Code::INVALID_HANDLE,
+        DeliverError::Stopping => Code::STOPPING,
+        DeliverError::OutOfMemory => Code::OUT_OF_MEMORY,
+        DeliverError::WouldDeadlock => Code::WOULD_DEADLOCK,
+        DeliverError::Full => Code::FULL,
+        DeliverError::TimedOut => Code::TIMED_OUT,
+        DeliverError::TooLarge => Code::TOO_LARGE,
     }
 }
 
@@ -48,13 +48,13 @@ fn outcome(ended: u32) -> Option<Outcome> {
     }
 }
 
-/// Makes the parcel of a delivery, and says what it counts for the bound. Until it is taken its values are the library's.
+/// Makes the payload of a delivery, and says what it counts for the bound. Until it is taken its values are the library's.
 #[inline]
-fn parcel(
+fn payload(
     delivery: &RawDelivery<'_>,
     dispatcher: &Dispatcher,
     request: Option<Box<RequestPart>>,
-) -> Result<(Parcel, u32), Code> {
+) -> Result<(Payload, u32), Code> {
     let given = if delivery.count == 0 {
         &[]
     } else {
@@ -64,21 +64,19 @@ fn parcel(
     let bytes = values::measure(given, dispatcher)?;
     let callback =
         dispatcher.retain(CallbackId::from_raw(delivery.callback)).ok_or(Code::INVALID_CALLBACK)?;
-    // SAFETY: as above; whether they are given up is decided when the parcel is taken or refused.
-    let parcel = unsafe {
-        Record::make(delivery.callback, delivery.values, delivery.count, request, dispatcher.stamp())
-    };
-    let parcel = parcel.ok_or(Code::OUT_OF_MEMORY)?;
+    // SAFETY: as above; whether they are given up is decided when the payload is taken or refused.
+    let payload = unsafe { Record::make(delivery.callback, delivery.values, delivery.count, request) };
+    let payload = payload.ok_or(Code::OUT_OF_MEMORY)?;
     // The record has the reference from here on.
     let _ = callback.into_raw();
-    Ok((parcel, bytes))
+    Ok((payload, bytes))
 }
 
-/// Takes a parcel back that was refused: its values stay the library's.
-fn take_back(parcel: &Parcel, callback: u64) {
+/// Takes a payload back that was refused: its values stay the library's.
+fn take_back(payload: &Payload, callback: u64) {
     callbacks::release(CallbackId::from_raw(callback));
     // SAFETY: made for this call, and not taken.
-    unsafe { Record::free(parcel) };
+    unsafe { Record::free(payload) };
 }
 
 /// What a key is within the library: keys are each callback's own. Empty where there is none.
@@ -90,44 +88,49 @@ fn key(delivery: &RawDelivery<'_>) -> Vec<u8> {
     [&delivery.callback.to_ne_bytes(), delivery.key.as_slice()].concat()
 }
 
-fn accepted(accepted: crate::dispatcher::Accepted) -> Accepted {
+fn accepted(accepted: delivery::Accepted) -> Accepted {
     Accepted { ticket: accepted.sequence, announced: accepted.announced == Announced::Yes }
 }
 
 fn deliver(handle: usize, delivery: &RawDelivery<'_>) -> Result<Accepted, Code> {
     let (dispatcher, handle) = dispatcher(handle)?;
-    let (parcel, bytes) =
-        parcel(delivery, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    let consignment = Consignment { parcel, bytes, key: &key(delivery), completes: false };
-    dispatcher.deliver_bounded(handle, consignment, true).map(accepted).map_err(|error| {
-        take_back(&parcel, delivery.callback);
+    let (payload, bytes) =
+        payload(delivery, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
+    let given = Delivery { payload, stamp: dispatcher.stamp(), bytes, key: &key(delivery) };
+    dispatcher.deliver(handle, given).map(accepted).map_err(|error| {
+        take_back(&payload, delivery.callback);
         code(error)
     })
 }
 
 fn deliver_many(handle: usize, deliveries: &[RawDelivery<'_>]) -> Result<AcceptedMany, Code> {
     let (dispatcher, handle) = dispatcher(handle)?;
-    let mut parcels = Vec::with_capacity(deliveries.len());
+    let mut payloads = Vec::with_capacity(deliveries.len());
     let mut malformed = None;
     for delivery in deliveries {
-        match parcel(delivery, dispatcher, None) {
-            Ok((parcel, bytes)) => parcels.push((parcel, bytes, key(delivery))),
+        match payload(delivery, dispatcher, None) {
+            Ok((payload, bytes)) => payloads.push((payload, bytes, key(delivery))),
             Err(code) => {
                 malformed = Some(code);
                 break;
             }
         }
     }
-    let consignments: Vec<_> = parcels
+    let given: Vec<_> = payloads
         .iter()
-        .map(|(parcel, bytes, key)| Consignment { parcel: *parcel, bytes: *bytes, key, completes: false })
+        .map(|(payload, bytes, key)| Delivery {
+            payload: *payload,
+            stamp: dispatcher.stamp(),
+            bytes: *bytes,
+            key,
+        })
         .collect();
-    let accepted = dispatcher.deliver_many(handle, &consignments);
+    let accepted = dispatcher.deliver_many(handle, &given);
     if malformed.is_some() {
-        dispatcher.count_refused(handle, (deliveries.len() - parcels.len()) as u64);
+        dispatcher.count_refused(handle, (deliveries.len() - payloads.len()) as u64);
     }
-    for (consignment, delivery) in consignments.iter().zip(deliveries).skip(accepted.taken) {
-        take_back(&consignment.parcel, delivery.callback);
+    for (given, delivery) in given.iter().zip(deliveries).skip(accepted.taken) {
+        take_back(&given.payload, delivery.callback);
     }
     let refused = accepted.refused.map(code).or(malformed);
     Ok(AcceptedMany {
@@ -146,34 +149,29 @@ fn request(handle: usize, request: &RawRequest<'_>) -> Result<Accepted, Code> {
         answer: None,
     };
     let delivery = &request.delivery;
-    let (parcel, bytes) = parcel(delivery, dispatcher, Some(Box::new(part)))
+    let (payload, bytes) = payload(delivery, dispatcher, Some(Box::new(part)))
         .inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    let consignment = Consignment { parcel, bytes, key: &[], completes: true };
-    dispatcher.deliver_bounded(handle, consignment, false).map(accepted).map_err(|error| {
-        take_back(&parcel, delivery.callback);
+    let given = Delivery { payload, stamp: dispatcher.stamp(), bytes, key: &[] };
+    dispatcher.request(handle, given, &ADAPTER).map(accepted).map_err(|error| {
+        take_back(&payload, delivery.callback);
         code(error)
     })
 }
 
-/// Runs DSS's own code for a trait method: a panic in one would end the process.
-fn answer<T>(run: impl FnOnce() -> Result<T, Code>) -> RResult<T, Code> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(value)) => ROk(value),
-        Ok(Err(code)) => RErr(code),
-        Err(_) => RErr(Code(u32::MAX)),
-    }
-}
+/// What a library is told after a panic of DSS's: no code of the contract.
+const PANICKED: Code = Code(u32::MAX);
 
 impl Service for V2Service {
     fn register(&self, state: usize, registration: RawRegistration) -> RResult<Registered, Code> {
-        answer(|| open::register(state, &registration))
+        answer(PANICKED, || open::register(state, &registration)).into()
     }
 
     fn unregister(&self, handle: usize) -> RResult<(), Code> {
-        answer(|| {
+        answer(PANICKED, || {
             let (dispatcher, handle) = dispatcher(handle)?;
             dispatcher.unregister(handle).map_err(|_| Code::INVALID_HANDLE)
         })
+        .into()
     }
 
     #[inline(always)] // a part of every delivery; what it returns is not read back from memory
@@ -201,33 +199,39 @@ impl Service for V2Service {
     fn end_all(&self, handle: usize, callback: u64, ended: u32) -> usize {
         let Some(outcome) = outcome(ended) else { return 0 };
         answer_or_abort(|| {
+            let callback = CallbackId::from_raw(callback);
             let ended = dispatcher(handle).map(|(dispatcher, handle)| {
-                dispatcher.end_all(handle, CallbackId::from_raw(callback), outcome)
+                // SAFETY: the dispatcher asks for payloads of this library's that have not ended.
+                dispatcher
+                    .end_all(handle, outcome, |payload| unsafe { Record::callback_of(payload) == callback })
             });
             ended.unwrap_or(0)
         })
     }
 
     fn limit(&self, handle: usize, limits: RawLimits) -> RResult<(), Code> {
-        answer(|| {
+        answer(PANICKED, || {
             let (dispatcher, handle) = dispatcher(handle)?;
             let limits = open::limits(limits).ok_or(Code::MALFORMED)?;
-            dispatcher.limit(handle, limits).map_err(|error| code(BoundedError::Deliver(error)))
+            dispatcher.limit(handle, limits).map_err(code)
         })
+        .into()
     }
 
     fn keep_alive(&self, handle: usize, keeps: bool) -> RResult<(), Code> {
-        answer(|| {
+        answer(PANICKED, || {
             let (dispatcher, handle) = dispatcher(handle)?;
-            dispatcher.keep_alive(handle, keeps).map_err(|error| code(BoundedError::Deliver(error)))
+            dispatcher.keep_alive(handle, keeps).map_err(code)
         })
+        .into()
     }
 
     fn hold(&self, handle: usize) -> RResult<(), Code> {
-        answer(|| {
+        answer(PANICKED, || {
             let (dispatcher, handle) = dispatcher(handle)?;
-            dispatcher.hold(handle).map_err(|error| code(BoundedError::Deliver(error)))
+            dispatcher.hold(handle).map_err(code)
         })
+        .into()
     }
 
     fn let_go(&self, handle: usize) {
@@ -239,10 +243,11 @@ impl Service for V2Service {
     }
 
     fn retain(&self, callback: u64) -> RResult<RawCallback, Code> {
-        answer(|| {
+        answer(PANICKED, || {
             let reference = callbacks::retain(CallbackId::from_raw(callback));
             reference.map(values::reference).ok_or(Code::INVALID_CALLBACK)
         })
+        .into()
     }
 
     fn extension(&self, _: RStr<'_>) -> *const c_void {

@@ -1,19 +1,21 @@
-//! How much a library may have queued, and what happens at that bound.
+//! How much a library may have queued, and what happens to a delivery that does not fit.
 //!
-//! What is queued is what entered less what left. Producers count what enters under the intake lock. What leaves is counted by
-//! the Lua thread, for each item, without it: in a gauge, which it alone writes.
+//! What is queued is what entered less what was consumed. Producers count what enters, under the intake lock. The Lua thread counts what
+//! it consumes, one item at a time and without that lock, in `Consumed`, which it alone writes.
+//!
+//! A library without limits has the same counts, and room for any delivery.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::delivery::Item;
+use crate::memory::{OutOfMemory, Shared};
 use crate::queue::Removed;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
-/// The bound of a library that says nothing else, in items.
+/// The items that a library may have queued if it says nothing else.
 pub const DEFAULT_ITEMS: usize = 65_536;
-/// The bound of a library that says nothing else, in bytes.
+/// The bytes that a library may have queued if it says nothing else.
 pub const DEFAULT_BYTES: usize = 64 << 20;
 
 /// What happens to a delivery that does not fit.
@@ -30,7 +32,7 @@ pub enum Policy {
     Latest,
 }
 
-/// A library's bounds.
+/// A library's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Items at most.
@@ -47,39 +49,68 @@ impl Default for Limits {
     }
 }
 
-/// What left a library's queue by being taken. Written by the Lua thread, under the desk lock; read by anybody.
-pub(crate) struct Gauge {
+/// A library without limits: its items alone are counted.
+const ITEMS: usize = 0;
+/// A library with limits: its bytes, too, and which item was taken last.
+const ALL: usize = 1;
+/// The same, and a producer may sleep until there is room: the policy is [`Policy::Wait`].
+const PATIENT: usize = 2;
+
+fn counting(limits: Option<&Limits>) -> usize {
+    match limits {
+        None => ITEMS,
+        Some(Limits { policy: Policy::Wait(_), .. }) => PATIENT,
+        Some(_) => ALL,
+    }
+}
+
+/// What Lua took of a library's. Written by the Lua thread, under the desk lock; read by anybody.
+pub(crate) struct Consumed {
     items: AtomicUsize,
     bytes: AtomicUsize,
     /// The number of the item that was taken last: the library has none of it or below any more.
     last: AtomicU64,
-    /// Producers may sleep until there is room: the policy is [`Policy::Wait`]. Written under the desk lock.
-    patient: AtomicBool,
+    /// What has to be counted. Written under both locks.
+    counting: AtomicUsize,
     /// A producer sleeps until there is room.
     awaited: AtomicBool,
 }
 
-impl Gauge {
-    fn new(policy: Policy) -> Self {
-        Gauge {
-            patient: AtomicBool::new(matches!(policy, Policy::Wait(_))),
+impl Consumed {
+    /// That of a slot, which every library of the slot uses in turn.
+    pub(crate) fn try_new() -> Result<Shared<Self>, OutOfMemory> {
+        Shared::try_new(Consumed {
+            counting: AtomicUsize::new(ITEMS),
             items: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             last: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
-        }
+        })
     }
 
-    /// One item leaves; says whether a producer waits for that. [lua-thread]
+    /// Begins again at 0, for another library. Under both locks.
+    fn reset(&self, limits: Option<&Limits>) {
+        self.counting.store(counting(limits), Ordering::Relaxed);
+        self.items.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+        self.last.store(0, Ordering::Relaxed);
+        self.awaited.store(false, Ordering::Relaxed);
+    }
+
+    /// One item was taken; says whether a producer waits for that. [lua-thread]
     #[inline]
-    pub(crate) fn leave(&self, sequence: u64, bytes: u32) -> bool {
-        self.last.store(sequence, Ordering::Relaxed);
-        self.bytes.store(self.bytes.load(Ordering::Relaxed).wrapping_add(bytes as usize), Ordering::Relaxed);
+    pub(crate) fn add(&self, sequence: u64, bytes: u32) -> bool {
+        let counting = self.counting.load(Ordering::Relaxed);
+        if counting != ITEMS {
+            let before = self.bytes.load(Ordering::Relaxed);
+            self.last.store(sequence, Ordering::Relaxed);
+            self.bytes.store(before.wrapping_add(bytes as usize), Ordering::Relaxed);
+        }
         self.items.store(self.items.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
-        if !self.patient.load(Ordering::Relaxed) {
+        if counting != PATIENT {
             return false;
         }
-        // A producer that is about to sleep sees what left, or this sees that it sleeps: see `Bound::wait_for_room`.
+        // A producer that is about to sleep sees what left, or this sees that it sleeps: see `Capacity::wait_for_room`.
         fence(Ordering::SeqCst);
         self.awaited.load(Ordering::Relaxed)
     }
@@ -101,10 +132,11 @@ struct Latest {
 /// No item's place.
 const GONE: u64 = 0;
 
-/// The bound of one library, under the intake lock.
-pub(crate) struct Bound {
-    pub(crate) limits: Limits,
-    pub(crate) gauge: Arc<Gauge>,
+/// The capacity of one library, under the intake lock.
+pub(crate) struct Capacity {
+    /// None for a library without limits.
+    pub(crate) limits: Option<Limits>,
+    pub(crate) consumed: Shared<Consumed>,
     entered: usize,
     entered_bytes: usize,
     pub(crate) high_water: usize,
@@ -122,11 +154,13 @@ pub(crate) struct Bound {
     moved: HashMap<u64, u64>,
 }
 
-impl Bound {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Bound {
+impl Capacity {
+    /// Under both locks.
+    pub(crate) fn new(limits: Option<Limits>, consumed: Shared<Consumed>) -> Self {
+        consumed.reset(limits.as_ref());
+        Capacity {
             limits,
-            gauge: Arc::new(Gauge::new(limits.policy)),
+            consumed,
             entered: 0,
             entered_bytes: 0,
             high_water: 0,
@@ -142,36 +176,56 @@ impl Bound {
 
     /// Items queued.
     pub(crate) fn items(&self) -> usize {
-        self.entered.wrapping_sub(self.gauge.items.load(Ordering::Acquire))
+        self.entered.wrapping_sub(self.consumed.items.load(Ordering::Acquire))
     }
 
-    /// Bytes queued.
+    /// Bytes queued; 0 for a library without limits.
     pub(crate) fn bytes(&self) -> usize {
-        self.entered_bytes.wrapping_sub(self.gauge.bytes.load(Ordering::Relaxed))
+        self.entered_bytes.wrapping_sub(self.consumed.bytes.load(Ordering::Relaxed))
+    }
+
+    /// What happens to a delivery that does not fit.
+    pub(crate) fn policy(&self) -> Policy {
+        self.limits.map_or(Policy::Refuse, |limits| limits.policy)
+    }
+
+    /// Whether an item of so many bytes is more than the library may ever have queued.
+    pub(crate) fn is_too_large(&self, bytes: u32) -> bool {
+        self.limits.is_some_and(|limits| bytes as usize > limits.bytes)
     }
 
     /// Whether another item of so many bytes fits.
+    #[inline]
     pub(crate) fn has_room(&self, bytes: u32) -> bool {
+        // Without limits nothing is read that the Lua thread writes.
+        let Some(limits) = &self.limits else { return true };
         let items = self.items();
-        items < self.limits.items && self.bytes().saturating_add(bytes as usize) <= self.limits.bytes
+        items < limits.items && self.bytes().saturating_add(bytes as usize) <= limits.bytes
+    }
+
+    /// How many bytes more fit.
+    pub(crate) fn bytes_left(&self) -> usize {
+        self.limits.map_or(usize::MAX, |limits| limits.bytes.saturating_sub(self.bytes()))
     }
 
     /// Says that a producer is about to sleep until there is room; false where there is some by now. Whoever makes room
-    /// otherwise than by [`Gauge::leave`] does so under the intake lock.
+    /// otherwise than by [`Consumed::add`] does so under the intake lock.
     pub(crate) fn wait_for_room(&self, bytes: u32) -> bool {
-        self.gauge.awaited.store(true, Ordering::Relaxed);
-        // With the one in `leave`: that sees the flag, or this sees what left.
+        self.consumed.awaited.store(true, Ordering::Relaxed);
+        // With the one in `add`: that sees the flag, or this sees what left.
         fence(Ordering::SeqCst);
         !self.has_room(bytes)
     }
 
     /// An item enters.
+    #[inline]
     pub(crate) fn enter(&mut self, sequence: u64, bytes: u32, key: &[u8]) {
         self.entered = self.entered.wrapping_add(1);
+        let Some(limits) = &self.limits else { return };
         self.entered_bytes = self.entered_bytes.wrapping_add(bytes as usize);
         let items = self.items();
         self.high_water = self.high_water.max(items);
-        match self.limits.policy {
+        match limits.policy {
             Policy::DropOldest => {
                 self.order.push_back(sequence);
                 // What was taken is gone from here, too.
@@ -214,6 +268,9 @@ impl Bound {
     /// An item was taken out of the queue by another than Lua.
     pub(crate) fn remove(&mut self, sequence: u64, bytes: u32) {
         self.entered = self.entered.wrapping_sub(1);
+        if self.limits.is_none() {
+            return;
+        }
         self.entered_bytes = self.entered_bytes.wrapping_sub(bytes as usize);
         if let Ok(at) = self.order.binary_search(&sequence) {
             self.order.remove(at);
@@ -223,17 +280,26 @@ impl Bound {
     /// An item was ended by its library.
     pub(crate) fn end(&mut self, sequence: u64, bytes: u32) {
         self.remove(sequence, bytes);
-        if self.limits.policy == Policy::Latest {
+        if self.policy() == Policy::Latest {
             self.ended.insert(sequence);
             self.tidy_if_large(self.items());
         }
     }
 
-    /// Items were ended by their library; the oldest first.
-    pub(crate) fn end_many(&mut self, items: &Removed<Item>) {
+    /// Items were taken out of the queue by another than Lua. Asks for no memory.
+    pub(crate) fn remove_many(&mut self, items: &Removed<Item>) {
         self.entered = self.entered.wrapping_sub(items.len());
-        let bytes = items.iter().fold(0_usize, |sum, item| sum.wrapping_add(item.bytes as usize));
-        self.entered_bytes = self.entered_bytes.wrapping_sub(bytes);
+        if self.limits.is_some() {
+            let bytes = items.iter().fold(0_usize, |sum, item| sum.wrapping_add(item.bytes as usize));
+            self.entered_bytes = self.entered_bytes.wrapping_sub(bytes);
+        }
+    }
+
+    /// After [`Self::remove_many`]: forgets these items, the oldest first, for others will enter.
+    pub(crate) fn forget_many(&mut self, items: &Removed<Item>) {
+        if self.limits.is_none() {
+            return;
+        }
         let all: HashSet<u64> = items.iter().map(|item| item.sequence).collect();
         let ended = |sequence: &u64| all.contains(sequence);
         // In one go: to take them out one by one would move the rest each time.
@@ -251,7 +317,7 @@ impl Bound {
 
     /// Forgets the keys and the places of which nothing is queued.
     fn tidy(&mut self) {
-        let last = self.gauge.last.load(Ordering::Relaxed);
+        let last = self.consumed.last.load(Ordering::Relaxed);
         let ended = std::mem::take(&mut self.ended);
         let queued = |place: u64| place > last && !ended.contains(&place);
         self.latest.retain(|_, latest| queued(latest.place));
@@ -260,7 +326,7 @@ impl Bound {
 
     /// Whether the item of that number was taken by Lua.
     pub(crate) fn is_taken(&self, sequence: u64) -> bool {
-        sequence <= self.gauge.last.load(Ordering::Relaxed)
+        sequence <= self.consumed.last.load(Ordering::Relaxed)
     }
 
     /// The oldest item that may be queued.
@@ -279,17 +345,25 @@ impl Bound {
         !self.order.is_empty() || self.latest.contains_key(key)
     }
 
-    /// Changes the limits; what is queued stays. Under both locks.
-    pub(crate) fn change(&mut self, limits: Limits, queued: impl Iterator<Item = u64>) {
-        if (self.limits.policy, limits.policy) != (Policy::Latest, Policy::Latest) {
+    /// Changes the limits; what is `queued`, the oldest first, stays. Under both locks.
+    pub(crate) fn change<'a>(&mut self, limits: Limits, queued: impl Iterator<Item = &'a Item>) {
+        if (self.policy(), limits.policy) != (Policy::Latest, Policy::Latest) {
             self.latest = HashMap::new();
             self.ended = HashSet::new();
         }
-        self.limits = limits;
-        self.gauge.patient.store(matches!(limits.policy, Policy::Wait(_)), Ordering::Relaxed);
-        self.order = match limits.policy {
-            Policy::DropOldest => queued.collect(),
-            _ => VecDeque::new(),
-        };
+        self.order = VecDeque::new();
+        let mut bytes = 0_usize;
+        for item in queued {
+            bytes = bytes.wrapping_add(item.bytes as usize);
+            if limits.policy == Policy::DropOldest {
+                self.order.push_back(item.sequence);
+            }
+        }
+        if self.limits.is_none() {
+            // They were not counted before.
+            self.entered_bytes = self.consumed.bytes.load(Ordering::Relaxed).wrapping_add(bytes);
+        }
+        self.limits = Some(limits);
+        self.consumed.counting.store(counting(Some(&limits)), Ordering::Relaxed);
     }
 }

@@ -1,0 +1,377 @@
+//! Admission: whether a delivery enters the queue, and what makes room for it.
+
+use std::time::{Duration, Instant};
+
+use super::room::{Hindrance, make_room, take_place};
+use super::{Admission, Desk, Dispatcher, Intake, Phase};
+use crate::biased::Guard;
+use crate::boundary;
+use crate::capacity::{Limits, Policy};
+use crate::delivery::{Accepted, AcceptedMany, Announced, DeliverError, Delivery, Item, Outcome, Waiter};
+use crate::handle::Handle;
+use crate::library::Caller;
+use crate::memory::OutOfMemory;
+use crate::port::Adapter;
+use crate::queue::Queue;
+use crate::sync::{Entered, Ordering, thread_id};
+
+/// The two locks; the desk's if it is needed.
+struct Locks<'a> {
+    intake: Entered<'a, Intake>,
+    desk: Option<Guard<'a, Desk>>,
+}
+
+impl Dispatcher {
+    /// Puts one item into the queue. `waiter` is left there if it was refused. `patient` if it may wait for room.
+    #[inline(always)] // a part of every deliver
+    pub(super) fn admit(
+        &self,
+        handle: Handle,
+        delivery: Delivery<'_>,
+        waiter: &mut Option<Waiter>,
+        patient: bool,
+    ) -> Result<Accepted, DeliverError> {
+        // A signal handler may deliver; what it interrupted may be this very function.
+        let Some(mut guard) = self.enter_intake() else { return Err(DeliverError::WouldDeadlock) };
+        let intake = &mut *guard;
+        let admission = match find(&mut intake.admissions, handle) {
+            Some(admission) if intake.phase == Phase::Open => admission,
+            _ => return Err(intake.refuse(handle)),
+        };
+        // With room and no key there is nothing else to see to. That is the rule; the exceptions are not inlined.
+        if !delivery.key.is_empty() || !admission.capacity.has_room(delivery.bytes) {
+            drop(guard);
+            return self.admit_by_policy(handle, delivery, waiter, patient);
+        }
+        match push(&mut intake.items, &mut intake.sequence, admission, handle.slot, &delivery, waiter) {
+            Ok(sequence) => Ok(Accepted { sequence, announced: self.announce_arrival(guard) }),
+            Err(error) => Err(count_refusal(intake, handle, error.into(), 1)),
+        }
+    }
+
+    #[inline(never)]
+    fn admit_by_policy(
+        &self,
+        handle: Handle,
+        delivery: Delivery<'_>,
+        waiter: &mut Option<Waiter>,
+        patient: bool,
+    ) -> Result<Accepted, DeliverError> {
+        let mut evicted = Vec::new();
+        let mut deadline = None;
+        let mut locks = self.locks(false);
+        let adapter = locks.adapter(handle);
+        let result = loop {
+            match self.enter(&mut locks, handle, &delivery, waiter, &mut evicted) {
+                Ok(sequence) => break Ok(sequence),
+                Err(Refusal::Desk) => {
+                    drop(locks);
+                    locks = self.locks(true);
+                }
+                // Not with items in hand that made room: whoever waits for those is not made to wait for this.
+                Err(Refusal::Refused(DeliverError::Full)) if patient && evicted.is_empty() => {
+                    match self.await_room(locks, handle, delivery.bytes, &mut deadline) {
+                        Ok(again) => locks = again,
+                        Err((again, error)) => {
+                            locks = again;
+                            break Err(error);
+                        }
+                    }
+                }
+                Err(Refusal::Refused(error)) => break Err(error),
+            }
+        };
+        drop(locks.desk);
+        let result = match result {
+            Ok(sequence) => Ok(Accepted { sequence, announced: self.announce_arrival(locks.intake) }),
+            Err(error) => {
+                let error = count_refusal(&mut locks.intake, handle, error, 1);
+                drop(locks.intake);
+                Err(error)
+            }
+        };
+        self.end_evicted(adapter, handle, evicted);
+        result
+    }
+
+    /// Puts some items into the queue under one lock.
+    pub(super) fn admit_many(&self, handle: Handle, deliveries: &[Delivery<'_>]) -> AcceptedMany {
+        let mut evicted = Vec::new();
+        let mut accepted = AcceptedMany { taken: 0, first: 0, announced: Announced::Yes, refused: None };
+        let mut locks = self.locks(false);
+        let adapter = locks.adapter(handle);
+        if deliveries.len() > 1 && locks.may_evict(handle) {
+            // So that it is one lock from the first to the last.
+            drop(locks);
+            locks = self.locks(true);
+        }
+        while let Some(delivery) = deliveries.get(accepted.taken) {
+            match self.enter(&mut locks, handle, delivery, &mut None, &mut evicted) {
+                Ok(sequence) => {
+                    if accepted.taken == 0 {
+                        accepted.first = sequence;
+                    }
+                    accepted.taken += 1;
+                }
+                Err(Refusal::Desk) => {
+                    drop(locks);
+                    locks = self.locks(true);
+                }
+                Err(Refusal::Refused(error)) => {
+                    accepted.refused = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(locks.desk);
+        if let Some(error) = accepted.refused {
+            let refused = deliveries.len() - accepted.taken;
+            count_refusal(&mut locks.intake, handle, error, refused as u64);
+        }
+        if accepted.taken > 0 {
+            accepted.announced = self.announce_arrival(locks.intake);
+        } else {
+            drop(locks.intake);
+        }
+        self.end_evicted(adapter, handle, evicted);
+        accepted
+    }
+
+    /// Changes a library's limits; what is queued stays. [any-thread]
+    ///
+    /// # Errors
+    /// The handle names no registered library.
+    pub fn limit(&self, handle: Handle, limits: Limits) -> Result<(), DeliverError> {
+        let mut locks = self.locks(true);
+        let Locks { intake, desk } = &mut locks;
+        let Intake { admissions, items, .. } = &mut **intake;
+        let admission = find(admissions, handle).ok_or(DeliverError::InvalidHandle)?;
+        let ahead = desk.iter().flat_map(|desk| desk.items.iter());
+        let queued = ahead.chain(items.iter()).filter(|item| item.slot == handle.slot);
+        admission.capacity.change(limits, queued);
+        drop(locks);
+        // A producer that waits looks at the limits again.
+        self.room.ring();
+        Ok(())
+    }
+
+    fn locks(&self, both: bool) -> Locks<'_> {
+        let desk = both.then(|| self.lock_desk());
+        Locks { intake: self.intake.lock(), desk }
+    }
+
+    /// Puts one item into the queue, under the locks; what makes room for it goes to `evicted`.
+    fn enter(
+        &self,
+        locks: &mut Locks<'_>,
+        handle: Handle,
+        delivery: &Delivery<'_>,
+        waiter: &mut Option<Waiter>,
+        evicted: &mut Vec<(Item, Outcome)>,
+    ) -> Result<u64, Refusal> {
+        let Locks { intake, desk } = locks;
+        let Intake { admissions, items, phase, sequence: last, .. } = &mut **intake;
+        let sequence = *last + 1;
+        // The library first: once a state has closed, none is registered.
+        let Some(admission) = find(admissions, handle) else {
+            return Err(DeliverError::InvalidHandle.into());
+        };
+        if *phase != Phase::Open {
+            return Err(DeliverError::Stopping.into());
+        }
+        let capacity = &mut admission.capacity;
+        let mut ahead = desk.as_mut().map(|desk| &mut desk.items);
+        let before = evicted.len();
+        let Delivery { payload, stamp, bytes, key } = *delivery;
+        // What somebody waits for is not replaced.
+        let key = if waiter.is_some() { &[] } else { key };
+        let item = Item { payload, stamp, waiter: None, sequence, slot: handle.slot, bytes };
+        let room = match take_place(capacity, items, &mut ahead, item, key, evicted) {
+            Some(taken) => taken.map(|()| true),
+            None => make_room(capacity, items, ahead, bytes, key, evicted).map(|()| false),
+        };
+        if evicted.len() > before {
+            if before == 0 {
+                admission.evicting.push(thread_id());
+            }
+            admission.awaited -= evicted[before..].iter().filter(|(item, _)| item.waiter.is_some()).count();
+            self.behind.store(items.len(), Ordering::Relaxed);
+            if let Some(desk) = desk {
+                self.ahead.store(desk.items.len(), Ordering::Relaxed);
+            }
+        }
+        let replaced = room.map_err(|hindrance| match hindrance {
+            Hindrance::Desk => Refusal::Desk,
+            Hindrance::Full => Refusal::Refused(DeliverError::Full),
+            Hindrance::TooLarge => Refusal::Refused(DeliverError::TooLarge),
+        })?;
+        if replaced {
+            *last = sequence;
+            return Ok(sequence);
+        }
+        let delivery = Delivery { key, ..*delivery };
+        push(items, last, admission, handle.slot, &delivery, waiter)
+            .map_err(|error| DeliverError::from(error).into())
+    }
+
+    /// Sleeps until there is room, or the time is over. `[blocks]`
+    fn await_room<'a>(
+        &'a self,
+        mut locks: Locks<'a>,
+        handle: Handle,
+        bytes: u32,
+        deadline: &mut Option<Instant>,
+    ) -> Result<Locks<'a>, (Locks<'a>, DeliverError)> {
+        let capacity = locks.intake.admission(handle).map(|admission| &admission.capacity);
+        let Some((capacity, Policy::Wait(limit))) = capacity.map(|capacity| (capacity, capacity.policy()))
+        else {
+            return Err((locks, DeliverError::Full));
+        };
+        if self.on_lua_thread() {
+            return Err((locks, DeliverError::WouldDeadlock));
+        }
+        if !capacity.wait_for_room(bytes) {
+            return Ok(locks);
+        }
+        let left = match *deadline {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            None => {
+                // A time that no clock reaches is none.
+                *deadline = Instant::now().checked_add(limit);
+                limit
+            }
+        };
+        if left.is_zero() {
+            return Err((locks, DeliverError::TimedOut));
+        }
+        let left = left.min(Duration::from_secs(3600));
+        // The policy may have been another when the desk was needed.
+        locks.desk = None;
+        let heard = self.room.listen();
+        drop(locks);
+        self.room.sleep(heard, left);
+        Ok(Locks { intake: self.intake.lock(), desk: None })
+    }
+
+    /// Ends what made room, in calls that [`Self::enter`] has noted.
+    fn end_evicted(
+        &self,
+        adapter: Option<&'static dyn Adapter>,
+        handle: Handle,
+        items: Vec<(Item, Outcome)>,
+    ) {
+        let Some(adapter) = adapter.filter(|_| !items.is_empty()) else { return };
+        self.discard(adapter, handle, items);
+        let me = thread_id();
+        let mut intake = self.intake.lock();
+        // Still this library's: its slot is not given to another while a call is in it.
+        let evicting = &mut intake.admissions[handle.slot as usize].evicting;
+        if let Some(at) = evicting.iter().position(|caller| *caller == me) {
+            evicting.swap_remove(at);
+            return;
+        }
+        drop(intake);
+        // The library leaves, and has it among its calls.
+        self.leave(self.lock_desk(), handle.slot, Caller::Thread(me));
+    }
+
+    /// Ends what was taken out of the queue, with no lock held.
+    pub(super) fn discard(&self, adapter: &'static dyn Adapter, handle: Handle, items: Vec<(Item, Outcome)>) {
+        for (item, outcome) in items {
+            boundary::discard_queued(adapter, handle, &item.payload, item.waiter.is_some());
+            if let Some(waiter) = item.waiter {
+                waiter.release(outcome);
+            }
+        }
+    }
+}
+
+/// Why [`Dispatcher::enter`] did not take an item.
+enum Refusal {
+    /// It must be tried again with the desk locked.
+    Desk,
+    Refused(DeliverError),
+}
+
+impl From<DeliverError> for Refusal {
+    fn from(error: DeliverError) -> Self {
+        Refusal::Refused(error)
+    }
+}
+
+impl Locks<'_> {
+    fn adapter(&self, handle: Handle) -> Option<&'static dyn Adapter> {
+        let admission = self.intake.admissions.get(handle.slot as usize)?;
+        (admission.generation == handle.generation).then_some(admission.adapter)
+    }
+
+    /// Whether one item may have to make room for another.
+    fn may_evict(&mut self, handle: Handle) -> bool {
+        let admission = self.intake.admission(handle);
+        admission.is_some_and(|it| matches!(it.capacity.policy(), Policy::DropOldest | Policy::Latest))
+    }
+}
+
+/// What producers need of the library that `handle` names; none if it is not registered.
+#[inline(always)] // a part of every deliver
+fn find(admissions: &mut [Admission], handle: Handle) -> Option<&mut Admission> {
+    let admission = admissions.get_mut(handle.slot as usize)?;
+    (admission.generation == handle.generation && admission.open).then_some(admission)
+}
+
+impl Intake {
+    /// What producers need of the library that `handle` names; none if it is not registered.
+    #[inline(always)]
+    pub(super) fn admission(&mut self, handle: Handle) -> Option<&mut Admission> {
+        find(&mut self.admissions, handle)
+    }
+
+    /// Why a delivery is refused that is not admitted. Counts it, if the library is registered.
+    #[cold]
+    fn refuse(&mut self, handle: Handle) -> DeliverError {
+        match self.admission(handle) {
+            // First: once a state has closed, no library is registered.
+            None => DeliverError::InvalidHandle,
+            Some(admission) => {
+                admission.refused += 1;
+                DeliverError::Stopping
+            }
+        }
+    }
+}
+
+/// Appends an item to the queue: there is room for it. `waiter` is left there if there is no memory.
+#[inline(always)] // a part of every deliver
+fn push(
+    items: &mut Queue<Item>,
+    last: &mut u64,
+    admission: &mut Admission,
+    slot: u32,
+    delivery: &Delivery<'_>,
+    waiter: &mut Option<Waiter>,
+) -> Result<u64, OutOfMemory> {
+    let Delivery { payload, stamp, bytes, key } = *delivery;
+    let sequence = *last + 1;
+    let awaited = usize::from(waiter.is_some());
+    let item = Item { payload, stamp, waiter: waiter.take(), sequence, slot, bytes };
+    if let Err(item) = items.push(item) {
+        *waiter = item.waiter;
+        return Err(OutOfMemory);
+    }
+    *last = sequence;
+    admission.awaited += awaited;
+    admission.capacity.enter(sequence, bytes, key);
+    Ok(sequence)
+}
+
+/// Counts what was refused, if the library is still registered; gives the error back.
+#[cold]
+fn count_refusal(intake: &mut Intake, handle: Handle, error: DeliverError, items: u64) -> DeliverError {
+    if let Some(admission) = intake.admission(handle) {
+        match error {
+            DeliverError::TimedOut => admission.capacity.timed_out += items,
+            _ => admission.refused += items,
+        }
+    }
+    error
+}
