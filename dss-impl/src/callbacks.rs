@@ -11,9 +11,7 @@
 //! Whenever the count falls to 0 the generation goes up, so a name that is used too late names nothing. Lua is touched on the
 //! Lua thread alone: a place that any other thread let go of is noted, and its function forgotten when Lua next enters.
 
-use std::ffi::c_int;
-// Not a modelled one: it is the Lua thread's alone.
-use std::sync::atomic::AtomicI32;
+use std::ffi::c_void;
 
 use crate::chunks::Chunks;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
@@ -38,8 +36,6 @@ struct Place {
     /// The place after this one in its list, under the lists' lock. A list lies in the places themselves, so to let go of a callback
     /// needs no memory.
     next: AtomicUsize,
-    /// What Lua's registry has its functions by, one after the other; 0 before the first. The Lua thread's.
-    kept: AtomicI32,
 }
 
 /// The end of a list.
@@ -126,17 +122,10 @@ impl Callbacks {
         Some(place)
     }
 
-    /// What Lua keeps a place's function by; 0 where it has none for that place yet. [lua-thread]
+    /// The address of a place: chunks are never freed, so it is nothing else's.
     #[inline]
-    pub(crate) fn kept(&self, place: u32) -> c_int {
-        self.places.get(place).map_or(0, |place| place.kept.load(Ordering::Relaxed))
-    }
-
-    /// Notes what Lua keeps a place's function by. [lua-thread]
-    pub(crate) fn note_kept(&self, place: u32, kept: c_int) {
-        if let Some(place) = self.places.get(place) {
-            place.kept.store(kept, Ordering::Relaxed);
-        }
+    pub(crate) fn key(&self, place: u32) -> *const c_void {
+        self.places.get(place).map_or(std::ptr::null(), |place| std::ptr::from_ref(place).cast())
     }
 
     /// A place with one reference; none where there are more callbacks than can be told apart. [lua-thread]
@@ -149,11 +138,7 @@ impl Callbacks {
                 if place >= 1 << SLOT_BITS {
                     return None;
                 }
-                let vacant = |_| Place {
-                    word: AtomicU64::new(pack(1, 0)),
-                    next: AtomicUsize::new(END),
-                    kept: AtomicI32::new(0),
-                };
+                let vacant = |_| Place { word: AtomicU64::new(pack(1, 0)), next: AtomicUsize::new(END) };
                 self.places.get_or_make(place, vacant)?;
                 lists.length += 1;
                 place
@@ -248,7 +233,6 @@ impl Callbacks {
     pub(crate) fn kill_all(&self) {
         let length = self.lists.lock().length;
         for place in 0..length {
-            self.note_kept(place, 0);
             let Some(word) = self.at(place) else { continue };
             let mut seen = word.load(Ordering::Relaxed);
             loop {

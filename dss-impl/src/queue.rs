@@ -7,7 +7,7 @@
 //! A growing ring buffer would hold twice its items, and stop every producer while it moves them. Segments of 128
 //! cost one allocation in 128 items while a burst grows, and none once a few are spare.
 //!
-//! Only `push` asks for memory, and gives the item back where there is none. What takes items out works with the segments that
+//! Only `push` needs memory, and gives the item back if there is none. What takes items out works with the segments that
 //! the items lie in, however many it takes: a library can leave a process that has no memory left.
 
 use std::collections::VecDeque;
@@ -47,6 +47,8 @@ struct Segment<T> {
 }
 
 impl<T> Segment<T> {
+    // Not inlined: a push in a signal handler finds a segment that is spare, and its frame is not to be as large as one.
+    #[inline(never)]
     fn try_new() -> Option<Box<Self>> {
         try_box(Segment { items: Deque::new(), next: None }).ok()
     }
@@ -245,7 +247,7 @@ impl<T: Entry> Queue<T> {
         }
     }
 
-    /// Moves what `wanted` picks before all that `removed` has, which must be younger than what this queue holds. Asks for no memory.
+    /// Moves what `wanted` picks before all that `removed` has, which must be younger than what this queue holds. Needs no memory.
     pub(crate) fn remove_where(&mut self, removed: &mut Removed<T>, wanted: impl FnMut(&T) -> bool) {
         self.pack(Some(removed), wanted);
     }
@@ -253,8 +255,8 @@ impl<T: Entry> Queue<T> {
     /// Moves all items together, so that tombstones, and what lies half empty for them, take no more room than items; and takes out what
     /// is `wanted`, where it is to go somewhere.
     fn pack(&mut self, mut removed: Option<&mut Removed<T>>, mut wanted: impl FnMut(&T) -> bool) {
-        // From the newest on. What stays is put before the list, whose segments are taken from its end: a ring, which needs no room for
-        // that. `kept` is the oldest segment of what stays.
+        // From the newest on. What stays is put before the list, whose segments are taken from its end: each push follows a pop, so the
+        // list never grows. `kept` is the oldest segment of what stays.
         let mut kept: Option<Box<Segment<T>>> = None;
         let listed = self.segments.len();
         for at in 0..=listed {

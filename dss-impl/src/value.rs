@@ -129,11 +129,12 @@ pub trait LuaValues: Sync {
     /// See the trait.
     unsafe fn set_entry(&self, lua: *mut c_void) -> bool;
 
-    /// Pushes the function that is kept by that number, a [`Dispatcher::kept`](crate::Dispatcher::kept); `nil` where there is none.
+    /// Pushes the function that is kept by `key`, a [`Dispatcher::callback_key`](crate::Dispatcher::callback_key); `nil`
+    /// where it is gone.
     ///
     /// # Safety
     /// See the trait.
-    unsafe fn push_callback(&self, lua: *mut c_void, kept: Option<c_int>);
+    unsafe fn push_callback(&self, lua: *mut c_void, key: *const c_void);
 
     /// Pushes a new userdata for an object of that class, and writes `data` into it as the last thing, when nothing can raise
     /// any more: from then on Lua owns it. False, with nothing pushed, where the state has no such class.

@@ -184,6 +184,9 @@ fn call(stack: Stack, guard: &Guard, frame: &mut Frame, arguments: c_int) -> boo
 /// Answers with the `count` values on top, under which lies [`read::protected`]; where they are no answer, `failure` says
 /// why. Raises nothing.
 fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -> End {
+    if !request.dispatcher.serves_state_of(request.ticket) {
+        return End::TooLate;
+    }
     // Read first: a request whose reply has begun is not ended by its deadline.
     let mut reading = Reading::new(request.dispatcher, None);
     match reading.read(stack, count) {
@@ -208,7 +211,8 @@ fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -
 /// lies [`read::protected`].
 fn fail_with_value(stack: Stack, request: Request) -> (bool, bool) {
     let (mut raised, mut interrupted) = (errors::take_trace(stack), false);
-    if stack.type_at(-1) != ffi::LUA_TSTRING && stack.reserve(4) {
+    let served = request.dispatcher.serves_state_of(request.ticket);
+    if served && stack.type_at(-1) != ffi::LUA_TSTRING && stack.reserve(4) {
         stack.push_value(-2);
         stack.push_value(-2);
         let mut reading = Reading::new(request.dispatcher, None);

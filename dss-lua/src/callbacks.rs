@@ -1,30 +1,22 @@
-//! The Lua functions that libraries refer to: the registry has each by a number that its place keeps.
-//!
-//! A place's number is taken once, and stays the place's for as long as the state lasts: `false` lies there while the place has no function.
-//! So only the first function of a place needs memory, and to forget one needs none.
+//! The Lua functions that libraries refer to: the registry has each by its place's key, an address of the core's.
 
-use std::ffi::c_int;
+use std::ffi::c_void;
 
 use dss_impl::dispatcher::Dispatcher;
+use mlua::ffi;
 
 use crate::raw::Stack;
 
-/// Keeps the function on top, which stays there, as the one of that place. *Raises* for want of memory.
-pub(crate) fn keep(stack: Stack, dispatcher: &Dispatcher, place: u32) {
+/// Keeps the function on top, which stays there, by `key`. *Raises* for want of memory.
+pub(crate) fn keep(stack: Stack, key: *const c_void) {
     stack.push_value(-1);
-    match dispatcher.kept_at(place) {
-        0 => dispatcher.note_kept_at(place, stack.keep()),
-        kept => stack.set_kept(kept),
-    }
+    stack.set_kept(key);
 }
 
-/// Pushes the function that is kept by that number; nil where there is none. Raises nothing.
+/// Pushes the function that is kept by `key`, or nil. Raises nothing.
 #[inline]
-pub(crate) fn push(stack: Stack, kept: Option<c_int>) {
-    match kept {
-        Some(kept) => stack.push_kept(kept),
-        None => stack.push_nil(),
-    }
+pub(crate) fn push(stack: Stack, key: *const c_void) {
+    stack.push_kept(key);
 }
 
 /// Forgets the functions that no library refers to any more. Raises nothing.
@@ -38,11 +30,14 @@ pub(crate) fn forget_released(stack: Stack, dispatcher: &Dispatcher) {
 #[cold]
 fn forget(stack: Stack, dispatcher: &Dispatcher) {
     while let Some(place) = dispatcher.next_released_callback() {
-        // None where to keep its first function failed for want of memory.
-        let kept = dispatcher.kept_at(place);
-        if kept != 0 {
-            stack.push_boolean(false);
-            stack.set_kept(kept);
+        let key = dispatcher.callback_key(place);
+        // Only what is there: setting that to nil needs no memory, and so cannot raise.
+        stack.push_kept(key);
+        let there = stack.type_at(-1) != ffi::LUA_TNIL;
+        stack.pop(1);
+        if there {
+            stack.push_nil();
+            stack.set_kept(key);
         }
     }
 }

@@ -273,23 +273,17 @@ impl Stack {
         unsafe { ffi::lua_rawsetp(self.0, ffi::LUA_REGISTRYINDEX, std::ptr::from_ref(key).cast()) };
     }
 
-    /// Keeps what it pops in the registry, and returns the number that it is kept by, never 0. *Raises* for want of memory.
-    pub(crate) fn keep(self) -> c_int {
-        // SAFETY: see `new`.
-        unsafe { ffi::luaL_ref(self.0, ffi::LUA_REGISTRYINDEX) }
-    }
-
-    /// Pushes what is kept by a number of [`Self::keep`]'s.
+    /// Pushes `registry[key]`, where the key is an address of the core's.
     #[inline]
-    pub(crate) fn push_kept(self, kept: c_int) {
-        // SAFETY: see `new`.
-        unsafe { ffi::lua_rawgeti(self.0, ffi::LUA_REGISTRYINDEX, kept.into()) };
+    pub(crate) fn push_kept(self, key: *const c_void) {
+        // SAFETY: see `new`; the address is not followed.
+        unsafe { ffi::lua_rawgetp(self.0, ffi::LUA_REGISTRYINDEX, key) };
     }
 
-    /// Keeps what it pops in place of what is kept by that number. Needs no memory.
-    pub(crate) fn set_kept(self, kept: c_int) {
+    /// Sets `registry[key]` to what it pops. *Raises* for want of memory, where it was nil.
+    pub(crate) fn set_kept(self, key: *const c_void) {
         // SAFETY: as above.
-        unsafe { ffi::lua_rawseti(self.0, ffi::LUA_REGISTRYINDEX, kept.into()) };
+        unsafe { ffi::lua_rawsetp(self.0, ffi::LUA_REGISTRYINDEX, key) };
     }
 
     /// Pushes a function with `count` upvalues, which it pops. *Raises* for want of memory.

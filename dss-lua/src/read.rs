@@ -252,10 +252,10 @@ impl Reading {
     fn function(&mut self, stack: Stack) -> Result<(), Problem> {
         callbacks::forget_released(stack, self.dispatcher);
         let reference = self.dispatcher.new_callback().ok_or(Problem::Callbacks)?;
-        let place = reference.id().place();
+        let key = self.dispatcher.callback_key(reference.id().place());
         // Where keeping it raises, it is given back with all the rest.
         self.done = Some(Value::Callback(reference));
-        callbacks::keep(stack, self.dispatcher, place);
+        callbacks::keep(stack, key);
         Ok(())
     }
 

@@ -127,9 +127,9 @@ impl LuaValues for Values {
     }
 
     #[inline]
-    unsafe fn push_callback(&self, lua: *mut c_void, kept: Option<c_int>) {
+    unsafe fn push_callback(&self, lua: *mut c_void, key: *const c_void) {
         // SAFETY: as the trait says.
-        callbacks::push(unsafe { on(lua) }, kept);
+        callbacks::push(unsafe { on(lua) }, key);
     }
 
     unsafe fn push_object(&self, lua: *mut c_void, class: usize, data: *mut c_void) -> bool {

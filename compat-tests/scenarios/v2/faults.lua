@@ -94,3 +94,86 @@ scenario("membarrier is forbidden after DSS was loaded", { needs = "linux" }, fu
     probe.unregister()
     eq(#dss.libraries(), 0)
 end)
+
+scenario("a function that Lua had no memory to keep takes no other's place", { with = "probe_v2" }, function()
+    -- In Lua 5.1, 5.2 and LuaJIT a table that could not grow may hide some of its integer keys.
+    local inner = [[
+        local at, request = ...
+        local dss = require "darksidesync"
+        local probe = dss.load "probe_v2"
+        local calls, kept = {}, {}
+        for i = 1, 30 do
+            calls[i] = 0
+            local function count() calls[i] = calls[i] + 1 end
+            if i == at then host.fail(request, true) end
+            local held = pcall(probe.hold, count)
+            if i == at then host.asked() end
+            if held then kept[#kept + 1] = i end
+        end
+        assert(probe.held(1) == #kept)
+        dss.dispatch()
+        probe.let_go()
+        for _, i in ipairs(kept) do
+            assert(calls[i] == 1, ("function %d was called %d times, after function %d was refused"):format(i, calls[i], at))
+        end
+        return #kept
+    ]]
+    local refused = 0
+    for at = 1, 30 do
+        for request = 1, 4 do
+            local state = host.newstate { failing = true }
+            local kept, message = state:dostring(inner, at, request)
+            ok(kept, message)
+            if kept < 30 then refused = refused + 1 end
+            state:close()
+        end
+    end
+    ok(refused >= 1, refused .. " functions were refused")
+end)
+
+scenario("an answer after DSS was closed in the callback is not read for another state", { with = "probe_v2" }, function()
+    local first = host.newstate()
+    local released, message = first:dostring [[
+        local dss = require "darksidesync"
+        local probe = dss.load "probe_v2"
+        local second
+        probe.request(function()
+            for _, value in pairs(debug.getregistry()) do
+                local meta = type(value) == "userdata" and debug.getmetatable(value)
+                if type(meta) == "table" and rawget(meta, "__name") == "DarkSideSync guard" then
+                    meta.__gc(value)
+                    break
+                end
+            end
+            -- It has the dispatcher that the first state had.
+            second = host.newstate()
+            assert(second:dostring [=[
+                dss = require "darksidesync"
+                probe = dss.load "probe_v2"
+                gone = setmetatable({}, { __mode = "k" })
+                local function kept() end
+                gone[kept] = true
+                probe.hold(kept)
+                probe.let_go()
+                return true
+            ]=])
+            return function() end
+        end, 1)
+        for _ = 1, 1000 do
+            if second then break end
+            pcall(dss.dispatch)
+            host.sleep(0.001)
+        end
+        -- The function that the second state's library let go of is that state's to forget.
+        local forgotten, message = second:dostring [=[
+            dss.poll()
+            collectgarbage()
+            collectgarbage()
+            return next(gone) == nil
+        ]=]
+        second:close()
+        return forgotten, message
+    ]]
+    ok(released, message)
+    first:close()
+end)

@@ -5,3 +5,4 @@ mod layouts;
 mod panics;
 pub mod v1;
 pub mod v2;
+mod values;

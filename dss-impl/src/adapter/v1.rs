@@ -190,7 +190,7 @@ impl Service for V1 {
         .into()
     }
 
-    #[inline(always)] // a part of every delivery; what it returns is not read back from memory
+    #[inline(always)] // else its caller reads back, in one, a result that was just written in parts, and stalls
     fn deliver(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code> {
         answer_or_abort(|| deliver(handle, delivery)).into()
     }

@@ -24,7 +24,7 @@ mod room;
 mod take;
 mod wake;
 
-use std::ffi::c_int;
+use std::ffi::c_void;
 use std::sync::atomic::AtomicU32;
 
 use crate::bell::Bell;
@@ -290,23 +290,19 @@ impl Dispatcher {
         id.dispatcher == self.index && self.callbacks.is_live(id)
     }
 
-    /// What the module keeps the functions of a place by, one after the other: what it noted last; 0 before. [lua-thread]
+    /// The key in Lua's registry of the function at a place: an address that is nothing else's for as long as the process lasts. NULL if there
+    /// is no such place. [any-thread]
     #[inline]
     #[must_use]
-    pub fn kept_at(&self, place: u32) -> c_int {
-        self.callbacks.kept(place)
+    pub fn callback_key(&self, place: u32) -> *const c_void {
+        self.callbacks.key(place)
     }
 
-    /// Notes what the module keeps the functions of a place by, until the state closes. [lua-thread]
-    pub fn note_kept_at(&self, place: u32, kept: c_int) {
-        self.callbacks.note_kept(place, kept);
-    }
-
-    /// What the module keeps a callback's function by; none where the callback is dead, or another state's. [lua-thread]
+    /// The registry key of a callback's function; NULL, which is no function's, if the callback is dead, or another state's. [any-thread]
     #[inline]
     #[must_use]
-    pub fn kept(&self, id: CallbackId) -> Option<c_int> {
-        self.has_callback(id).then(|| self.callbacks.kept(id.place))
+    pub fn key_of(&self, id: CallbackId) -> *const c_void {
+        if self.has_callback(id) { self.callbacks.key(id.place) } else { std::ptr::null() }
     }
 
     /// Whether there are functions that nobody refers to any more. [lua-thread]

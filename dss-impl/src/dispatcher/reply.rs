@@ -55,6 +55,13 @@ impl Drop for Cancelled<'_> {
 }
 
 impl Dispatcher {
+    /// Whether the state of that ticket is still served here. A callback may have closed it, and the dispatcher may serve another by now.
+    /// [any-thread]
+    #[must_use]
+    pub fn serves_state_of(&self, ticket: Ticket) -> bool {
+        self.serves(ticket.epoch)
+    }
+
     /// Begins the reply to what `ticket` names; none where it has ended already, or its state has closed. [lua-thread]
     ///
     /// # Safety

@@ -1,41 +1,40 @@
-//! How libraries of v2 call the core.
+//! What DSS hands out to libraries of v2.
 
 use std::ffi::c_void;
+use std::time::Duration;
 
 use abi_stable::std_types::{RNone, RResult, RSlice, RSome, RStr};
 use dss_abi_v2::contract::{
-    Accepted, AcceptedMany, Code, ENDED_CANCELLED, ENDED_TIMED_OUT, RawDelivery, RawLimits, RawRegistration,
-    RawRequest, Registered, Service,
+    Accepted, AcceptedMany, Code, ENDED_CANCELLED, ENDED_TIMED_OUT, POLICY_DROP_OLDEST, POLICY_LATEST,
+    POLICY_REFUSE, POLICY_WAIT, RawDelivery, RawLimits, RawRegistration, RawRequest, Registered, Service,
 };
 use dss_abi_v2::value::{RawCallback, RawValue};
 
-use super::record::{Record, RequestPart};
-use super::{ADAPTER, open, values};
+use super::wire::{Completion, Own, V2, reference};
 use crate::adapter::panics::{answer, answer_or_abort};
+use crate::adapter::values::open::{NotRegistered, Registering, register};
+use crate::adapter::values::service::{Given, Refused, deliver, deliver_many, dispatcher, end_all, request};
 use crate::callbacks::{self, CallbackId};
-use crate::delivery::{self, Announced, DeliverError, Delivery, Outcome};
-use crate::dispatcher::Dispatcher;
-use crate::handle::Handle;
-use crate::payload::Payload;
-use crate::states;
+use crate::capacity::{Limits, Policy};
+use crate::delivery::{self, Announced, DeliverError, Outcome};
 
-/// What DSS hands out to libraries of v2.
 pub(super) struct V2Service;
 
-fn dispatcher(handle: usize) -> Result<(&'static Dispatcher, Handle), Code> {
-    let handle = Handle::from_raw(handle);
-    states::dispatcher_of(handle).map(|dispatcher| (dispatcher, handle)).ok_or(Code::INVALID_HANDLE)
-}
+/// What a library is told after a panic of DSS's: no code of the contract.
+const PANICKED: Code = Code(u32::MAX);
 
-fn code(error: DeliverError) -> Code {
-    match error {
-        DeliverError::InvalidHandle => Code::INVALID_HANDLE,
-        DeliverError::Stopping => Code::STOPPING,
-        DeliverError::OutOfMemory => Code::OUT_OF_MEMORY,
-        DeliverError::WouldDeadlock => Code::WOULD_DEADLOCK,
-        DeliverError::Full => Code::FULL,
-        DeliverError::TimedOut => Code::TIMED_OUT,
-        DeliverError::TooLarge => Code::TOO_LARGE,
+fn code(refused: impl Into<Refused>) -> Code {
+    match refused.into() {
+        Refused::Deliver(DeliverError::InvalidHandle) => Code::INVALID_HANDLE,
+        Refused::Deliver(DeliverError::Stopping) => Code::STOPPING,
+        Refused::Deliver(DeliverError::OutOfMemory) => Code::OUT_OF_MEMORY,
+        Refused::Deliver(DeliverError::WouldDeadlock) => Code::WOULD_DEADLOCK,
+        Refused::Deliver(DeliverError::Full) => Code::FULL,
+        Refused::Deliver(DeliverError::TimedOut) => Code::TIMED_OUT,
+        Refused::Deliver(DeliverError::TooLarge) => Code::TOO_LARGE,
+        Refused::InvalidCallback => Code::INVALID_CALLBACK,
+        Refused::TooDeep => Code::TOO_DEEP,
+        Refused::Malformed => Code::MALFORMED,
     }
 }
 
@@ -48,144 +47,103 @@ fn outcome(ended: u32) -> Option<Outcome> {
     }
 }
 
-/// Makes the payload of a delivery, and says what it counts for the bound. Until it is taken its values are the library's.
-#[inline]
-fn payload(
-    delivery: &RawDelivery<'_>,
-    dispatcher: &Dispatcher,
-    request: Option<Box<RequestPart>>,
-) -> Result<(Payload, u32), Code> {
-    let given = if delivery.count == 0 {
-        &[]
-    } else {
-        // SAFETY: the contract of `RawDelivery`: so many values, borrowed for the length of the call.
-        unsafe { std::slice::from_raw_parts(delivery.values.cast::<RawValue>(), delivery.count) }
-    };
-    let bytes = values::measure(given, dispatcher)?;
-    let callback =
-        dispatcher.retain(CallbackId::from_raw(delivery.callback)).ok_or(Code::INVALID_CALLBACK)?;
-    // SAFETY: as above; whether they are given up is decided when the payload is taken or refused.
-    let payload = unsafe { Record::make(delivery.callback, delivery.values, delivery.count, request) };
-    let payload = payload.ok_or(Code::OUT_OF_MEMORY)?;
-    // The record has the reference from here on.
-    let _ = callback.into_raw();
-    Ok((payload, bytes))
-}
-
-/// Takes a payload back that was refused: its values stay the library's.
-fn take_back(payload: &Payload, callback: u64) {
-    callbacks::release(CallbackId::from_raw(callback));
-    // SAFETY: made for this call, and not taken.
-    unsafe { Record::free(payload) };
-}
-
-/// What a key is within the library: keys are each callback's own. Empty where there is none.
-#[inline]
-fn key(delivery: &RawDelivery<'_>) -> Vec<u8> {
-    if delivery.key.is_empty() {
-        return Vec::new();
+/// A library's limits; none if they have no room for an item, or the policy is unknown.
+fn limits(raw: RawLimits) -> Option<Limits> {
+    if raw.items == 0 || raw.bytes == 0 {
+        return None;
     }
-    [&delivery.callback.to_ne_bytes(), delivery.key.as_slice()].concat()
+    let policy = match raw.policy {
+        POLICY_REFUSE => Policy::Refuse,
+        POLICY_WAIT => Policy::Wait(Duration::from_nanos(raw.wait)),
+        POLICY_DROP_OLDEST => Policy::DropOldest,
+        POLICY_LATEST => Policy::Latest,
+        _ => return None,
+    };
+    Some(Limits { items: raw.items, bytes: raw.bytes, policy })
+}
+
+#[inline]
+fn given<'a>(delivery: &'a RawDelivery<'_>) -> Given<'a, V2> {
+    let values: &mut [RawValue] = if delivery.count == 0 {
+        &mut []
+    } else {
+        // SAFETY: the contract of `RawDelivery`: so many values, borrowed for the length of the call, and the callee's if it takes them.
+        unsafe { std::slice::from_raw_parts_mut(delivery.values.cast(), delivery.count) }
+    };
+    Given { callback: delivery.callback, values, key: delivery.key.as_slice() }
 }
 
 fn accepted(accepted: delivery::Accepted) -> Accepted {
     Accepted { ticket: accepted.sequence, announced: accepted.announced == Announced::Yes }
 }
 
-fn deliver(handle: usize, delivery: &RawDelivery<'_>) -> Result<Accepted, Code> {
-    let (dispatcher, handle) = dispatcher(handle)?;
-    let (payload, bytes) =
-        payload(delivery, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    let given = Delivery { payload, stamp: dispatcher.stamp(), bytes, key: &key(delivery) };
-    dispatcher.deliver(handle, given).map(accepted).map_err(|error| {
-        take_back(&payload, delivery.callback);
-        code(error)
-    })
-}
-
-fn deliver_many(handle: usize, deliveries: &[RawDelivery<'_>]) -> Result<AcceptedMany, Code> {
-    let (dispatcher, handle) = dispatcher(handle)?;
-    let mut payloads = Vec::with_capacity(deliveries.len());
-    let mut malformed = None;
-    for delivery in deliveries {
-        match payload(delivery, dispatcher, None) {
-            Ok((payload, bytes)) => payloads.push((payload, bytes, key(delivery))),
-            Err(code) => {
-                malformed = Some(code);
-                break;
-            }
-        }
-    }
-    let given: Vec<_> = payloads
-        .iter()
-        .map(|(payload, bytes, key)| Delivery {
-            payload: *payload,
-            stamp: dispatcher.stamp(),
-            bytes: *bytes,
-            key,
-        })
-        .collect();
-    let accepted = dispatcher.deliver_many(handle, &given);
-    if malformed.is_some() {
-        dispatcher.count_refused(handle, (deliveries.len() - payloads.len()) as u64);
-    }
-    for (given, delivery) in given.iter().zip(deliveries).skip(accepted.taken) {
-        take_back(&given.payload, delivery.callback);
-    }
-    let refused = accepted.refused.map(code).or(malformed);
+fn many(handle: usize, deliveries: &[RawDelivery<'_>]) -> Result<AcceptedMany, Code> {
+    let batch = deliver_many(handle, deliveries.iter().map(given)).map_err(code)?;
     Ok(AcceptedMany {
-        taken: accepted.taken,
-        first: accepted.first,
-        announced: accepted.announced == Announced::Yes,
-        refused: refused.map_or(RNone, RSome),
+        taken: batch.accepted.taken,
+        first: batch.accepted.first,
+        announced: batch.accepted.announced == Announced::Yes,
+        refused: batch.refused.map_or(RNone, |refused| RSome(code(refused))),
     })
 }
 
-fn request(handle: usize, request: &RawRequest<'_>) -> Result<Accepted, Code> {
-    let (dispatcher, handle) = dispatcher(handle)?;
-    let part = RequestPart {
-        complete: request.complete,
-        context: request.context.expose_provenance(),
-        answer: None,
+fn registered(state: usize, given: &RawRegistration) -> Result<Registered, Code> {
+    let own = Own {
+        closing: given.closing.into_option(),
+        release: given.release.into_option(),
+        context: given.context.expose_provenance(),
     };
-    let delivery = &request.delivery;
-    let (payload, bytes) = payload(delivery, dispatcher, Some(Box::new(part)))
-        .inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    let given = Delivery { payload, stamp: dispatcher.stamp(), bytes, key: &[] };
-    dispatcher.request(handle, given, &ADAPTER).map(accepted).map_err(|error| {
-        take_back(&payload, delivery.callback);
-        code(error)
-    })
+    let registering = Registering::<V2> {
+        libid: given.libid,
+        name: given.name.as_str(),
+        version: given.version.as_str(),
+        functions: given.functions.as_slice(),
+        classes: given.classes.as_slice(),
+        limits: limits(given.limits),
+        keeps_alive: given.keeps_alive,
+        context: own.context,
+        own,
+    };
+    match register(state, registering) {
+        Ok(handle) => Ok(Registered { handle: handle.to_raw(), already: false }),
+        Err(NotRegistered::Already(handle)) => Ok(Registered { handle: handle.to_raw(), already: true }),
+        Err(NotRegistered::InvalidState) => Err(Code::INVALID_STATE),
+        Err(NotRegistered::Malformed) => Err(Code::MALFORMED),
+        Err(NotRegistered::Stopping) => Err(Code::STOPPING),
+        Err(NotRegistered::OutOfMemory) => Err(Code::OUT_OF_MEMORY),
+    }
 }
-
-/// What a library is told after a panic of DSS's: no code of the contract.
-const PANICKED: Code = Code(u32::MAX);
 
 impl Service for V2Service {
     fn register(&self, state: usize, registration: RawRegistration) -> RResult<Registered, Code> {
-        answer(PANICKED, || open::register(state, &registration)).into()
+        answer(PANICKED, || registered(state, &registration)).into()
     }
 
     fn unregister(&self, handle: usize) -> RResult<(), Code> {
         answer(PANICKED, || {
-            let (dispatcher, handle) = dispatcher(handle)?;
+            let (dispatcher, handle) = dispatcher(handle).map_err(code)?;
             dispatcher.unregister(handle).map_err(|_| Code::INVALID_HANDLE)
         })
         .into()
     }
 
-    #[inline(always)] // a part of every delivery; what it returns is not read back from memory
+    #[inline(always)] // else its caller reads back, in one, a result that was just written in parts, and stalls
     fn deliver(&self, handle: usize, delivery: RawDelivery<'_>) -> RResult<Accepted, Code> {
-        answer_or_abort(|| deliver(handle, &delivery)).into()
+        answer_or_abort(|| deliver(handle, given(&delivery)).map(accepted).map_err(code)).into()
     }
 
     fn deliver_many(&self, handle: usize, deliveries: RSlice<'_, RawDelivery<'_>>) -> AcceptedMany {
         let refused = |code| AcceptedMany { taken: 0, first: 0, announced: true, refused: RSome(code) };
-        answer_or_abort(|| deliver_many(handle, deliveries.as_slice()).unwrap_or_else(refused))
+        answer_or_abort(|| many(handle, deliveries.as_slice()).unwrap_or_else(refused))
     }
 
-    fn request(&self, handle: usize, given: RawRequest<'_>) -> RResult<Accepted, Code> {
-        answer_or_abort(|| request(handle, &given)).into()
+    fn request(&self, handle: usize, wanted: RawRequest<'_>) -> RResult<Accepted, Code> {
+        answer_or_abort(|| {
+            let RawRequest { delivery, complete, context } = &wanted;
+            let completion = Completion { complete: *complete, context: context.expose_provenance() };
+            request(handle, given(delivery), completion).map(accepted).map_err(code)
+        })
+        .into()
     }
 
     fn end(&self, handle: usize, ticket: u64, ended: u32, queued_only: bool) -> bool {
@@ -198,21 +156,13 @@ impl Service for V2Service {
 
     fn end_all(&self, handle: usize, callback: u64, ended: u32) -> usize {
         let Some(outcome) = outcome(ended) else { return 0 };
-        answer_or_abort(|| {
-            let callback = CallbackId::from_raw(callback);
-            let ended = dispatcher(handle).map(|(dispatcher, handle)| {
-                // SAFETY: the dispatcher asks for payloads of this library's that have not ended.
-                dispatcher
-                    .end_all(handle, outcome, |payload| unsafe { Record::callback_of(payload) == callback })
-            });
-            ended.unwrap_or(0)
-        })
+        answer_or_abort(|| end_all::<V2>(handle, callback, outcome))
     }
 
-    fn limit(&self, handle: usize, limits: RawLimits) -> RResult<(), Code> {
+    fn limit(&self, handle: usize, wanted: RawLimits) -> RResult<(), Code> {
         answer(PANICKED, || {
-            let (dispatcher, handle) = dispatcher(handle)?;
-            let limits = open::limits(limits).ok_or(Code::MALFORMED)?;
+            let (dispatcher, handle) = dispatcher(handle).map_err(code)?;
+            let limits = limits(wanted).ok_or(Code::MALFORMED)?;
             dispatcher.limit(handle, limits).map_err(code)
         })
         .into()
@@ -220,7 +170,7 @@ impl Service for V2Service {
 
     fn keep_alive(&self, handle: usize, keeps: bool) -> RResult<(), Code> {
         answer(PANICKED, || {
-            let (dispatcher, handle) = dispatcher(handle)?;
+            let (dispatcher, handle) = dispatcher(handle).map_err(code)?;
             dispatcher.keep_alive(handle, keeps).map_err(code)
         })
         .into()
@@ -228,7 +178,7 @@ impl Service for V2Service {
 
     fn hold(&self, handle: usize) -> RResult<(), Code> {
         answer(PANICKED, || {
-            let (dispatcher, handle) = dispatcher(handle)?;
+            let (dispatcher, handle) = dispatcher(handle).map_err(code)?;
             dispatcher.hold(handle).map_err(code)
         })
         .into()
@@ -244,8 +194,8 @@ impl Service for V2Service {
 
     fn retain(&self, callback: u64) -> RResult<RawCallback, Code> {
         answer(PANICKED, || {
-            let reference = callbacks::retain(CallbackId::from_raw(callback));
-            reference.map(values::reference).ok_or(Code::INVALID_CALLBACK)
+            let retained = callbacks::retain(CallbackId::from_raw(callback));
+            retained.map(reference).ok_or(Code::INVALID_CALLBACK)
         })
         .into()
     }

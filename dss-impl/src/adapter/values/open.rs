@@ -1,0 +1,181 @@
+//! Mapping a library's file, and having it register in a Lua state.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+
+use semver::Version;
+
+use super::module::Loaded;
+use super::objects::Objects;
+use super::wire::Wire;
+use super::{Context, adapter};
+use crate::capacity::Limits;
+use crate::declared::Declared;
+use crate::dispatcher::RegisterError;
+use crate::handle::Handle;
+use crate::image;
+use crate::library::{Registration, Terms};
+use crate::states::StateRef;
+use crate::value::Module;
+
+/// The opening that is under way on this thread.
+struct Opening {
+    state: StateRef,
+    name: String,
+    version: String,
+    file: String,
+    registered: Option<(Handle, Arc<dyn Module>)>,
+}
+
+thread_local! {
+    /// Openings within each other: a library may load another. The number of one, from 1, is what a library gives as its state.
+    static OPENINGS: RefCell<Vec<Opening>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Has the library in `file` register: `open` maps the file and calls the library with the number of this opening. [lua-thread]
+///
+/// # Errors
+/// The sentence why the library is not loaded.
+pub(crate) fn open(
+    state: StateRef,
+    file: &Path,
+    declared: &Declared,
+    open: impl FnOnce(usize) -> Result<(), String>,
+) -> Result<Arc<dyn Module>, String> {
+    let Declared { name, version, .. } = declared;
+    let shown = file.display();
+    let opening = Opening {
+        state,
+        name: name.clone(),
+        version: version.to_string(),
+        file: shown.to_string(),
+        registered: None,
+    };
+    let number = OPENINGS.with_borrow_mut(|openings| {
+        openings.push(opening);
+        openings.len()
+    });
+    let opened = open(number);
+    let registered = OPENINGS.with_borrow_mut(Vec::pop).and_then(|opening| opening.registered);
+    match (opened, registered) {
+        (Ok(()), Some((_, module))) => Ok(module),
+        (Ok(()), None) => {
+            Err(format!("{name} {version} ({shown}) did not register: its author's layer is broken"))
+        }
+        (Err(sentence), registered) => {
+            // It may have registered before it failed.
+            if let Some((handle, _)) = registered {
+                let _ = state.dispatcher.unregister(handle);
+            }
+            Err(sentence)
+        }
+    }
+}
+
+/// Maps a file, for as long as the process lives, and finds a function in it.
+///
+/// # Errors
+/// The file cannot be mapped, or has no such function.
+///
+/// # Safety
+/// The file's constructors may run, and what it exports under `symbol` is an `F`, a function pointer.
+pub(crate) unsafe fn map<F: Copy>(file: &Path, symbol: &str) -> Result<F, libloading::Error> {
+    const { assert!(size_of::<F>() == size_of::<usize>(), "a function pointer") };
+    // SAFETY: as the caller promises.
+    let library = unsafe { libloading::Library::new(file) }?;
+    // SAFETY: as the caller promises.
+    let symbol = unsafe { library.get::<F>(symbol.as_bytes()) }?;
+    let function = *symbol;
+    // SAFETY: it is a function pointer.
+    image::pin(unsafe { std::mem::transmute_copy::<F, usize>(&function) });
+    // If nothing can be pinned it is never closed all the same.
+    std::mem::forget(library);
+    Ok(function)
+}
+
+/// What a library registers with.
+pub(crate) struct Registering<W: Wire> {
+    /// An address that is the library's own, the same in all states.
+    pub(crate) libid: usize,
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Its version.
+    pub(crate) version: &'static str,
+    /// Its functions.
+    pub(crate) functions: &'static [W::Function],
+    /// The classes of the objects that it gives to Lua.
+    pub(crate) classes: &'static [&'static W::Class],
+    /// Its limits; none if they are malformed.
+    pub(crate) limits: Option<Limits>,
+    /// Whether it keeps `run` going.
+    pub(crate) keeps_alive: bool,
+    /// Its own context, for its functions.
+    pub(crate) context: usize,
+    /// How it is told of the end.
+    pub(crate) own: W::Own,
+}
+
+/// Why a library was not registered. What came with the registration was let go of.
+pub(crate) enum NotRegistered {
+    /// It is registered already, under this handle.
+    Already(Handle),
+    /// No such opening is under way, or it has registered in this one.
+    InvalidState,
+    /// Its name or version is not what its file declares, or its limits are malformed.
+    Malformed,
+    /// The state is closing.
+    Stopping,
+    /// There is no memory, or no room for another library.
+    OutOfMemory,
+}
+
+/// Registers the library whose opening is under way. [lua-thread]
+pub(crate) fn register<W: Wire>(number: usize, given: Registering<W>) -> Result<Handle, NotRegistered> {
+    let refuse = |own, why| {
+        // SAFETY: it is not registered, so this is its last call.
+        unsafe { W::release(own) };
+        Err(why)
+    };
+    // The last one alone: what was opened before it is under way again when it has ended.
+    let opening = OPENINGS.with_borrow(|openings| {
+        // It registers once in an opening: what it registered before would be nobody's.
+        let opening = openings.last().filter(|it| number == openings.len() && it.registered.is_none())?;
+        Some((opening.state, opening.name.clone(), opening.version.clone(), opening.file.clone()))
+    });
+    let Some((state, name, version, file)) = opening else {
+        return refuse(given.own, NotRegistered::InvalidState);
+    };
+    let well_formed =
+        given.name == name && Version::parse(given.version).is_ok_and(|given| given.to_string() == version);
+    let Some(limits) = given.limits.filter(|_| well_formed) else {
+        return refuse(given.own, NotRegistered::Malformed);
+    };
+    let objects = Arc::new(Objects::<W>::new());
+    let context = Context::<W> { own: given.own, objects: Arc::clone(&objects) };
+    let registration = Registration {
+        libid: given.libid,
+        name: Some(Arc::from(name.as_str())),
+        adapter: adapter::<W>(),
+        context: Box::into_raw(Box::new(context)).expose_provenance(),
+        terms: Some(Terms {
+            version: Arc::from(version.as_str()),
+            file: Some(Arc::from(file.as_str())),
+            limits,
+            keeps_alive: given.keeps_alive,
+        }),
+    };
+    let handle = state.dispatcher.register(registration).map_err(|error| match error {
+        RegisterError::AlreadyRegistered(handle) => NotRegistered::Already(handle),
+        RegisterError::Stopping => NotRegistered::Stopping,
+        RegisterError::Full | RegisterError::OutOfMemory => NotRegistered::OutOfMemory,
+    })?;
+    let (context, functions, classes) = (given.context, given.functions, Arc::from(given.classes));
+    let module = Loaded::<W> { state, handle, context, name, version, file, functions, classes, objects };
+    OPENINGS.with_borrow_mut(|openings| {
+        if let Some(opening) = openings.last_mut() {
+            opening.registered = Some((handle, Arc::new(module)));
+        }
+    });
+    Ok(handle)
+}

@@ -1,0 +1,181 @@
+//! Values on their way to Lua, and what they count for a library's limits.
+
+use std::ffi::{c_int, c_void};
+
+use super::objects;
+use super::record::Record;
+use super::service::Refused;
+use super::wire::{Shape, Wire};
+use crate::callbacks::CallbackId;
+use crate::dispatcher::Dispatcher;
+use crate::handle::Handle;
+use crate::states;
+use crate::value::{LuaValues, MAX_DEPTH};
+
+const NO_LUA: &str = "DSS has no Lua yet: `darksidesync` was not required";
+const NO_ROOM: &str = "a library's values are more than Lua's stack has room for";
+const NO_INTEGER: &str = "an integer of a library's is past 2^53, and this Lua has no integers: have the library deliver a \
+                          float or a string, or use Lua 5.3 or later";
+const NO_KEY: &str = "a map of a library's has nil or NaN as a key, which no Lua table can have";
+const NO_CLASS: &str = "an object of a library's is of a class that the library does not declare: add it to the library's \
+                        `objects`";
+pub(super) const BORROWED: &str =
+    "a library handed on an object that Lua lent it: objects that Lua owns come back through Lua alone";
+
+/// The registry key of a callback's function, in the state of a library's handle.
+#[inline]
+fn key(callback: CallbackId, handle: Handle) -> *const c_void {
+    states::dispatcher_at(handle.dispatcher)
+        .map_or(std::ptr::null(), |dispatcher| dispatcher.key_of(callback))
+}
+
+/// Pushes a delivery's function and its values; returns how many that are, or why not.
+///
+/// # Safety
+/// As `LuaValues` says of its methods.
+#[inline]
+pub(super) unsafe fn push_delivery<W: Wire>(
+    lua: *mut c_void,
+    handle: Handle,
+    record: &mut Record<'_, W>,
+) -> Result<c_int, &'static str> {
+    let Some(to) = states::lua_values() else { return Err(NO_LUA) };
+    let count = record.values.len();
+    // SAFETY: the caller's promise, here and below.
+    if count > 12 && !unsafe { to.reserve(lua, count as c_int + 8) } {
+        return Err(NO_ROOM);
+    }
+    // SAFETY: as above.
+    unsafe { to.push_callback(lua, key(record.callback(), handle)) };
+    for value in &mut *record.values {
+        if let Shape::Integer(integer) = W::shape(value) {
+            // SAFETY: as above. Many are, and want no call between.
+            if !unsafe { to.push_integer(lua, integer) } {
+                return Err(NO_INTEGER);
+            }
+            continue;
+        }
+        // SAFETY: as above.
+        unsafe { push::<W>(to, lua, value, handle) }?;
+    }
+    Ok(count as c_int + 1)
+}
+
+/// Pushes one value of the library of `handle`, in a call into that library. Objects are moved to Lua: what is left of them is
+/// nil. How deep it goes was looked at when the library handed the value over.
+///
+/// # Safety
+/// As `LuaValues` says of its methods.
+pub(super) unsafe fn push<W: Wire>(
+    to: &dyn LuaValues,
+    lua: *mut c_void,
+    value: &mut W::Value,
+    handle: Handle,
+) -> Result<(), &'static str> {
+    match W::shape(value) {
+        // SAFETY: the caller's promise, here and below.
+        Shape::Nil => unsafe { to.push_nil(lua) },
+        // SAFETY: as above.
+        Shape::Boolean(value) => unsafe { to.push_boolean(lua, value) },
+        Shape::Integer(value) => {
+            // SAFETY: as above.
+            if !unsafe { to.push_integer(lua, value) } {
+                return Err(NO_INTEGER);
+            }
+        }
+        // SAFETY: as above.
+        Shape::Float(value) => unsafe { to.push_float(lua, value) },
+        // SAFETY: as above.
+        Shape::Bytes(bytes) => unsafe { to.push_bytes(lua, bytes) },
+        Shape::List(list) => {
+            // SAFETY: as above.
+            if !unsafe { to.reserve(lua, 4) } {
+                return Err(NO_ROOM);
+            }
+            // SAFETY: as above.
+            unsafe { to.push_table(lua, list.len(), 0) };
+            for (at, item) in list.iter_mut().enumerate() {
+                // SAFETY: as above.
+                unsafe { push::<W>(to, lua, item, handle) }?;
+                // SAFETY: as above; the table lies below the item.
+                unsafe { to.set_item(lua, at + 1) };
+            }
+        }
+        Shape::Map(map) => {
+            // SAFETY: as above.
+            if !unsafe { to.reserve(lua, 5) } {
+                return Err(NO_ROOM);
+            }
+            // SAFETY: as above.
+            unsafe { to.push_table(lua, 0, map.len()) };
+            for entry in map.iter_mut() {
+                let (key, value) = W::entry(entry);
+                // SAFETY: as above.
+                unsafe { push::<W>(to, lua, key, handle) }?;
+                // SAFETY: as above.
+                unsafe { push::<W>(to, lua, value, handle) }?;
+                // SAFETY: as above; the table lies below the two.
+                if !unsafe { to.set_entry(lua) } {
+                    return Err(NO_KEY);
+                }
+            }
+        }
+        // SAFETY: as above.
+        Shape::Callback(callback) => unsafe { to.push_callback(lua, key(callback, handle)) },
+        Shape::Object(data, class) => {
+            // SAFETY: as above; the library made the two together.
+            if !unsafe { to.push_object(lua, std::ptr::from_ref(class).addr(), data) } {
+                return Err(NO_CLASS);
+            }
+            // It is Lua's from here on; nothing below raises.
+            W::forget_object(value);
+            objects::given::<W>(handle, data, class);
+        }
+        Shape::Lent(_) => return Err(BORROWED),
+    }
+    Ok(())
+}
+
+/// What some values count for their library's limits, in bytes, or why they cannot go to the state of that dispatcher.
+#[inline]
+pub(super) fn measure<W: Wire>(values: &mut [W::Value], dispatcher: &Dispatcher) -> Result<u32, Refused> {
+    let mut bytes = 0_usize;
+    for value in values {
+        let size = match W::shape(value) {
+            // Most are, and want no call.
+            Shape::Nil | Shape::Boolean(_) | Shape::Integer(_) | Shape::Float(_) => size_of::<W::Value>(),
+            _ => size::<W>(value, dispatcher, 0)?,
+        };
+        bytes = bytes.saturating_add(size);
+    }
+    u32::try_from(bytes).map_err(|_| Refused::TOO_LARGE)
+}
+
+fn size<W: Wire>(value: &mut W::Value, dispatcher: &Dispatcher, depth: usize) -> Result<usize, Refused> {
+    if depth > MAX_DEPTH {
+        return Err(Refused::TooDeep);
+    }
+    let mut within = 0_usize;
+    match W::shape(value) {
+        Shape::Bytes(bytes) => within = bytes.len(),
+        Shape::List(list) => {
+            for item in list {
+                within = within.saturating_add(size::<W>(item, dispatcher, depth + 1)?);
+            }
+        }
+        Shape::Map(map) => {
+            for entry in map {
+                let (key, value) = W::entry(entry);
+                for either in [key, value] {
+                    within = within.saturating_add(size::<W>(either, dispatcher, depth + 1)?);
+                }
+            }
+        }
+        Shape::Callback(callback) if !dispatcher.has_callback(callback) => {
+            return Err(Refused::InvalidCallback);
+        }
+        Shape::Lent(_) => return Err(Refused::Malformed),
+        _ => {}
+    }
+    Ok(size_of::<W::Value>().saturating_add(within))
+}

@@ -1,0 +1,173 @@
+//! How libraries call the core: what a revision's own service translates its calls into.
+
+use super::adapter;
+use super::push;
+use super::record::{Record, RequestPart};
+use super::wire::Wire;
+use crate::callbacks::{self, CallbackId};
+use crate::delivery::{Accepted, AcceptedMany, DeliverError, Delivery, Outcome};
+use crate::dispatcher::Dispatcher;
+use crate::handle::Handle;
+use crate::payload::Payload;
+use crate::states;
+
+/// Why a call of a library's was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// As the dispatcher refuses.
+    Deliver(DeliverError),
+    /// The callback is dead, or another state's.
+    InvalidCallback,
+    /// Values are nested too deep.
+    TooDeep,
+    /// A value is of a kind that is not handed over.
+    Malformed,
+}
+
+impl Refused {
+    pub(super) const TOO_LARGE: Refused = Refused::Deliver(DeliverError::TooLarge);
+}
+
+impl From<DeliverError> for Refused {
+    fn from(error: DeliverError) -> Self {
+        Refused::Deliver(error)
+    }
+}
+
+/// One delivery, as a library hands it over.
+pub(crate) struct Given<'a, W: Wire> {
+    /// The function's number.
+    pub(crate) callback: u64,
+    /// Its arguments. If the delivery is taken they were moved out, and whoever has them gives them up; if it is refused they were not.
+    pub(crate) values: &'a mut [W::Value],
+    /// Which deliveries to this callback replace each other; empty for none.
+    pub(crate) key: &'a [u8],
+}
+
+/// A batch, and how much of it could be made ready.
+pub(crate) struct Batch {
+    /// What the dispatcher said of it.
+    pub(crate) accepted: AcceptedMany,
+    /// Why the first that was not ready was refused.
+    pub(crate) refused: Option<Refused>,
+}
+
+/// The dispatcher that a handle names.
+#[inline]
+pub(crate) fn dispatcher(handle: usize) -> Result<(&'static Dispatcher, Handle), Refused> {
+    let handle = Handle::from_raw(handle);
+    let found = states::dispatcher_of(handle).map(|dispatcher| (dispatcher, handle));
+    found.ok_or(Refused::Deliver(DeliverError::InvalidHandle))
+}
+
+/// Makes the payload of a delivery, and says what it counts for the limits. Until it is taken its values are the library's.
+#[inline]
+fn payload<W: Wire>(
+    given: &mut Given<'_, W>,
+    dispatcher: &Dispatcher,
+    request: Option<Box<RequestPart<W>>>,
+) -> Result<(Payload, u32), Refused> {
+    let bytes = push::measure::<W>(given.values, dispatcher)?;
+    let callback = dispatcher.retain(CallbackId::from_raw(given.callback)).ok_or(Refused::InvalidCallback)?;
+    // SAFETY: whether the values are given up is decided when the payload is taken or refused.
+    let payload = unsafe { Record::<W>::make(given.callback, given.values, request) };
+    let payload = payload.ok_or(DeliverError::OutOfMemory)?;
+    // The record has the reference from here on.
+    let _ = callback.into_raw();
+    Ok((payload, bytes))
+}
+
+/// Takes a payload back that was refused: its values stay the library's.
+fn take_back<W: Wire>(payload: &Payload, callback: u64) {
+    callbacks::release(CallbackId::from_raw(callback));
+    // SAFETY: made for this call, and not taken.
+    drop(unsafe { Record::<W>::free(payload) });
+}
+
+/// What a key is within the library: keys are each callback's own. Empty if there is none.
+#[inline]
+fn key<W: Wire>(given: &Given<'_, W>) -> Vec<u8> {
+    if given.key.is_empty() {
+        return Vec::new();
+    }
+    [&given.callback.to_ne_bytes(), given.key].concat()
+}
+
+/// Hands over one delivery. [any-thread] `[blocks]` if the library's policy is to wait for room
+#[inline]
+pub(crate) fn deliver<W: Wire>(handle: usize, mut given: Given<'_, W>) -> Result<Accepted, Refused> {
+    let (dispatcher, handle) = dispatcher(handle)?;
+    let (payload, bytes) =
+        payload(&mut given, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
+    let delivery = Delivery { payload, stamp: dispatcher.stamp(), bytes, key: &key(&given) };
+    dispatcher.deliver(handle, delivery).map_err(|error| {
+        take_back::<W>(&payload, given.callback);
+        error.into()
+    })
+}
+
+/// Hands over some deliveries under one lock. [any-thread]
+pub(crate) fn deliver_many<'a, W: Wire>(
+    handle: usize,
+    all: impl ExactSizeIterator<Item = Given<'a, W>>,
+) -> Result<Batch, Refused> {
+    let (dispatcher, handle) = dispatcher(handle)?;
+    let count = all.len();
+    let mut ready = Vec::with_capacity(count);
+    let mut refused = None;
+    for mut given in all {
+        match payload(&mut given, dispatcher, None) {
+            Ok((payload, bytes)) => ready.push((payload, bytes, key(&given), given.callback)),
+            Err(why) => {
+                refused = Some(why);
+                break;
+            }
+        }
+    }
+    let deliveries: Vec<_> = ready
+        .iter()
+        .map(|(payload, bytes, key, _)| Delivery {
+            payload: *payload,
+            stamp: dispatcher.stamp(),
+            bytes: *bytes,
+            key,
+        })
+        .collect();
+    let accepted = dispatcher.deliver_many(handle, &deliveries);
+    if refused.is_some() {
+        dispatcher.count_refused(handle, (count - ready.len()) as u64);
+    }
+    for (payload, _, _, callback) in ready.iter().skip(accepted.taken) {
+        take_back::<W>(payload, *callback);
+    }
+    Ok(Batch { refused: accepted.refused.map(Refused::from).or(refused), accepted })
+}
+
+/// Hands over a request. [any-thread]
+pub(crate) fn request<W: Wire>(
+    handle: usize,
+    mut given: Given<'_, W>,
+    completion: W::Completion,
+) -> Result<Accepted, Refused> {
+    let (dispatcher, handle) = dispatcher(handle)?;
+    let part = Box::new(RequestPart { completion, answer: None });
+    let (payload, bytes) =
+        payload(&mut given, dispatcher, Some(part)).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
+    let delivery = Delivery { payload, stamp: dispatcher.stamp(), bytes, key: &[] };
+    dispatcher.request(handle, delivery, adapter::<W>()).map_err(|error| {
+        take_back::<W>(&payload, given.callback);
+        error.into()
+    })
+}
+
+/// Ends all that a library has for one callback; returns how many that were. [any-thread]
+pub(crate) fn end_all<W: Wire>(handle: usize, callback: u64, outcome: Outcome) -> usize {
+    let callback = CallbackId::from_raw(callback);
+    let ended = dispatcher(handle).map(|(dispatcher, handle)| {
+        dispatcher.end_all(handle, outcome, |payload| {
+            // SAFETY: the dispatcher asks for payloads of this library's that have not ended.
+            unsafe { Record::<W>::callback_of(payload) == callback }
+        })
+    });
+    ended.unwrap_or(0)
+}

@@ -1,0 +1,138 @@
+//! The wire: what is a revision's own in handing over values.
+
+use std::ffi::c_void;
+
+use crate::callbacks::CallbackId;
+use crate::delivery::Outcome;
+use crate::handle::Handle;
+use crate::value::{ObjectRef, Raised, Value};
+
+/// How one revision lays a value out, calls a function, and completes a request. All methods are translations: what is decided is decided
+/// in the generic code.
+pub(crate) trait Wire: Sized + Send + Sync + 'static {
+    /// The revision's name.
+    const NAME: &'static str;
+
+    /// One value. A record of a delivery has some, and so has what a call returned.
+    type Value: 'static;
+    /// A key and a value of a map.
+    type Entry: 'static;
+    /// What a call returned.
+    type Values: Default;
+    /// A function or a method, with its name.
+    type Function: Sync + 'static;
+    /// A class of objects. A `static` of the library's: its address is its identity, and the key by which Lua knows it.
+    type Class: Sync + 'static;
+    /// What tells a library how its request ended.
+    type Completion;
+    /// What a library registered, beyond what its module has: how it is told that its state closes, and that DSS is done with it.
+    type Own: Send + Sync;
+
+    /// What kind of value it is. What lies within it is borrowed.
+    fn shape(value: &mut Self::Value) -> Shape<'_, Self>;
+
+    /// The key and the value of an entry.
+    fn entry(entry: &mut Self::Entry) -> (&mut Self::Value, &mut Self::Value);
+
+    /// Makes a value of the kind [`Shape::Object`] nil, without dropping the object: it is Lua's now.
+    fn forget_object(value: &mut Self::Value);
+
+    /// What a call returned.
+    fn slice(values: &mut Self::Values) -> &mut [Self::Value];
+
+    /// A function's name.
+    fn function_name(function: &'static Self::Function) -> &'static str;
+
+    /// A class's name.
+    fn class_name(class: &'static Self::Class) -> &'static str;
+
+    /// A class's methods.
+    fn methods(class: &'static Self::Class) -> &'static [Self::Function];
+
+    /// Whether a class has a `close`.
+    fn has_close(class: &'static Self::Class) -> bool;
+
+    /// Calls a function of the library's. [lua-thread] `classes` are the ones that an argument may be an object of.
+    ///
+    /// # Safety
+    /// The call has begun, so the library is registered. The object of `on` is NULL, or one of the method's class that was not dropped.
+    unsafe fn call(
+        function: &'static Self::Function,
+        on: On,
+        arguments: Vec<Value>,
+        classes: &[&'static Self::Class],
+    ) -> Returned<Self>;
+
+    /// Closes an object. [lua-thread]
+    ///
+    /// # Safety
+    /// As [`Self::call`], with an object of that class; and [`Self::has_close`].
+    unsafe fn close(class: &'static Self::Class, on: On) -> Returned<Self>;
+
+    /// The text of an object, if the class has one of its own. [lua-thread]
+    ///
+    /// # Safety
+    /// As [`Self::call`], with an object of that class.
+    unsafe fn text(class: &'static Self::Class, on: On) -> Option<String>;
+
+    /// Drops an object. [any-thread]
+    ///
+    /// # Safety
+    /// The object is of that class, and is not used again.
+    unsafe fn drop_object(class: &'static Self::Class, data: *mut c_void);
+
+    /// Tells a library how its request ended, and what Lua answered, if it did. [any-thread]
+    ///
+    /// # Safety
+    /// Once for each completion.
+    unsafe fn complete(
+        completion: Self::Completion,
+        outcome: Outcome,
+        answer: Option<Result<Vec<Value>, Raised>>,
+    );
+
+    /// Tells a library that its state closes. [lua-thread]
+    ///
+    /// # Safety
+    /// What [`Self::release`] lets go of is still there.
+    unsafe fn closing(own: &Self::Own, handle: Handle);
+
+    /// Says that DSS is done with a registration. [any-thread]
+    ///
+    /// # Safety
+    /// The last call of that registration.
+    unsafe fn release(own: Self::Own);
+}
+
+/// What a call gave.
+pub(crate) enum Returned<W: Wire> {
+    /// Its results.
+    Values(W::Values),
+    /// One value, which is to be raised.
+    Raised(W::Values),
+}
+
+/// What a value is.
+pub(crate) enum Shape<'a, W: Wire> {
+    Nil,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Bytes(&'a [u8]),
+    List(&'a mut [W::Value]),
+    Map(&'a mut [W::Entry]),
+    Callback(CallbackId),
+    /// An object of the library's, on its way to Lua.
+    Object(*mut c_void, &'static W::Class),
+    /// An object that Lua has, and lends for the length of a call.
+    Lent(ObjectRef),
+}
+
+/// How a function is called: with its registration, and on an object or NULL.
+#[derive(Clone, Copy)]
+pub(crate) struct On {
+    /// The registration's own word.
+    pub(crate) context: usize,
+    pub(crate) handle: Handle,
+    pub(crate) object: *mut c_void,
+}
