@@ -151,9 +151,11 @@ scenario("an answer after DSS was closed in the callback is not read for another
                 dss = require "darksidesync"
                 probe = dss.load "probe_v2"
                 gone = setmetatable({}, { __mode = "k" })
-                local function kept() end
-                gone[kept] = true
-                probe.hold(kept)
+                for i = 1, 3 do
+                    local function kept() return i end
+                    gone[kept] = true
+                    probe.hold(kept)
+                end
                 probe.let_go()
                 return true
             ]=])
@@ -164,7 +166,7 @@ scenario("an answer after DSS was closed in the callback is not read for another
             pcall(dss.dispatch)
             host.sleep(0.001)
         end
-        -- The function that the second state's library let go of is that state's to forget.
+        -- The functions that the second state's library let go of are that state's to forget.
         local forgotten, message = second:dostring [=[
             dss.poll()
             collectgarbage()
