@@ -1,6 +1,6 @@
 //! References to Lua functions, which any thread may take and give back.
 //!
-//! The functions themselves lie in Lua, each at the *place* that is kept here for it. A place counts the references to it and
+//! The functions themselves lie in Lua, each at the *slot* that is kept here for it. A slot counts the references to it and
 //! has a generation, both in one word:
 //!
 //! | references | meaning                             | leaves to                                                     |
@@ -9,7 +9,7 @@
 //! | n          | held                                | n + 1, by `retain`; n - 1, by `release`; 0, by `kill_all`      |
 //!
 //! Whenever the count falls to 0 the generation goes up, so a name that is used too late names nothing. Lua is touched on the
-//! Lua thread alone: a place that any other thread let go of is noted, and its function forgotten when Lua next enters.
+//! Lua thread alone: a slot that any other thread let go of is noted, and its function forgotten when Lua next enters.
 
 use std::ffi::c_void;
 
@@ -23,17 +23,17 @@ const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 /// The callbacks of one dispatcher.
 pub(crate) struct Callbacks {
     /// Never freed: a name, whatever its bits, names memory that is there or nothing.
-    places: Chunks<Place>,
+    slots: Chunks<Slot>,
     lists: Mutex<Lists>,
-    /// Whether there are released places, to be read without the lock.
+    /// Whether there are released slots, to be read without the lock.
     waiting: AtomicBool,
 }
 
 /// Room for one callback.
-struct Place {
+struct Slot {
     /// Generation and references.
     word: AtomicU64,
-    /// The place after this one in its list, under the lists' lock. A list lies in the places themselves, so to let go of a callback
+    /// The slot after this one in its list, under the lists' lock. A list lies in the slots themselves, so to let go of a callback
     /// needs no memory.
     next: AtomicUsize,
 }
@@ -54,7 +54,7 @@ struct Lists {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackId {
     pub(crate) dispatcher: u32,
-    pub(crate) place: u32,
+    pub(crate) slot: u32,
     generation: u32,
 }
 
@@ -64,7 +64,7 @@ impl CallbackId {
     pub fn to_raw(self) -> u64 {
         u64::from(self.generation) << (2 * SLOT_BITS)
             | u64::from(self.dispatcher) << SLOT_BITS
-            | u64::from(self.place)
+            | u64::from(self.slot)
     }
 
     /// Takes a number apart; any number gives a name.
@@ -73,15 +73,15 @@ impl CallbackId {
         const MASK: u64 = (1 << SLOT_BITS) - 1;
         CallbackId {
             dispatcher: (raw >> SLOT_BITS & MASK) as u32,
-            place: (raw & MASK) as u32,
+            slot: (raw & MASK) as u32,
             generation: (raw >> (2 * SLOT_BITS)) as u32,
         }
     }
 
-    /// The place at which Lua keeps the function.
+    /// The slot at which Lua keeps the function.
     #[must_use]
-    pub fn place(self) -> u32 {
-        self.place
+    pub fn slot(self) -> u32 {
+        self.slot
     }
 }
 
@@ -96,64 +96,64 @@ fn unpack(word: u64) -> (u32, u32) {
 impl Callbacks {
     pub(crate) fn new() -> Self {
         Callbacks {
-            places: Chunks::new(),
+            slots: Chunks::new(),
             lists: Mutex::new(Lists { length: 0, vacant: END, released: END }),
             waiting: AtomicBool::new(false),
         }
     }
 
     #[inline]
-    fn at(&self, place: u32) -> Option<&AtomicU64> {
-        self.places.get(place).map(|place| &place.word)
+    fn at(&self, slot: u32) -> Option<&AtomicU64> {
+        self.slots.get(slot).map(|slot| &slot.word)
     }
 
-    /// Puts a place at the head of a list.
-    fn push(&self, list: &mut usize, place: u32) {
-        if let Some(at) = self.places.get(place) {
+    /// Puts a slot at the head of a list.
+    fn push(&self, list: &mut usize, slot: u32) {
+        if let Some(at) = self.slots.get(slot) {
             at.next.store(*list, Ordering::Relaxed);
-            *list = place as usize;
+            *list = slot as usize;
         }
     }
 
-    /// Takes the place at the head of a list.
+    /// Takes the slot at the head of a list.
     fn pop(&self, list: &mut usize) -> Option<u32> {
-        let place = u32::try_from(*list).ok()?;
-        *list = self.places.get(place)?.next.load(Ordering::Relaxed);
-        Some(place)
+        let slot = u32::try_from(*list).ok()?;
+        *list = self.slots.get(slot)?.next.load(Ordering::Relaxed);
+        Some(slot)
     }
 
-    /// The address of a place: chunks are never freed, so it is nothing else's.
+    /// The address of a slot: chunks are never freed, so it is nothing else's.
     #[inline]
-    pub(crate) fn key(&self, place: u32) -> *const c_void {
-        self.places.get(place).map_or(std::ptr::null(), |place| std::ptr::from_ref(place).cast())
+    pub(crate) fn key(&self, slot: u32) -> *const c_void {
+        self.slots.get(slot).map_or(std::ptr::null(), |slot| std::ptr::from_ref(slot).cast())
     }
 
-    /// A place with one reference; none where there are more callbacks than can be told apart. [lua-thread]
+    /// A slot with one reference; none where there are more callbacks than can be told apart. [lua-thread]
     pub(crate) fn insert(&self, dispatcher: u32) -> Option<CallbackId> {
         let mut lists = self.lists.lock();
-        let place = match self.pop(&mut lists.vacant) {
-            Some(place) => place,
+        let slot = match self.pop(&mut lists.vacant) {
+            Some(slot) => slot,
             None => {
-                let place = lists.length;
-                if place >= 1 << SLOT_BITS {
+                let slot = lists.length;
+                if slot >= 1 << SLOT_BITS {
                     return None;
                 }
-                let vacant = |_| Place { word: AtomicU64::new(pack(1, 0)), next: AtomicUsize::new(END) };
-                self.places.get_or_make(place, vacant)?;
+                let vacant = |_| Slot { word: AtomicU64::new(pack(1, 0)), next: AtomicUsize::new(END) };
+                self.slots.get_or_make(slot, vacant)?;
                 lists.length += 1;
-                place
+                slot
             }
         };
         drop(lists);
-        let word = self.at(place)?;
+        let word = self.at(slot)?;
         let (generation, _) = unpack(word.load(Ordering::Relaxed));
         word.store(pack(generation, 1), Ordering::Release);
-        Some(CallbackId { dispatcher, place, generation })
+        Some(CallbackId { dispatcher, slot, generation })
     }
 
     /// Whether the name names something. [any-thread]
     pub(crate) fn is_live(&self, id: CallbackId) -> bool {
-        self.at(id.place).is_some_and(|word| {
+        self.at(id.slot).is_some_and(|word| {
             let (generation, references) = unpack(word.load(Ordering::Acquire));
             generation == id.generation && references > 0
         })
@@ -162,7 +162,7 @@ impl Callbacks {
     /// Takes another reference; false where the name names nothing. [any-thread]
     #[inline]
     pub(crate) fn retain(&self, id: CallbackId) -> bool {
-        let Some(word) = self.at(id.place) else { return false };
+        let Some(word) = self.at(id.slot) else { return false };
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let (generation, references) = unpack(seen);
@@ -184,7 +184,7 @@ impl Callbacks {
     /// Gives a reference back; does nothing where the name names nothing any more. [any-thread]
     #[inline]
     pub(crate) fn release(&self, id: CallbackId) {
-        let Some(word) = self.at(id.place) else { return };
+        let Some(word) = self.at(id.slot) else { return };
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let (generation, references) = unpack(seen);
@@ -196,7 +196,7 @@ impl Callbacks {
                 more => pack(generation, more - 1),
             };
             match word.compare_exchange_weak(seen, left, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) if references == 1 => return self.note_released(id.place),
+                Ok(_) if references == 1 => return self.note_released(id.slot),
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
@@ -204,9 +204,9 @@ impl Callbacks {
     }
 
     #[cold]
-    fn note_released(&self, place: u32) {
+    fn note_released(&self, slot: u32) {
         let mut lists = self.lists.lock();
-        self.push(&mut lists.released, place);
+        self.push(&mut lists.released, slot);
         self.waiting.store(true, Ordering::Relaxed);
     }
 
@@ -216,24 +216,24 @@ impl Callbacks {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// A place whose function is to be forgotten now: it is vacant from here on. [lua-thread]
+    /// A slot whose function is to be forgotten now: it is vacant from here on. [lua-thread]
     pub(crate) fn next_released(&self) -> Option<u32> {
         let mut lists = self.lists.lock();
-        let place = self.pop(&mut lists.released);
+        let slot = self.pop(&mut lists.released);
         self.waiting.store(lists.released != END, Ordering::Relaxed);
-        let place = place?;
-        // A place whose generations are used up is retired.
-        if self.at(place).is_some_and(|word| unpack(word.load(Ordering::Relaxed)).0 <= LAST_GENERATION) {
-            self.push(&mut lists.vacant, place);
+        let slot = slot?;
+        // A slot whose generations are used up is retired.
+        if self.at(slot).is_some_and(|word| unpack(word.load(Ordering::Relaxed)).0 <= LAST_GENERATION) {
+            self.push(&mut lists.vacant, slot);
         }
-        Some(place)
+        Some(slot)
     }
 
     /// All names are dead from here on: the state has closed. [lua-thread]
     pub(crate) fn kill_all(&self) {
         let length = self.lists.lock().length;
-        for place in 0..length {
-            let Some(word) = self.at(place) else { continue };
+        for slot in 0..length {
+            let Some(word) = self.at(slot) else { continue };
             let mut seen = word.load(Ordering::Relaxed);
             loop {
                 let (generation, references) = unpack(seen);
@@ -243,7 +243,7 @@ impl Callbacks {
                 let dead = pack(generation + 1, 0);
                 match word.compare_exchange_weak(seen, dead, Ordering::AcqRel, Ordering::Relaxed) {
                     Ok(_) => {
-                        self.note_released(place);
+                        self.note_released(slot);
                         break;
                     }
                     Err(now) => seen = now,

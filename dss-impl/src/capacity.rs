@@ -27,8 +27,8 @@ pub enum Policy {
     Wait(Duration),
     /// The oldest ones make room.
     DropOldest,
-    /// It is refused; but one with a key takes the place of the one of the same key that is still queued, if it is not too
-    /// many bytes larger.
+    /// It is refused. But one with a key replaces the one of the same key that is still queued, if it is not too many bytes
+    /// larger.
     Latest,
 }
 
@@ -124,12 +124,12 @@ impl Consumed {
 /// What was delivered last for a key.
 struct Latest {
     /// The number by which the queue has it.
-    place: u64,
+    position: u64,
     /// The number by which its library has it.
-    ticket: u64,
+    number: u64,
 }
 
-/// No item's place.
+/// No item's position.
 const GONE: u64 = 0;
 
 /// The capacity of one library, under the intake lock.
@@ -147,10 +147,10 @@ pub(crate) struct Capacity {
     order: VecDeque<u64>,
     /// What was delivered last for each key, where that must be found.
     latest: HashMap<Box<[u8]>, Latest>,
-    /// The places in `latest` whose items may have left the queue without being taken.
+    /// The positions in `latest` whose items may have left the queue without being taken.
     ended: HashSet<u64>,
-    /// Where the items are that took another's place, by their tickets; [`GONE`] for the one that had the place first, whose
-    /// ticket is the place's own number.
+    /// The positions of items that replaced another, by the number that their library has. [`GONE`] for the one that was replaced
+    /// first, whose number is that position.
     moved: HashMap<u64, u64>,
 }
 
@@ -234,34 +234,34 @@ impl Capacity {
                 }
             }
             Policy::Latest if !key.is_empty() => {
-                self.latest.insert(key.into(), Latest { place: sequence, ticket: sequence });
+                self.latest.insert(key.into(), Latest { position: sequence, number: sequence });
                 self.tidy_if_large(items);
             }
             _ => {}
         }
     }
 
-    /// The item with that ticket took the place of the one before of its key, which counted `old` bytes.
-    pub(crate) fn take_place(&mut self, key: &[u8], ticket: u64, bytes: u32, old: u32) {
+    /// The item of that number replaced the one before of its key, which counted `old` bytes.
+    pub(crate) fn coalesce(&mut self, key: &[u8], number: u64, bytes: u32, old: u32) {
         self.coalesced += 1;
         self.entered_bytes = self.entered_bytes.wrapping_add(bytes as usize).wrapping_sub(old as usize);
         let Some(latest) = self.latest.get_mut(key) else { return };
-        let (place, before) = (latest.place, std::mem::replace(&mut latest.ticket, ticket));
-        if before == place {
+        let (position, before) = (latest.position, std::mem::replace(&mut latest.number, number));
+        if before == position {
             self.moved.insert(before, GONE);
         } else {
             self.moved.remove(&before);
         }
-        self.moved.insert(ticket, place);
+        self.moved.insert(number, position);
         self.tidy_if_large(self.items());
     }
 
-    /// Where the queue has the item of a ticket; none where another took its place.
-    pub(crate) fn place(&self, ticket: u64) -> Option<u64> {
-        match self.moved.get(&ticket) {
+    /// The position in the queue of the item of that number; none if another replaced it.
+    pub(crate) fn position(&self, number: u64) -> Option<u64> {
+        match self.moved.get(&number) {
             Some(&GONE) => None,
-            Some(place) => Some(*place),
-            None => Some(ticket),
+            Some(position) => Some(*position),
+            None => Some(number),
         }
     }
 
@@ -304,8 +304,8 @@ impl Capacity {
         let ended = |sequence: &u64| all.contains(sequence);
         // In one go: to take them out one by one would move the rest each time.
         self.order.retain(|sequence| !ended(sequence));
-        self.latest.retain(|_, latest| !ended(&latest.place));
-        self.moved.retain(|ticket, place| !ended(if *place == GONE { ticket } else { place }));
+        self.latest.retain(|_, latest| !ended(&latest.position));
+        self.moved.retain(|number, position| !ended(if *position == GONE { number } else { position }));
     }
 
     fn tidy_if_large(&mut self, items: usize) {
@@ -315,13 +315,13 @@ impl Capacity {
         }
     }
 
-    /// Forgets the keys and the places of which nothing is queued.
+    /// Forgets the keys and the positions of which nothing is queued.
     fn tidy(&mut self) {
         let last = self.consumed.last.load(Ordering::Relaxed);
         let ended = std::mem::take(&mut self.ended);
-        let queued = |place: u64| place > last && !ended.contains(&place);
-        self.latest.retain(|_, latest| queued(latest.place));
-        self.moved.retain(|ticket, place| queued(if *place == GONE { *ticket } else { *place }));
+        let queued = |position: u64| position > last && !ended.contains(&position);
+        self.latest.retain(|_, latest| queued(latest.position));
+        self.moved.retain(|number, position| queued(if *position == GONE { *number } else { *position }));
     }
 
     /// Whether the item of that number was taken by Lua.
@@ -334,13 +334,13 @@ impl Capacity {
         self.order.iter().copied().find(|sequence| !self.is_taken(*sequence))
     }
 
-    /// Where the queue has what was delivered last for `key`, if it may be queued.
+    /// The position of what was delivered last for `key`, if it may still be queued.
     pub(crate) fn latest(&self, key: &[u8]) -> Option<u64> {
-        let queued = |place: &u64| !self.is_taken(*place) && !self.ended.contains(place);
-        self.latest.get(key).map(|latest| latest.place).filter(queued)
+        let queued = |position: &u64| !self.is_taken(*position) && !self.ended.contains(position);
+        self.latest.get(key).map(|latest| latest.position).filter(queued)
     }
 
-    /// Whether something was queued that an item of that key could have taken the place of, before Lua took it.
+    /// Whether an item of that key could have replaced something before Lua took it.
     pub(crate) fn was_taken(&self, key: &[u8]) -> bool {
         !self.order.is_empty() || self.latest.contains_key(key)
     }

@@ -40,7 +40,7 @@ fn a_function_is_forgotten_once_when_nobody_refers_to_it() {
     let third = retain(id).unwrap();
     std::thread::spawn(move || drop((second, third))).join().unwrap();
     assert!(retain(id).is_none(), "dead");
-    assert_eq!(released(dispatcher), Some(vec![id.place()]));
+    assert_eq!(released(dispatcher), Some(vec![id.slot()]));
     assert_eq!(released(dispatcher), None, "once");
     release(id);
     assert_eq!(released(dispatcher), None, "a name that is dead gives nothing back");
@@ -54,10 +54,10 @@ fn a_place_is_given_again_under_another_name() {
     let old = dispatcher.new_callback().unwrap().into_raw();
     release(CallbackId::from_raw(old));
     let other = dispatcher.new_callback().unwrap();
-    assert_ne!(other.id().place(), CallbackId::from_raw(old).place(), "Lua has not forgotten it yet");
-    assert_eq!(released(dispatcher), Some(vec![CallbackId::from_raw(old).place()]));
+    assert_ne!(other.id().slot(), CallbackId::from_raw(old).slot(), "Lua has not forgotten it yet");
+    assert_eq!(released(dispatcher), Some(vec![CallbackId::from_raw(old).slot()]));
     let fresh = dispatcher.new_callback().unwrap();
-    assert_eq!(fresh.id().place(), CallbackId::from_raw(old).place());
+    assert_eq!(fresh.id().slot(), CallbackId::from_raw(old).slot());
     assert_ne!(fresh.id().to_raw(), old);
     // What comes under the old name does not touch the new one.
     assert!(retain(CallbackId::from_raw(old)).is_none());
@@ -76,7 +76,7 @@ fn a_number_is_a_name_and_back() {
         assert_ne!(raw, 0);
         assert_eq!(CallbackId::from_raw(raw), name.id());
     }
-    let places: HashSet<_> = names.iter().map(|name| name.id().place()).collect();
+    let places: HashSet<_> = names.iter().map(|name| name.id().slot()).collect();
     assert_eq!(places.len(), 100, "each has a place of its own");
     drop(names);
     assert_eq!(released(state.dispatcher).map(|places| places.len()), Some(100));
@@ -120,7 +120,7 @@ fn all_names_are_dead_when_the_state_has_closed() {
     let epoch = dispatcher.open();
     let fresh: Vec<_> = (0..ids.len()).map(|_| dispatcher.new_callback().unwrap()).collect();
     let places =
-        |ids: &mut dyn Iterator<Item = CallbackId>| ids.map(CallbackId::place).collect::<HashSet<_>>();
+        |ids: &mut dyn Iterator<Item = CallbackId>| ids.map(CallbackId::slot).collect::<HashSet<_>>();
     assert_eq!(places(&mut fresh.iter().map(Reference::id)), places(&mut ids.iter().copied()));
     // Late releases, on other threads.
     std::thread::spawn(move || drop(held)).join().unwrap();
@@ -172,7 +172,7 @@ fn many_threads_retain_and_release() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     forgotten.extend(released(dispatcher).unwrap_or_default());
     forgotten.sort_unstable();
-    let mut wanted: Vec<_> = ids.iter().map(|id| id.place()).collect();
+    let mut wanted: Vec<_> = ids.iter().map(|id| id.slot()).collect();
     wanted.sort_unstable();
     assert_eq!(forgotten, wanted, "each once");
     assert!(ids.iter().all(|id| retain(*id).is_none()));

@@ -15,7 +15,7 @@ use dss_impl::callbacks::CallbackId;
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::delivery::DeliverError;
 use dss_impl::delivery::Outcome;
-use dss_impl::dispatcher::{DecodeEnd, Dispatcher, ReplyEnd, Ticket};
+use dss_impl::dispatcher::{DecodeEnd, Dispatcher, PendingId, ReplyEnd};
 use dss_impl::handle::Handle;
 use dss_impl::library::LibraryInfo;
 
@@ -63,7 +63,7 @@ struct Out {
     library: usize,
     data: usize,
     number: u64,
-    ticket: Ticket,
+    ticket: PendingId,
 }
 
 struct Model {
@@ -236,7 +236,7 @@ impl Model {
         assert_eq!(reply, front.waits && !ended_early && end == DecodeEnd::Values);
         if reply {
             let (library, data, number) = (front.library, front.data, front.number);
-            self.out.push(Out { library, data, number, ticket: taken.ticket.unwrap() });
+            self.out.push(Out { library, data, number, ticket: taken.pending.unwrap() });
         }
     }
 

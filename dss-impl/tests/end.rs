@@ -169,7 +169,7 @@ fn inside_its_decode_it_is_ended_when_that_is_over() {
             wanted.insert(0, Call::CancelWaiting(0));
         }
         assert_eq!(library.calls(), wanted);
-        assert!(unsafe { dispatcher.begin_reply(taken.ticket.unwrap()) }.is_none());
+        assert!(unsafe { dispatcher.begin_reply(taken.pending.unwrap()) }.is_none());
         let counted = &dispatcher.libraries().unwrap()[0];
         assert_eq!((counted.timed_out, counted.cancelled, counted.failed), (1, 0, 0));
     }

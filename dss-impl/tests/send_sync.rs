@@ -5,7 +5,7 @@ use dss_abi::{Offer, Refused, Rendezvous, RevisionStatus, Text};
 use dss_abi_v1 as v1;
 use dss_impl::delivery::{Announced, DeliverError, Failure, Outcome};
 use dss_impl::dispatcher::{
-    Calling, Dispatcher, Dispatching, RegisterError, Replying, Taken, Ticket, UnregisterError,
+    Calling, Dispatcher, Dispatching, PendingId, RegisterError, Replying, Taken, UnregisterError,
 };
 use dss_impl::handle::Handle;
 use dss_impl::library::{LibraryInfo, Registration};
@@ -40,7 +40,7 @@ const _: () = {
     send_and_sync::<Failure>();
     copy::<Handle>();
     copy::<Payload>();
-    copy::<Ticket>();
+    copy::<PendingId>();
     copy::<StateRef>();
     copy::<Announced>();
     copy::<Outcome>();

@@ -15,7 +15,7 @@
 use std::ffi::c_int;
 
 use dss_impl::delivery::Failure;
-use dss_impl::dispatcher::{Dispatcher, ReplyEnd, Taken, Ticket};
+use dss_impl::dispatcher::{Dispatcher, PendingId, ReplyEnd, Taken};
 use dss_impl::port::Answers;
 use dss_impl::value::{Raised, Value};
 use mlua::ffi;
@@ -35,7 +35,7 @@ static METATABLE: u8 = 8;
 #[derive(Clone, Copy)]
 pub(crate) struct Request {
     dispatcher: &'static Dispatcher,
-    ticket: Ticket,
+    pending: PendingId,
     /// It was called, or given away to what `defer()` returned: its being collected says nothing.
     over: bool,
 }
@@ -99,17 +99,17 @@ pub(crate) fn prepare(stack: Stack, guard: c_int) {
 }
 
 /// Pushes a request that is over, until the caller says otherwise: what stands half-made is nobody's to end. Raises.
-fn push_request(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket) -> *mut Request {
-    let request = stack.new_userdata(Request { dispatcher, ticket, over: true });
+fn push_request(stack: Stack, dispatcher: &'static Dispatcher, pending: PendingId) -> *mut Request {
+    let request = stack.new_userdata(Request { dispatcher, pending, over: true });
     stack.push_own(&METATABLE);
     stack.set_metatable(-2);
     request
 }
 
 /// Puts the answering function in the place of the function at `index`. Raises.
-pub(crate) fn wrap(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket, index: c_int) {
+pub(crate) fn wrap(stack: Stack, dispatcher: &'static Dispatcher, pending: PendingId, index: c_int) {
     guard::push_guard(stack);
-    let request = push_request(stack, dispatcher, ticket);
+    let request = push_request(stack, dispatcher, pending);
     stack.push_value(index);
     stack.push_function(answering, 3);
     stack.replace(index);
@@ -184,7 +184,7 @@ fn call(stack: Stack, guard: &Guard, frame: &mut Frame, arguments: c_int) -> boo
 /// Answers with the `count` values on top, under which lies [`read::protected`]; where they are no answer, `failure` says
 /// why. Raises nothing.
 fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -> End {
-    if !request.dispatcher.serves_state_of(request.ticket) {
+    if !request.dispatcher.serves_state_of(request.pending) {
         return End::TooLate;
     }
     // Read first: a request whose reply has begun is not ended by its deadline.
@@ -211,7 +211,7 @@ fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -
 /// lies [`read::protected`].
 fn fail_with_value(stack: Stack, request: Request) -> (bool, bool) {
     let (mut raised, mut interrupted) = (errors::take_trace(stack), false);
-    let served = request.dispatcher.serves_state_of(request.ticket);
+    let served = request.dispatcher.serves_state_of(request.pending);
     if served && stack.type_at(-1) != ffi::LUA_TSTRING && stack.reserve(4) {
         stack.push_value(-2);
         stack.push_value(-2);
@@ -233,7 +233,7 @@ fn fail(stack: Stack, request: Request) -> bool {
 /// before.
 fn conclude(request: Request, answer: Result<Vec<Value>, Raised>) -> Option<Result<(), String>> {
     // SAFETY: on the Lua thread, in a call that Lua made.
-    let replying = unsafe { request.dispatcher.begin_reply(request.ticket) }?;
+    let replying = unsafe { request.dispatcher.begin_reply(request.pending) }?;
     let payload = &replying.payload;
     let Answers::Return(port) = replying.adapter.answers() else { return None };
     let mut failed = answer.is_err();
@@ -252,14 +252,14 @@ fn conclude(request: Request, answer: Result<Vec<Value>, Raised>) -> Option<Resu
 
 /// Ends the request of a callback that never came to run, with the error on top.
 #[cold]
-pub(crate) fn abandon(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket) {
-    fail(stack, Request { dispatcher, ticket, over: true });
+pub(crate) fn abandon(stack: Stack, dispatcher: &'static Dispatcher, pending: PendingId) {
+    fail(stack, Request { dispatcher, pending, over: true });
 }
 
 /// Tells a request whose decode was left by the error on top, which stays there, what that was.
 #[cold]
 pub(crate) fn say_why(stack: Stack, taken: &Taken) {
-    if let (Answers::Return(port), Some(_)) = (taken.adapter.answers(), taken.ticket) {
+    if let (Answers::Return(port), Some(_)) = (taken.adapter.answers(), taken.pending) {
         // SAFETY: on the Lua thread, and the delivery is this call's until its decode has ended.
         let _ = unsafe { port.answer(&taken.payload, Err(errors::take_trace(stack))) };
     }
@@ -286,8 +286,8 @@ pub(crate) unsafe extern "C-unwind" fn defer(lua: *mut ffi::lua_State) -> c_int 
         );
     }
     // SAFETY: the answering function that runs has it.
-    let Request { dispatcher, ticket, .. } = unsafe { *frame.request };
-    let request = push_request(stack, dispatcher, ticket);
+    let Request { dispatcher, pending, .. } = unsafe { *frame.request };
+    let request = push_request(stack, dispatcher, pending);
     closing::watch(stack);
     // Nothing raises any more.
     // SAFETY: it is on the stack.
@@ -305,7 +305,7 @@ unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
     }
     let request: *mut Request = stack.pointer_at(1);
     // SAFETY: the metatable is not to be had from Lua, so its functions see what `push_request` made.
-    let Request { dispatcher, ticket, over } = unsafe { *request };
+    let Request { dispatcher, pending, over } = unsafe { *request };
     if over {
         stack.push_boolean(false);
         return 1;
@@ -316,7 +316,7 @@ unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: as above.
     unsafe { (*request).over = true };
     let mut failure = Failure::default();
-    match finish(stack, Request { dispatcher, ticket, over: true }, arguments, &mut failure) {
+    match finish(stack, Request { dispatcher, pending, over: true }, arguments, &mut failure) {
         End::Refused => stack.raise(failure.as_bytes()),
         end => {
             stack.push_boolean(matches!(end, End::Taken));
@@ -331,13 +331,13 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
     let stack = unsafe { Stack::new(lua) };
     let request: *mut Request = stack.pointer_at(1);
     // SAFETY: Lua finalizes what `push_request` made.
-    let Request { dispatcher, ticket, over } = unsafe { *request };
-    // Once DSS has stopped, its dispatcher may serve another state; the ticket names nothing there.
+    let Request { dispatcher, pending, over } = unsafe { *request };
+    // Once DSS has stopped, its dispatcher may serve another state; the pending names nothing there.
     if over {
         return 0;
     }
     // SAFETY: on the Lua thread, in a call that Lua made.
-    if let Some(replying) = unsafe { dispatcher.begin_reply(ticket) } {
+    if let Some(replying) = unsafe { dispatcher.begin_reply(pending) } {
         dispatcher.replied(&replying, ReplyEnd::Collected);
     }
     0

@@ -1,4 +1,4 @@
-//! The Lua functions that libraries refer to: the registry has each by its place's key, an address of the core's.
+//! The Lua functions that libraries refer to: the registry has each by its slot's key, an address of the core's.
 
 use std::ffi::c_void;
 
@@ -29,8 +29,8 @@ pub(crate) fn forget_released(stack: Stack, dispatcher: &Dispatcher) {
 
 #[cold]
 fn forget(stack: Stack, dispatcher: &Dispatcher) {
-    while let Some(place) = dispatcher.next_released_callback() {
-        let key = dispatcher.callback_key(place);
+    while let Some(slot) = dispatcher.next_released_callback() {
+        let key = dispatcher.callback_key(slot);
         // Only what is there: setting that to nil needs no memory, and so cannot raise.
         stack.push_kept(key);
         let there = stack.type_at(-1) != ffi::LUA_TNIL;

@@ -144,15 +144,15 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
         let Some(Decode { count, awaited, .. }) = batch.call.decode(stack, taken) else { break };
         if count > 0 {
             let mut arguments = count - 1;
-            if let Some((ticket, how)) = awaited {
+            if let Some((pending, how)) = awaited {
                 let top = stack.top();
                 if !has_room(stack, top) {
                     return stack.raise(NO_ROOM);
                 }
                 match how {
-                    Answers::Return(_) => answers::wrap(stack, dispatcher, ticket, top - arguments),
+                    Answers::Return(_) => answers::wrap(stack, dispatcher, pending, top - arguments),
                     Answers::Function(_) => {
-                        reply::push(stack, dispatcher, ticket);
+                        reply::push(stack, dispatcher, pending);
                         closing::watch(stack);
                         stack.insert(top - arguments + 1);
                         arguments += 1;

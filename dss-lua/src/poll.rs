@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 
 use dss_impl::delivery::Failure;
-use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken, Ticket};
+use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, PendingId, Taken};
 use dss_impl::port::{Answers, FAILED};
 use mlua::ffi;
 
@@ -31,7 +31,7 @@ pub(crate) struct Decode {
     /// How many values lie on top, the function to call first of them; 0 where there is nothing to call.
     pub(crate) count: c_int,
     /// What waits for Lua's answer, and how Lua gives it.
-    pub(crate) awaited: Option<(Ticket, Answers<'static>)>,
+    pub(crate) awaited: Option<(PendingId, Answers<'static>)>,
     /// Items that remain queued.
     pub(crate) remaining: usize,
 }
@@ -63,8 +63,8 @@ impl Call {
         let end = if count > 0 { DecodeEnd::Values } else { DecodeEnd::Over };
         let Decoded { reply, remaining } = self.dispatcher.decoded(taken, end);
         // What was to be replied to, and was cancelled meanwhile, has no call either.
-        let count = if taken.ticket.is_none() || reply { count } else { 0 };
-        let awaited = taken.ticket.filter(|_| reply).map(|ticket| (ticket, adapter.answers()));
+        let count = if taken.pending.is_none() || reply { count } else { 0 };
+        let awaited = taken.pending.filter(|_| reply).map(|pending| (pending, adapter.answers()));
         Some(Decode { count, awaited, remaining })
     }
 
@@ -79,10 +79,10 @@ impl Call {
         if !self.ended {
             answers::say_why(stack, &taken);
             self.dispatcher.decoded(&taken, DecodeEnd::Failed);
-        } else if let Some(ticket) = taken.ticket {
+        } else if let Some(pending) = taken.pending {
             match taken.adapter.answers() {
-                Answers::Function(_) => reply::abandon(stack, reply, self.dispatcher, ticket),
-                Answers::Return(_) => answers::abandon(stack, self.dispatcher, ticket),
+                Answers::Function(_) => reply::abandon(stack, reply, self.dispatcher, pending),
+                Answers::Return(_) => answers::abandon(stack, self.dispatcher, pending),
             }
         }
     }
@@ -108,9 +108,9 @@ impl Drop for Net {
         let Some(taken) = call.taken.take() else { return };
         if !call.ended {
             call.dispatcher.decoded(&taken, DecodeEnd::Failed);
-        } else if let Some(ticket) = taken.ticket {
+        } else if let Some(pending) = taken.pending {
             // SAFETY: on the Lua thread, in the call that took it.
-            unsafe { call.dispatcher.cancel_reply(ticket) };
+            unsafe { call.dispatcher.cancel_reply(pending) };
         }
     }
 }
@@ -187,15 +187,15 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     }
     let mut replies = 0;
     match awaited {
-        Some((ticket, Answers::Return(_))) => {
-            answers::wrap(stack, call.dispatcher, ticket, function);
+        Some((pending, Answers::Return(_))) => {
+            answers::wrap(stack, call.dispatcher, pending, function);
             closing::watch(stack);
             stack.new_table(count - 1);
         }
-        Some((ticket, Answers::Function(_))) => {
+        Some((pending, Answers::Function(_))) => {
             replies = 1;
             stack.new_table(count);
-            reply::push(stack, call.dispatcher, ticket);
+            reply::push(stack, call.dispatcher, pending);
             closing::watch(stack);
             stack.raw_set_at(top + 1, 1);
         }

@@ -252,7 +252,7 @@ impl Reading {
     fn function(&mut self, stack: Stack) -> Result<(), Problem> {
         callbacks::forget_released(stack, self.dispatcher);
         let reference = self.dispatcher.new_callback().ok_or(Problem::Callbacks)?;
-        let key = self.dispatcher.callback_key(reference.id().place());
+        let key = self.dispatcher.callback_key(reference.id().slot());
         // Where keeping it raises, it is given back with all the rest.
         self.done = Some(Value::Callback(reference));
         callbacks::keep(stack, key);

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 
 use dss_impl::delivery::Failure;
-use dss_impl::dispatcher::{Dispatcher, ReplyEnd, Replying, Ticket};
+use dss_impl::dispatcher::{Dispatcher, PendingId, ReplyEnd, Replying};
 use dss_impl::port::{Answers, FAILED};
 use mlua::ffi;
 
@@ -16,7 +16,7 @@ static METATABLE: u8 = 2;
 #[derive(Clone, Copy)]
 struct Reply {
     dispatcher: &'static Dispatcher,
-    ticket: Ticket,
+    pending: PendingId,
 }
 
 /// One call of a library's return function. Lies in a frame below the protected call that works on it.
@@ -79,9 +79,9 @@ pub(crate) fn prepare(stack: Stack) {
     stack.set_own(&METATABLE);
 }
 
-/// Pushes the reply to what `ticket` names. Raises.
-pub(crate) fn push(stack: Stack, dispatcher: &'static Dispatcher, ticket: Ticket) {
-    stack.new_userdata(Reply { dispatcher, ticket });
+/// Pushes the reply to what `pending` names. Raises.
+pub(crate) fn push(stack: Stack, dispatcher: &'static Dispatcher, pending: PendingId) {
+    stack.new_userdata(Reply { dispatcher, pending });
     stack.push_own(&METATABLE);
     stack.set_metatable(-2);
 }
@@ -137,14 +137,14 @@ fn end_uncalled(stack: Stack, function: c_int, reply: Reply) {
     if !net.end(if ended { ReplyEnd::Collected } else { ReplyEnd::Failed }) {
         // Lua had no room for the call, and there will be no other.
         // SAFETY: on the Lua thread, in a call that Lua made.
-        unsafe { reply.dispatcher.cancel_reply(reply.ticket) };
+        unsafe { reply.dispatcher.cancel_reply(reply.pending) };
     }
 }
 
 /// Ends the reply to a delivery whose callback raised an error, if it was not replied to: its thread is not made to wait
 /// for the collector.
-pub(crate) fn abandon(stack: Stack, function: c_int, dispatcher: &'static Dispatcher, ticket: Ticket) {
-    end_uncalled(stack, function, Reply { dispatcher, ticket });
+pub(crate) fn abandon(stack: Stack, function: c_int, dispatcher: &'static Dispatcher, pending: PendingId) {
+    end_uncalled(stack, function, Reply { dispatcher, pending });
 }
 
 /// Calls the library's return function, with just Lua's arguments on the stack.
@@ -157,7 +157,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     stack.remove(1);
     // Here, where every way out comes by `Net`.
     // SAFETY: on the Lua thread, in a call that Lua made.
-    call.replying = unsafe { call.reply.dispatcher.begin_reply(call.reply.ticket) };
+    call.replying = unsafe { call.reply.dispatcher.begin_reply(call.reply.pending) };
     let Some(Replying { handle, payload, adapter, .. }) = &call.replying else { return 0 };
     let Answers::Function(port) = adapter.answers() else { return 0 };
     // SAFETY: on the Lua thread, protected, with nothing droppable on the way.

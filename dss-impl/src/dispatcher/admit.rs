@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::room::{Hindrance, make_room, take_place};
+use super::room::{Hindrance, coalesce, make_room};
 use super::{Admission, Desk, Dispatcher, Intake, Phase};
 use crate::biased::Guard;
 use crate::boundary;
@@ -186,7 +186,7 @@ impl Dispatcher {
         // What somebody waits for is not replaced.
         let key = if waiter.is_some() { &[] } else { key };
         let item = Item { payload, stamp, waiter: None, sequence, slot: handle.slot, bytes };
-        let room = match take_place(capacity, items, &mut ahead, item, key, evicted) {
+        let room = match coalesce(capacity, items, &mut ahead, item, key, evicted) {
             Some(taken) => taken.map(|()| true),
             None => make_room(capacity, items, ahead, bytes, key, evicted).map(|()| false),
         };

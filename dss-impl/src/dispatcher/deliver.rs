@@ -101,7 +101,7 @@ impl Dispatcher {
     pub(super) fn announce_arrival(&self, mut intake: Entered<'_, Intake>) -> Announced {
         let behind = intake.items.len();
         self.behind.store(behind, Ordering::Relaxed);
-        // One at least: what took another's place may lie at the desk.
+        // One at least: what replaced another item may lie at the desk.
         let due = intake.credit.claim(behind.max(1));
         let wake = std::mem::take(&mut intake.sleeping);
         drop(intake);

@@ -25,15 +25,15 @@ impl Dispatcher {
         let mut intake = self.intake.lock();
         // A number may be made up: a library ends what is its own.
         let own = |item: &Item| item.slot == handle.slot;
-        // One that was replaced by a later one of its key has left its place to that.
-        let place = intake.admission(handle).and_then(|admission| admission.capacity.place(sequence));
-        let Some(place) = place else { return false };
-        let queued = intake.items.remove(place, own).or_else(|| desk.items.remove(place, own));
+        // One that a later one of its key replaced is not in the queue.
+        let position = intake.admission(handle).and_then(|admission| admission.capacity.position(sequence));
+        let Some(position) = position else { return false };
+        let queued = intake.items.remove(position, own).or_else(|| desk.items.remove(position, own));
         if let Some(item) = queued {
             self.behind.store(intake.items.len(), Ordering::Relaxed);
             self.ahead.store(desk.items.len(), Ordering::Relaxed);
             if let Some(admission) = intake.admission(handle) {
-                admission.capacity.end(place, item.bytes);
+                admission.capacity.end(position, item.bytes);
                 admission.capacity.consumed.told();
             }
             desk.count_ended(handle, timed_out, 1);
@@ -87,7 +87,7 @@ impl Dispatcher {
         }
         drop(intake);
         let mut ended = waiting + removed.len();
-        for pending in desk.places.iter_mut().filter_map(|place| place.pending.as_mut()) {
+        for pending in desk.pending.iter_mut().filter_map(|slot| slot.pending.as_mut()) {
             let decoding = pending.stage == PendingStage::Decoding && pending.ended.is_none();
             if pending.slot == slot && decoding && wanted(&pending.payload) {
                 pending.ended = Some(outcome);
@@ -108,8 +108,8 @@ impl Dispatcher {
 impl super::Desk {
     /// Where the delivery of that number lies, and its stage, if it left the queue.
     fn stage(&self, slot: u32, sequence: u64) -> Option<(u32, PendingStage)> {
-        self.places.iter().zip(0..).find_map(|(place, index)| {
-            let pending = place.pending.as_ref()?;
+        self.pending.iter().zip(0..).find_map(|(entry, index)| {
+            let pending = entry.pending.as_ref()?;
             ((pending.slot, pending.sequence) == (slot, sequence)).then_some((index, pending.stage))
         })
     }
@@ -117,7 +117,7 @@ impl super::Desk {
     /// Has the decode that runs end its delivery so. It is not waited for: it may run Lua's finalizers, and these the library's
     /// code, which may wait for a lock that the caller holds.
     fn end_after_decode(&mut self, handle: Handle, index: u32, outcome: Outcome) -> bool {
-        let pending = self.places[index as usize].pending.as_mut();
+        let pending = self.pending[index as usize].pending.as_mut();
         let Some(pending) = pending.filter(|pending| pending.ended.is_none()) else { return false };
         pending.ended = Some(outcome);
         self.count_ended(handle, outcome == Outcome::TimedOut, 1);

@@ -45,7 +45,7 @@ use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Entrance, Orderin
 
 pub use call::Calling;
 pub use register::{RegisterError, UnregisterError};
-pub use reply::{ReplyEnd, Replying, Ticket};
+pub use reply::{PendingId, ReplyEnd, Replying};
 pub use take::{DecodeEnd, Decoded, Dispatching, Taken};
 pub use wake::Waited;
 
@@ -107,9 +107,9 @@ struct Pending {
     ended: Option<Outcome>,
 }
 
-/// A place for a [`Pending`]; its generation goes up each time it is emptied.
+/// A slot for a [`Pending`]; its generation goes up each time it is emptied.
 #[derive(Default)]
-struct Place {
+struct PendingSlot {
     generation: u64,
     pending: Option<Pending>,
 }
@@ -119,8 +119,8 @@ struct Desk {
     phase: Phase,
     items: Queue<Item>,
     libraries: Vec<Library>,
-    places: Vec<Place>,
-    /// Places without a delivery, in memory for all of them.
+    pending: Vec<PendingSlot>,
+    /// Slots without a delivery, in memory for all of them.
     vacant: Vec<u32>,
     sequence: u64,
     /// Threads that sleep until calls into a library have ended.
@@ -183,7 +183,7 @@ impl Dispatcher {
                 phase: Phase::Closed,
                 items: Queue::new(),
                 libraries: Vec::new(),
-                places: Vec::new(),
+                pending: Vec::new(),
                 vacant: Vec::new(),
                 sequence: 0,
                 awaiting: 0,
@@ -267,10 +267,10 @@ impl Dispatcher {
     #[must_use]
     pub fn pending(&self) -> usize {
         let desk = self.lock_desk();
-        desk.places.len() - desk.vacant.len()
+        desk.pending.len() - desk.vacant.len()
     }
 
-    /// Takes a place for a Lua function, which the module keeps there from now on; none where there are more than can be told
+    /// Takes a slot for a Lua function, which the module keeps there from now on; none where there are more than can be told
     /// apart. [lua-thread]
     #[must_use]
     pub fn new_callback(&self) -> Option<Reference> {
@@ -290,19 +290,19 @@ impl Dispatcher {
         id.dispatcher == self.index && self.callbacks.is_live(id)
     }
 
-    /// The key in Lua's registry of the function at a place: an address that is nothing else's for as long as the process lasts. NULL if there
-    /// is no such place. [any-thread]
+    /// The key in Lua's registry of the function in a slot: an address that is nothing else's for as long as the process lasts. NULL if there
+    /// is no such slot. [any-thread]
     #[inline]
     #[must_use]
-    pub fn callback_key(&self, place: u32) -> *const c_void {
-        self.callbacks.key(place)
+    pub fn callback_key(&self, slot: u32) -> *const c_void {
+        self.callbacks.key(slot)
     }
 
     /// The registry key of a callback's function; NULL, which is no function's, if the callback is dead, or another state's. [any-thread]
     #[inline]
     #[must_use]
     pub fn key_of(&self, id: CallbackId) -> *const c_void {
-        if self.has_callback(id) { self.callbacks.key(id.place) } else { std::ptr::null() }
+        if self.has_callback(id) { self.callbacks.key(id.slot) } else { std::ptr::null() }
     }
 
     /// Whether there are functions that nobody refers to any more. [lua-thread]
@@ -312,7 +312,7 @@ impl Dispatcher {
         self.callbacks.has_released()
     }
 
-    /// The place of one of these, for the module to forget the function; it is vacant from then on. [lua-thread]
+    /// The slot of one of these, for the module to forget the function; it is vacant from then on. [lua-thread]
     #[must_use]
     pub fn next_released_callback(&self) -> Option<u32> {
         self.callbacks.next_released()
@@ -372,47 +372,47 @@ impl Desk {
         self.libraries.get_mut(handle.slot as usize).filter(|library| library.generation == handle.generation)
     }
 
-    /// Makes sure that there is a place for a delivery.
-    fn reserve_place(&mut self) -> Result<(), OutOfMemory> {
+    /// Makes sure that there is a slot for a delivery.
+    fn reserve_slot(&mut self) -> Result<(), OutOfMemory> {
         if !self.vacant.is_empty() {
             return Ok(());
         }
-        self.places.try_reserve(1).map_err(|_| OutOfMemory)?;
+        self.pending.try_reserve(1).map_err(|_| OutOfMemory)?;
         // Room for all of them, so that to vacate one needs no memory.
-        self.vacant.try_reserve(self.places.len() + 1).map_err(|_| OutOfMemory)?;
-        self.vacant.push(self.places.len() as u32);
-        self.places.push(Place::default());
+        self.vacant.try_reserve(self.pending.len() + 1).map_err(|_| OutOfMemory)?;
+        self.vacant.push(self.pending.len() as u32);
+        self.pending.push(PendingSlot::default());
         Ok(())
     }
 
-    /// Puts a delivery that a thread waits for on the desk, after [`Self::reserve_place`].
-    fn place(&mut self, pending: Pending, epoch: u64) -> Ticket {
-        let index = self.vacant.pop().expect("`reserve_place` made sure of it");
+    /// Puts a delivery that a thread waits for on the desk, after [`Self::reserve_slot`].
+    fn add(&mut self, pending: Pending, epoch: u64) -> PendingId {
+        let index = self.vacant.pop().expect("`reserve_slot` made sure of it");
         self.libraries[pending.slot as usize].pending += 1;
-        let place = &mut self.places[index as usize];
-        place.pending = Some(pending);
-        Ticket { index, generation: place.generation, epoch }
+        let slot = &mut self.pending[index as usize];
+        slot.pending = Some(pending);
+        PendingId { index, generation: slot.generation, epoch }
     }
 
-    /// The delivery that `ticket` names, if it has not ended.
-    fn pending(&mut self, ticket: Ticket) -> Option<&mut Pending> {
-        self.places
-            .get_mut(ticket.index as usize)
-            .filter(|place| place.generation == ticket.generation)?
+    /// The delivery that `id` names, if it has not ended.
+    fn find_pending(&mut self, id: PendingId) -> Option<&mut Pending> {
+        self.pending
+            .get_mut(id.index as usize)
+            .filter(|slot| slot.generation == id.generation)?
             .pending
             .as_mut()
     }
 
-    /// Takes the delivery that `ticket` names off the desk.
-    fn remove(&mut self, ticket: Ticket) -> Option<Pending> {
-        self.pending(ticket)?;
-        Some(self.vacate(ticket.index))
+    /// Takes the delivery that `id` names off the desk.
+    fn remove(&mut self, id: PendingId) -> Option<Pending> {
+        self.find_pending(id)?;
+        Some(self.vacate(id.index))
     }
 
     fn vacate(&mut self, index: u32) -> Pending {
-        let place = &mut self.places[index as usize];
-        place.generation += 1;
-        let pending = place.pending.take().expect("its caller has seen what is in the place");
+        let slot = &mut self.pending[index as usize];
+        slot.generation += 1;
+        let pending = slot.pending.take().expect("its caller has seen what is in the slot");
         self.vacant.push(index);
         self.libraries[pending.slot as usize].pending -= 1;
         pending

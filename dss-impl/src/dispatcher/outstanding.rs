@@ -25,7 +25,7 @@ impl Dispatcher {
     ) -> usize {
         let mut waiting = 0;
         if desk.libraries[slot as usize].pending > 0 {
-            for pending in desk.places.iter_mut().filter_map(|place| place.pending.as_mut()) {
+            for pending in desk.pending.iter_mut().filter_map(|slot| slot.pending.as_mut()) {
                 let own = pending.slot == slot && pending.stage == PendingStage::Waiting;
                 if own && wanted(&pending.payload) {
                     pending.stage = PendingStage::Cancelling;
@@ -72,7 +72,7 @@ impl Dispatcher {
     }
 }
 
-/// Deliveries of one library that are to be cancelled, on their places until they are. Where the library's code is left by an exception, the
+/// Deliveries of one library that are to be cancelled, in their slots until they are. Where the library's code is left by an exception, the
 /// threads that wait for the others are released without another call of it.
 struct Marked<'a> {
     dispatcher: &'a Dispatcher,
@@ -91,8 +91,8 @@ impl Marked<'_> {
         let marked =
             |pending: &super::Pending| pending.slot == self.slot && pending.stage == PendingStage::Cancelling;
         // Another thread that cancels for the same library may have ended some of these.
-        let places = desk.places.iter().skip(self.at);
-        let Some(found) = places.map(|place| place.pending.as_ref().is_some_and(marked)).position(|it| it)
+        let slots = desk.pending.iter().skip(self.at);
+        let Some(found) = slots.map(|slot| slot.pending.as_ref().is_some_and(marked)).position(|it| it)
         else {
             self.left = 0;
             return None;

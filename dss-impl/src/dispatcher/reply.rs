@@ -12,7 +12,7 @@ use crate::port::{Adapter, Stage};
 
 /// The name of a delivery that waits for its reply, as Lua's userdata holds it. Checked by generation, like a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
+pub struct PendingId {
     pub(super) index: u32,
     pub(super) generation: u64,
     pub(super) epoch: u64,
@@ -27,7 +27,7 @@ pub struct Replying {
     pub payload: Payload,
     /// How to reply to it.
     pub adapter: &'static dyn Adapter,
-    ticket: Ticket,
+    id: PendingId,
     /// It stays on the thread that began it: the Lua thread, as the desk's owner.
     bound: PhantomData<*const ()>,
 }
@@ -55,41 +55,41 @@ impl Drop for Cancelled<'_> {
 }
 
 impl Dispatcher {
-    /// Whether the state of that ticket is still served here. A callback may have closed it, and the dispatcher may serve another by now.
+    /// Whether the state of that id is still served here. A callback may have closed it, and the dispatcher may serve another by now.
     /// [any-thread]
     #[must_use]
-    pub fn serves_state_of(&self, ticket: Ticket) -> bool {
-        self.serves(ticket.epoch)
+    pub fn serves_state_of(&self, id: PendingId) -> bool {
+        self.serves(id.epoch)
     }
 
-    /// Begins the reply to what `ticket` names; none where it has ended already, or its state has closed. [lua-thread]
+    /// Begins the reply to what `id` names; none where it has ended already, or its state has closed. [lua-thread]
     ///
     /// # Safety
-    /// On the Lua thread of the state that the ticket is of, inside a call that Lua made.
-    pub unsafe fn begin_reply(&self, ticket: Ticket) -> Option<Replying> {
+    /// On the Lua thread of the state that the id is of, inside a call that Lua made.
+    pub unsafe fn begin_reply(&self, id: PendingId) -> Option<Replying> {
         // A reply that Lua collects after its state closed comes to a dispatcher that may serve another, on another thread.
-        if !self.serves(ticket.epoch) {
+        if !self.serves(id.epoch) {
             return None;
         }
         self.enter_lua();
         // SAFETY: the state is served, and this is its Lua thread.
         let mut desk = unsafe { self.desk.lock_as_owner() };
-        let pending = desk.pending(ticket).filter(|pending| pending.stage == PendingStage::Waiting)?;
+        let pending = desk.find_pending(id).filter(|pending| pending.stage == PendingStage::Waiting)?;
         pending.stage = PendingStage::Replying;
         let (slot, payload) = (pending.slot, pending.payload);
         let library = &mut desk.libraries[slot as usize];
         self.note_entered(library, Caller::Lua);
         let (adapter, generation) = (library.adapter(), library.generation);
-        Some(Replying { handle: self.handle(slot, generation), payload, adapter, ticket, bound: PhantomData })
+        Some(Replying { handle: self.handle(slot, generation), payload, adapter, id, bound: PhantomData })
     }
 
-    /// Cancels what `ticket` names, where it waits for its reply and nobody can give one. [lua-thread]
+    /// Cancels what `id` names, where it waits for its reply and nobody can give one. [lua-thread]
     ///
     /// # Safety
     /// As [`Self::begin_reply`].
-    pub unsafe fn cancel_reply(&self, ticket: Ticket) {
+    pub unsafe fn cancel_reply(&self, id: PendingId) {
         // SAFETY: as the caller promises.
-        let Some(replying) = (unsafe { self.begin_reply(ticket) }) else { return };
+        let Some(replying) = (unsafe { self.begin_reply(id) }) else { return };
         let cancelled = Cancelled(self, replying);
         boundary::discard(replying.adapter, replying.handle, &replying.payload, Stage::Waiting);
         drop(cancelled);
@@ -99,7 +99,7 @@ impl Dispatcher {
     pub fn replied(&self, replying: &Replying, end: ReplyEnd) {
         let mut desk = self.lock_desk_as(Caller::Lua);
         let slot = replying.handle.slot;
-        let pending = desk.remove(replying.ticket);
+        let pending = desk.remove(replying.id);
         let counts = &mut desk.libraries[slot as usize].counts;
         let (count, outcome) = match end {
             ReplyEnd::Replied => (&mut counts.replied, Outcome::Replied),

@@ -12,9 +12,9 @@ pub(super) enum Hindrance {
     TooLarge,
 }
 
-/// Puts an item in the place of the one before of its key, where the policy says so; none where there is no such one, or it is
-/// too small for this. `ahead` is the desk's queue, where it is locked.
-pub(super) fn take_place(
+/// Replaces the item before of the same key, if the policy says so. None if there is no such item, or this one is too large for its
+/// position. `ahead` is the desk's queue, if that is locked.
+pub(super) fn coalesce(
     capacity: &mut Capacity,
     behind: &mut Queue<Item>,
     ahead: &mut Option<&mut Queue<Item>>,
@@ -22,21 +22,21 @@ pub(super) fn take_place(
     key: &[u8],
     evicted: &mut Vec<(Item, Outcome)>,
 ) -> Option<Result<(), Hindrance>> {
-    let (ticket, bytes) = (item.sequence, item.bytes);
+    let (number, bytes) = (item.sequence, item.bytes);
     if capacity.policy() != Policy::Latest || key.is_empty() || capacity.is_too_large(bytes) {
         return None;
     }
-    let place = capacity.latest(key)?;
-    let queue = match (behind.get(place).is_some(), ahead) {
+    let position = capacity.latest(key)?;
+    let queue = match (behind.get(position).is_some(), ahead) {
         (true, _) => behind,
         (false, Some(ahead)) => ahead,
         (false, None) => return Some(Err(Hindrance::Desk)),
     };
     // What may be too much is what it is larger by.
     let left = capacity.bytes_left();
-    let old = queue.get(place).filter(|old| bytes.saturating_sub(old.bytes) as usize <= left)?.bytes;
-    let replaced = queue.replace(Item { sequence: place, ..item }).ok()?;
-    capacity.take_place(key, ticket, bytes, old);
+    let old = queue.get(position).filter(|old| bytes.saturating_sub(old.bytes) as usize <= left)?.bytes;
+    let replaced = queue.replace(Item { sequence: position, ..item }).ok()?;
+    capacity.coalesce(key, number, bytes, old);
     evicted.push((replaced, Outcome::Dropped));
     Some(Ok(()))
 }

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{Desk, Dispatcher, Pending, PendingStage, Phase, Ticket};
+use super::{Desk, Dispatcher, Pending, PendingId, PendingStage, Phase};
 use crate::biased::Guard;
 use crate::boundary;
 use crate::clock::Stamp;
@@ -24,8 +24,8 @@ pub struct Taken {
     pub payload: Payload,
     /// How to decode it.
     pub adapter: &'static dyn Adapter,
-    /// The place of the waiting thread, where there is one.
-    pub ticket: Option<Ticket>,
+    /// Under which it is found again, if somebody waits for it.
+    pub pending: Option<PendingId>,
     finishes: bool,
     on_thread: OnThread,
 }
@@ -140,7 +140,7 @@ impl Dispatcher {
         let Some(front) = desk.items.front() else { return Ok(None) };
         let slot = front.slot;
         if front.waiter.is_some() {
-            desk.reserve_place()?;
+            desk.reserve_slot()?;
         }
         let library = &mut desk.libraries[slot as usize];
         let handle = self.handle(slot, library.generation);
@@ -157,11 +157,11 @@ impl Dispatcher {
             library.note_wait(stamp);
         }
         library.awaited_left += usize::from(waiter.is_some());
-        let ticket = waiter.map(|waiter| {
+        let pending_id = waiter.map(|waiter| {
             let (stage, epoch) = (PendingStage::Decoding, self.epoch.load(Ordering::Relaxed));
-            desk.place(Pending { slot, sequence, payload, waiter, stage, ended: None }, epoch)
+            desk.add(Pending { slot, sequence, payload, waiter, stage, ended: None }, epoch)
         });
-        Ok(Some(Taken { handle, payload, adapter, ticket, finishes, on_thread: PhantomData }))
+        Ok(Some(Taken { handle, payload, adapter, pending: pending_id, finishes, on_thread: PhantomData }))
     }
 
     /// Tells a producer that waits that the library has room again.
@@ -193,8 +193,8 @@ impl Dispatcher {
     #[inline(always)] // the path without a waiting thread is short, and wants to be where the rest of it is
     pub fn decoded(&self, taken: &Taken, end: DecodeEnd) -> Decoded {
         let slot = taken.handle.slot;
-        if let Some(ticket) = taken.ticket {
-            return self.decoded_awaited(taken, ticket, end);
+        if let Some(pending_id) = taken.pending {
+            return self.decoded_awaited(taken, pending_id, end);
         }
         if taken.finishes {
             boundary::discard(taken.adapter, taken.handle, &taken.payload, Stage::Finished);
@@ -215,7 +215,7 @@ impl Dispatcher {
 
     /// The same, where a thread waits.
     #[inline(never)]
-    fn decoded_awaited(&self, taken: &Taken, ticket: Ticket, end: DecodeEnd) -> Decoded {
+    fn decoded_awaited(&self, taken: &Taken, pending_id: PendingId, end: DecodeEnd) -> Decoded {
         let slot = taken.handle.slot;
         // SAFETY: as in `decoded`.
         let mut guard = unsafe { self.desk.lock_as_owner() };
@@ -223,7 +223,7 @@ impl Dispatcher {
         let desk = &mut *guard;
         let library = &desk.libraries[slot as usize];
         let open = library.phase == LibraryPhase::Registered && desk.phase == Phase::Open;
-        let early = desk.pending(ticket).and_then(|pending| pending.ended);
+        let early = desk.find_pending(pending_id).and_then(|pending| pending.ended);
         if early.is_none() || end != DecodeEnd::Failed {
             // Otherwise it was counted as what it was ended by.
             desk.libraries[slot as usize].counts.decoded(end);
@@ -231,7 +231,7 @@ impl Dispatcher {
         let outcome = match (end, early) {
             (_, Some(outcome)) => outcome,
             (DecodeEnd::Values, None) if open => {
-                if let Some(pending) = desk.pending(ticket) {
+                if let Some(pending) = desk.find_pending(pending_id) {
                     pending.stage = PendingStage::Waiting;
                 }
                 self.leave(guard, slot, Caller::Lua);
@@ -244,7 +244,7 @@ impl Dispatcher {
             (DecodeEnd::Over, None) => Outcome::Decoded,
             (DecodeEnd::Failed, None) => Outcome::Failed,
         };
-        let pending = desk.remove(ticket);
+        let pending = desk.remove(pending_id);
         if end == DecodeEnd::Values {
             drop(guard);
             let _ending = Ending { dispatcher: self, slot, pending, outcome };

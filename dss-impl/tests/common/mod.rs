@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use dss_impl::callbacks::CallbackId;
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::delivery::{Accepted, Announced, DeliverError, Delivery, Failure, Outcome};
-use dss_impl::dispatcher::{DecodeEnd, Dispatcher, RegisterError, Ticket};
+use dss_impl::dispatcher::{DecodeEnd, Dispatcher, PendingId, RegisterError};
 use dss_impl::handle::Handle;
 use dss_impl::library::{LibraryInfo, Registration, Terms};
 use dss_impl::payload::Payload;
@@ -253,10 +253,10 @@ pub(crate) fn hand_over(
 }
 
 /// Takes a request, whose reply Lua has from then on.
-pub(crate) fn take_request(dispatcher: &Dispatcher) -> Ticket {
+pub(crate) fn take_request(dispatcher: &Dispatcher) -> PendingId {
     let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     assert!(dispatcher.decoded(&taken, DecodeEnd::Values).reply);
-    taken.ticket.unwrap()
+    taken.pending.unwrap()
 }
 
 /// Polls once; returns the data of what was there.
@@ -305,11 +305,11 @@ pub(crate) fn waiting_for_reply(
     dispatcher: &'static Dispatcher,
     handle: Handle,
     data: usize,
-) -> (std::thread::JoinHandle<Outcome>, Ticket) {
+) -> (std::thread::JoinHandle<Outcome>, PendingId) {
     let thread = waiting_thread(dispatcher, handle, data);
     let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
     assert!(dispatcher.decoded(&taken, DecodeEnd::Values).reply);
-    (thread, taken.ticket.unwrap())
+    (thread, taken.pending.unwrap())
 }
 
 /// A small generator of numbers, the same in every run.

@@ -31,12 +31,12 @@ fn a_callback_is_forgotten_once_where_release_and_retain_race() {
         releasing.join().unwrap();
         retaining.join().unwrap();
         forgotten.extend(crate::fake::released(&dispatcher));
-        assert_eq!(forgotten, [id.place()]);
+        assert_eq!(forgotten, [id.slot()]);
         assert!(!dispatcher.retain_callback(id));
         let fresh = callback(dispatcher);
-        assert_eq!(fresh.place(), id.place(), "given again");
+        assert_eq!(fresh.slot(), id.slot(), "given again");
         assert_ne!(fresh, id);
-        assert_ne!(callback(dispatcher).place(), id.place(), "and once");
+        assert_ne!(callback(dispatcher).slot(), id.slot(), "and once");
     });
 }
 
@@ -59,7 +59,7 @@ fn a_late_release_does_not_touch_the_next_state() {
         assert!(dispatcher.claim());
         dispatcher.open();
         let (first, second) = (callback(dispatcher), callback(dispatcher));
-        assert_ne!(first.place(), second.place(), "one place for two");
+        assert_ne!(first.slot(), second.slot(), "one place for two");
         assert!(first != id && second != id);
         assert!(!dispatcher.retain_callback(id), "dead since the close");
         releasing.join().unwrap();
@@ -67,6 +67,6 @@ fn a_late_release_does_not_touch_the_next_state() {
             assert!(dispatcher.retain_callback(held), "the next state's own");
         }
         let forgotten = crate::fake::released(&dispatcher);
-        assert!(forgotten.iter().all(|place| ![first.place(), second.place()].contains(place)));
+        assert!(forgotten.iter().all(|place| ![first.slot(), second.slot()].contains(place)));
     });
 }

@@ -82,7 +82,7 @@ fn a_reply_too_late_does_not_claim_the_next_state() {
         let waiting = waiting_thread(&house);
         let ticket = unsafe { house.dispatcher.take_one() }.unwrap().and_then(|taken| {
             house.fake.decode(&house.dispatcher, &taken, dss_impl::dispatcher::DecodeEnd::Values);
-            taken.ticket
+            taken.pending
         });
         unsafe { house.dispatcher.close(house.epoch) };
         assert_told(house.fake, waiting.join().unwrap());

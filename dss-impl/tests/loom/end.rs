@@ -22,7 +22,7 @@ fn takes_and_replies(house: &House) -> bool {
     let Some(taken) = unsafe { house.dispatcher.take_one() }.unwrap() else { return false };
     // Where it was ended in its decode there is nothing to reply to.
     let reply = house.fake.decode(&house.dispatcher, &taken, DecodeEnd::Values).reply;
-    let replying = unsafe { house.dispatcher.begin_reply(taken.ticket.unwrap()) };
+    let replying = unsafe { house.dispatcher.begin_reply(taken.pending.unwrap()) };
     assert!(reply || replying.is_none());
     let Some(replying) = replying else { return false };
     house.dispatcher.replied(&replying, ReplyEnd::Replied);

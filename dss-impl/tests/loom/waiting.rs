@@ -25,7 +25,7 @@ pub(crate) fn waiting_thread(house: &House) -> JoinHandle<Answer> {
 /// settled here.
 fn poll_and_reply(dispatcher: &Arc<Dispatcher>, fake: &Fake, end: ReplyEnd) -> Option<Outcome> {
     let taken = unsafe { dispatcher.take_one() }.unwrap()?;
-    let ticket = taken.ticket.expect("a thread waits for it");
+    let ticket = taken.pending.expect("a thread waits for it");
     if !fake.decode(dispatcher, &taken, DecodeEnd::Values).reply {
         return Some(Outcome::Cancelled);
     }
