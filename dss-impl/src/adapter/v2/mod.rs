@@ -27,25 +27,27 @@ use dss_abi_v2::contract::{
     ENDED_FAILED, ENDED_TIMED_OUT, RawAnswer, ServiceObject,
 };
 
-use super::layouts::Layouts;
+use super::layouts::{self, Layouts};
 use crate::delivery::{Failure, Outcome};
 use crate::handle::Handle;
 use crate::payload::Payload;
 use crate::port::{Adapter, Answers, FAILED, RequestPort, Stage};
-use crate::rendezvous::{Grant, Revision};
+use crate::revision::{Found, Grant, Revision};
 use crate::value::{Raised, Value};
 use module::Objects;
 use record::Record;
 
-/// What `revisions()` shows of it, how the rendezvous grants it, and how its libraries are opened.
+/// The revision. Its libraries declare themselves, DSS opens them, and they ask the rendezvous.
 pub static REVISION: Revision = Revision {
     number: dss_abi_v2::REVISION,
     name: "v2",
     version: dss_abi_v2::VERSION,
     status: RevisionStatus::Supported,
-    grant: Some(grant),
-    open: Some(open::open),
+    found: Found::File { fits: layouts::fits, open: open::open, grant },
 };
+
+/// The version of `abi_stable` whose layouts this DSS can check, as a library declares it.
+pub const ABI_STABLE: &str = "0.11";
 
 /// The compiler that built this, as a library declares its own.
 pub const COMPILER: [u8; 64] = dss_abi_v2::declaration::Declaration::new("dss", "0.0.0", "*").compiler;

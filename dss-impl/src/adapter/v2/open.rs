@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
-use dss_abi::{AnswerBuffer, GRANTED};
+use dss_abi::{AnswerBuffer, GRANTED, Rendezvous};
 use dss_abi_v2::contract::{
     Code, OPEN_SYMBOL, OpenFn, Opening, POLICY_DROP_OLDEST, POLICY_LATEST, POLICY_REFUSE, POLICY_WAIT,
     RawLimits, RawRegistration, Registered,
@@ -19,7 +19,6 @@ use crate::dispatcher::RegisterError;
 use crate::handle::Handle;
 use crate::image;
 use crate::library::{Registration, Terms};
-use crate::rendezvous::rendezvous;
 use crate::states::StateRef;
 use crate::value::Module;
 
@@ -37,8 +36,13 @@ thread_local! {
     static OPENINGS: RefCell<Vec<Opened>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Opens the library in `file`: see [`crate::load::OpenFn`].
-pub(super) fn open(state: StateRef, file: &Path, declared: &Declared) -> Result<Arc<dyn Module>, String> {
+/// Opens the library in `file`: see [`crate::revision::OpenFn`].
+pub(super) fn open(
+    state: StateRef,
+    file: &Path,
+    declared: &Declared,
+    rendezvous: &'static Rendezvous,
+) -> Result<Arc<dyn Module>, String> {
     let Declared { name, version, .. } = declared;
     let shown = file.display();
     let open =
@@ -54,8 +58,7 @@ pub(super) fn open(state: StateRef, file: &Path, declared: &Declared) -> Result<
         openings.push(opened);
         openings.len()
     });
-    let opening =
-        Opening { size: size_of::<Opening>() as u32, reserved: 0, rendezvous: rendezvous(), state: place };
+    let opening = Opening { size: size_of::<Opening>() as u32, reserved: 0, rendezvous, state: place };
     let mut answer = AnswerBuffer::new();
     // SAFETY: the contract of `OpenFn`: both records state their sizes and live through the call.
     let status = unsafe { open(&opening, answer.answer()) };
