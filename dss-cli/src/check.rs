@@ -4,10 +4,11 @@ use std::fs;
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
-use dss_impl::declared::{Declared, DeclaredModule, Found, Inspected, Platform, ReadError, fits, inspect};
+use dss_impl::declared::{Declared, DeclaredModule, FileType, Inspected, Platform, ReadError, fits, inspect};
+use dss_impl::registry::{known, name_of};
 use serde_json::{Value, json};
 
-use crate::inspect::{as_json, is_old_module, offers, revision_name};
+use crate::inspect::{as_json, is_old_module, offers};
 use crate::names::Names;
 use crate::{BadUsage, Outcome, old, table};
 
@@ -43,15 +44,15 @@ pub(crate) fn run(
     path: Option<&str>,
     json: bool,
 ) -> Result<Outcome, BadUsage> {
-    let inspected =
-        inspect(module).map_err(|error| BadUsage(format!("--module: {} {error}", module.display())))?;
-    let known;
+    let inspected = inspect(module, known())
+        .map_err(|error| BadUsage(format!("--module: {} {error}", module.display())))?;
+    let old;
     let declared = match &inspected.found {
-        Found::Module(declared) => declared,
+        FileType::Module(declared) => declared,
         // It does not say what it offers, but it is known.
-        Found::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
-            known = old::module(*uses, &inspected.platform);
-            &known
+        FileType::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
+            old = old::module(*uses, &inspected.platform);
+            &old
         }
         other => return Err(BadUsage(no_module(module, other))),
     };
@@ -86,10 +87,10 @@ pub(crate) fn run(
 }
 
 /// Why a file is nothing to check against.
-fn no_module(file: &Path, found: &Found) -> String {
+fn no_module(file: &Path, found: &FileType) -> String {
     let file = file.display();
     match found {
-        Found::Library(library) => format!(
+        FileType::Library(library) => format!(
             "--module: {file} is the library {} {}: give the module, darksidesync.so, and the library after it",
             library.name, library.version
         ),
@@ -111,32 +112,32 @@ fn shared_libraries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn row(file: PathBuf, against: &Against<'_>) -> Row {
-    let inspected = inspect(&file);
+    let inspected = inspect(&file, known());
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let other = |what: &str| (stem.clone(), "?".to_owned(), "-".to_owned(), Verdict::Other(what.to_owned()));
     let (name, version, revision, verdict) = match &inspected {
-        Ok(Inspected { found: Found::Library(library), platform, .. }) => {
+        Ok(Inspected { found: FileType::Library(library), platform, .. }) => {
             let (revision, verdict) =
-                (revision_name(library.revision), declared(library, platform, &file, against));
+                (name_of(library.revision), declared(library, platform, &file, against));
             (library.name.clone(), library.version.to_string(), revision, verdict)
         }
-        Ok(Inspected { found: Found::LuaModule { function, uses, .. }, .. })
+        Ok(Inspected { found: FileType::LuaModule { function, uses, .. }, .. })
             if is_old_module(function, *uses) =>
         {
             other("is a module of DSS")
         }
-        Ok(Inspected { found: Found::LuaModule { uses: None, .. }, .. }) => {
+        Ok(Inspected { found: FileType::LuaModule { uses: None, .. }, .. }) => {
             other("is a Lua module with nothing of DSS's")
         }
         Ok(Inspected {
-            found: Found::LuaModule { uses: Some(uses), function, others }, platform, ..
+            found: FileType::LuaModule { uses: Some(uses), function, others }, platform, ..
         }) => {
             let functions = once(function).chain(others).map(String::as_str);
             let misnamed = against.names.required(functions, &file);
             let verdict = undeclared(&stem, *uses, platform, misnamed, against.module);
-            (stem.clone(), "?".to_owned(), revision_name(*uses), verdict)
+            (stem.clone(), "?".to_owned(), name_of(*uses), verdict)
         }
-        Ok(Inspected { found: Found::Module(_), .. }) => other("is a module of DSS"),
+        Ok(Inspected { found: FileType::Module(_), .. }) => other("is a module of DSS"),
         // A system's own libraries, and what stands for them where they are linked.
         Err(error @ (ReadError::NoDeclaration | ReadError::NotALibrary { what: "a linker script" })) => {
             other(&error.to_string())
@@ -164,7 +165,8 @@ fn row(file: PathBuf, against: &Against<'_>) -> Row {
 fn declared(library: &Declared, platform: &Platform, file: &Path, against: &Against<'_>) -> Verdict {
     let module = against.module;
     let unfit = foreign(&library.name, platform, module).or_else(|| {
-        let misfit = fits(&Declared { file: None, ..library.clone() }, &module.offering, None).err()?;
+        let misfit =
+            fits(&Declared { file: None, ..library.clone() }, &module.offering, None, known()).err()?;
         Some(misfit.to_string())
     });
     verdict([unfit, against.names.loaded(&library.name, file)], library.revision, module)
@@ -183,7 +185,7 @@ fn undeclared(
         (!offered).then(|| {
             format!(
                 "{name} is of revision {}, and this DSS {} offers {}: keep a DSS that offers it, or upgrade {name}",
-                revision_name(revision),
+                name_of(revision),
                 module.offering.version,
                 offers(&module.offering)
             )
@@ -214,7 +216,7 @@ fn warned(revision: u32, module: &DeclaredModule) -> Option<Verdict> {
     module.offering.is_deprecated(revision).then(|| {
         Verdict::Warned(format!(
             "revision {} is deprecated in DSS {}, and may be gone in a later one",
-            revision_name(revision),
+            name_of(revision),
             module.offering.version
         ))
     })

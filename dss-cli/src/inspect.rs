@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use dss_impl::declared::{Declared, DeclaredModule, Found, Inspected, OfferedRevision, Offering, inspect};
+use dss_impl::declared::{Declared, DeclaredModule, FileType, Inspected, OfferedRevision, Offering, inspect};
+use dss_impl::registry::{known, name_of};
 use serde_json::{Value, json};
 
 use crate::{Outcome, old, table};
 
 pub(crate) fn run(files: &[PathBuf], json: bool) -> Outcome {
-    let all: Vec<_> = files.iter().map(|file| (file, inspect(file))).collect();
+    let all: Vec<_> = files.iter().map(|file| (file, inspect(file, known()))).collect();
     let well = all.iter().all(|(_, found)| found.is_ok());
     let text = if json {
         let list = all.iter().map(|(file, found)| match found {
@@ -28,11 +29,6 @@ pub(crate) fn run(files: &[PathBuf], json: bool) -> Outcome {
     Outcome { text, well }
 }
 
-/// A revision by its name.
-pub(crate) fn revision_name(number: u32) -> String {
-    OfferedRevision { number, version: String::new(), supported: true }.name()
-}
-
 /// Whether a Lua module is one of DSS's own that says nothing of itself.
 pub(crate) fn is_old_module(function: &str, uses: Option<u32>) -> bool {
     function == "luaopen_darksidesync" && uses.is_some()
@@ -42,7 +38,7 @@ pub(crate) fn is_old_module(function: &str, uses: Option<u32>) -> bool {
 pub(crate) fn offers(offering: &Offering) -> String {
     let each = |revision: &OfferedRevision| {
         let going = if revision.supported { "" } else { " (deprecated)" };
-        format!("{} {}{going}", revision.name(), revision.version)
+        format!("{} {}{going}", revision.name, revision.version)
     };
     offering.revisions.iter().map(each).collect::<Vec<_>>().join(", ")
 }
@@ -50,22 +46,22 @@ pub(crate) fn offers(offering: &Offering) -> String {
 fn rows(inspected: &Inspected) -> Vec<(&'static str, String)> {
     let Inspected { platform, unmappable, found } = inspected;
     let mut rows = match found {
-        Found::Module(module) => module_rows(module),
-        Found::Library(library) => library_rows(library),
-        Found::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
+        FileType::Module(module) => module_rows(module),
+        FileType::Library(library) => library_rows(library),
+        FileType::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
             old_rows(&old::module(*uses, platform).offering)
         }
-        Found::LuaModule { function, uses, .. } => {
+        FileType::LuaModule { function, uses, .. } => {
             vec![("is", lua_module(*uses)), ("opened by", function.clone())]
         }
     };
     rows.push(("for", platform.to_string()));
     match (unmappable, found) {
         (Some(false), _) => rows.push(("unmapping", "is prevented (it is linked nodelete)".to_owned())),
-        (Some(true), Found::Module(_)) => {
+        (Some(true), FileType::Module(_)) => {
             rows.push(("unmapping", "is possible: link it with -z nodelete".to_owned()))
         }
-        (Some(true), Found::Library(_)) => {
+        (Some(true), FileType::Library(_)) => {
             rows.push(("unmapping", "is possible, until it registers: DSS pins it then".to_owned()));
         }
         _ => {}
@@ -85,7 +81,7 @@ fn module_rows(module: &DeclaredModule) -> Vec<(&'static str, String)> {
 }
 
 fn library_rows(library: &Declared) -> Vec<(&'static str, String)> {
-    let name = revision_name(library.revision);
+    let name = name_of(library.revision);
     let panics = if library.unwinds { "unwind" } else { "abort the process, so DSS refuses it" };
     vec![
         ("is", format!("a library of revision {name}")),
@@ -113,7 +109,7 @@ fn lua_module(uses: Option<u32>) -> String {
     match uses {
         Some(revision) => format!(
             "a Lua module, and by the names in it a library of revision {}, which declares nothing",
-            revision_name(revision)
+            name_of(revision)
         ),
         None => "a Lua module that has nothing of DSS's in it".to_owned(),
     }
@@ -121,7 +117,7 @@ fn lua_module(uses: Option<u32>) -> String {
 
 /// The revisions that a module offers, for programs.
 fn revisions(offering: &Offering) -> Vec<Value> {
-    let each = |revision: &OfferedRevision| json!({ "name": revision.name(), "version": revision.version, "supported": revision.supported });
+    let each = |revision: &OfferedRevision| json!({ "name": revision.name, "version": revision.version, "supported": revision.supported });
     offering.revisions.iter().map(each).collect()
 }
 
@@ -129,7 +125,7 @@ fn revisions(offering: &Offering) -> Vec<Value> {
 pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
     let Inspected { platform, unmappable, found } = inspected;
     let mut value = match found {
-        Found::Module(module) => json!({
+        FileType::Module(module) => json!({
             "is": "module",
             "version": module.offering.version.to_string(),
             "lua": module.lua,
@@ -137,11 +133,11 @@ pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
             "abi_stable": module.offering.abi_stable,
             "compiler": module.compiler,
         }),
-        Found::Library(library) => json!({
+        FileType::Library(library) => json!({
             "is": "library",
             "name": library.name,
             "version": library.version.to_string(),
-            "revision": revision_name(library.revision),
+            "revision": name_of(library.revision),
             "interface": library.interface,
             "crate_version": library.crate_version,
             "requires": library.requires.to_string(),
@@ -149,7 +145,7 @@ pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
             "compiler": library.compiler,
             "unwinds": library.unwinds,
         }),
-        Found::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
+        FileType::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
             let offering = old::module(*uses, platform).offering;
             json!({
                 "is": "module",
@@ -158,9 +154,9 @@ pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
                 "function": function,
             })
         }
-        Found::LuaModule { function, uses, .. } => json!({
+        FileType::LuaModule { function, uses, .. } => json!({
             "is": if uses.is_some() { "library" } else { "lua-module" },
-            "revision": uses.map(revision_name),
+            "revision": uses.map(name_of),
             "function": function,
         }),
     };

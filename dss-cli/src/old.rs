@@ -6,11 +6,16 @@ use semver::Version;
 /// What a module offers that comes to DSS's registry by these names: 2.0.0 published the rendezvous, which is v1's, and the
 /// modules before it 1.0's interface alone.
 pub(crate) fn module(uses: u32, platform: &Platform) -> DeclaredModule {
-    let offered = |number: u32| OfferedRevision { number, version: "1.0.0".to_owned(), supported: true };
+    let offered = |number: u32, name: &str| OfferedRevision {
+        number,
+        name: name.to_owned(),
+        version: "1.0.0".to_owned(),
+        supported: true,
+    };
     let (version, revisions) = if uses >= 1 {
-        (Version::new(2, 0, 0), vec![offered(0), offered(1)])
+        (Version::new(2, 0, 0), vec![offered(0, "c1v0"), offered(1, "v1")])
     } else {
-        (Version::new(1, 0, 0), vec![offered(0)])
+        (Version::new(1, 0, 0), vec![offered(0, "c1v0")])
     };
     DeclaredModule {
         lua: "a Lua that it does not name".to_owned(),

@@ -1,7 +1,7 @@
 //! The core of DarkSideSync: one [`Dispatcher`] per Lua state, and an adapter per revision that maps the libraries
 //! compiled against it onto that one dispatcher.
 //!
-//! Arrows point one way: `adapter/* → dispatcher → {library, delivery, queue, notifier} → sync`. The core names no
+//! Arrows point one way: `registry → adapter/* → dispatcher → {library, delivery, queue, notifier} → sync`. The core names no
 //! revision and knows nothing of which Lua it serves; `dss-lua` gives it a Lua.
 //!
 //! One delivery passes these rooms:
@@ -63,7 +63,11 @@ pub mod payload;
 pub mod port;
 mod queue;
 #[cfg(not(loom))]
+pub mod registry;
+#[cfg(not(loom))]
 pub mod rendezvous;
+#[cfg(not(loom))]
+pub mod revision;
 #[cfg(not(loom))]
 pub mod search;
 #[cfg(not(loom))]

@@ -6,16 +6,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dss_abi::Rendezvous;
 use semver::VersionReq;
 
-use crate::declared::{self, Declared, Offering};
-use crate::rendezvous::REVISIONS;
+use crate::declared::{self, Declared, Known, Offering};
+use crate::revision::{Revision, by_number, name_of};
 use crate::search::{self, Instead, NotFound, Tried};
 use crate::states::StateRef;
 use crate::value::Module;
-
-/// How a revision opens a library of its own in a Lua state: maps its file, and has it register. [lua-thread]
-pub type OpenFn = fn(state: StateRef, file: &Path, declared: &Declared) -> Result<Arc<dyn Module>, String>;
 
 /// Why a library was not loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +34,18 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// The file of `name`, or of an absolute path, and what it declares, if that fits this DSS and the version requirement
-/// `wanted`. Runs none of its code. [any-thread]
+/// The file of `name`, or of an absolute path, and what it declares, if that fits a DSS that has `offering`, and the version
+/// requirement `wanted`. Runs none of its code. [any-thread] `[blocks]` while files are read.
 ///
 /// # Errors
 /// [`LoadError`]
-pub fn look_up(name: &str, templates: &str, wanted: Option<&str>) -> Result<(PathBuf, Declared), LoadError> {
+pub fn look_up(
+    name: &str,
+    templates: &str,
+    wanted: Option<&str>,
+    offering: &Offering,
+    known: &[Known],
+) -> Result<(PathBuf, Declared), LoadError> {
     let wanted = wanted
         .map(|text| {
             VersionReq::parse(text).map_err(|error| {
@@ -66,7 +70,7 @@ pub fn look_up(name: &str, templates: &str, wanted: Option<&str>) -> Result<(Pat
             declared.name
         )));
     }
-    declared::fits(&declared, &Offering::here(), wanted.as_ref())
+    declared::fits(&declared, offering, wanted.as_ref(), known)
         .map_err(|error| LoadError::Refused(error.to_string()))?;
     Ok((file, declared))
 }
@@ -96,17 +100,18 @@ fn advice(name: &str, tried: &[Tried]) -> String {
     told.unwrap_or_default()
 }
 
-/// Loads the library that [`look_up`] finds into a Lua state, where no library of its name is registered. [lua-thread]
+/// Opens the library in `file`, which fits a DSS that offers `revisions`, in a Lua state in which no library of its name is
+/// registered. [lua-thread]
 ///
 /// # Errors
 /// [`LoadError`]
-pub fn load(
+pub fn open(
     state: StateRef,
-    name: &str,
-    templates: &str,
-    wanted: Option<&str>,
+    file: &Path,
+    declared: &Declared,
+    revisions: &[&Revision],
+    rendezvous: &'static Rendezvous,
 ) -> Result<Arc<dyn Module>, LoadError> {
-    let (file, declared) = look_up(name, templates, wanted)?;
     let shown = file.display().to_string();
     let registered =
         state.dispatcher.libraries().map_err(|error| LoadError::Refused(error.to_string()))?.into_iter();
@@ -126,13 +131,12 @@ pub fn load(
             )
         }));
     }
-    // What fits is of a revision that is offered.
-    let open = REVISIONS.iter().find(|revision| revision.number == declared.revision).and_then(|it| it.open);
-    let Some(open) = open else {
+    let Some(open) = by_number(revisions, declared.revision).and_then(Revision::open) else {
         return Err(LoadError::Refused(format!(
-            "{} in {shown} is of revision v{}, whose libraries are Lua modules: use `require`",
-            declared.name, declared.revision
+            "{} in {shown} is of revision {}, whose libraries are Lua modules: use `require`",
+            declared.name,
+            name_of(revisions, declared.revision)
         )));
     };
-    open(state, &file, &declared).map_err(LoadError::Refused)
+    open(state, file, declared, rendezvous).map_err(LoadError::Refused)
 }

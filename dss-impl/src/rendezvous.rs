@@ -1,67 +1,27 @@
-//! The rendezvous as DSS publishes it, and the one place that knows which revisions there are.
+//! The rendezvous: the record that DSS publishes, and how it answers a library that asks for a revision. The registry has the
+//! list of revisions, and hands it in.
 
 use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 
-use dss_abi::{
-    Answer, BUILT_TO_UNWIND, GRANTED, MAGIC, Offer, REFUSED, Rendezvous, Request, RevisionStatus, Text,
-};
+use dss_abi::{Answer, GRANTED, MAGIC, Offer, REFUSED, Rendezvous, Request, RequestFn, Text};
 use semver::{Version, VersionReq};
 
-use crate::adapter;
-use crate::load::OpenFn;
+use crate::revision::{Grant, Revision, by_number, name_of};
 use crate::states::lua_name;
 
-/// What an adapter offers.
-pub struct Revision {
-    /// Its number.
-    pub number: u32,
-    /// Its name.
-    pub name: &'static str,
-    /// The version of its interface.
-    pub version: &'static str,
-    /// How long it will be offered.
-    pub status: RevisionStatus,
-    /// Grants it to a library whose number and version fit, or says why not. None where libraries find this revision by
-    /// other means.
-    pub grant: Option<GrantFn>,
-    /// Opens a library that declares itself for this revision. None where libraries are Lua modules of their own.
-    pub open: Option<OpenFn>,
-}
-
-/// Grants a revision to `library`, or says in a sentence why not.
-pub type GrantFn = fn(request: &Request, library: &str) -> Result<Grant, String>;
-
-/// What a library gets of a revision that is found through the rendezvous: addresses that stay valid.
-pub struct Grant {
-    /// The header of the `abi_stable` in use.
-    pub header: usize,
-    /// The layout of the root.
-    pub layout: usize,
-    /// The root.
-    pub root: usize,
-}
-
-/// The revisions this DSS offers, ascending by number. A new adapter adds its line here.
-pub static REVISIONS: &[&Revision] =
-    &[&adapter::c1v0::REVISION, &adapter::v1::REVISION, &adapter::v2::REVISION];
-
-/// The record, made once for the process. [any-thread]
+/// The record that offers `revisions`, and is asked by `request`. The memory of its list is never freed: make it once.
+/// [any-thread]
 #[must_use]
-pub fn rendezvous() -> &'static Rendezvous {
-    static OFFERS: OnceLock<Vec<Offer>> = OnceLock::new();
-    static RECORD: OnceLock<Rendezvous> = OnceLock::new();
-    let offers = OFFERS.get_or_init(|| {
-        let offer = |revision: &&Revision| Offer {
-            revision: revision.number,
-            status: revision.status as u32,
-            name: Text::of(revision.name),
-            version: Text::of(revision.version),
-        };
-        REVISIONS.iter().map(offer).collect()
-    });
-    RECORD.get_or_init(|| Rendezvous {
+pub fn record(revisions: &[&'static Revision], request: RequestFn) -> Rendezvous {
+    let offer = |revision: &&'static Revision| Offer {
+        revision: revision.number,
+        status: revision.status as u32,
+        name: Text::of(revision.name),
+        version: Text::of(revision.version),
+    };
+    let offers = revisions.iter().map(offer).collect::<Vec<_>>().leak();
+    Rendezvous {
         magic: MAGIC,
         size: size_of::<Rendezvous>() as u32,
         offer_size: size_of::<Offer>() as u32,
@@ -70,10 +30,14 @@ pub fn rendezvous() -> &'static Rendezvous {
         offers: offers.as_ptr(),
         offer_count: offers.len(),
         request,
-    })
+    }
 }
 
-unsafe extern "C" fn request(request: *const Request, answer: *mut Answer) -> i32 {
+/// Answers a library that asks a DSS which offers `revisions`. [any-thread]
+///
+/// # Safety
+/// The contract of [`RequestFn`].
+pub unsafe fn answer(revisions: &[&Revision], request: *const Request, answer: *mut Answer) -> i32 {
     // SAFETY: the contract of `RequestFn`.
     if unsafe { stated_size(answer) } < Answer::SIZE_2_0 {
         return REFUSED; // there is no place for a sentence
@@ -82,7 +46,7 @@ unsafe extern "C" fn request(request: *const Request, answer: *mut Answer) -> i3
     let answer = unsafe { &mut *answer };
     let decided = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the contract of `RequestFn`.
-        unsafe { complete(request) }.and_then(decide)
+        unsafe { complete(revisions, request) }.and_then(|request| decide(revisions, request))
     }));
     let decided = decided.unwrap_or_else(|_| {
         Err(format!(
@@ -123,7 +87,7 @@ unsafe fn stated_size<T>(record: *const T) -> u32 {
 ///
 /// # Safety
 /// The contract of [`dss_abi::RequestFn`].
-unsafe fn complete<'a>(request: *const Request) -> Result<&'a Request, String> {
+unsafe fn complete<'a>(revisions: &[&Revision], request: *const Request) -> Result<&'a Request, String> {
     // SAFETY: as the caller promises.
     let found = unsafe { stated_size(request) };
     if found >= Request::SIZE_2_0 {
@@ -140,7 +104,10 @@ unsafe fn complete<'a>(request: *const Request) -> Result<&'a Request, String> {
         "{} wants {} with a request of {found} bytes, and this DSS {} reads {} bytes: build the library with a released \
          dss-abi",
         library.as_deref().unwrap_or("a library"),
-        number.map_or_else(|| "a revision".to_owned(), |number| format!("revision v{number}")),
+        number.map_or_else(
+            || "a revision".to_owned(),
+            |number| format!("revision {}", name_of(revisions, number))
+        ),
         crate::VERSION,
         Request::SIZE_2_0,
     ))
@@ -159,29 +126,30 @@ unsafe fn field<T>(request: *const Request, size: u32, offset: usize) -> Option<
 }
 
 /// Looks for the revision asked for; a refusal names both sides.
-fn decide(request: &Request) -> Result<Grant, String> {
+fn decide(revisions: &[&Revision], request: &Request) -> Result<Grant, String> {
     // SAFETY: the contract of `RequestFn`: texts are borrowed for the length of the call.
     let library = unsafe { request.library.read() };
     // SAFETY: as above.
     let wants = unsafe { request.wants.read() };
     let offered = || {
         let each = |revision: &&Revision| format!("{} ({})", revision.name, revision.version);
-        REVISIONS.iter().map(each).collect::<Vec<_>>().join(", ")
+        revisions.iter().map(each).collect::<Vec<_>>().join(", ")
     };
     let wanted = VersionReq::parse(&wants).map_err(|error| {
         format!("{library}: the version requirement `{wants}` is not semver ({error}): mend the library")
     })?;
     let number = request.revision;
-    let found = REVISIONS.iter().find(|revision| revision.number == number);
-    let Some(revision) = found.filter(|revision| revision.grant.is_some()) else {
-        let newest = REVISIONS.iter().map(|revision| revision.number).max();
+    let found = by_number(revisions, number).and_then(|revision| Some((revision, revision.grant()?)));
+    let Some((revision, grant)) = found else {
+        let newest = revisions.iter().map(|revision| revision.number).max();
         let advice = if Some(number) > newest {
             "upgrade DSS"
         } else {
             "build the library for one of these revisions"
         };
         return Err(format!(
-            "{library} wants revision v{number} ({wants}), and this DSS {} offers {}: {advice}",
+            "{library} wants revision {} ({wants}), and this DSS {} offers {}: {advice}",
+            name_of(revisions, number),
             crate::VERSION,
             offered(),
         ));
@@ -195,17 +163,7 @@ fn decide(request: &Request) -> Result<Grant, String> {
             offered(),
         ));
     }
-    if request.flags & BUILT_TO_UNWIND == 0 {
-        return Err(format!(
-            "{library} is built with panic = \"abort\", and this DSS {} serves only libraries in which a panic can be \
-             caught: build the library with panic = \"unwind\"",
-            crate::VERSION
-        ));
-    }
-    match revision.grant {
-        Some(grant) => grant(request, &library),
-        None => Err(format!("{library}: revision {} is not asked for here", revision.name)),
-    }
+    grant(request, &library)
 }
 
 // `size` is where every reader looks for it, whatever else changes.

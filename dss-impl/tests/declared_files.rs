@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dss_abi_v2::declaration::SECTION_ELF as SECTION;
-use dss_impl::adapter::{c1v0, v1};
-use dss_impl::declared::{Declared, Found, Offering, ReadError, fits, inspect, parse_for, read};
+use dss_impl::declared::{Declared, FileType, Offering, ReadError, fits, inspect, parse_for, read};
+use dss_impl::registry::{by_number, known, offering};
 use images::*;
 use object::Architecture;
 use semver::Version;
@@ -47,16 +47,16 @@ fn reading_runs_none_of_the_librarys_code() {
     let library = build(folder.path(), &Record::new().bytes(), "");
     let found = read(&library).unwrap();
     assert_eq!((found.name.as_str(), found.file.as_deref()), ("fswatch", Some(library.as_path())));
-    let mut dss = Offering { version: Version::new(3, 0, 0), ..Offering::here() };
+    let mut dss = Offering { version: Version::new(3, 0, 0), ..offering() };
     dss.revisions.retain(|revision| revision.number < 2);
-    let misfit = fits(&found, &dss, None).unwrap_err();
+    let misfit = fits(&found, &dss, None, known()).unwrap_err();
     assert_eq!(
         misfit.to_string(),
         format!(
             "fswatch 1.2.3 ({}) wants revision v2 (1.0.0), and this DSS 3.0.0 offers c1v0 ({}), v1 ({}): upgrade DSS",
             library.display(),
-            c1v0::REVISION.version,
-            v1::REVISION.version,
+            by_number(0).unwrap().version,
+            by_number(1).unwrap().version,
         )
     );
     assert!(!trace.exists());
@@ -103,7 +103,7 @@ fn a_library_whose_declaration_was_removed_is_told_as_one() {
     let sentence = "is a library of DSS's (it has `dss_library_v2_open`) whose declaration was removed: build it again, and \
                     leave its sections in the file";
     assert_eq!(refusal(read(&library)), sentence);
-    assert_eq!(inspect(&library).unwrap_err().to_string(), sentence);
+    assert_eq!(inspect(&library, known()).unwrap_err().to_string(), sentence);
     assert!(!folder.path().join("trace").exists());
 }
 
@@ -114,7 +114,8 @@ fn a_file_of_several_lua_modules_has_all_their_functions() {
         let code: String =
             (0..count).map(|at| format!("int luaopen_m{at}(void *L) {{ return 0; }}\n")).collect();
         let library = build(folder.path(), &[], &code);
-        let Found::LuaModule { function, mut others, .. } = inspect(&library).unwrap().found else {
+        let FileType::LuaModule { function, mut others, .. } = inspect(&library, known()).unwrap().found
+        else {
             panic!("it is a Lua module");
         };
         others.push(function);

@@ -3,8 +3,8 @@
 
 mod images;
 
-use dss_impl::declared::{Declared, MisfitKind, OfferedRevision, Offering, fits, parse_for};
-use dss_impl::rendezvous::REVISIONS;
+use dss_impl::declared::{Declared, Known, MisfitKind, OfferedRevision, Offering, fits, parse_for};
+use dss_impl::registry::{self, REVISIONS, known, name_of};
 use images::*;
 use semver::{Version, VersionReq};
 
@@ -14,8 +14,12 @@ fn declared() -> Declared {
 
 /// A DSS of that version that offers the revisions of these numbers.
 fn offering(version: &str, revisions: &[u32]) -> Offering {
-    let offered =
-        |number: &u32| OfferedRevision { number: *number, version: "1.0.0".into(), supported: true };
+    let offered = |number: &u32| OfferedRevision {
+        number: *number,
+        name: name_of(*number),
+        version: "1.0.0".into(),
+        supported: true,
+    };
     Offering {
         version: Version::parse(version).unwrap(),
         abi_stable: "0.11".to_owned(),
@@ -25,15 +29,14 @@ fn offering(version: &str, revisions: &[u32]) -> Offering {
 
 #[test]
 fn this_dss_offers_what_it_publishes() {
-    let here = Offering::here();
+    let here = registry::offering();
     assert_eq!(here.version.to_string(), dss_impl::VERSION);
-    let names: Vec<_> = here.revisions.iter().map(OfferedRevision::name).collect();
+    let names: Vec<_> = here.revisions.iter().map(|offered| offered.name.as_str()).collect();
     assert_eq!(names, REVISIONS.iter().map(|revision| revision.name).collect::<Vec<_>>());
     assert!(REVISIONS.iter().all(|revision| !here.is_deprecated(revision.number)));
     let mut going = here.clone();
     going.revisions[1].supported = false;
     assert!(going.is_deprecated(1) && !going.is_deprecated(2) && !going.is_deprecated(99));
-    assert_eq!(OfferedRevision { number: 99, version: String::new(), supported: true }.name(), "v99");
 }
 
 #[test]
@@ -42,16 +45,16 @@ fn a_misfit_names_both_sides() {
     let dss = offering("2.1.0", &[1, 2]);
     let misfit = |declared: &Declared, wanted: Option<&str>| {
         let wanted = wanted.map(|wanted| VersionReq::parse(wanted).unwrap());
-        let misfit = fits(declared, &dss, wanted.as_ref()).unwrap_err();
+        let misfit = fits(declared, &dss, wanted.as_ref(), known()).unwrap_err();
         (misfit.kind(), misfit.to_string())
     };
-    fits(&good, &dss, None).unwrap();
-    fits(&good, &dss, Some(&VersionReq::parse("^1.2").unwrap())).unwrap();
+    fits(&good, &dss, None, known()).unwrap();
+    fits(&good, &dss, Some(&VersionReq::parse("^1.2").unwrap()), known()).unwrap();
 
     let library = Declared { unwinds: false, ..good.clone() };
     let sentence = "fswatch 1.2.3 is built with panic = \"abort\", and this DSS 2.1.0 serves only libraries in which a panic \
                     can be caught: build the library with panic = \"unwind\"";
-    assert_eq!(misfit(&library, None), (MisfitKind::Panic, sentence.to_owned()));
+    assert_eq!(misfit(&library, None), (MisfitKind::Build, sentence.to_owned()));
 
     for (version, advice) in
         [("0.12", "upgrade DSS"), ("0.9", "build the library with a dss-abi of this DSS's time")]
@@ -60,14 +63,16 @@ fn a_misfit_names_both_sides() {
         let sentence = format!(
             "fswatch 1.2.3 is built with abi_stable {version}, and this DSS 2.1.0 reads abi_stable 0.11: {advice}"
         );
-        assert_eq!(misfit(&library, None), (MisfitKind::AbiStable, sentence));
+        assert_eq!(misfit(&library, None), (MisfitKind::Build, sentence));
     }
 
     let offered = "v1 (1.0.0), v2 (1.0.0)";
-    for (revision, advice) in [(3, "upgrade DSS"), (0, "build the library for one of these revisions")] {
+    for (revision, name, advice) in
+        [(3, "v3", "upgrade DSS"), (0, "c1v0", "build the library for one of these revisions")]
+    {
         let library = Declared { revision, ..good.clone() };
         let sentence = format!(
-            "fswatch 1.2.3 wants revision v{revision} (1.0.0), and this DSS 2.1.0 offers {offered}: {advice}"
+            "fswatch 1.2.3 wants revision {name} (1.0.0), and this DSS 2.1.0 offers {offered}: {advice}"
         );
         assert_eq!(misfit(&library, None), (MisfitKind::Revision, sentence));
     }
@@ -100,12 +105,31 @@ fn a_misfit_names_both_sides() {
     }
 }
 
+/// What v2 demands of how a library is built, it demands of its own.
+#[test]
+fn a_library_is_held_to_what_its_own_revision_demands() {
+    let dss = offering("2.1.0", &[1, 2]);
+    let c = Declared { revision: 9, abi_stable: String::new(), unwinds: false, ..declared() };
+    assert_eq!(
+        fits(&c, &dss, None, known()).unwrap_err().to_string(),
+        "fswatch 1.2.3 wants revision v9 (1.0.0), and this DSS 2.1.0 offers v1 (1.0.0), v2 (1.0.0): upgrade DSS"
+    );
+    let nine = [Known { number: 9, name: "c9v0", marker: None, fits: None }];
+    fits(&c, &offering("2.1.0", &[9]), None, &nine).unwrap();
+    assert_eq!(
+        fits(&c, &dss, None, &nine).unwrap_err().to_string(),
+        "fswatch 1.2.3 wants revision c9v0 (1.0.0), and this DSS 2.1.0 offers v1 (1.0.0), v2 (1.0.0): upgrade DSS"
+    );
+    let fussy = Known { fits: known()[2].fits, ..nine[0] };
+    assert_eq!(fits(&c, &offering("2.1.0", &[9]), None, &[fussy]).unwrap_err().kind(), MisfitKind::Build);
+}
+
 #[test]
 fn a_pre_release_counts_as_its_release() {
     let fit = |dss: &str, requires: &str| {
         let requires = VersionReq::parse(requires).unwrap();
         let declared = Declared { requires, ..declared() };
-        fits(&declared, &offering(dss, &[2]), None).is_ok()
+        fits(&declared, &offering(dss, &[2]), None, known()).is_ok()
     };
     for (dss, requires) in [
         ("2.1.0-rc.1", "^2.0"),

@@ -6,28 +6,34 @@ mod images;
 use std::fs;
 use std::path::Path;
 
+use dss_abi::RevisionStatus;
 use dss_impl::declared::module::{ModuleRecord, SECTION_ELF, SECTION_MACH_O, SECTION_PE};
-use dss_impl::declared::{DeclaredModule, Found, Offering, ReadError, inspect};
+use dss_impl::declared::{DeclaredModule, FileType, ReadError, inspect};
+use dss_impl::registry::{known, module_record, offering};
 use images::*;
 use object::Architecture;
 
 /// The record of this core's modules, as it lies in a file.
 fn record() -> Vec<u8> {
-    static RECORD: ModuleRecord = ModuleRecord::new("Lua 5.4");
-    let start: *const ModuleRecord = &RECORD;
+    static RECORD: ModuleRecord = module_record("Lua 5.4");
+    bytes_of(&RECORD)
+}
+
+fn bytes_of(record: &'static ModuleRecord) -> Vec<u8> {
+    let start: *const ModuleRecord = record;
     // SAFETY: plain data without padding.
     unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size_of::<ModuleRecord>()) }.to_vec()
 }
 
-fn inspected(folder: &Path, bytes: &[u8]) -> Result<Found, ReadError> {
+fn inspected(folder: &Path, bytes: &[u8]) -> Result<FileType, ReadError> {
     let file = folder.join("file.so");
     fs::write(&file, bytes).unwrap();
-    inspect(&file).map(|inspected| inspected.found)
+    inspect(&file, known()).map(|inspected| inspected.found)
 }
 
 fn module(folder: &Path, bytes: &[u8]) -> DeclaredModule {
     match inspected(folder, bytes) {
-        Ok(Found::Module(module)) => module,
+        Ok(FileType::Module(module)) => module,
         other => panic!("{other:?}"),
     }
 }
@@ -44,7 +50,7 @@ fn a_module_says_what_it_offers_in_every_format() {
     ];
     let platforms = files.map(|file| {
         let module = module(folder.path(), &file);
-        assert_eq!((module.lua.as_str(), &module.offering), ("Lua 5.4", &Offering::here()));
+        assert_eq!((module.lua.as_str(), &module.offering), ("Lua 5.4", &offering()));
         assert!(module.compiler.starts_with("rustc "), "{}", module.compiler);
         assert_eq!(module.file.as_deref(), Some(folder.path().join("file.so").as_path()));
         module.platform.to_string()
@@ -57,6 +63,22 @@ fn a_module_says_what_it_offers_in_every_format() {
             "macOS on 64-bit aarch64"
         ]
     );
+}
+
+#[test]
+fn a_module_may_offer_a_revision_that_is_not_known_here() {
+    static LATER: ModuleRecord = ModuleRecord::new("9.1.0", "Lua 5.4", "0.12", [b'c'; 64])
+        .with(2, RevisionStatus::Deprecated, "1.4.0")
+        .with(7, RevisionStatus::Supported, "1.0.0");
+    let folder = tempfile::tempdir().unwrap();
+    let offering = module(folder.path(), &elf(&[(SECTION_ELF, &bytes_of(&LATER))])).offering;
+    assert_eq!((offering.version.to_string().as_str(), offering.abi_stable.as_str()), ("9.1.0", "0.12"));
+    let offered: Vec<_> = offering
+        .revisions
+        .iter()
+        .map(|it| (it.number, it.name.as_str(), it.version.as_str(), it.supported))
+        .collect();
+    assert_eq!(offered, [(2, "v2", "1.4.0", false), (7, "v7", "1.0.0", true)]);
 }
 
 #[test]
@@ -94,7 +116,7 @@ fn any_file_is_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let library = Record::new().bytes();
     let of = |sections: &[(&str, &[u8])]| inspected(folder.path(), &elf(sections));
-    assert!(matches!(of(&[(".dss.library", &library)]), Ok(Found::Library(_))));
+    assert!(matches!(of(&[(".dss.library", &library)]), Ok(FileType::Library(_))));
     for both in [
         &[(SECTION_ELF, &*record()), (".dss.library", &*library)][..],
         &[(SECTION_ELF, &*record()), (SECTION_ELF, &*record())],
@@ -107,7 +129,7 @@ fn any_file_is_what_it_is() {
     let s390x =
         elf_for(true, true, object::elf::EM_S390, object::elf::ET_DYN, &[(".dss.library", &big.bytes())]);
     match inspected(folder.path(), &s390x) {
-        Ok(Found::Library(declared)) => assert_eq!(declared.platform.processor, "s390x"),
+        Ok(FileType::Library(declared)) => assert_eq!(declared.platform.processor, "s390x"),
         other => panic!("{other:?}"),
     }
 }

@@ -6,7 +6,8 @@ mod images;
 use std::fs;
 use std::path::Path;
 
-use dss_impl::load::{LoadError, look_up};
+use dss_impl::load::LoadError;
+use dss_impl::registry::look_up;
 use images::{Record, elf};
 
 /// Writes a library that declares itself by this name.

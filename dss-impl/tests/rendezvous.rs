@@ -7,7 +7,7 @@ use dss_abi::{
     Answer, AnswerBuffer, BUILT_TO_UNWIND, GRANTED, MAGIC, Offer, REFUSED, Refused, Rendezvous, Request,
     RevisionStatus, Text,
 };
-use dss_impl::rendezvous::rendezvous;
+use dss_impl::registry::rendezvous;
 
 /// What a library called `misfit` asks for, without any layout.
 fn misfit(revision: u32, wants: &'static str) -> Request {

@@ -10,7 +10,7 @@ use dss_abi::RevisionStatus;
 use dss_impl::delivery::Failure;
 use dss_impl::memory::{OutOfMemory, try_box};
 use dss_impl::notifier::{Notifier, UdpNotifier};
-use dss_impl::rendezvous::REVISIONS;
+use dss_impl::registry::REVISIONS;
 use dss_impl::value::Value;
 use mlua::ffi;
 

@@ -3,9 +3,8 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 
-use dss_impl::adapter::c1v0;
 use dss_impl::image;
-use dss_impl::rendezvous::rendezvous;
+use dss_impl::registry;
 use dss_impl::states::{self, LuaSide, OpenError, StateRef};
 use mlua::ffi;
 
@@ -191,10 +190,11 @@ fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     let table = stack.top();
     stack.push_bytes(dss_impl::VERSION.as_bytes());
     stack.set_field(table, c"Version");
-    stack.push_pointer(std::ptr::from_ref(&c1v0::API).cast_mut());
-    stack.set_field(table, c"DSS API 1v0");
-    stack.push_pointer(std::ptr::from_ref(rendezvous()).cast_mut());
-    stack.set_field(table, c"DSS Rendezvous");
+    for (key, address) in registry::keys() {
+        stack.push_bytes(key.as_bytes());
+        stack.push_pointer(address.cast_mut());
+        stack.raw_set(table);
+    }
 
     // Making these may have run finalizers, and they this function.
     if is_served(stack) {

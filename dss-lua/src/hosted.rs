@@ -2,6 +2,7 @@
 
 use dss_impl::declared::module::ModuleRecord;
 use dss_impl::delivery::Failure;
+use dss_impl::registry;
 
 use crate::raw::Stack;
 
@@ -39,7 +40,7 @@ const FEATURE: &str = if cfg!(feature = "luajit") {
 #[cfg_attr(any(target_os = "macos", target_os = "ios"), unsafe(link_section = "__DATA,__dss_module"))]
 #[cfg_attr(windows, unsafe(link_section = ".dssmod"))]
 #[cfg_attr(not(any(windows, target_os = "macos", target_os = "ios")), unsafe(link_section = ".dss.module"))]
-static RECORD: ModuleRecord = ModuleRecord::new(BUILT_FOR);
+static RECORD: ModuleRecord = registry::module_record(BUILT_FOR);
 
 /// Names the record where the module is entered, so that no linker throws it away.
 pub(crate) fn keep_record() {

@@ -7,7 +7,8 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf, absolute};
 use std::sync::{Arc, OnceLock};
 
 use dss_impl::image;
-use dss_impl::load::{self, LoadError};
+use dss_impl::load::LoadError;
+use dss_impl::registry;
 use dss_impl::search;
 use dss_impl::states::StateRef;
 use mlua::ffi;
@@ -76,7 +77,7 @@ pub(crate) fn open(
     {
         if !is_still(&library, name, file, wanted) {
             // What is wanted is looked at again, of the file; that may be another by now.
-            let (file, declared) = load::look_up(name, templates, wanted).map_err(sentence)?;
+            let (file, declared) = registry::look_up(name, templates, wanted).map_err(sentence)?;
             let version = library.module.version();
             if wanted.is_some() && declared.version.to_string() != version {
                 return Err(format!(
@@ -92,7 +93,7 @@ pub(crate) fn open(
     }
     // Before it is read: one that takes its place meanwhile is another.
     let identity = found.as_deref().and_then(Identity::of);
-    let module = load::load(state, name, templates, wanted).map_err(sentence)?;
+    let module = registry::load(state, name, templates, wanted).map_err(sentence)?;
     let functions = module.functions();
     let library = Arc::new(Library { module, functions, identity });
     // Registered, and with no table to be called by, it could neither be used nor loaded again.

@@ -13,17 +13,16 @@ use crate::image;
 use crate::library::Registration;
 use crate::payload::Payload;
 use crate::port::{Adapter, Answers, ReplyPort, Stage};
-use crate::rendezvous::Revision;
+use crate::revision::{Found, Revision};
 use crate::states::{self, StateRef};
 
-/// What `revisions()` shows of it. Libraries find it by 1.0's own key.
+/// The revision. Its libraries look for 1.0's own key in the registry.
 pub static REVISION: Revision = Revision {
     number: 0,
     name: "c1v0",
     version: "1.0.0",
     status: RevisionStatus::Supported,
-    grant: None,
-    open: None,
+    found: Found::RegistryKey { key: c::DSS_API_1V0_KEY, api: &API },
 };
 
 /// The struct that 1.0's key points to.

@@ -1,13 +1,16 @@
-//! The check of a library's types, for every revision whose root is an `abi_stable` trait object. The library checks ours.
+//! What every revision demands whose root is an `abi_stable` trait object: a library that unwinds, layouts that can be read, and
+//! the same types. The library checks ours.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use abi_stable::library::AbiHeader;
 use abi_stable::type_layout::TypeLayout;
-use dss_abi::Request;
+use dss_abi::{BUILT_TO_UNWIND, Request};
 
 use super::panics::say;
-use crate::rendezvous::Grant;
+use crate::declared::{Declared, Misfit, MisfitKind, Offering};
+use crate::revision::Grant;
 
 /// The header of the `abi_stable` in use.
 static HEADER: AbiHeader = AbiHeader::VALUE;
@@ -37,7 +40,7 @@ impl Layouts {
         Layouts { revision, package, compare, checked: [const { AtomicUsize::new(0) }; CHECKED] }
     }
 
-    /// What a library gets whose layout passes: `root`, of the type that `ours` describes.
+    /// What a library gets which is built to unwind and whose layout passes: `root`, of the type that `ours` describes.
     pub(super) fn grant<T: 'static>(
         &self,
         request: &Request,
@@ -45,6 +48,9 @@ impl Layouts {
         ours: &'static TypeLayout,
         root: impl FnOnce() -> &'static T,
     ) -> Result<Grant, String> {
+        if request.flags & BUILT_TO_UNWIND == 0 {
+            return Err(aborts(library, crate::VERSION));
+        }
         self.check(request, library, ours)?;
         Ok(Grant {
             header: std::ptr::from_ref(&HEADER).addr(),
@@ -95,4 +101,39 @@ impl Layouts {
         self.checked.iter().any(keep);
         Ok(())
     }
+}
+
+/// What these revisions demand of a library's declaration: [`crate::declared::FitsFn`].
+pub(super) fn fits(declared: &Declared, offering: &Offering) -> Result<(), Misfit> {
+    let who = declared.who();
+    let Offering { version: dss, abi_stable, .. } = offering;
+    if !declared.unwinds {
+        return Err(Misfit::new(MisfitKind::Build, aborts(who, dss)));
+    }
+    if declared.abi_stable == *abi_stable {
+        return Ok(());
+    }
+    let advice = if numbers(&declared.abi_stable) > numbers(abi_stable) {
+        "upgrade DSS"
+    } else {
+        "build the library with a dss-abi of this DSS's time"
+    };
+    let sentence = format!(
+        "{who} is built with abi_stable {}, and this DSS {dss} reads abi_stable {abi_stable}: {advice}",
+        declared.abi_stable
+    );
+    Err(Misfit::new(MisfitKind::Build, sentence))
+}
+
+/// The sentence for a library in which a panic ends the process.
+fn aborts(library: impl Display, dss: impl Display) -> String {
+    format!(
+        "{library} is built with panic = \"abort\", and this DSS {dss} serves only libraries in which a panic can be caught: \
+         build the library with panic = \"unwind\""
+    )
+}
+
+/// The numbers of a version in short, for comparing.
+fn numbers(version: &str) -> Vec<u64> {
+    version.split('.').map_while(|number| number.parse().ok()).collect()
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use abi_stable::StableAbi;
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{RBox, RResult};
-use dss_abi::{Request, RevisionStatus};
+use dss_abi::{RENDEZVOUS_KEY, Request, RevisionStatus};
 use dss_abi_v1::contract::{
     Accepted, ClosingFn, Code, DecodeFn, ENDED_CANCELLED, ENDED_COLLECTED, ENDED_DECODED, ENDED_FAILED,
     ENDED_REPLIED, FinishFn, RawDelivery, RawLua, RawRegistration, Registered, ReplyFn, Report, Service,
@@ -24,17 +24,16 @@ use crate::image;
 use crate::library::Registration;
 use crate::payload::Payload;
 use crate::port::{Adapter, Answers, ReplyPort, Stage};
-use crate::rendezvous::{Grant, Revision};
+use crate::revision::{Found, Grant, Revision};
 use crate::states::{self, StateRef};
 
-/// What `revisions()` shows of it, and how the rendezvous grants it.
+/// The revision. Its libraries look for the rendezvous in the registry, and ask that.
 pub static REVISION: Revision = Revision {
     number: dss_abi_v1::REVISION,
     name: "v1",
     version: dss_abi_v1::VERSION,
     status: RevisionStatus::Supported,
-    grant: Some(grant),
-    open: None,
+    found: Found::Rendezvous { marker: RENDEZVOUS_KEY, grant },
 };
 
 // Where 1.0.0 has each field. Here and not beside the types: their crate builds with compilers that cannot tell.

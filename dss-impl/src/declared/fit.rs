@@ -1,18 +1,19 @@
-//! Whether what a library declares fits this DSS and who wants to load it. A refusal is one sentence, which names both
-//! sides and says what to do.
+//! Whether what a library declares fits a DSS and who wants to load it. A refusal is one sentence, which names both sides and
+//! says what to do.
+//!
+//! What only some revisions demand stands in their own [`FitsFn`]. Here stands what all have in common.
 
 use std::cmp::Ordering;
 use std::error::Error;
 use std::fmt;
 
-use dss_abi::RevisionStatus;
 use semver::{Comparator, Prerelease, Version, VersionReq};
 
-use super::Declared;
-use crate::rendezvous::{REVISIONS, Revision};
+use super::known::{by_number, name_of};
+use super::{Declared, Known};
 
-/// The version of `abi_stable` whose layouts this DSS can check, as a library declares it.
-pub const ABI_STABLE: &str = "0.11";
+/// What a revision demands of a library that declares itself for it, beyond what all revisions do. [any-thread]
+pub type FitsFn = fn(declared: &Declared, offering: &Offering) -> Result<(), Misfit>;
 
 /// What a DSS has for libraries: this one, or one whose file was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Offering {
 pub struct OfferedRevision {
     /// Its number.
     pub number: u32,
+    /// Its name; what stands for it, if it is not known here.
+    pub name: String,
     /// The version of its interface.
     pub version: String,
     /// Whether it is offered without reserve; false for one that is to go.
@@ -37,24 +40,6 @@ pub struct OfferedRevision {
 }
 
 impl Offering {
-    /// What this DSS has.
-    ///
-    /// # Panics
-    /// Not at all: its own version is one.
-    #[must_use]
-    pub fn here() -> Self {
-        let offered = |revision: &&Revision| OfferedRevision {
-            number: revision.number,
-            version: revision.version.to_owned(),
-            supported: revision.status == RevisionStatus::Supported,
-        };
-        Offering {
-            version: Version::parse(crate::VERSION).expect("cargo takes no other version"),
-            abi_stable: ABI_STABLE.to_owned(),
-            revisions: REVISIONS.iter().map(offered).collect(),
-        }
-    }
-
     /// Whether a library's revision is offered, and to go.
     #[must_use]
     pub fn is_deprecated(&self, revision: u32) -> bool {
@@ -62,23 +47,12 @@ impl Offering {
     }
 }
 
-impl OfferedRevision {
-    /// As libraries and sentences name it: `c1v0` for 1.0's, `v2`.
-    #[must_use]
-    pub fn name(&self) -> String {
-        let known = REVISIONS.iter().find(|revision| revision.number == self.number);
-        known.map_or_else(|| format!("v{}", self.number), |revision| revision.name.to_owned())
-    }
-}
-
 /// What does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MisfitKind {
-    /// The library is built so that a panic ends the process.
-    Panic,
-    /// Its layouts are described in another way than this DSS can read.
-    AbiStable,
+    /// The library is not built as its revision demands.
+    Build,
     /// Its revision is not offered.
     Revision,
     /// It requires another version of DSS.
@@ -95,6 +69,11 @@ pub struct Misfit {
 }
 
 impl Misfit {
+    /// The sentence names both sides, and says what to do.
+    pub(crate) fn new(kind: MisfitKind, sentence: String) -> Self {
+        Misfit { kind, sentence }
+    }
+
     /// What does not fit.
     #[must_use]
     pub fn kind(&self) -> MisfitKind {
@@ -110,50 +89,41 @@ impl fmt::Display for Misfit {
 
 impl Error for Misfit {}
 
-/// Whether `declared` can be loaded by a DSS that has `offering`, for a caller who wants the versions `wanted` of it. A pre-release counts as the release that it leads to, unless the requirement
-/// names a pre-release of the same release: then their order counts. [any-thread]
+/// Whether `declared` can be loaded by a DSS that has `offering`, for a caller who wants the versions `wanted` of it; `known` are
+/// the revisions that it may be of. A pre-release counts as the release that it leads to, unless the requirement names a
+/// pre-release of the same release: then their order counts. [any-thread]
 ///
 /// # Errors
-/// The first that does not fit, of: panic strategy, `abi_stable`, revision, version of DSS, version of the library.
-pub fn fits(declared: &Declared, offering: &Offering, wanted: Option<&VersionReq>) -> Result<(), Misfit> {
-    let who = Who(declared);
-    let Offering { version: dss, abi_stable, revisions } = offering;
-    let misfit = |kind, sentence| Err(Misfit { kind, sentence });
-    if !declared.unwinds {
-        let sentence = format!(
-            "{who} is built with panic = \"abort\", and this DSS {dss} serves only libraries in which a panic can be \
-             caught: build the library with panic = \"unwind\""
-        );
-        return misfit(MisfitKind::Panic, sentence);
-    }
-    if declared.abi_stable != *abi_stable {
-        let advice = if numbers(&declared.abi_stable) > numbers(abi_stable) {
-            "upgrade DSS"
-        } else {
-            "build the library with a dss-abi of this DSS's time"
-        };
-        let sentence = format!(
-            "{who} is built with abi_stable {}, and this DSS {dss} reads abi_stable {abi_stable}: {advice}",
-            declared.abi_stable
-        );
-        return misfit(MisfitKind::AbiStable, sentence);
+/// The first that does not fit, of: what its revision demands, revision, version of DSS, version of the library.
+pub fn fits(
+    declared: &Declared,
+    offering: &Offering,
+    wanted: Option<&VersionReq>,
+    known: &[Known],
+) -> Result<(), Misfit> {
+    let who = declared.who();
+    let Offering { version: dss, revisions, .. } = offering;
+    let misfit = |kind, sentence| Err(Misfit::new(kind, sentence));
+    if let Some(fits) = by_number(known, declared.revision).and_then(|revision| revision.fits) {
+        fits(declared, offering)?;
     }
     let served = |revision: &OfferedRevision| {
         revision.number == declared.revision && serves(&revision.version, &declared.interface)
     };
     if !revisions.iter().any(served) {
-        let each = |revision: &OfferedRevision| format!("{} ({})", revision.name(), revision.version);
+        let each = |revision: &OfferedRevision| format!("{} ({})", revision.name, revision.version);
         let offers = revisions.iter().map(each).collect::<Vec<_>>().join(", ");
         let newest = revisions.iter().map(|revision| revision.number).max();
-        let known = revisions.iter().any(|revision| revision.number == declared.revision);
-        let advice = if known || Some(declared.revision) > newest {
+        let offered = revisions.iter().any(|revision| revision.number == declared.revision);
+        let advice = if offered || Some(declared.revision) > newest {
             "upgrade DSS"
         } else {
             "build the library for one of these revisions"
         };
         let sentence = format!(
-            "{who} wants revision v{} ({}), and this DSS {dss} offers {offers}: {advice}",
-            declared.revision, declared.interface
+            "{who} wants revision {} ({}), and this DSS {dss} offers {offers}: {advice}",
+            name_of(known, declared.revision),
+            declared.interface
         );
         return misfit(MisfitKind::Revision, sentence);
     }
@@ -191,16 +161,22 @@ fn serves(offered: &str, built: &str) -> bool {
     }
 }
 
-/// The library as sentences name it.
-struct Who<'a>(&'a Declared);
+impl Declared {
+    /// The library as sentences name it.
+    pub(crate) fn who(&self) -> impl fmt::Display {
+        struct Who<'a>(&'a Declared);
 
-impl fmt::Display for Who<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0.name, self.0.version)?;
-        match &self.0.file {
-            Some(file) => write!(f, " ({})", file.display()),
-            None => Ok(()),
+        impl fmt::Display for Who<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} {}", self.0.name, self.0.version)?;
+                match &self.0.file {
+                    Some(file) => write!(f, " ({})", file.display()),
+                    None => Ok(()),
+                }
+            }
         }
+
+        Who(self)
     }
 }
 
@@ -236,9 +212,4 @@ fn wants_newer(requirement: &VersionReq, version: &Version) -> bool {
                 order => order == Ordering::Greater,
             }
     })
-}
-
-/// The numbers of a version in short, for comparing.
-fn numbers(version: &str) -> Vec<u64> {
-    version.split('.').map_while(|number| number.parse().ok()).collect()
 }

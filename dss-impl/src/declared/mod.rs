@@ -1,6 +1,6 @@
 //! What a library declares, read from its file without running any of its code.
 //!
-//! A library of revision v2 or later leaves a record in a section of its binary. The record is plain bytes and the file
+//! A library that DSS itself opens leaves a record in a section of its binary. The record is plain bytes and the file
 //! is read as bytes: the system's loader has no part in it, so that a library that does not fit is refused before one
 //! of its constructors has run. A file can say anything; nothing in here takes a number of it for true that is not
 //! compared with the length of the file first, and the time and memory spent grow with that length and no faster.
@@ -11,6 +11,7 @@
 //! | `platform.rs` | what an image is for, and what this process is |
 //! | `record.rs` | the record, from bytes of either byte order |
 //! | `module.rs` | the record of a module of DSS, which says what it is and offers |
+//! | `known.rs` | what is known of revisions, which the registry hands in |
 //! | `fit.rs` | whether what it declares fits this DSS and the caller |
 //! | `error.rs` | why a file gives no declaration |
 
@@ -18,6 +19,7 @@ mod elf;
 mod error;
 mod fit;
 mod image;
+mod known;
 mod macho;
 pub mod module;
 mod pe;
@@ -28,14 +30,13 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use dss_abi::RENDEZVOUS_KEY;
 use semver::{Version, VersionReq};
 
-use crate::adapter;
 use crate::search::dangling;
 pub use error::ReadError;
-pub use fit::{ABI_STABLE, Misfit, MisfitKind, OfferedRevision, Offering, fits};
+pub use fit::{FitsFn, Misfit, MisfitKind, OfferedRevision, Offering, fits};
 use image::{Exports, Image};
+pub use known::{Known, unnamed};
 pub use module::DeclaredModule;
 pub use platform::Platform;
 
@@ -80,12 +81,12 @@ pub struct Inspected {
     /// Whether a loader may unmap it again; none where its format does not say.
     pub unmappable: Option<bool>,
     /// What it is.
-    pub found: Found,
+    pub found: FileType,
 }
 
 /// What a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum FileType {
     /// A library that declares itself.
     Library(Declared),
     /// A module of DSS that says what it offers.
@@ -101,30 +102,30 @@ pub enum Found {
     },
 }
 
-/// Reads what the file at `path` is, whatever it is built for. None of its code runs. [any-thread] `[blocks]` while the file is
+/// Reads what the file at `path` is, whatever it is built for; `known` are the revisions that it may speak of. None of its code runs. [any-thread] `[blocks]` while the file is
 /// read.
 ///
 /// # Errors
 /// Each [`ReadError`] but [`ReadError::Foreign`] and [`ReadError::LuaModule`].
-pub fn inspect(path: &Path) -> Result<Inspected, ReadError> {
+pub fn inspect(path: &Path, known: &[Known]) -> Result<Inspected, ReadError> {
     let bytes = bytes_of(path)?;
     let image = image::read(&bytes, None)?;
     let (platform, unmappable) = (image.platform.clone(), image.unmappable);
     let openers = image.exports.openers.clone();
     let found = match (image.sections.as_slice(), image.modules.as_slice()) {
         ([], [section]) => {
-            let mut module = module::parse(section, image.platform)?;
+            let mut module = module::parse(section, image.platform, known)?;
             module.file = Some(path.to_owned());
-            Found::Module(module)
+            FileType::Module(module)
         }
         ([], []) | ([_], []) => match library(image) {
             Ok(mut declared) => {
                 declared.file = Some(path.to_owned());
-                Found::Library(declared)
+                FileType::Library(declared)
             }
             Err(ReadError::LuaModule { function }) => {
                 let others = openers.into_iter().skip(1).collect();
-                Found::LuaModule { function, others, uses: uses(&bytes) }
+                FileType::LuaModule { function, others, uses: known::marked(known, &bytes) }
             }
             Err(error) => return Err(error),
         },
@@ -132,20 +133,6 @@ pub fn inspect(path: &Path) -> Result<Inspected, ReadError> {
     };
     Ok(Inspected { platform, unmappable, found })
 }
-
-/// By which revision a Lua module that declares nothing comes to DSS: it has the name that it looks for. The later one where it
-/// has both, as a library may that makes do with either, and as a module of DSS's has.
-fn uses(bytes: &[u8]) -> Option<u32> {
-    let has = |name: &str| bytes.windows(name.len()).any(|window| window == name.as_bytes());
-    if has(RENDEZVOUS_KEY) {
-        Some(adapter::v1::REVISION.number)
-    } else {
-        has(C1V0_KEY).then_some(adapter::c1v0::REVISION.number)
-    }
-}
-
-/// What a library of 1.0's interface looks for.
-const C1V0_KEY: &str = "DSS API 1v0";
 
 /// Reads what the library at `path` declares, for this process. Links are followed. None of the library's code runs.
 /// [any-thread] `[blocks]` while the file is read.

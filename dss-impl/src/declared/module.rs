@@ -9,10 +9,9 @@ use dss_abi::RevisionStatus;
 use semver::Version;
 
 use super::fit::{OfferedRevision, Offering};
+use super::known::name_of;
 use super::record::{Field, invalid};
-use super::{Platform, ReadError};
-use crate::adapter;
-use crate::rendezvous::REVISIONS;
+use super::{Known, Platform, ReadError};
 
 /// How every record of a module begins.
 pub const MAGIC: [u8; 8] = *b"DSS\0MOD\0";
@@ -62,36 +61,38 @@ const KNOWN: usize = REVISIONS_AT + MOST * EACH;
 const _: () = assert!(size_of::<ModuleRecord>() == KNOWN);
 
 impl ModuleRecord {
-    /// The record of the module that this core is linked into, which is built for `lua`.
+    /// The record of a module of that version of DSS, which is built for `lua`, reads layouts of that version of
+    /// `abi_stable`, and offers nothing yet.
     ///
     /// # Panics
-    /// While it is compiled: where a text or the revisions are more than there is room for.
+    /// At compile time: if there is no room for a text.
     #[must_use]
-    pub const fn new(lua: &str) -> Self {
-        assert!(REVISIONS.len() <= MOST, "give the record of a module room for another revision");
-        let mut revisions = [Offered { number: 0, status: 0, version: [0; 16] }; MOST];
-        let mut at = 0;
-        while at < REVISIONS.len() {
-            let revision = REVISIONS[at];
-            revisions[at] = Offered {
-                number: revision.number,
-                status: revision.status as u32,
-                version: padded(revision.version),
-            };
-            at += 1;
-        }
+    pub const fn new(version: &str, lua: &str, abi_stable: &str, compiler: [u8; 64]) -> Self {
         ModuleRecord {
             magic: MAGIC,
             size: KNOWN as u32,
             flags: 0,
-            version: padded(crate::VERSION),
+            version: padded(version),
             lua: padded(lua),
-            abi_stable: padded(super::ABI_STABLE),
-            compiler: adapter::v2::COMPILER,
-            count: REVISIONS.len() as u32,
+            abi_stable: padded(abi_stable),
+            compiler,
+            count: 0,
             reserved: 0,
-            revisions,
+            revisions: [Offered { number: 0, status: 0, version: [0; 16] }; MOST],
         }
+    }
+
+    /// The same record with another revision, which has a larger number than those before it.
+    ///
+    /// # Panics
+    /// At compile time: if there is no room for the revision.
+    #[must_use]
+    pub const fn with(mut self, number: u32, status: RevisionStatus, version: &str) -> Self {
+        let at = self.count as usize;
+        assert!(at < MOST, "give the record of a module room for another revision");
+        self.revisions[at] = Offered { number, status: status as u32, version: padded(version) };
+        self.count += 1;
+        self
     }
 }
 
@@ -120,8 +121,12 @@ pub struct DeclaredModule {
     pub file: Option<PathBuf>,
 }
 
-/// The record in a section, which begins with it.
-pub(super) fn parse(section: &[u8], platform: Platform) -> Result<DeclaredModule, ReadError> {
+/// The record in a section, which begins with it. It has the numbers of revisions, and `known` their names.
+pub(super) fn parse(
+    section: &[u8],
+    platform: Platform,
+    known: &[Known],
+) -> Result<DeclaredModule, ReadError> {
     let damaged = |field, how: String| Err(ReadError::Damaged { field, how });
     if !section.starts_with(&MAGIC) {
         return damaged("magic", "is not that of a module".to_owned());
@@ -146,6 +151,7 @@ pub(super) fn parse(section: &[u8], platform: Platform) -> Result<DeclaredModule
         let at = REVISIONS_AT + index * EACH;
         Ok(OfferedRevision {
             number: number(at),
+            name: name_of(known, number(at)),
             supported: number(at + 4) == RevisionStatus::Supported as u32,
             version: text(at + 8..at + EACH, "version of a revision")?,
         })

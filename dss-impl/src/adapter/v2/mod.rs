@@ -15,25 +15,27 @@ use std::sync::{Arc, OnceLock};
 use abi_stable::StableAbi;
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::RBox;
-use dss_abi::{AnswerBuffer, GRANTED, Request, RevisionStatus};
+use dss_abi::{AnswerBuffer, GRANTED, Rendezvous, Request, RevisionStatus};
 use dss_abi_v2::contract::{OPEN_SYMBOL, OpenFn, Opening, ServiceObject};
 
-use super::layouts::Layouts;
+use super::layouts::{self, Layouts};
 use super::values;
 use crate::declared::Declared;
-use crate::rendezvous::{Grant, Revision, rendezvous};
+use crate::revision::{Found, Grant, Revision};
 use crate::states::StateRef;
 use crate::value::Module;
 
-/// What `revisions()` shows of it, how the rendezvous grants it, and how its libraries are opened.
+/// The revision. Its libraries declare themselves, DSS opens them, and they ask the rendezvous.
 pub static REVISION: Revision = Revision {
     number: dss_abi_v2::REVISION,
     name: "v2",
     version: dss_abi_v2::VERSION,
     status: RevisionStatus::Supported,
-    grant: Some(grant),
-    open: Some(open),
+    found: Found::File { fits: layouts::fits, open, grant },
 };
+
+/// The version of `abi_stable` whose layouts this DSS can check, as a library declares it.
+pub const ABI_STABLE: &str = "0.11";
 
 /// The compiler that built this, as a library declares its own.
 pub const COMPILER: [u8; 64] = dss_abi_v2::declaration::Declaration::new("dss", "0.0.0", "*").compiler;
@@ -46,8 +48,13 @@ fn grant(request: &Request, library: &str) -> Result<Grant, String> {
     LAYOUTS.grant(request, library, <ServiceObject as StableAbi>::LAYOUT, root)
 }
 
-/// Opens the library in `file`: see [`crate::load::OpenFn`].
-fn open(state: StateRef, file: &Path, declared: &Declared) -> Result<Arc<dyn Module>, String> {
+/// Opens the library in `file`: see [`crate::revision::OpenFn`].
+fn open(
+    state: StateRef,
+    file: &Path,
+    declared: &Declared,
+    rendezvous: &'static Rendezvous,
+) -> Result<Arc<dyn Module>, String> {
     let Declared { name, version, .. } = declared;
     let shown = file.display();
     // SAFETY: the file declares itself to be a library for this; what one of v2 exports under that name.
@@ -55,7 +62,7 @@ fn open(state: StateRef, file: &Path, declared: &Declared) -> Result<Arc<dyn Mod
         .map_err(|error| format!("{name} {version} ({shown}) could not be loaded: {error}"))?;
     values::open::open(state, file, declared, |number| {
         let size = size_of::<Opening>() as u32;
-        let opening = Opening { size, reserved: 0, rendezvous: rendezvous(), state: number };
+        let opening = Opening { size, reserved: 0, rendezvous, state: number };
         let mut answer = AnswerBuffer::new();
         // SAFETY: the contract of `OpenFn`: both records state their sizes and live through the call.
         let status = unsafe { open(&opening, answer.answer()) };
