@@ -19,7 +19,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, UnsafeCell, barrier, pause};
+use crate::barrier;
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, UnsafeCell, pause};
 
 /// See the head of this file.
 pub(crate) struct Biased<T> {

@@ -10,9 +10,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::delivery::Outcome;
 use crate::handle::Handle;
-use crate::library::Registration;
+use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::port::{Adapter, RequestPort, Stage};
 
@@ -60,8 +59,7 @@ pub(crate) fn closing(adapter: &'static dyn Adapter, handle: Handle, context: us
 }
 
 /// Lets go of what a registration held.
-pub(crate) fn release(registration: Registration) {
-    let Registration { adapter, context, .. } = registration;
+pub(crate) fn release(adapter: &'static dyn Adapter, context: usize) {
     // SAFETY: called once for a registration, after all calls with its context.
     guarded(adapter.may_throw(), || unsafe { adapter.release(context) });
 }

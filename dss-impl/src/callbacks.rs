@@ -14,6 +14,7 @@
 use std::ffi::c_void;
 
 use crate::chunks::Chunks;
+use crate::fork;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 const SLOT_BITS: u32 = 20;
@@ -27,6 +28,8 @@ pub(crate) struct Callbacks {
     lists: Mutex<Lists>,
     /// Whether there are released slots, to be read without the lock.
     waiting: AtomicBool,
+    /// The process in which it was made; see [`fork`].
+    process: u32,
 }
 
 /// Room for one callback.
@@ -99,6 +102,7 @@ impl Callbacks {
             slots: Chunks::new(),
             lists: Mutex::new(Lists { length: 0, vacant: END, released: END }),
             waiting: AtomicBool::new(false),
+            process: fork::generation(),
         }
     }
 
@@ -255,25 +259,28 @@ impl Callbacks {
 }
 
 /// One reference to a Lua function, given back when it is dropped. Any thread may hold it.
-#[derive(Debug)]
-pub struct Reference(CallbackId);
+pub struct Reference {
+    id: CallbackId,
+    of: &'static Callbacks,
+}
 
 impl Reference {
     /// Takes over a reference that was counted already.
-    pub(crate) fn adopt(id: CallbackId) -> Self {
-        Reference(id)
+    pub(crate) fn adopt(id: CallbackId, of: &'static Callbacks) -> Self {
+        Reference { id, of }
     }
 
     /// Whose it is.
     #[must_use]
     pub fn id(&self) -> CallbackId {
-        self.0
+        self.id
     }
 
-    /// Hands the reference over to who keeps the number, and gives it back by [`release`].
+    /// Hands the reference over to whoever keeps the number, and gives it back by
+    /// [`Dispatcher::release_callback`](crate::Dispatcher::release_callback).
     #[must_use]
     pub fn into_raw(self) -> u64 {
-        let raw = self.0.to_raw();
+        let raw = self.id.to_raw();
         std::mem::forget(self);
         raw
     }
@@ -281,43 +288,15 @@ impl Reference {
 
 impl Drop for Reference {
     fn drop(&mut self) {
-        release(self.0);
+        // In a forked child nothing of the parent's is touched: a thread that is not here may hold the lock.
+        if self.of.process == fork::generation() {
+            self.of.release(self.id);
+        }
     }
 }
 
-/// Another reference; none where the callback is dead, or never was. [any-thread]
-#[must_use]
-pub fn retain(id: CallbackId) -> Option<Reference> {
-    let dispatcher = dispatcher_at(id.dispatcher)?;
-    dispatcher.retain(id)
-}
-
-/// Gives a reference back. [any-thread]
-pub fn release(id: CallbackId) {
-    if let Some(dispatcher) = dispatcher_at(id.dispatcher) {
-        dispatcher.callbacks.release(id);
+impl std::fmt::Debug for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Reference").field(&self.id).finish()
     }
-}
-
-#[cfg(not(loom))]
-use crate::states::dispatcher_at;
-
-/// What [`retain`] and [`release`] are, for `tests/loom/bounded.rs` alone.
-#[cfg(loom)]
-#[doc(hidden)]
-#[allow(missing_docs, reason = "as above")]
-impl crate::Dispatcher {
-    pub fn retain_callback(&self, id: CallbackId) -> bool {
-        self.callbacks.retain(id)
-    }
-
-    pub fn release_callback(&self, id: CallbackId) {
-        self.callbacks.release(id);
-    }
-}
-
-/// The models have no table of dispatchers.
-#[cfg(loom)]
-fn dispatcher_at(_: u32) -> Option<&'static crate::dispatcher::Dispatcher> {
-    None
 }

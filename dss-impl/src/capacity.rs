@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use crate::delivery::Item;
+use crate::item::Item;
 use crate::memory::{OutOfMemory, Shared};
 use crate::queue::Removed;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};

@@ -19,6 +19,9 @@
 pub mod adapter;
 #[cfg(not(loom))]
 mod barrier;
+#[cfg(loom)]
+#[path = "barrier_model.rs"]
+mod barrier;
 mod bell;
 #[cfg(any(not(loom), deep))]
 mod biased;
@@ -48,17 +51,22 @@ mod descriptor;
 pub mod dispatcher;
 #[cfg(not(loom))]
 mod entrance;
+#[cfg(loom)]
+#[path = "entrance_model.rs"]
+mod entrance;
 mod fork;
 pub mod handle;
 pub mod histogram;
 #[cfg(not(loom))]
 pub mod image;
+mod item;
 pub mod library;
 #[cfg(not(loom))]
 pub mod load;
 pub mod memory;
 pub mod metrics;
 pub mod notifier;
+pub mod outcome;
 pub mod payload;
 pub mod port;
 mod queue;
@@ -74,10 +82,12 @@ pub mod search;
 pub mod states;
 mod sync;
 pub mod value;
+mod waiter;
 
-pub use delivery::{Announced, DeliverError, Outcome};
+pub use delivery::{Announced, DeliverError};
 pub use dispatcher::Dispatcher;
 pub use handle::Handle;
+pub use outcome::Outcome;
 pub use payload::Payload;
 
 /// The product's version.

@@ -12,8 +12,8 @@
 
 use std::ffi::{c_int, c_void};
 
-use crate::delivery::{Failure, Outcome};
 use crate::handle::Handle;
+use crate::outcome::{Failure, Outcome};
 use crate::payload::Payload;
 use crate::value::{Raised, Value};
 

@@ -6,6 +6,7 @@
 use std::ffi::c_void;
 use std::sync::OnceLock;
 
+use crate::callbacks::{CallbackId, Reference};
 use crate::chunks::Chunks;
 use crate::dispatcher::Dispatcher;
 use crate::fork;
@@ -129,4 +130,18 @@ pub unsafe fn find(lua: *mut c_void) -> Option<StateRef> {
     let side = LUA.get()?;
     // SAFETY: as the caller promises.
     unsafe { (side.find)(lua) }
+}
+
+/// Another reference to a callback, whichever state's; none if it is dead, or never was. [any-thread]
+#[must_use]
+pub fn retain_callback(id: CallbackId) -> Option<Reference> {
+    dispatcher_at(id.dispatcher)?.retain(id)
+}
+
+/// Gives a reference to a callback back, whichever state's. [any-thread]
+#[inline]
+pub fn release_callback(id: CallbackId) {
+    if let Some(dispatcher) = dispatcher_at(id.dispatcher) {
+        dispatcher.release_callback(id);
+    }
 }

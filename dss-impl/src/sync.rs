@@ -8,9 +8,7 @@
 mod real {
     use std::time::Duration;
 
-    pub(crate) use crate::barrier;
     use crate::cancellation;
-    pub(crate) use crate::entrance::{Entered, Entrance};
     pub(crate) use std::cell::UnsafeCell;
     pub(crate) use std::sync::MutexGuard;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -136,21 +134,6 @@ mod modelled {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use std::cell::UnsafeCell;
 
-    /// The barriers as a model has them: full fences on both sides.
-    pub(crate) mod barrier {
-        use loom::sync::atomic::{Ordering, fence};
-
-        pub(crate) fn prepare() {}
-
-        pub(crate) fn light() {
-            fence(Ordering::SeqCst);
-        }
-
-        pub(crate) fn heavy() {
-            fence(Ordering::SeqCst);
-        }
-    }
-
     /// Lets the other threads of the model go on.
     pub(crate) fn pause(_: &mut u32) {
         loom::thread::yield_now();
@@ -170,25 +153,6 @@ mod modelled {
 
         pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
             self.0.try_lock().ok()
-        }
-    }
-
-    /// As a model has it: a mutex, for no signals come.
-    pub(crate) struct Entrance<T>(Mutex<T>);
-
-    pub(crate) type Entered<'a, T> = MutexGuard<'a, T>;
-
-    impl<T> Entrance<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Entrance(Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> Entered<'_, T> {
-            self.0.lock()
-        }
-
-        pub(crate) fn enter(&self) -> Option<Entered<'_, T>> {
-            Some(self.0.lock())
         }
     }
 

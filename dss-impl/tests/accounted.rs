@@ -12,10 +12,10 @@ use std::time::Duration;
 use common::{Call, Library, bounded_house, hand_over, info, keyed, open, poll};
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::delivery::DeliverError;
-use dss_impl::delivery::Outcome;
 use dss_impl::dispatcher::Dispatcher;
 use dss_impl::handle::Handle;
 use dss_impl::notifier::Notifier;
+use dss_impl::outcome::Outcome;
 
 /// Far longer than a test may take: what sleeps it out fails by the runner's own limit.
 const FOREVER: Policy = Policy::Wait(Duration::MAX);

@@ -13,10 +13,10 @@ use common::{
     Call, Deliver, Library, bounded_house, drain, hand_over, info, item, payload, poll, request, sized,
 };
 use dss_impl::capacity::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
-use dss_impl::delivery::Outcome;
 use dss_impl::delivery::{DeliverError, Delivery};
 use dss_impl::dispatcher::Dispatcher;
 use dss_impl::handle::Handle;
+use dss_impl::outcome::Outcome;
 
 /// Far longer than a test may take: what sleeps it out fails by the runner's own limit.
 const FOREVER: Policy = Policy::Wait(Duration::MAX);

@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 
 use common::{Numbers, released};
-use dss_impl::callbacks::{CallbackId, Reference, release, retain};
+use dss_impl::callbacks::{CallbackId, Reference};
 use dss_impl::states::{self, StateRef};
+use dss_impl::states::{release_callback as release, retain_callback as retain};
 
 /// A state, and no other test's beside it: a dispatcher that was closed is not another's before the test is over.
 fn open() -> (MutexGuard<'static, ()>, StateRef) {

@@ -13,9 +13,10 @@ use common::{
     Call, Deliver, Library, hand_over, house, item, open, payload, poll, waiting_for_reply, waiting_thread,
 };
 use dss_impl::capacity::{Limits, Policy};
-use dss_impl::delivery::{DeliverError, Outcome};
+use dss_impl::delivery::DeliverError;
 use dss_impl::dispatcher::{DecodeEnd, RegisterError, ReplyEnd};
 use dss_impl::notifier::Notifier;
+use dss_impl::outcome::Outcome;
 
 struct Counter(AtomicUsize);
 

@@ -14,10 +14,10 @@ use common::{
 use dss_impl::callbacks::CallbackId;
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::delivery::DeliverError;
-use dss_impl::delivery::Outcome;
 use dss_impl::dispatcher::{DecodeEnd, Dispatcher, PendingId, ReplyEnd};
 use dss_impl::handle::Handle;
 use dss_impl::library::LibraryInfo;
+use dss_impl::outcome::Outcome;
 
 /// An item that is queued.
 #[derive(Clone, Debug)]

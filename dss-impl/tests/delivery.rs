@@ -1,7 +1,8 @@
 //! What a delivery is made of: the reason of a failure, and sizes.
 #![cfg(not(loom))]
 
-use dss_impl::delivery::{Announced, DeliverError, Failure, Outcome};
+use dss_impl::delivery::{Announced, DeliverError};
+use dss_impl::outcome::{Failure, Outcome};
 use dss_impl::payload::Payload;
 
 #[test]

@@ -10,8 +10,9 @@ use std::sync::{Arc, mpsc};
 use common::{
     Call, Deliver, Library, data_of, house, open, payload, poll, waiting_for_reply, waiting_thread,
 };
-use dss_impl::delivery::{DeliverError, Outcome};
+use dss_impl::delivery::DeliverError;
 use dss_impl::dispatcher::{DecodeEnd, RegisterError, UnregisterError};
+use dss_impl::outcome::Outcome;
 
 #[test]
 fn a_library_is_registered_once_and_found() {

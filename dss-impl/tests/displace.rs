@@ -12,9 +12,10 @@ use common::{
     Call, Deliver, Library, bounded_house, drain, hand_over, info, item, keyed, payload, poll, request, sized,
 };
 use dss_impl::capacity::{Limits, Policy};
-use dss_impl::delivery::{Announced, Outcome};
+use dss_impl::delivery::Announced;
 use dss_impl::delivery::{DeliverError, Delivery};
 use dss_impl::notifier::Notifier;
+use dss_impl::outcome::Outcome;
 
 #[test]
 fn the_oldest_is_dropped_at_the_intake_and_at_the_desk() {

@@ -15,9 +15,9 @@ use common::{
 use dss_impl::callbacks::CallbackId;
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::delivery::Delivery;
-use dss_impl::delivery::Outcome;
 use dss_impl::dispatcher::{DecodeEnd, Dispatcher, ReplyEnd};
 use dss_impl::handle::Handle;
+use dss_impl::outcome::Outcome;
 use dss_impl::port::Answers;
 
 fn house() -> (&'static Dispatcher, u64, &'static Library, Handle) {

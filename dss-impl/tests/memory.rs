@@ -10,8 +10,9 @@ use std::cell::Cell;
 use common::{Deliver, Library, SILENT, item, open, payload};
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::delivery::Delivery;
-use dss_impl::delivery::{Announced, DeliverError, Outcome};
+use dss_impl::delivery::{Announced, DeliverError};
 use dss_impl::dispatcher::DecodeEnd;
+use dss_impl::outcome::Outcome;
 use dss_impl::payload::Payload;
 
 thread_local! {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use common::{Call, Deliver, Library, Numbers, hand_over, item, open, payload, poll};
 use dss_impl::capacity::Limits;
-use dss_impl::delivery::Outcome;
+use dss_impl::outcome::Outcome;
 
 #[test]
 fn items_come_out_as_they_went_in_across_segments() {

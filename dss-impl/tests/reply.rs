@@ -5,8 +5,8 @@
 mod common;
 
 use common::{data_of, house, waiting_for_reply};
-use dss_impl::delivery::Outcome;
 use dss_impl::dispatcher::ReplyEnd;
+use dss_impl::outcome::Outcome;
 
 #[test]
 fn each_end_is_told_to_the_waiting_thread() {

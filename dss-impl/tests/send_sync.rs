@@ -3,13 +3,14 @@
 
 use dss_abi::{Offer, Refused, Rendezvous, RevisionStatus, Text};
 use dss_abi_v1 as v1;
-use dss_impl::delivery::{Announced, DeliverError, Failure, Outcome};
+use dss_impl::delivery::{Announced, DeliverError};
 use dss_impl::dispatcher::{
     Calling, Dispatcher, Dispatching, PendingId, RegisterError, Replying, Taken, UnregisterError,
 };
 use dss_impl::handle::Handle;
 use dss_impl::library::{LibraryInfo, Registration};
 use dss_impl::notifier::{Notifier, UdpNotifier};
+use dss_impl::outcome::{Failure, Outcome};
 use dss_impl::payload::Payload;
 use dss_impl::port::Adapter;
 use dss_impl::states::StateRef;

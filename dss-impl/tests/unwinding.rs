@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 
 use common::{Call, Deliver, Library, open, payload, poll, waiting_for_reply, waiting_thread};
-use dss_impl::delivery::Outcome;
 use dss_impl::dispatcher::DecodeEnd;
+use dss_impl::outcome::Outcome;
 
 /// What stands for an exception.
 struct Exception;

@@ -14,8 +14,8 @@
 
 use std::ffi::c_int;
 
-use dss_impl::delivery::Failure;
 use dss_impl::dispatcher::{Dispatcher, PendingId, ReplyEnd, Taken};
+use dss_impl::outcome::Failure;
 use dss_impl::port::Answers;
 use dss_impl::value::{Raised, Value};
 use mlua::ffi;

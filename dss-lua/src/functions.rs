@@ -7,9 +7,9 @@ use std::ffi::{CStr, c_int};
 use std::io::{self, ErrorKind};
 
 use dss_abi::RevisionStatus;
-use dss_impl::delivery::Failure;
 use dss_impl::memory::{OutOfMemory, try_box};
 use dss_impl::notifier::{Notifier, UdpNotifier};
+use dss_impl::outcome::Failure;
 use dss_impl::registry::REVISIONS;
 use dss_impl::value::Value;
 use mlua::ffi;

@@ -1,7 +1,7 @@
 //! Whether the Lua that loads this module is the one it is built for.
 
 use dss_impl::declared::module::ModuleRecord;
-use dss_impl::delivery::Failure;
+use dss_impl::outcome::Failure;
 use dss_impl::registry;
 
 use crate::raw::Stack;

@@ -14,8 +14,8 @@ use std::ffi::{c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
-use dss_impl::delivery::Failure;
 use dss_impl::dispatcher::Dispatcher;
+use dss_impl::outcome::Failure;
 use dss_impl::value::{Class, ObjectRef};
 use mlua::ffi;
 

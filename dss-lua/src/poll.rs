@@ -2,8 +2,8 @@
 
 use std::ffi::c_int;
 
-use dss_impl::delivery::Failure;
 use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, PendingId, Taken};
+use dss_impl::outcome::Failure;
 use dss_impl::port::{Answers, FAILED};
 use mlua::ffi;
 

@@ -6,11 +6,12 @@ use std::mem::offset_of;
 use dss_abi::RevisionStatus;
 use dss_abi_c1v0 as c;
 
-use crate::delivery::{Announced, DeliverError, Failure};
+use crate::delivery::{Announced, DeliverError};
 use crate::dispatcher::RegisterError;
 use crate::handle::Handle;
 use crate::image;
 use crate::library::Registration;
+use crate::outcome::Failure;
 use crate::payload::Payload;
 use crate::port::{Adapter, Answers, ReplyPort, Stage};
 use crate::revision::{Found, Revision};

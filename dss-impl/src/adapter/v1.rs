@@ -17,11 +17,12 @@ use dss_abi_v1::contract::{
 
 use super::layouts::Layouts;
 use super::panics::{answer, answer_or_abort};
-use crate::delivery::{Announced, DeliverError, Failure, Outcome};
+use crate::delivery::{Announced, DeliverError};
 use crate::dispatcher::{Dispatcher, RegisterError};
 use crate::handle::Handle;
 use crate::image;
 use crate::library::Registration;
+use crate::outcome::{Failure, Outcome};
 use crate::payload::Payload;
 use crate::port::{Adapter, Answers, ReplyPort, Stage};
 use crate::revision::{Found, Grant, Revision};

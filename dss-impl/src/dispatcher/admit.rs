@@ -7,13 +7,17 @@ use super::{Admission, Desk, Dispatcher, Intake, Phase};
 use crate::biased::Guard;
 use crate::boundary;
 use crate::capacity::{Limits, Policy};
-use crate::delivery::{Accepted, AcceptedMany, Announced, DeliverError, Delivery, Item, Outcome, Waiter};
+use crate::delivery::{Accepted, AcceptedMany, Announced, DeliverError, Delivery};
+use crate::entrance::Entered;
 use crate::handle::Handle;
+use crate::item::Item;
 use crate::library::Caller;
 use crate::memory::OutOfMemory;
+use crate::outcome::Outcome;
 use crate::port::Adapter;
 use crate::queue::Queue;
-use crate::sync::{Entered, Ordering, thread_id};
+use crate::sync::{Ordering, thread_id};
+use crate::waiter::Waiter;
 
 /// The two locks; the desk's if it is needed.
 struct Locks<'a> {

@@ -3,9 +3,9 @@
 use super::inside::Inside;
 use super::{Desk, Dispatcher, Phase};
 use crate::boundary;
-use crate::delivery::Outcome;
 use crate::handle::Handle;
 use crate::library::{Caller, Phase as LibraryPhase};
+use crate::outcome::Outcome;
 use crate::queue::Removed;
 use crate::sync::{Ordering, thread_id, thread_token};
 

@@ -1,14 +1,15 @@
 //! The way in: `deliver` and its kin, on any thread.
 
 use super::{Dispatcher, Intake};
-use crate::delivery::{
-    Accepted, AcceptedMany, Announced, Completion, DeliverError, Delivery, Outcome, Waiter, wait_pair,
-};
+use crate::delivery::{Accepted, AcceptedMany, Announced, DeliverError, Delivery};
+use crate::entrance::Entered;
 use crate::handle::Handle;
 use crate::notifier::Due;
+use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::port::RequestPort;
-use crate::sync::{Entered, Ordering};
+use crate::sync::Ordering;
+use crate::waiter::{Completion, Waiter, wait_pair};
 
 impl Dispatcher {
     /// Hands over one item. [any-thread], also in a signal handler. `[blocks]` if the library's limits leave no room, under

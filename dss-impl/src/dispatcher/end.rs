@@ -2,9 +2,10 @@
 
 use super::{Dispatcher, PendingStage};
 use crate::boundary;
-use crate::delivery::{Item, Outcome};
 use crate::handle::Handle;
+use crate::item::Item;
 use crate::library::Phase as LibraryPhase;
+use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::port::Stage;
 use crate::queue::Removed;

@@ -33,15 +33,18 @@ use crate::callbacks::{CallbackId, Callbacks, Reference};
 use crate::capacity::Capacity;
 use crate::clock::Stamp;
 use crate::delegated::Delegated;
-use crate::delivery::{Item, Outcome, Waiter};
+use crate::entrance::Entrance;
 use crate::handle::Handle;
+use crate::item::Item;
 use crate::library::{Caller, Library};
 use crate::memory::OutOfMemory;
 use crate::notifier::Credit;
+use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::port::Adapter;
 use crate::queue::Queue;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Entrance, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Ordering};
+use crate::waiter::Waiter;
 
 pub use call::Calling;
 pub use register::{RegisterError, UnregisterError};
@@ -270,18 +273,37 @@ impl Dispatcher {
         desk.pending.len() - desk.vacant.len()
     }
 
-    /// Takes a slot for a Lua function, which the module keeps there from now on; none where there are more than can be told
-    /// apart. [lua-thread]
+    /// Takes a slot for a Lua function, which the module keeps there from now on. None if there are more than can be told apart.
+    /// [lua-thread]
     #[must_use]
-    pub fn new_callback(&self) -> Option<Reference> {
-        self.callbacks.insert(self.index).map(Reference::adopt)
+    pub fn new_callback(&'static self) -> Option<Reference> {
+        self.insert_callback().map(|id| Reference::adopt(id, &self.callbacks))
     }
 
-    /// Another reference to a callback of this state; none where it is dead, or another state's. [any-thread]
+    /// The same, for who counts its references by number. [lua-thread]
+    #[must_use]
+    pub fn insert_callback(&self) -> Option<CallbackId> {
+        self.callbacks.insert(self.index)
+    }
+
+    /// Another reference to a callback of this state; none if it is dead, or another state's. [any-thread]
     #[inline]
     #[must_use]
-    pub fn retain(&self, id: CallbackId) -> Option<Reference> {
-        (id.dispatcher == self.index && self.callbacks.retain(id)).then(|| Reference::adopt(id))
+    pub fn retain(&'static self, id: CallbackId) -> Option<Reference> {
+        self.retain_callback(id).then(|| Reference::adopt(id, &self.callbacks))
+    }
+
+    /// The same, for who counts its references by number; false if there is none. [any-thread]
+    #[inline]
+    #[must_use]
+    pub fn retain_callback(&self, id: CallbackId) -> bool {
+        id.dispatcher == self.index && self.callbacks.retain(id)
+    }
+
+    /// Gives a reference back. [any-thread]
+    #[inline]
+    pub fn release_callback(&self, id: CallbackId) {
+        self.callbacks.release(id);
     }
 
     /// Whether `id` names a callback of this state that lives. [any-thread]
@@ -343,7 +365,7 @@ impl Dispatcher {
             self.desk.notify_all(&self.ended);
         }
         if let Some(registration) = freed {
-            crate::boundary::release(registration);
+            crate::boundary::release(registration.adapter, registration.context);
         }
     }
 

@@ -3,9 +3,10 @@
 
 use super::{Desk, Dispatcher, Intake, PendingStage};
 use crate::boundary;
-use crate::delivery::{Item, Outcome};
 use crate::handle::Handle;
+use crate::item::Item;
 use crate::library::{Caller, Library};
+use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::port::{Adapter, Stage};
 use crate::queue::Removed;

@@ -6,10 +6,11 @@ use super::{Admission, Desk, Dispatcher, Intake, Phase};
 use crate::biased::Guard;
 use crate::boundary;
 use crate::capacity::{Capacity, Consumed};
-use crate::delivery::{Item, Outcome};
 use crate::handle::{Handle, MAX_SLOTS};
+use crate::item::Item;
 use crate::library::{Counts, Library, LibraryInfo, Phase as LibraryPhase, Registration};
 use crate::memory::{OutOfMemory, Shared};
+use crate::outcome::Outcome;
 use crate::port::Adapter;
 use crate::queue::Removed;
 use crate::sync::{Ordering, thread_id};
@@ -72,7 +73,7 @@ impl Dispatcher {
             Err(error) => {
                 drop(intake);
                 drop(guard);
-                boundary::release(registration);
+                boundary::release(registration.adapter, registration.context);
                 return Err(error);
             }
         };

@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 
 use super::{Dispatcher, PendingStage};
 use crate::boundary;
-use crate::delivery::Outcome;
 use crate::handle::Handle;
 use crate::library::Caller;
+use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::port::{Adapter, Stage};
 

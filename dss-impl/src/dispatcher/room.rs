@@ -1,7 +1,8 @@
 //! Room for an item: what makes way for it, by its library's policy.
 
 use crate::capacity::{Capacity, Policy};
-use crate::delivery::{Item, Outcome};
+use crate::item::Item;
+use crate::outcome::Outcome;
 use crate::queue::Queue;
 
 /// Why an item cannot enter now.

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex};
 
 use dss_impl::callbacks::CallbackId;
 use dss_impl::capacity::{Limits, Policy};
-use dss_impl::delivery::{Accepted, Announced, DeliverError, Delivery, Failure, Outcome};
+use dss_impl::delivery::{Accepted, Announced, DeliverError, Delivery};
 use dss_impl::dispatcher::{DecodeEnd, Dispatcher, PendingId, RegisterError};
 use dss_impl::handle::Handle;
 use dss_impl::library::{LibraryInfo, Registration, Terms};
+use dss_impl::outcome::{Failure, Outcome};
 use dss_impl::payload::Payload;
 use dss_impl::port::{Adapter, Answers, ReplyPort, RequestPort, Stage};
 use dss_impl::value::{Raised, Value};

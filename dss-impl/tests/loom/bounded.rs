@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use dss_impl::capacity::{DEFAULT_BYTES, Limits, Policy};
-use dss_impl::delivery::{DeliverError, Delivery, Outcome};
+use dss_impl::delivery::{DeliverError, Delivery};
+use dss_impl::outcome::Outcome;
 use loom::thread::{self, JoinHandle};
 
 use crate::fake::{FOREVER, House, beside, bounded_house, deliver, item, leave, three, three_sleepers, two};

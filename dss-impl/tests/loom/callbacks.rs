@@ -9,7 +9,7 @@ use crate::fake::{beside, bounded_house, three, two};
 
 /// The only reference to a new callback; the models give it back by number.
 fn callback(dispatcher: &Arc<Dispatcher>) -> CallbackId {
-    CallbackId::from_raw(dispatcher.new_callback().unwrap().into_raw())
+    dispatcher.insert_callback().unwrap()
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use dss_impl::capacity::Policy;
-use dss_impl::delivery::Outcome;
 use dss_impl::dispatcher::{DecodeEnd, ReplyEnd};
+use dss_impl::outcome::Outcome;
 
 use crate::fake::{Deliver, House, beside, bounded_house, deliver, item, leave, request, three, two};
 

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use dss_impl::capacity::{Limits, Policy};
-use dss_impl::delivery::{Accepted, Announced, DeliverError, Delivery, Failure, Outcome};
+use dss_impl::delivery::{Accepted, Announced, DeliverError, Delivery};
 use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, Taken};
 use dss_impl::handle::Handle;
 use dss_impl::library::{Registration, Terms};
+use dss_impl::outcome::{Failure, Outcome};
 use dss_impl::payload::Payload;
 use dss_impl::port::{Adapter, Answers, ReplyPort, RequestPort, Stage};
 use dss_impl::value::{Raised, Value};

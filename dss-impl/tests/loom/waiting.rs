@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use dss_impl::delivery::{DeliverError, Outcome};
+use dss_impl::delivery::DeliverError;
 use dss_impl::dispatcher::{DecodeEnd, Dispatcher, ReplyEnd, Waited};
+use dss_impl::outcome::Outcome;
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
 

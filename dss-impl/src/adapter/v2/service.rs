@@ -14,9 +14,11 @@ use super::wire::{Completion, Own, V2, reference};
 use crate::adapter::panics::{answer, answer_or_abort};
 use crate::adapter::values::open::{NotRegistered, Registering, register};
 use crate::adapter::values::service::{Given, Refused, deliver, deliver_many, dispatcher, end_all, request};
-use crate::callbacks::{self, CallbackId};
+use crate::callbacks::CallbackId;
 use crate::capacity::{Limits, Policy};
-use crate::delivery::{self, Announced, DeliverError, Outcome};
+use crate::delivery::{self, Announced, DeliverError};
+use crate::outcome::Outcome;
+use crate::states;
 
 pub(super) struct V2Service;
 
@@ -194,7 +196,7 @@ impl Service for V2Service {
 
     fn retain(&self, callback: u64) -> RResult<RawCallback, Code> {
         answer(PANICKED, || {
-            let retained = callbacks::retain(CallbackId::from_raw(callback));
+            let retained = states::retain_callback(CallbackId::from_raw(callback));
             retained.map(reference).ok_or(Code::INVALID_CALLBACK)
         })
         .into()

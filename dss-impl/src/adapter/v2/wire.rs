@@ -11,9 +11,10 @@ use dss_abi_v2::value::{MAX_DEPTH, RawBorrowed, RawCallback, RawEntry, RawValue,
 
 use super::REVISION;
 use crate::adapter::values::wire::{On, Returned, Shape, Wire};
-use crate::callbacks::{self, CallbackId, Reference};
-use crate::delivery::Outcome;
+use crate::callbacks::{CallbackId, Reference};
 use crate::handle::Handle;
+use crate::outcome::Outcome;
+use crate::states;
 use crate::value::{ObjectRef, Raised, Value};
 
 const _: () = assert!(MAX_DEPTH == crate::value::MAX_DEPTH);
@@ -177,7 +178,7 @@ unsafe fn call(function: CallFn, call: &RawCall, arguments: RVec<RawValue>) -> R
 }
 
 unsafe extern "C" fn release(callback: u64) {
-    callbacks::release(CallbackId::from_raw(callback));
+    states::release_callback(CallbackId::from_raw(callback));
 }
 
 /// A reference as a library holds it.

@@ -26,8 +26,8 @@ use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::delivery::{Failure, Outcome};
 use crate::handle::Handle;
+use crate::outcome::{Failure, Outcome};
 use crate::payload::Payload;
 use crate::port::{Adapter, Answers, FAILED, RequestPort, Stage};
 use crate::value::{Raised, Value};

@@ -9,8 +9,9 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::wire::Wire;
-use crate::callbacks::{self, CallbackId};
+use crate::callbacks::CallbackId;
 use crate::payload::Payload;
+use crate::states;
 use crate::value::{Raised, Value};
 
 /// The head of the allocation.
@@ -111,7 +112,7 @@ impl<'a, W: Wire> Record<'a, W> {
     pub(super) unsafe fn end(payload: &Payload) -> Option<Box<RequestPart<W>>> {
         // SAFETY: as the caller promises.
         let record = unsafe { Self::of(payload) };
-        callbacks::release(record.callback());
+        states::release_callback(record.callback());
         // SAFETY: the values are not used again.
         unsafe { std::ptr::drop_in_place(record.values) };
         // SAFETY: as above.

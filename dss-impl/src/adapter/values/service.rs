@@ -4,10 +4,11 @@ use super::adapter;
 use super::push;
 use super::record::{Record, RequestPart};
 use super::wire::Wire;
-use crate::callbacks::{self, CallbackId};
-use crate::delivery::{Accepted, AcceptedMany, DeliverError, Delivery, Outcome};
+use crate::callbacks::CallbackId;
+use crate::delivery::{Accepted, AcceptedMany, DeliverError, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::handle::Handle;
+use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::states;
 
@@ -64,7 +65,7 @@ pub(crate) fn dispatcher(handle: usize) -> Result<(&'static Dispatcher, Handle),
 #[inline]
 fn payload<W: Wire>(
     given: &mut Given<'_, W>,
-    dispatcher: &Dispatcher,
+    dispatcher: &'static Dispatcher,
     request: Option<Box<RequestPart<W>>>,
 ) -> Result<(Payload, u32), Refused> {
     let bytes = push::measure::<W>(given.values, dispatcher)?;
@@ -79,7 +80,7 @@ fn payload<W: Wire>(
 
 /// Takes a payload back that was refused: its values stay the library's.
 fn take_back<W: Wire>(payload: &Payload, callback: u64) {
-    callbacks::release(CallbackId::from_raw(callback));
+    states::release_callback(CallbackId::from_raw(callback));
     // SAFETY: made for this call, and not taken.
     drop(unsafe { Record::<W>::free(payload) });
 }

@@ -3,8 +3,8 @@
 use std::ffi::c_void;
 
 use crate::callbacks::CallbackId;
-use crate::delivery::Outcome;
 use crate::handle::Handle;
+use crate::outcome::Outcome;
 use crate::value::{ObjectRef, Raised, Value};
 
 /// How one revision lays a value out, calls a function, and completes a request. All methods are translations: what is decided is decided

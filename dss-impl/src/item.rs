@@ -1,0 +1,51 @@
+//! One item of the queue, and the states that a delivery can be in.
+//!
+//! | state      | where it is                    | what can end it                                                |
+//! |------------|--------------------------------|----------------------------------------------------------------|
+//! | refused    | with its caller, untouched     | -                                                              |
+//! | queued     | in the queue                   | `take` → decoding; cancelled                                   |
+//! | decoding   | on the Lua thread, in decode   | decoded; failed; with a waiting thread → waiting               |
+//! | waiting    | as a reply userdata in Lua     | called → replying; collected → replying; cancelled             |
+//! | replying   | on the Lua thread, in return   | replied; collected; failed                                     |
+//! | ended      | nowhere                        | -                                                              |
+//!
+//! Every arrow is taken under the dispatcher's desk lock, so each is taken once. A waiting thread's `Waiter` is owned
+//! by whatever holds the delivery (the queued item, then the desk's entry), and is released by consuming it.
+
+use crate::clock::Stamp;
+use crate::payload::Payload;
+use crate::queue::Entry;
+use crate::waiter::Waiter;
+
+/// A delivery in the queue.
+pub(crate) struct Item {
+    pub(crate) payload: Payload,
+    pub(crate) stamp: Stamp,
+    pub(crate) waiter: Option<Waiter>,
+    pub(crate) sequence: u64,
+    /// [`TOMBSTONE`] where the item was taken out.
+    pub(crate) slot: u32,
+    /// What it counts for its library's limits.
+    pub(crate) bytes: u32,
+}
+
+// What a queued item costs is promised: 64 bytes at most, with its share of a segment.
+const _: () = assert!(size_of::<Item>() <= 56);
+
+/// No library's slot.
+const TOMBSTONE: u32 = u32::MAX;
+
+impl Entry for Item {
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn is_tombstone(&self) -> bool {
+        self.slot == TOMBSTONE
+    }
+
+    fn bury(&mut self) -> Self {
+        let tombstone = Item { slot: TOMBSTONE, waiter: None, ..*self };
+        std::mem::replace(self, tombstone)
+    }
+}
