@@ -42,16 +42,18 @@ pub enum Found {
         /// Grants the revision.
         grant: GrantFn,
     },
-    /// The library's file has a declaration. DSS finds and opens the file, and the library then asks the rendezvous for the
-    /// revision. `grant` therefore is a part of this, and a revision is found in one way only: a list of ways could combine
-    /// what does not go together.
+    /// The library's file has a declaration, and DSS finds and opens the file.
+    ///
+    /// A library that was opened may still ask the rendezvous for its revision, so this way has a grant too. The enum has one
+    /// way for each revision nevertheless: with a list of ways there could be a revision that is in files and has a key, which
+    /// nothing here can serve.
     File {
         /// What the revision demands of a declaration.
         fits: FitsFn,
         /// Opens the library.
         open: OpenFn,
-        /// Grants the revision.
-        grant: GrantFn,
+        /// Grants the revision. None if `open` hands over what its libraries need, and they ask for nothing.
+        grant: Option<GrantFn>,
     },
 }
 
@@ -68,8 +70,8 @@ pub struct Grant {
     pub root: usize,
 }
 
-/// Maps the file of a library and has it register in a Lua state, or says in a sentence why not. The library asks
-/// `rendezvous` for its revision. [lua-thread]
+/// Maps the file of a library and has it register in a Lua state, or says in a sentence why not. `rendezvous` is for libraries
+/// that ask it for their revision. [lua-thread]
 pub type OpenFn = fn(
     state: StateRef,
     file: &Path,
@@ -94,7 +96,8 @@ impl Revision {
     pub fn grant(&self) -> Option<GrantFn> {
         match self.found {
             Found::RegistryKey { .. } => None,
-            Found::Rendezvous { grant, .. } | Found::File { grant, .. } => Some(grant),
+            Found::Rendezvous { grant, .. } => Some(grant),
+            Found::File { grant, .. } => grant,
         }
     }
 

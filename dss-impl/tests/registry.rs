@@ -34,7 +34,7 @@ fn each_revision_is_found_in_its_own_way() {
         let expected = match revision.found {
             Found::RegistryKey { .. } => (true, false, false),
             Found::Rendezvous { .. } => (true, true, false),
-            Found::File { .. } => (false, true, true),
+            Found::File { grant, .. } => (false, grant.is_some(), true),
         };
         assert_eq!(ways, expected, "{}", revision.name);
         assert_eq!(by_name.fits.is_some(), revision.open().is_some(), "{}", revision.name);

@@ -31,7 +31,7 @@ pub static REVISION: Revision = Revision {
     name: "v2",
     version: dss_abi_v2::VERSION,
     status: RevisionStatus::Supported,
-    found: Found::File { fits: layouts::fits, open, grant },
+    found: Found::File { fits: layouts::fits, open, grant: Some(grant) },
 };
 
 /// The version of `abi_stable` whose layouts this DSS can check, as a library declares it.
