@@ -22,7 +22,7 @@ use mlua::ffi;
 
 use crate::closing;
 use crate::errors;
-use crate::guard::{self, Guard};
+use crate::guard::{self, Frame, Guard, Request};
 use crate::raw::Stack;
 use crate::read::{self, Reading};
 
@@ -30,21 +30,6 @@ const NO_ROOM: &str = "a callback answered with more values than Lua's stack has
 
 /// The registry key of the metatable of deferred replies, which what an answering function has as its upvalue shares.
 static METATABLE: u8 = 8;
-
-/// What the userdata holds: names, checked at each use.
-#[derive(Clone, Copy)]
-pub(crate) struct Request {
-    dispatcher: &'static Dispatcher,
-    pending: PendingId,
-    /// It was called, or given away to what `defer()` returned: its being collected says nothing.
-    over: bool,
-}
-
-/// A callback that runs. Lies in the frame that called it, which restores what was in [`guard::Guard::answering`].
-pub(crate) struct Frame {
-    request: *mut Request,
-    deferred: bool,
-}
 
 /// What [`guard::Guard::answering`] is while this lives; it has what it had before when this is dropped, also by an exception of another language
 /// that leaves the frame.

@@ -7,29 +7,14 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
 use dss_impl::dispatcher::Dispatcher;
-use dss_impl::value::{Module, Results, Value};
+use dss_impl::value::{Results, Value};
 use mlua::ffi;
 
 use crate::guard;
-use crate::identity::Identity;
 use crate::kept::{self, Kept};
-use crate::objects::Kind;
+use crate::kind::{Kind, Library};
 use crate::raw::Stack;
 use crate::read::{self, Reading};
-
-/// A library that was loaded into the state.
-pub(crate) struct Library {
-    pub(crate) module: Arc<dyn Module>,
-    pub(crate) functions: Vec<String>,
-    /// What its file was when it was loaded.
-    pub(crate) identity: Option<Identity>,
-}
-
-impl Library {
-    pub(crate) fn described(&self) -> String {
-        format!("the library {}", self.module.name())
-    }
-}
 
 /// What is called.
 pub(crate) enum Callee {

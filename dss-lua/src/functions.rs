@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_int};
 use std::io::{self, ErrorKind};
 
 use dss_abi::RevisionStatus;
-use dss_impl::memory::{OutOfMemory, try_box};
+use dss_impl::memory::try_box;
 use dss_impl::notifier::{Notifier, UdpNotifier};
 use dss_impl::outcome::Failure;
 use dss_impl::registry::REVISIONS;
@@ -17,11 +17,11 @@ use mlua::ffi;
 use crate::answers;
 use crate::closing;
 use crate::dispatch;
-use crate::errors::{HANDLER, NO_MEMORY};
-use crate::guard::{self, Guard};
+use crate::entry::{answer, no_memory, plain};
+use crate::errors::HANDLER;
 use crate::load;
 use crate::poll;
-use crate::protected::{self, Answer, FIRST, Failed, Protected};
+use crate::protected::{self, FIRST};
 use crate::raw::{CFunction, Stack};
 use crate::reply;
 use crate::searcher;
@@ -127,32 +127,6 @@ mod global {
 
 pub(crate) use global::{set_global, unset_global};
 
-/// Runs `work` in a function that Lua called, while DSS serves the state.
-pub(crate) fn answer<F>(lua: *mut ffi::lua_State, work: F) -> c_int
-where
-    F: FnOnce(&Protected, &'static Guard) -> Answer,
-{
-    const { assert!(!std::mem::needs_drop::<F>(), "a Lua error would skip what the closure owns") }
-    // SAFETY: its callers are functions that Lua called with it.
-    let stack = unsafe { Stack::new(lua) };
-    let guard = match guard::served(stack) {
-        Ok(guard) => guard,
-        Err(sentence) => return stack.raise(sentence.as_bytes()),
-    };
-    protected::call(stack, Stack::upvalue(2), |lua| work(lua, guard))
-}
-
-/// The same for one that owns nothing, and so may raise where it is.
-pub(crate) fn plain(lua: *mut ffi::lua_State, work: fn(Stack, &'static Guard)) -> c_int {
-    // SAFETY: its callers are functions that Lua called with it.
-    let stack = unsafe { Stack::new(lua) };
-    match guard::served(stack) {
-        Ok(guard) => work(stack, guard),
-        Err(sentence) => return stack.raise(sentence.as_bytes()),
-    }
-    1
-}
-
 /// `queuesize()`
 unsafe extern "C-unwind" fn queue_size(lua: *mut ffi::lua_State) -> c_int {
     plain(lua, |stack, guard| stack.push_integer(guard.state.dispatcher.queue_size()))
@@ -203,11 +177,6 @@ unsafe extern "C-unwind" fn set_port(lua: *mut ffi::lua_State) -> c_int {
         lua.stack.push_integer(1);
         Ok(1)
     })
-}
-
-/// What a function says that has no memory for what it is to do.
-pub(crate) fn no_memory(_: OutOfMemory) -> Failed {
-    NO_MEMORY.into()
 }
 
 /// The port that is the first argument: a number with an integral value, or its decimal text, which is what socket libraries

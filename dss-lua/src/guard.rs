@@ -1,30 +1,23 @@
 //! The guard: the userdata in the registry by which a Lua state has DSS, and whose finalizer ends that.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::CStr;
+use std::time::Duration;
 
-use dss_impl::image;
-use dss_impl::registry;
-use dss_impl::states::{self, LuaSide, OpenError, StateRef};
+use dss_impl::dispatcher::{Dispatcher, PendingId};
+use dss_impl::states::StateRef;
 use mlua::ffi;
 
-use crate::answers::{self, Frame};
 use crate::errors;
-use crate::functions;
-use crate::hosted;
-use crate::idle::Idle;
-use crate::load;
-use crate::protected::{self, Answer, Protected};
 use crate::raw::Stack;
-use crate::values::Values;
 
 /// The registry key of the guard: its address, which is this image's own.
-static GUARD: u8 = 0;
+pub(crate) static GUARD: u8 = 0;
 
 /// The registry key of the module's table.
-static MODULE: u8 = 12;
+pub(crate) static MODULE: u8 = 12;
 
-const TABLE: &CStr = c"DSS.DarkSideSync";
+pub(crate) const TABLE: &CStr = c"DSS.DarkSideSync";
 
 /// What the guard holds.
 pub(crate) struct Guard {
@@ -39,194 +32,33 @@ pub(crate) struct Guard {
     pub(crate) idle: Cell<Idle>,
 }
 
-/// Serves the Lua state that required the module, whose name is the first argument, and leaves the module's table: the one that
-/// is there already, or a new one. *Raises*.
-pub(crate) fn require(stack: Stack) -> c_int {
-    // Where the linker has no word for it, as it has on ELF.
-    image::pin(crate::luaopen_darksidesync as *const () as usize);
-    stack.set_top(1);
-    let (answer, name) = match protected::push(stack) {
-        Ok(()) => {
-            stack.insert(1);
-            (protected::attempt(stack, 2, serve), 3)
-        }
-        Err(error) => (Err(error), 1),
-    };
-    match answer {
-        Ok(count) => count,
-        Err(error) => {
-            forget_attempt(stack, name);
-            error.raise(stack)
-        }
-    }
+/// What the userdata holds: names, checked at each use.
+#[derive(Clone, Copy)]
+pub(crate) struct Request {
+    pub(crate) dispatcher: &'static Dispatcher,
+    pub(crate) pending: PendingId,
+    /// It was called, or given away to what `defer()` returned: its being collected says nothing.
+    pub(crate) over: bool,
 }
 
-/// Lua 5.1 has a mark in `package.loaded` while it requires a module, and leaves it there where that fails: it would refuse the
-/// next `require`. What is named here is there, so this wants no memory.
-#[cfg(any(feature = "lua51", feature = "luajit"))]
-fn forget_attempt(stack: Stack, name: c_int) {
-    if stack.type_at(name) != ffi::LUA_TSTRING {
-        return;
-    }
-    let error = stack.top();
-    stack.push_registered(crate::raw::LOADED);
-    if stack.type_at(-1) == ffi::LUA_TTABLE {
-        stack.push_value(name);
-        stack.raw_get(error + 1);
-        // A bare pointer in 5.1, and a number in LuaJIT. Were there anything else, `require` would have found it.
-        if matches!(stack.type_at(-1), ffi::LUA_TLIGHTUSERDATA | ffi::LUA_TNUMBER) {
-            stack.push_value(name);
-            stack.push_nil();
-            stack.raw_set(error + 1);
-        }
-    }
-    stack.set_top(error);
+/// A callback that runs. Lies in the frame that called it, which restores what was in [`guard::Guard::answering`].
+pub(crate) struct Frame {
+    pub(crate) request: *mut Request,
+    pub(crate) deferred: bool,
 }
 
-/// Later Luas have no such mark.
-#[cfg(not(any(feature = "lua51", feature = "luajit")))]
-fn forget_attempt(_stack: Stack, _name: c_int) {}
-
-/// A state that is begun to be served.
-struct Opening {
-    state: StateRef,
-    published: bool,
-    /// The global was set.
-    global: bool,
-}
-
-fn serve(lua: &Protected) -> Answer {
-    load::prepare();
-    states::set_lua(LuaSide { name: hosted::BUILT_FOR, find, values: &Values });
-    let mut other = None;
-    let there = lua.run(|stack| {
-        if is_served(stack) {
-            return push_module(stack);
-        }
-        stack.push_registered(TABLE);
-        if stack.type_at(-1) == ffi::LUA_TTABLE {
-            stack.push_bytes(b"Version");
-            stack.raw_get(-2);
-            other = Some(stack.text_at(-1));
-        }
-        0
-    })?;
-    if there > 0 {
-        return Ok(there);
-    }
-    if let Some(version) = other {
-        return Err(format!(
-            "this Lua state is served by another DSS already (version {}): require one of the two alone",
-            version.as_deref().unwrap_or("unknown")
-        )
-        .into());
-    }
-    let state = states::open().map_err(|error| match error {
-        OpenError::TooMany => "this process serves as many Lua states as DSS can tell apart: close one first",
-        OpenError::OutOfMemory => {
-            "the system has no memory for what DSS keeps of a Lua state: free some, and require DSS again"
-        }
-    })?;
-    let mut opening = Opening { state, published: false, global: false };
-    let published = lua.run(|stack| publish(stack, &mut opening));
-    if !opening.published {
-        // SAFETY: on the Lua thread of the state that was just opened.
-        unsafe { state.close() };
-        if opening.global {
-            // This wants no memory, and the error on top is the one to be told.
-            let error = lua.stack.top();
-            let _ = lua.run(|stack| {
-                functions::unset_global(stack);
-                0
-            });
-            lua.stack.set_top(error);
-        }
-    }
-    published
-}
-
-/// Whether a state is served here.
-fn is_served(stack: Stack) -> bool {
-    look_up(stack).is_some_and(|state| state.get().is_some())
-}
-
-/// Pushes the module's table. Raises.
-fn push_module(stack: Stack) -> c_int {
-    stack.push_own(&MODULE);
-    functions::set_global(stack, stack.top());
-    1
+/// How long nothing has come, and how often garbage was collected meanwhile.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Idle {
+    pub(crate) time: Duration,
+    pub(crate) rounds: u8,
+    /// It began again with nothing handled in between: then garbage is collected in steps alone.
+    pub(crate) again: bool,
 }
 
 /// Pushes the guard, or nil.
 pub(crate) fn push_guard(stack: Stack) {
     stack.push_own(&GUARD);
-}
-
-/// Makes the guard, the module's table and the one that libraries look for, and lets them be found when all is done. Raises, and
-/// then nothing can be found but the global, which `opening` says.
-fn publish(stack: Stack, opening: &mut Opening) -> c_int {
-    stack.new_userdata(Guard {
-        state: opening.state,
-        stop: Cell::new(false),
-        port: Cell::new(0),
-        answering: Cell::new(std::ptr::null_mut()),
-        idle: Cell::new(Idle::default()),
-    });
-    let guard = stack.top();
-    stack.new_table(0);
-    stack.push_function(collected, 0);
-    stack.set_field(-2, c"__gc");
-    stack.push_bytes(b"DarkSideSync guard");
-    stack.set_field(-2, c"__name");
-    // A program that reaches the guard through `debug` cannot put the finalizer out.
-    stack.push_boolean(false);
-    stack.set_field(-2, c"__metatable");
-    stack.set_metatable(guard);
-
-    functions::push_module(stack, guard);
-    let module = stack.top();
-
-    stack.new_table(0);
-    let table = stack.top();
-    stack.push_bytes(dss_impl::VERSION.as_bytes());
-    stack.set_field(table, c"Version");
-    for (key, address) in registry::keys() {
-        stack.push_bytes(key.as_bytes());
-        stack.push_pointer(address.cast_mut());
-        stack.raw_set(table);
-    }
-
-    // Making these may have run finalizers, and they this function.
-    if is_served(stack) {
-        push_guard(stack);
-        // That of the module's which was made later has the other guard.
-        answers::prepare(stack, stack.top());
-        return push_module(stack);
-    }
-    stack.push_value(module);
-    stack.set_own(&MODULE);
-    // The last step is to want no memory: the key is there then.
-    stack.push_boolean(false);
-    stack.set_own(&GUARD);
-    opening.global = functions::set_global(stack, module);
-    stack.push_value(table);
-    stack.set_field(ffi::LUA_REGISTRYINDEX, TABLE);
-    stack.push_value(guard);
-    stack.set_own(&GUARD);
-    opening.published = true;
-    stack.set_top(module);
-    1
-}
-
-/// The guard's finalizer: DSS stops in this state.
-unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
-    let stack = unsafe { Stack::new(lua) };
-    let guard: *mut Guard = stack.pointer_at(1);
-    // SAFETY: Lua finalizes what `publish` made.
-    let state = unsafe { (*guard).state };
-    stop(stack, state);
-    0
 }
 
 /// DSS stops in this state, where it did not before. In a finalizer.
@@ -241,15 +73,6 @@ pub(crate) fn stop(stack: Stack, state: StateRef) {
         stack.push_nil();
         stack.set_field(ffi::LUA_REGISTRYINDEX, TABLE);
     }
-}
-
-/// The state record of `lua`: [`LuaSide::find`].
-///
-/// # Safety
-/// A live state of this Lua that runs on this thread.
-unsafe fn find(lua: *mut c_void) -> Option<StateRef> {
-    // SAFETY: as the caller promises.
-    look_up(unsafe { Stack::new(lua.cast()) })
 }
 
 /// The state that is served in this Lua state, if one is or was.

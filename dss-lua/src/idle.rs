@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use dss_impl::dispatcher::Dispatcher;
 use mlua::ffi;
 
-use crate::guard::Guard;
+use crate::guard::{Guard, Idle};
 use crate::raw::Stack;
 
 /// The upvalues of `wait` and `run`: the empty Lua function that lets hooks run, [`step`] and [`full`].
@@ -31,15 +31,6 @@ const LONG: Duration = Duration::from_millis(500);
 const PERIOD: Duration = Duration::from_secs(1);
 /// What is small, in KiB.
 const SMALL: c_int = 64 << 10;
-
-/// How long nothing has come, and how often garbage was collected meanwhile.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Idle {
-    time: Duration,
-    rounds: u8,
-    /// It began again with nothing handled in between: then garbage is collected in steps alone.
-    again: bool,
-}
 
 /// `wait` or `run` is entered. The program ran since the last one, and may have dropped a reply.
 pub(crate) fn enter(guard: &Guard) {

@@ -25,6 +25,7 @@ mod callbacks;
 mod closing;
 mod describe;
 mod dispatch;
+mod entry;
 mod errors;
 mod functions;
 mod guard;
@@ -32,6 +33,7 @@ mod hosted;
 mod identity;
 mod idle;
 mod kept;
+mod kind;
 mod load;
 mod objects;
 mod poll;
@@ -39,6 +41,7 @@ mod protected;
 mod raw;
 mod read;
 mod reply;
+mod require;
 mod searcher;
 mod sleep;
 mod stats;
@@ -58,5 +61,5 @@ pub unsafe extern "C-unwind" fn luaopen_darksidesync(lua: *mut mlua::ffi::lua_St
     if let Some(failure) = hosted::mismatch(stack) {
         return stack.raise(failure.as_bytes());
     }
-    guard::require(stack)
+    require::require(stack)
 }

@@ -14,11 +14,12 @@ use dss_impl::states::StateRef;
 use mlua::ffi;
 use semver::{Version, VersionReq};
 
-use crate::call::{self, Library};
-use crate::functions::answer;
+use crate::call;
+use crate::entry::answer;
 use crate::identity::Identity;
 use crate::kept::Kept;
-use crate::objects::{self, Kind};
+use crate::kind::{Kind, Library};
+use crate::objects;
 use crate::protected::{Answer, FIRST, Protected};
 use crate::raw::{LOADED as REQUIRED, Stack};
 

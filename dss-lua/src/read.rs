@@ -11,9 +11,8 @@ use dss_impl::dispatcher::Dispatcher;
 use dss_impl::value::{MAX_DEPTH, ObjectRef, Value};
 use mlua::ffi;
 
-use crate::call::Library;
 use crate::callbacks;
-use crate::objects::{self, Kind};
+use crate::kind::{self, Kind, Library};
 use crate::raw::Stack;
 use crate::values::{EXACT, HAS_INTEGERS};
 
@@ -265,7 +264,7 @@ impl Reading {
             return Err(Problem::Kind("an object within a table"));
         }
         let object =
-            objects::at(stack, -1).ok_or(Problem::Kind("a userdata that is no object of a library's"))?;
+            kind::at(stack, -1).ok_or(Problem::Kind("a userdata that is no object of a library's"))?;
         // SAFETY: Lua holds it, and a kind outlives its objects.
         let Some(kind) = (unsafe { object.kind.as_ref() }) else { return Err(Problem::Gone) };
         if !self.library.as_ref().is_some_and(|library| Arc::ptr_eq(library, &kind.library)) {

@@ -6,7 +6,7 @@ use dss_impl::declared::{self, ReadError};
 use dss_impl::search;
 use mlua::ffi;
 
-use crate::functions::{answer, plain};
+use crate::entry::{answer, plain};
 use crate::guard;
 use crate::load;
 use crate::protected::{self, FIRST};

@@ -7,7 +7,7 @@ use dss_impl::library::LibraryInfo;
 use dss_impl::metrics;
 use mlua::ffi;
 
-use crate::functions::{answer, no_memory};
+use crate::entry::{answer, no_memory};
 use crate::guard::Guard;
 use crate::protected::Failed;
 use crate::raw::Stack;

@@ -6,7 +6,7 @@ use dss_impl::value::{LuaValues, ObjectRef};
 use mlua::ffi;
 
 use crate::callbacks;
-use crate::objects;
+use crate::kind;
 use crate::raw::Stack;
 
 /// Whether this Lua has integers beside its floats.
@@ -134,11 +134,11 @@ impl LuaValues for Values {
 
     unsafe fn push_object(&self, lua: *mut c_void, class: usize, data: *mut c_void) -> bool {
         // SAFETY: as the trait says.
-        objects::push(unsafe { on(lua) }, class, data)
+        kind::push(unsafe { on(lua) }, class, data)
     }
 
     unsafe fn push_lent(&self, lua: *mut c_void, last: c_int, object: ObjectRef) -> bool {
         // SAFETY: as the trait says.
-        objects::push_lent(unsafe { on(lua) }, last, object)
+        kind::push_lent(unsafe { on(lua) }, last, object)
     }
 }
