@@ -16,13 +16,14 @@ const CORE: &[&[&str]] = &[
     &["states", "metrics"],
     // One core, which knows no revision.
     &["dispatcher", "declared"],
-    &["search", "library"],
+    &["search", "library", "delivery"],
+    &["channel"],
     &["capacity"],
     &["item"],
     &["waiter"],
     &["boundary"],
     &["port"],
-    &["value", "delivery"],
+    &["value"],
     // The ground: plain data, locks, memory.
     &["callbacks", "notifier"],
     &[

@@ -64,7 +64,7 @@ fn counting(limits: Option<&Limits>) -> usize {
     }
 }
 
-/// What Lua took of a library's. Written by the Lua thread, under the desk lock; read by anybody.
+/// What Lua took of one channel. Written by the Lua thread, under the desk lock; read by anybody.
 pub(crate) struct Consumed {
     items: AtomicUsize,
     bytes: AtomicUsize,
@@ -77,7 +77,7 @@ pub(crate) struct Consumed {
 }
 
 impl Consumed {
-    /// That of a slot, which every library of the slot uses in turn.
+    /// One that every library of a slot, or every channel of one index, uses in turn.
     pub(crate) fn try_new() -> Result<Shared<Self>, OutOfMemory> {
         Shared::try_new(Consumed {
             counting: AtomicUsize::new(ITEMS),
@@ -132,7 +132,7 @@ struct Latest {
 /// No item's position.
 const GONE: u64 = 0;
 
-/// The capacity of one library, under the intake lock.
+/// The capacity of one channel of a library, under the intake lock.
 pub(crate) struct Capacity {
     /// None for a library without limits.
     pub(crate) limits: Option<Limits>,
@@ -140,6 +140,7 @@ pub(crate) struct Capacity {
     entered: usize,
     entered_bytes: usize,
     pub(crate) high_water: usize,
+    pub(crate) refused: u64,
     pub(crate) dropped: u64,
     pub(crate) coalesced: u64,
     pub(crate) timed_out: u64,
@@ -164,6 +165,7 @@ impl Capacity {
             entered: 0,
             entered_bytes: 0,
             high_water: 0,
+            refused: 0,
             dropped: 0,
             coalesced: 0,
             timed_out: 0,
@@ -286,16 +288,15 @@ impl Capacity {
         }
     }
 
-    /// Items were taken out of the queue by another than Lua. Asks for no memory.
-    pub(crate) fn remove_many(&mut self, items: &Removed<Item>) {
-        self.entered = self.entered.wrapping_sub(items.len());
+    /// An item was taken out of the queue by another than Lua. Needs no memory.
+    pub(crate) fn uncount(&mut self, bytes: u32) {
+        self.entered = self.entered.wrapping_sub(1);
         if self.limits.is_some() {
-            let bytes = items.iter().fold(0_usize, |sum, item| sum.wrapping_add(item.bytes as usize));
-            self.entered_bytes = self.entered_bytes.wrapping_sub(bytes);
+            self.entered_bytes = self.entered_bytes.wrapping_sub(bytes as usize);
         }
     }
 
-    /// After [`Self::remove_many`]: forgets these items, the oldest first, for others will enter.
+    /// After [`Self::uncount`] of each that was this channel's: forgets these items, the oldest first, for others will enter.
     pub(crate) fn forget_many(&mut self, items: &Removed<Item>) {
         if self.limits.is_none() {
             return;

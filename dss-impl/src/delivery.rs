@@ -1,5 +1,6 @@
 //! A delivery as it is handed over, and what its caller is told.
 
+use crate::channel::ChannelId;
 use crate::clock::Stamp;
 use crate::memory::OutOfMemory;
 use crate::payload::Payload;
@@ -52,6 +53,8 @@ pub enum DeliverError {
     TimedOut,
     /// It alone is more than the library's limits allow.
     TooLarge,
+    /// The library has no such channel.
+    InvalidChannel,
 }
 
 impl From<OutOfMemory> for DeliverError {
@@ -67,8 +70,10 @@ pub struct Delivery<'a> {
     pub payload: Payload,
     /// When it was delivered, if that is counted: a [`Dispatcher::stamp`](crate::Dispatcher::stamp).
     pub stamp: Stamp,
-    /// What it counts for the library's limits.
+    /// What it counts for the channel's limits.
     pub bytes: u32,
+    /// The library's channel.
+    pub channel: ChannelId,
     /// Which items replace each other, under [`Policy::Latest`](crate::capacity::Policy::Latest); empty for an item of its own.
     pub key: &'a [u8],
 }
@@ -77,6 +82,6 @@ impl From<Payload> for Delivery<'_> {
     /// One that counts no bytes, and for which no time is noted.
     #[inline]
     fn from(payload: Payload) -> Self {
-        Delivery { payload, stamp: Stamp::NONE, bytes: 0, key: &[] }
+        Delivery { payload, stamp: Stamp::NONE, bytes: 0, channel: ChannelId::FIRST, key: &[] }
     }
 }

@@ -13,6 +13,7 @@
 //! by whatever holds the delivery (the queued item, then the desk's entry), and is released by consuming it.
 
 use crate::clock::Stamp;
+use crate::handle::MAX_SLOTS;
 use crate::payload::Payload;
 use crate::queue::Entry;
 use crate::waiter::Waiter;
@@ -23,9 +24,11 @@ pub(crate) struct Item {
     pub(crate) stamp: Stamp,
     pub(crate) waiter: Option<Waiter>,
     pub(crate) sequence: u64,
-    /// [`TOMBSTONE`] where the item was taken out.
-    pub(crate) slot: u32,
-    /// What it counts for its library's limits.
+    /// Its library's slot; [`TOMBSTONE`] if the item was taken out.
+    pub(crate) slot: u16,
+    /// Its library's channel, by its place among them.
+    pub(crate) channel: u16,
+    /// What it counts for its channel's limits.
     pub(crate) bytes: u32,
 }
 
@@ -33,7 +36,9 @@ pub(crate) struct Item {
 const _: () = assert!(size_of::<Item>() <= 56);
 
 /// No library's slot.
-const TOMBSTONE: u32 = u32::MAX;
+const TOMBSTONE: u16 = u16::MAX;
+
+const _: () = assert!(MAX_SLOTS < TOMBSTONE as u32);
 
 impl Entry for Item {
     fn sequence(&self) -> u64 {

@@ -40,6 +40,7 @@ pub mod callbacks;
 #[cfg(not(loom))]
 mod cancellation;
 pub mod capacity;
+pub mod channel;
 mod chunks;
 pub mod clock;
 #[cfg(not(loom))]

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use crate::capacity::{Consumed, Limits};
+use crate::channel::ChannelInfo;
 use crate::handle::{FIRST_GENERATION, LAST_GENERATION};
 use crate::histogram::Histogram;
 use crate::memory::Shared;
@@ -94,8 +95,10 @@ pub(crate) struct Library {
     pub(crate) last: Option<usize>,
     /// Its adapter's [`Adapter::finishes`].
     pub(crate) finishes: bool,
-    /// Where what Lua takes is counted.
+    /// Where what Lua takes of the first channel is counted.
     pub(crate) consumed: Shared<Consumed>,
+    /// The same, of the other channels that there have been in this slot.
+    pub(crate) others: Vec<Shared<Consumed>>,
     /// From deliver to decode, where the revision notes when it was delivered.
     pub(crate) waits: Option<Box<Histogram>>,
 }
@@ -117,6 +120,7 @@ impl Library {
             counts: Counts::default(),
             last: None,
             consumed,
+            others: Vec::new(),
             finishes: true,
             waits: None,
         }
@@ -155,6 +159,15 @@ impl Library {
         self.phase = Phase::Free;
         self.generation += 1;
         self.registration.take()
+    }
+
+    /// Where what Lua takes of a channel is counted.
+    #[inline(always)] // a part of every take
+    pub(crate) fn consumed_of(&self, channel: u16) -> &Consumed {
+        match usize::from(channel).checked_sub(1) {
+            None => &self.consumed,
+            Some(at) => &self.others[at],
+        }
     }
 
     pub(crate) fn adapter(&self) -> &'static dyn Adapter {
@@ -226,13 +239,13 @@ pub struct LibraryInfo {
     pub file: Option<Arc<str>>,
     /// Whether it keeps `run` going.
     pub keeps_alive: bool,
-    /// Items in the queue.
+    /// Items in the queue, of all channels.
     pub queued: usize,
-    /// Bytes in the queue, if the library has limits.
+    /// Bytes in the queue, of all channels that have limits.
     pub bytes: usize,
-    /// Its limits, if it has some.
+    /// The limits of its first channel, if it has some.
     pub limits: Option<Limits>,
-    /// The most items that it had queued at once, if it has limits.
+    /// The most items that its first channel had queued at once, if that has limits.
     pub high_water: usize,
     /// Threads that wait for a delivery to end, queued ones included.
     pub waiting: usize,
@@ -253,6 +266,8 @@ pub struct LibraryInfo {
     pub coalesced: u64,
     /// Requests whose deadline was over, and deliveries that waited for room in vain.
     pub timed_out: u64,
+    /// Its channels beside the first.
+    pub channels: Vec<ChannelInfo>,
     /// From deliver to decode, where the revision notes when something was delivered.
     pub waits: Option<Histogram>,
 }

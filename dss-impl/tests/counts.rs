@@ -13,6 +13,7 @@ use common::{
 };
 use dss_impl::callbacks::CallbackId;
 use dss_impl::capacity::{Limits, Policy};
+use dss_impl::channel::ChannelId;
 use dss_impl::delivery::DeliverError;
 use dss_impl::dispatcher::{DecodeEnd, Dispatcher, PendingId, ReplyEnd};
 use dss_impl::handle::Handle;
@@ -311,7 +312,9 @@ impl Model {
         };
         let limit = 1 + self.below(8);
         self.libraries[at].limit = limit;
-        self.dispatcher.limit(handle, Limits { items: limit, bytes: 1000, policy }).unwrap();
+        self.dispatcher
+            .limit(handle, ChannelId::FIRST, Limits { items: limit, bytes: 1000, policy })
+            .unwrap();
     }
 
     fn step(&mut self) {

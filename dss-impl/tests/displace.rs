@@ -12,6 +12,7 @@ use common::{
     Call, Deliver, Library, bounded_house, drain, hand_over, info, item, keyed, payload, poll, request, sized,
 };
 use dss_impl::capacity::{Limits, Policy};
+use dss_impl::channel::ChannelId;
 use dss_impl::delivery::Announced;
 use dss_impl::delivery::{DeliverError, Delivery};
 use dss_impl::notifier::Notifier;
@@ -159,7 +160,9 @@ fn coalescing_goes_on_where_the_bound_was_lowered() {
     for (data, key) in [b"a", b"b", b"c"].into_iter().enumerate() {
         hand_over(dispatcher, handle, keyed(data, key)).unwrap();
     }
-    dispatcher.limit(handle, Limits { items: 1, bytes: 1, policy: Policy::Latest }).unwrap();
+    dispatcher
+        .limit(handle, ChannelId::FIRST, Limits { items: 1, bytes: 1, policy: Policy::Latest })
+        .unwrap();
     hand_over(dispatcher, handle, keyed(3, b"a")).unwrap();
     assert_eq!(hand_over(dispatcher, handle, keyed(4, b"d")), Err(DeliverError::Full));
     assert_eq!(drain(dispatcher), [3, 1, 2]);
@@ -203,7 +206,9 @@ fn the_ticket_of_what_was_replaced_names_nothing() {
         // The place is nobody's: the next of the key is at the end.
         let fresh = hand_over(dispatcher, handle, keyed(3, b"a")).unwrap();
         let again = hand_over(dispatcher, handle, keyed(4, b"a")).unwrap();
-        dispatcher.limit(handle, Limits { items: 9, bytes: 100, policy: Policy::Refuse }).unwrap();
+        dispatcher
+            .limit(handle, ChannelId::FIRST, Limits { items: 9, bytes: 100, policy: Policy::Refuse })
+            .unwrap();
         assert!(!end(fresh), "under another policy, too");
         let rest = drain(dispatcher);
         assert_eq!(rest[rest.len() - 2..], [5, 4]);

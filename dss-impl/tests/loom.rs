@@ -17,6 +17,8 @@ mod biased;
 mod bounded;
 #[path = "loom/callbacks.rs"]
 mod callbacks;
+#[path = "loom/channels.rs"]
+mod channels;
 #[path = "loom/closing.rs"]
 mod closing;
 #[path = "loom/credit.rs"]

@@ -28,6 +28,7 @@ fn library(name: Option<&str>, revision: &'static str) -> LibraryInfo {
         dropped: 0,
         coalesced: 0,
         timed_out: 0,
+        channels: Vec::new(),
         waits: None,
     }
 }

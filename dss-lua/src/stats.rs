@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 
+use dss_impl::channel::ChannelInfo;
 use dss_impl::histogram::Histogram;
 use dss_impl::library::LibraryInfo;
 use dss_impl::metrics;
@@ -94,7 +95,29 @@ pub(crate) unsafe extern "C-unwind" fn stats(lua: *mut ffi::lua_State) -> c_int 
             push_histogram(entry.0, waits);
             entry.0.set_field(-2, c"wait");
         }
+        if !library.channels.is_empty() {
+            push_channels(entry.0, &library.channels);
+            entry.0.set_field(-2, c"channels");
+        }
     })
+}
+
+/// Pushes the channels beside the first, a table each. Raises.
+fn push_channels(stack: Stack, channels: &[ChannelInfo]) {
+    stack.new_table(0);
+    let (list, entry) = (stack.top(), Entry(stack));
+    for (channel, at) in channels.iter().zip(1..) {
+        stack.new_table(0);
+        entry.text(c"name", Some(&channel.name));
+        entry.count(c"queued", channel.queued as u64);
+        entry.count(c"bytes", channel.bytes as u64);
+        entry.count(c"highwater", channel.high_water as u64);
+        entry.count(c"refused", channel.refused);
+        entry.count(c"dropped", channel.dropped);
+        entry.count(c"coalesced", channel.coalesced);
+        entry.count(c"timedout", channel.timed_out);
+        stack.raw_set_at(list, at);
+    }
 }
 
 /// Pushes a histogram in seconds, each bucket with all that is in those before it. Raises.

@@ -160,7 +160,12 @@ unsafe extern "C" fn deliver(
         Err(DeliverError::Stopping) => c::DSS_ERR_NOT_STARTED,
         Err(DeliverError::OutOfMemory) => c::DSS_ERR_OUT_OF_MEMORY,
         // 1.0 has no limits, and no words for these.
-        Err(DeliverError::Full | DeliverError::TooLarge | DeliverError::TimedOut) => c::DSS_ERR_OUT_OF_MEMORY,
+        Err(
+            DeliverError::Full
+            | DeliverError::TooLarge
+            | DeliverError::TimedOut
+            | DeliverError::InvalidChannel,
+        ) => c::DSS_ERR_OUT_OF_MEMORY,
         Err(DeliverError::WouldDeadlock) => c::DSS_ERR_WOULD_DEADLOCK,
     }
 }

@@ -83,7 +83,10 @@ fn code(error: DeliverError) -> Code {
         DeliverError::Stopping => Code::STOPPING,
         DeliverError::OutOfMemory => Code::OUT_OF_MEMORY,
         // v1 has no limits, and no words for these.
-        DeliverError::Full | DeliverError::TooLarge | DeliverError::TimedOut => Code::OUT_OF_MEMORY,
+        DeliverError::Full
+        | DeliverError::TooLarge
+        | DeliverError::TimedOut
+        | DeliverError::InvalidChannel => Code::OUT_OF_MEMORY,
         DeliverError::WouldDeadlock => Code::WOULD_DEADLOCK,
     }
 }

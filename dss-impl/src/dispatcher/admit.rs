@@ -7,6 +7,7 @@ use super::{Admission, Desk, Dispatcher, Intake, Phase};
 use crate::biased::Guard;
 use crate::boundary;
 use crate::capacity::{Limits, Policy};
+use crate::channel::ChannelId;
 use crate::delivery::{Accepted, AcceptedMany, Announced, DeliverError, Delivery};
 use crate::entrance::Entered;
 use crate::handle::Handle;
@@ -43,13 +44,17 @@ impl Dispatcher {
             _ => return Err(intake.refuse(handle)),
         };
         // With room and no key there is nothing else to see to. That is the rule; the exceptions are not inlined.
-        if !delivery.key.is_empty() || !admission.capacity.has_room(delivery.bytes) {
+        let room = match admission.channels.get(delivery.channel) {
+            Some(capacity) if delivery.key.is_empty() => capacity.has_room(delivery.bytes),
+            _ => false,
+        };
+        if !room {
             drop(guard);
             return self.admit_by_policy(handle, delivery, waiter, patient);
         }
         match push(&mut intake.items, &mut intake.sequence, admission, handle.slot, &delivery, waiter) {
             Ok(sequence) => Ok(Accepted { sequence, announced: self.announce_arrival(guard) }),
-            Err(error) => Err(count_refusal(intake, handle, error.into(), 1)),
+            Err(error) => Err(count_refusal(intake, handle, delivery.channel, error.into(), 1)),
         }
     }
 
@@ -74,7 +79,7 @@ impl Dispatcher {
                 }
                 // Not with items in hand that made room: whoever waits for those is not made to wait for this.
                 Err(Refusal::Refused(DeliverError::Full)) if patient && evicted.is_empty() => {
-                    match self.await_room(locks, handle, delivery.bytes, &mut deadline) {
+                    match self.await_room(locks, handle, &delivery, &mut deadline) {
                         Ok(again) => locks = again,
                         Err((again, error)) => {
                             locks = again;
@@ -89,7 +94,7 @@ impl Dispatcher {
         let result = match result {
             Ok(sequence) => Ok(Accepted { sequence, announced: self.announce_arrival(locks.intake) }),
             Err(error) => {
-                let error = count_refusal(&mut locks.intake, handle, error, 1);
+                let error = count_refusal(&mut locks.intake, handle, delivery.channel, error, 1);
                 drop(locks.intake);
                 Err(error)
             }
@@ -104,7 +109,7 @@ impl Dispatcher {
         let mut accepted = AcceptedMany { taken: 0, first: 0, announced: Announced::Yes, refused: None };
         let mut locks = self.locks(false);
         let adapter = locks.adapter(handle);
-        if deliveries.len() > 1 && locks.may_evict(handle) {
+        if deliveries.len() > 1 && locks.may_evict(handle, deliveries) {
             // So that it is one lock from the first to the last.
             drop(locks);
             locks = self.locks(true);
@@ -129,8 +134,8 @@ impl Dispatcher {
         }
         drop(locks.desk);
         if let Some(error) = accepted.refused {
-            let refused = deliveries.len() - accepted.taken;
-            count_refusal(&mut locks.intake, handle, error, refused as u64);
+            let (refused, channel) = (deliveries.len() - accepted.taken, deliveries[accepted.taken].channel);
+            count_refusal(&mut locks.intake, handle, channel, error, refused as u64);
         }
         if accepted.taken > 0 {
             accepted.announced = self.announce_arrival(locks.intake);
@@ -141,18 +146,19 @@ impl Dispatcher {
         accepted
     }
 
-    /// Changes a library's limits; what is queued stays. [any-thread]
+    /// Changes the limits of a library's channel; what is queued stays. [any-thread]
     ///
     /// # Errors
-    /// The handle names no registered library.
-    pub fn limit(&self, handle: Handle, limits: Limits) -> Result<(), DeliverError> {
+    /// The handle names no registered library, or the library has no such channel.
+    pub fn limit(&self, handle: Handle, channel: ChannelId, limits: Limits) -> Result<(), DeliverError> {
         let mut locks = self.locks(true);
         let Locks { intake, desk } = &mut locks;
         let Intake { admissions, items, .. } = &mut **intake;
         let admission = find(admissions, handle).ok_or(DeliverError::InvalidHandle)?;
+        let capacity = admission.channels.get(channel).ok_or(DeliverError::InvalidChannel)?;
         let ahead = desk.iter().flat_map(|desk| desk.items.iter());
-        let queued = ahead.chain(items.iter()).filter(|item| item.slot == handle.slot);
-        admission.capacity.change(limits, queued);
+        let own = |item: &&Item| (u32::from(item.slot), item.channel) == (handle.slot, channel.index);
+        capacity.change(limits, ahead.chain(items.iter()).filter(own));
         drop(locks);
         // A producer that waits looks at the limits again.
         self.room.ring();
@@ -183,13 +189,16 @@ impl Dispatcher {
         if *phase != Phase::Open {
             return Err(DeliverError::Stopping.into());
         }
-        let capacity = &mut admission.capacity;
+        let Some(capacity) = admission.channels.get(delivery.channel) else {
+            return Err(DeliverError::InvalidChannel.into());
+        };
         let mut ahead = desk.as_mut().map(|desk| &mut desk.items);
         let before = evicted.len();
-        let Delivery { payload, stamp, bytes, key } = *delivery;
+        let Delivery { payload, stamp, bytes, channel, key } = *delivery;
         // What somebody waits for is not replaced.
         let key = if waiter.is_some() { &[] } else { key };
-        let item = Item { payload, stamp, waiter: None, sequence, slot: handle.slot, bytes };
+        let slot = handle.slot as u16;
+        let item = Item { payload, stamp, waiter: None, sequence, slot, channel: channel.index, bytes };
         let room = match coalesce(capacity, items, &mut ahead, item, key, evicted) {
             Some(taken) => taken.map(|()| true),
             None => make_room(capacity, items, ahead, bytes, key, evicted).map(|()| false),
@@ -223,18 +232,19 @@ impl Dispatcher {
         &'a self,
         mut locks: Locks<'a>,
         handle: Handle,
-        bytes: u32,
+        delivery: &Delivery<'_>,
         deadline: &mut Option<Instant>,
     ) -> Result<Locks<'a>, (Locks<'a>, DeliverError)> {
-        let capacity = locks.intake.admission(handle).map(|admission| &admission.capacity);
-        let Some((capacity, Policy::Wait(limit))) = capacity.map(|capacity| (capacity, capacity.policy()))
+        let admission = locks.intake.admission(handle);
+        let capacity = admission.and_then(|admission| admission.channels.get(delivery.channel));
+        let Some((capacity, Policy::Wait(limit))) = capacity.map(|capacity| (&*capacity, capacity.policy()))
         else {
             return Err((locks, DeliverError::Full));
         };
         if self.on_lua_thread() {
             return Err((locks, DeliverError::WouldDeadlock));
         }
-        if !capacity.wait_for_room(bytes) {
+        if !capacity.wait_for_room(delivery.bytes) {
             return Ok(locks);
         }
         let left = match *deadline {
@@ -309,10 +319,12 @@ impl Locks<'_> {
         (admission.generation == handle.generation).then_some(admission.adapter)
     }
 
-    /// Whether one item may have to make room for another.
-    fn may_evict(&mut self, handle: Handle) -> bool {
-        let admission = self.intake.admission(handle);
-        admission.is_some_and(|it| matches!(it.capacity.policy(), Policy::DropOldest | Policy::Latest))
+    /// Whether one of these may have to make room for another.
+    fn may_evict(&mut self, handle: Handle, deliveries: &[Delivery<'_>]) -> bool {
+        let Some(admission) = self.intake.admission(handle) else { return false };
+        let mut policies =
+            deliveries.iter().filter_map(|it| Some(admission.channels.get(it.channel)?.policy()));
+        policies.any(|policy| matches!(policy, Policy::DropOldest | Policy::Latest))
     }
 }
 
@@ -354,27 +366,42 @@ fn push(
     delivery: &Delivery<'_>,
     waiter: &mut Option<Waiter>,
 ) -> Result<u64, OutOfMemory> {
-    let Delivery { payload, stamp, bytes, key } = *delivery;
+    let Delivery { payload, stamp, bytes, channel, key } = *delivery;
     let sequence = *last + 1;
     let awaited = usize::from(waiter.is_some());
-    let item = Item { payload, stamp, waiter: waiter.take(), sequence, slot, bytes };
+    let slot = slot as u16;
+    let item = Item { payload, stamp, waiter: waiter.take(), sequence, slot, channel: channel.index, bytes };
     if let Err(item) = items.push(item) {
         *waiter = item.waiter;
         return Err(OutOfMemory);
     }
     *last = sequence;
     admission.awaited += awaited;
-    admission.capacity.enter(sequence, bytes, key);
+    if let Some(capacity) = admission.channels.get(channel) {
+        capacity.enter(sequence, bytes, key);
+    }
     Ok(sequence)
 }
 
 /// Counts what was refused, if the library is still registered; gives the error back.
 #[cold]
-fn count_refusal(intake: &mut Intake, handle: Handle, error: DeliverError, items: u64) -> DeliverError {
+fn count_refusal(
+    intake: &mut Intake,
+    handle: Handle,
+    channel: ChannelId,
+    error: DeliverError,
+    items: u64,
+) -> DeliverError {
     if let Some(admission) = intake.admission(handle) {
-        match error {
-            DeliverError::TimedOut => admission.capacity.timed_out += items,
-            _ => admission.refused += items,
+        let capacity = admission.channels.get(channel);
+        match (error, capacity) {
+            (DeliverError::TimedOut, Some(capacity)) => capacity.timed_out += items,
+            (_, capacity) => {
+                admission.refused += items;
+                if let Some(capacity) = capacity {
+                    capacity.refused += items;
+                }
+            }
         }
     }
     error

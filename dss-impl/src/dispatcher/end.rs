@@ -25,17 +25,18 @@ impl Dispatcher {
         let timed_out = outcome == Outcome::TimedOut;
         let mut intake = self.intake.lock();
         // A number may be made up: a library ends what is its own.
-        let own = |item: &Item| item.slot == handle.slot;
+        let own = |item: &Item| u32::from(item.slot) == handle.slot;
         // One that a later one of its key replaced is not in the queue.
-        let position = intake.admission(handle).and_then(|admission| admission.capacity.position(sequence));
+        let position = intake.admission(handle).and_then(|admission| admission.channels.position(sequence));
         let Some(position) = position else { return false };
         let queued = intake.items.remove(position, own).or_else(|| desk.items.remove(position, own));
         if let Some(item) = queued {
             self.behind.store(intake.items.len(), Ordering::Relaxed);
             self.ahead.store(desk.items.len(), Ordering::Relaxed);
             if let Some(admission) = intake.admission(handle) {
-                admission.capacity.end(position, item.bytes);
-                admission.capacity.consumed.told();
+                let capacity = admission.channels.of_item(item.channel);
+                capacity.end(position, item.bytes);
+                capacity.consumed.told();
             }
             desk.count_ended(handle, timed_out, 1);
             let library = &mut desk.libraries[handle.slot as usize];
@@ -83,8 +84,10 @@ impl Dispatcher {
         let mut intake = self.intake.lock();
         let waiting = self.take_outstanding(&mut desk, &mut intake, slot, outcome, &mut removed, &wanted);
         if let Some(admission) = intake.admission(handle).filter(|_| removed.len() > 0) {
-            admission.capacity.forget_many(&removed);
-            admission.capacity.consumed.told();
+            for capacity in admission.channels.all() {
+                capacity.forget_many(&removed);
+                capacity.consumed.told();
+            }
         }
         drop(intake);
         let mut ended = waiting + removed.len();

@@ -12,6 +12,7 @@
 
 mod admit;
 mod call;
+mod channels;
 mod close;
 mod deliver;
 mod end;
@@ -30,7 +31,7 @@ use std::sync::atomic::AtomicU32;
 use crate::bell::Bell;
 use crate::biased::{Biased, Guard};
 use crate::callbacks::{CallbackId, Callbacks, Reference};
-use crate::capacity::Capacity;
+use crate::channel::Channels;
 use crate::clock::Stamp;
 use crate::delegated::Delegated;
 use crate::entrance::Entrance;
@@ -73,7 +74,7 @@ struct Admission {
     evicting: Vec<u64>,
     /// Items that somebody waits for and that entered the queue, less those that a producer took out again.
     awaited: usize,
-    capacity: Capacity,
+    channels: Channels,
 }
 
 /// Where producers meet.

@@ -22,7 +22,7 @@ impl Dispatcher {
         slot: u32,
         outcome: Outcome,
         removed: &mut Removed<Item>,
-        wanted: impl Fn(&Payload) -> bool,
+        wanted: impl Fn(&Payload) -> bool + Copy,
     ) -> usize {
         let mut waiting = 0;
         if desk.libraries[slot as usize].pending > 0 {
@@ -35,16 +35,28 @@ impl Dispatcher {
                 }
             }
         }
-        let own = |item: &Item| item.slot == slot && wanted(&item.payload);
+        let own = |item: &Item| u32::from(item.slot) == slot && wanted(&item.payload);
+        self.take_queued(desk, intake, slot, removed, own);
+        waiting
+    }
+
+    /// Takes what is queued and `own` of a library into `removed`, which has nothing yet.
+    pub(super) fn take_queued(
+        &self,
+        desk: &mut Desk,
+        intake: &mut Intake,
+        slot: u32,
+        removed: &mut Removed<Item>,
+        own: impl Fn(&Item) -> bool + Copy,
+    ) {
         // The newer first: see `Queue::remove_where`.
         intake.items.remove_where(removed, own);
         desk.items.remove_where(removed, own);
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
         self.behind.store(intake.items.len(), Ordering::Relaxed);
-        intake.admissions[slot as usize].capacity.remove_many(removed);
+        intake.admissions[slot as usize].channels.remove_many(removed);
         let library = &mut desk.libraries[slot as usize];
         removed.iter().for_each(|item| library.took_out(item));
-        waiting
     }
 
     /// Cancels what was taken, with no lock held; each waiting thread is released after the call for its delivery, and told how it

@@ -6,6 +6,7 @@ use super::{Admission, Desk, Dispatcher, Intake, Phase};
 use crate::biased::Guard;
 use crate::boundary;
 use crate::capacity::{Capacity, Consumed};
+use crate::channel::Channels;
 use crate::handle::{Handle, MAX_SLOTS};
 use crate::item::Item;
 use crate::library::{Counts, Library, LibraryInfo, Phase as LibraryPhase, Registration};
@@ -134,8 +135,10 @@ impl Dispatcher {
         library.counts.refused += std::mem::take(&mut admission.refused);
         // Calls like others from here on.
         library.evicting = std::mem::take(&mut admission.evicting);
-        library.counts.add(&admission.capacity);
-        let limited = admission.capacity.limits.is_some();
+        for capacity in admission.channels.all() {
+            library.counts.add(capacity);
+        }
+        let limited = admission.channels.all().any(|capacity| capacity.limits.is_some());
         intake.registered -= usize::from(admission.keeps());
         let waiting =
             self.take_outstanding(&mut desk, &mut intake, handle.slot, Outcome::Cancelled, removed, |_| true);
@@ -160,7 +163,7 @@ impl Dispatcher {
     /// There is no memory for it.
     pub fn libraries(&self) -> Result<Vec<LibraryInfo>, OutOfMemory> {
         let desk = self.lock_desk();
-        let intake = self.intake.lock();
+        let mut intake = self.intake.lock();
         let mut registered = Vec::new();
         registered.try_reserve_exact(desk.libraries.len()).map_err(|_| OutOfMemory)?;
         let slots = desk.libraries.iter().zip(0..);
@@ -169,9 +172,9 @@ impl Dispatcher {
         registered.sort_unstable_by_key(|(library, _)| library.sequence);
         let mut shown = Vec::new();
         shown.try_reserve_exact(registered.len()).map_err(|_| OutOfMemory)?;
-        shown.extend(
-            registered.iter().map(|(library, slot)| library.info(&intake.admissions[*slot as usize])),
-        );
+        for (library, slot) in registered {
+            shown.push(library.info(&mut intake.admissions[slot as usize])?);
+        }
         Ok(shown)
     }
 }
@@ -236,28 +239,38 @@ impl Admission {
             adapter,
             evicting: Vec::new(),
             awaited: 0,
-            capacity,
+            channels: Channels::new(capacity),
         }
     }
 }
 
 impl Library {
-    fn info(&self, admission: &Admission) -> LibraryInfo {
+    fn info(&self, admission: &mut Admission) -> Result<LibraryInfo, OutOfMemory> {
         let registration = self.registration.as_ref();
         let terms = registration.and_then(|it| it.terms.as_ref());
         let mut counts = self.counts;
         counts.refused += admission.refused;
-        counts.add(&admission.capacity);
-        LibraryInfo {
+        let (mut queued, mut bytes) = (0, 0);
+        for capacity in admission.channels.all() {
+            counts.add(capacity);
+            queued += capacity.items();
+            bytes += capacity.bytes();
+        }
+        let first = admission.channels.first();
+        let (limits, high_water) = (first.limits, self.counts.high_water.max(first.high_water));
+        let mut channels = Vec::new();
+        channels.try_reserve_exact(admission.channels.open_count()).map_err(|_| OutOfMemory)?;
+        channels.extend(admission.channels.info());
+        Ok(LibraryInfo {
             name: registration.and_then(|it| it.name.clone()),
             revision: self.adapter().revision(),
             version: terms.map(|terms| Arc::clone(&terms.version)),
             file: terms.and_then(|terms| terms.file.clone()),
             keeps_alive: admission.keeps(),
-            queued: admission.capacity.items(),
-            bytes: admission.capacity.bytes(),
-            limits: admission.capacity.limits,
-            high_water: counts.high_water,
+            queued,
+            bytes,
+            limits,
+            high_water,
             waiting: admission.awaited - self.awaited_left + self.pending,
             delivered: counts.delivered,
             replied: counts.replied,
@@ -267,14 +280,15 @@ impl Library {
             dropped: counts.dropped,
             coalesced: counts.coalesced,
             timed_out: counts.timed_out,
+            channels,
             waits: self.waits.as_deref().cloned(),
-        }
+        })
     }
 }
 
 impl Counts {
     /// Adds what is counted at admission.
-    fn add(&mut self, capacity: &Capacity) {
+    pub(super) fn add(&mut self, capacity: &Capacity) {
         self.dropped += capacity.dropped;
         self.coalesced += capacity.coalesced;
         self.timed_out += capacity.timed_out;

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use super::{Desk, Dispatcher, Pending, PendingId, PendingStage, Phase};
 use crate::biased::Guard;
 use crate::boundary;
+use crate::capacity::Consumed;
 use crate::clock::Stamp;
 use crate::handle::Handle;
 use crate::item::Item;
@@ -139,20 +140,22 @@ impl Dispatcher {
         }
         // What may panic, or want memory, comes before the item is in hand.
         let Some(front) = desk.items.front() else { return Ok(None) };
-        let slot = front.slot;
+        let slot = u32::from(front.slot);
         if front.waiter.is_some() {
             desk.reserve_slot()?;
         }
         let library = &mut desk.libraries[slot as usize];
         let handle = self.handle(slot, library.generation);
         let (adapter, finishes) = (library.adapter(), library.finishes);
-        let Some(Item { payload, stamp, waiter, sequence, bytes, .. }) = desk.items.pop_front() else {
+        let Some(Item { payload, stamp, waiter, sequence, channel, bytes, .. }) = desk.items.pop_front()
+        else {
             return Ok(None);
         };
         self.note_entered(library, Caller::Lua);
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
-        if library.consumed.add(sequence, bytes) {
-            self.tell_of_room(library);
+        let consumed = library.consumed_of(channel);
+        if consumed.add(sequence, bytes) {
+            self.tell_of_room(consumed);
         }
         if stamp != Stamp::NONE {
             library.note_wait(stamp);
@@ -167,9 +170,9 @@ impl Dispatcher {
 
     /// Tells a producer that waits that the library has room again.
     #[cold]
-    fn tell_of_room(&self, library: &Library) {
+    fn tell_of_room(&self, consumed: &Consumed) {
         let intake = self.intake.lock();
-        library.consumed.told();
+        consumed.told();
         drop(intake);
         // Who waits looked for room, and listened, under that lock: it saw what left, or hears this.
         self.room.ring();

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use dss_impl::capacity::{DEFAULT_BYTES, Limits, Policy};
+use dss_impl::channel::ChannelId;
 use dss_impl::delivery::{DeliverError, Delivery};
 use dss_impl::outcome::Outcome;
 use loom::thread::{self, JoinHandle};
@@ -69,7 +70,10 @@ fn a_producer_that_waits_is_not_left_asleep_when_the_bound_changes() {
         let house = bounded_house(1, WAIT);
         deliver(&house.dispatcher, house.handle, item(0)).unwrap();
         let waiting = producer(&house, 1);
-        house.dispatcher.limit(house.handle, Limits { items: 2, policy: WAIT, ..Limits::default() }).unwrap();
+        house
+            .dispatcher
+            .limit(house.handle, ChannelId::FIRST, Limits { items: 2, policy: WAIT, ..Limits::default() })
+            .unwrap();
         waiting.join().unwrap().unwrap();
         assert_eq!(house.dispatcher.queue_size(), 2);
     });
@@ -188,13 +192,19 @@ fn a_producer_that_waits_under_a_new_policy_has_no_lock() {
         let house = bounded_house(1, Policy::DropOldest);
         deliver(&house.dispatcher, house.handle, item(0)).unwrap();
         deliver(&house.dispatcher, house.handle, item(1)).unwrap();
-        house.dispatcher.limit(house.handle, Limits { items: 2, ..Limits::default() }).unwrap();
+        house
+            .dispatcher
+            .limit(house.handle, ChannelId::FIRST, Limits { items: 2, ..Limits::default() })
+            .unwrap();
         deliver(&house.dispatcher, house.handle, item(0)).unwrap();
         assert!(house.fake.poll(&house.dispatcher), "the other lies at the desk now");
         let drop_oldest = Limits { items: 1, policy: Policy::DropOldest, ..Limits::default() };
-        house.dispatcher.limit(house.handle, drop_oldest).unwrap();
+        house.dispatcher.limit(house.handle, ChannelId::FIRST, drop_oldest).unwrap();
         let waiting = producer(&house, 2);
-        house.dispatcher.limit(house.handle, Limits { policy: WAIT, ..drop_oldest }).unwrap();
+        house
+            .dispatcher
+            .limit(house.handle, ChannelId::FIRST, Limits { policy: WAIT, ..drop_oldest })
+            .unwrap();
         while house.fake.poll(&house.dispatcher) {}
         waiting.join().unwrap().unwrap();
     });

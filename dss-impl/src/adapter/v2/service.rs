@@ -16,6 +16,7 @@ use crate::adapter::values::open::{NotRegistered, Registering, register};
 use crate::adapter::values::service::{Given, Refused, deliver, deliver_many, dispatcher, end_all, request};
 use crate::callbacks::CallbackId;
 use crate::capacity::{Limits, Policy};
+use crate::channel::ChannelId;
 use crate::delivery::{self, Announced, DeliverError};
 use crate::outcome::Outcome;
 use crate::states;
@@ -27,7 +28,8 @@ const PANICKED: Code = Code(u32::MAX);
 
 fn code(refused: impl Into<Refused>) -> Code {
     match refused.into() {
-        Refused::Deliver(DeliverError::InvalidHandle) => Code::INVALID_HANDLE,
+        // v2 has no channels.
+        Refused::Deliver(DeliverError::InvalidHandle | DeliverError::InvalidChannel) => Code::INVALID_HANDLE,
         Refused::Deliver(DeliverError::Stopping) => Code::STOPPING,
         Refused::Deliver(DeliverError::OutOfMemory) => Code::OUT_OF_MEMORY,
         Refused::Deliver(DeliverError::WouldDeadlock) => Code::WOULD_DEADLOCK,
@@ -72,7 +74,7 @@ fn given<'a>(delivery: &'a RawDelivery<'_>) -> Given<'a, V2> {
         // SAFETY: the contract of `RawDelivery`: so many values, borrowed for the length of the call, and the callee's if it takes them.
         unsafe { std::slice::from_raw_parts_mut(delivery.values.cast(), delivery.count) }
     };
-    Given { callback: delivery.callback, values, key: delivery.key.as_slice() }
+    Given { callback: delivery.callback, values, channel: ChannelId::FIRST, key: delivery.key.as_slice() }
 }
 
 fn accepted(accepted: delivery::Accepted) -> Accepted {
@@ -165,7 +167,7 @@ impl Service for V2Service {
         answer(PANICKED, || {
             let (dispatcher, handle) = dispatcher(handle).map_err(code)?;
             let limits = limits(wanted).ok_or(Code::MALFORMED)?;
-            dispatcher.limit(handle, limits).map_err(code)
+            dispatcher.limit(handle, ChannelId::FIRST, limits).map_err(code)
         })
         .into()
     }

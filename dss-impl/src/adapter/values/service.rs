@@ -5,6 +5,7 @@ use super::push;
 use super::record::{Record, RequestPart};
 use super::wire::Wire;
 use crate::callbacks::CallbackId;
+use crate::channel::ChannelId;
 use crate::delivery::{Accepted, AcceptedMany, DeliverError, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::handle::Handle;
@@ -41,6 +42,8 @@ pub(crate) struct Given<'a, W: Wire> {
     pub(crate) callback: u64,
     /// Its arguments. If the delivery is taken they were moved out, and whoever has them gives them up; if it is refused they were not.
     pub(crate) values: &'a mut [W::Value],
+    /// The library's channel.
+    pub(crate) channel: ChannelId,
     /// Which deliveries to this callback replace each other; empty for none.
     pub(crate) key: &'a [u8],
 }
@@ -100,7 +103,8 @@ pub(crate) fn deliver<W: Wire>(handle: usize, mut given: Given<'_, W>) -> Result
     let (dispatcher, handle) = dispatcher(handle)?;
     let (payload, bytes) =
         payload(&mut given, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    let delivery = Delivery { payload, stamp: dispatcher.stamp(), bytes, key: &key(&given) };
+    let channel = given.channel;
+    let delivery = Delivery { payload, stamp: dispatcher.stamp(), bytes, channel, key: &key(&given) };
     dispatcher.deliver(handle, delivery).map_err(|error| {
         take_back::<W>(&payload, given.callback);
         error.into()
@@ -118,7 +122,7 @@ pub(crate) fn deliver_many<'a, W: Wire>(
     let mut refused = None;
     for mut given in all {
         match payload(&mut given, dispatcher, None) {
-            Ok((payload, bytes)) => ready.push((payload, bytes, key(&given), given.callback)),
+            Ok((payload, bytes)) => ready.push((payload, bytes, key(&given), given.channel, given.callback)),
             Err(why) => {
                 refused = Some(why);
                 break;
@@ -127,10 +131,11 @@ pub(crate) fn deliver_many<'a, W: Wire>(
     }
     let deliveries: Vec<_> = ready
         .iter()
-        .map(|(payload, bytes, key, _)| Delivery {
+        .map(|(payload, bytes, key, channel, _)| Delivery {
             payload: *payload,
             stamp: dispatcher.stamp(),
             bytes: *bytes,
+            channel: *channel,
             key,
         })
         .collect();
@@ -138,7 +143,7 @@ pub(crate) fn deliver_many<'a, W: Wire>(
     if refused.is_some() {
         dispatcher.count_refused(handle, (count - ready.len()) as u64);
     }
-    for (payload, _, _, callback) in ready.iter().skip(accepted.taken) {
+    for (payload, .., callback) in ready.iter().skip(accepted.taken) {
         take_back::<W>(payload, *callback);
     }
     Ok(Batch { refused: accepted.refused.map(Refused::from).or(refused), accepted })
@@ -154,7 +159,8 @@ pub(crate) fn request<W: Wire>(
     let part = Box::new(RequestPart { completion, answer: None });
     let (payload, bytes) =
         payload(&mut given, dispatcher, Some(part)).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    let delivery = Delivery { payload, stamp: dispatcher.stamp(), bytes, key: &[] };
+    let channel = given.channel;
+    let delivery = Delivery { payload, stamp: dispatcher.stamp(), bytes, channel, key: &[] };
     dispatcher.request(handle, delivery, adapter::<W>()).map_err(|error| {
         take_back::<W>(&payload, given.callback);
         error.into()

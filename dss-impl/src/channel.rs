@@ -1,0 +1,205 @@
+//! Channels: a library's deliveries in groups, each with limits and a policy of its own.
+//!
+//! Every library has a first channel, which has the library's own limits. It opens others, so that one noisy source does not starve the rest,
+//! and so that a policy which drops or replaces governs only the deliveries that it is meant for. All channels of a state share one queue:
+//! first in, first out.
+
+use std::sync::Arc;
+
+use crate::capacity::{Capacity, Consumed, Limits};
+use crate::item::Item;
+use crate::memory::Shared;
+use crate::queue::Removed;
+
+/// The name of a channel within its library. Checked by generation, like a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChannelId {
+    /// 0 for the first; else the place among the others, from 1.
+    pub(crate) index: u16,
+    pub(crate) generation: u16,
+}
+
+/// Channels that a library may have at once, beside the first.
+pub const MOST_CHANNELS: usize = 4096;
+
+impl ChannelId {
+    /// The channel that every library has.
+    pub const FIRST: ChannelId = ChannelId { index: 0, generation: 0 };
+
+    /// As the number that a library keeps; 0 for the first channel.
+    #[must_use]
+    pub fn to_raw(self) -> u32 {
+        u32::from(self.generation) << 16 | u32::from(self.index)
+    }
+
+    /// Takes a number apart; any number gives a name.
+    #[must_use]
+    pub fn from_raw(raw: u32) -> Self {
+        ChannelId { index: raw as u16, generation: (raw >> 16) as u16 }
+    }
+}
+
+/// What `stats()` shows of a channel.
+#[derive(Clone, Debug)]
+pub struct ChannelInfo {
+    /// Its name, as its library gave it.
+    pub name: Arc<str>,
+    /// Its limits.
+    pub limits: Option<Limits>,
+    /// Items in the queue.
+    pub queued: usize,
+    /// Bytes in the queue.
+    pub bytes: usize,
+    /// The most items that it had queued at once.
+    pub high_water: usize,
+    /// Deliveries that were refused.
+    pub refused: u64,
+    /// Deliveries that were dropped to make room for later ones.
+    pub dropped: u64,
+    /// Deliveries that a later one of the same key replaced.
+    pub coalesced: u64,
+    /// Deliveries that waited for room in vain.
+    pub timed_out: u64,
+}
+
+/// A channel beside the first, under the intake lock.
+pub(crate) struct Channel {
+    generation: u16,
+    open: bool,
+    name: Arc<str>,
+    pub(crate) capacity: Capacity,
+}
+
+/// All channels of one library, under the intake lock.
+pub(crate) struct Channels {
+    first: Capacity,
+    others: Vec<Channel>,
+}
+
+impl Channels {
+    /// The first alone.
+    pub(crate) fn new(first: Capacity) -> Self {
+        Channels { first, others: Vec::new() }
+    }
+
+    /// The capacity of a channel; none if there is no such channel.
+    #[inline(always)] // a part of every deliver
+    pub(crate) fn get(&mut self, id: ChannelId) -> Option<&mut Capacity> {
+        if id.index == 0 {
+            return (id.generation == 0).then_some(&mut self.first);
+        }
+        let channel = self.others.get_mut(usize::from(id.index) - 1)?;
+        (channel.open && channel.generation == id.generation).then_some(&mut channel.capacity)
+    }
+
+    /// The capacity of the channel of an item that is queued.
+    pub(crate) fn of_item(&mut self, index: u16) -> &mut Capacity {
+        match usize::from(index).checked_sub(1).and_then(|at| self.others.get_mut(at)) {
+            Some(channel) => &mut channel.capacity,
+            None => &mut self.first,
+        }
+    }
+
+    /// The position in the queue of the item of that number; none if another replaced it.
+    pub(crate) fn position(&mut self, number: u64) -> Option<u64> {
+        // A number that no channel has moved is its own position.
+        for capacity in self.all() {
+            if capacity.position(number) != Some(number) {
+                return capacity.position(number);
+            }
+        }
+        Some(number)
+    }
+
+    /// Items were taken out of the queue by another than Lua. Needs no memory.
+    pub(crate) fn remove_many(&mut self, items: &Removed<Item>) {
+        for item in items.iter() {
+            self.of_item(item.channel).uncount(item.bytes);
+        }
+    }
+
+    /// All of them, the first one first.
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Capacity> {
+        std::iter::once(&mut self.first).chain(self.others.iter_mut().map(|channel| &mut channel.capacity))
+    }
+
+    /// The first.
+    pub(crate) fn first(&self) -> &Capacity {
+        &self.first
+    }
+
+    /// The index of a channel that is closed, to be opened again.
+    pub(crate) fn vacant(&self) -> Option<usize> {
+        self.others.iter().position(|channel| !channel.open && channel.generation < u16::MAX)
+    }
+
+    /// How many there are beside the first, closed ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.others.len()
+    }
+
+    /// Room for one more; false if there is no memory.
+    pub(crate) fn reserve(&mut self) -> bool {
+        self.others.try_reserve(1).is_ok()
+    }
+
+    /// Opens the one at `at`, which is vacant, or the next, for which there is room.
+    pub(crate) fn open(
+        &mut self,
+        at: usize,
+        name: Arc<str>,
+        limits: Limits,
+        consumed: Shared<Consumed>,
+    ) -> ChannelId {
+        let capacity = Capacity::new(Some(limits), consumed);
+        let generation = match self.others.get_mut(at) {
+            Some(channel) => {
+                let generation = channel.generation + 1;
+                *channel = Channel { generation, open: true, name, capacity };
+                generation
+            }
+            None => {
+                self.others.push(Channel { generation: 0, open: true, name, capacity });
+                0
+            }
+        };
+        // `MOST_CHANNELS` fit.
+        ChannelId { index: at as u16 + 1, generation }
+    }
+
+    /// Closes one: nothing more is admitted to it. False if there is none.
+    pub(crate) fn close(&mut self, id: ChannelId) -> bool {
+        let at = usize::from(id.index).checked_sub(1);
+        let channel = at.and_then(|at| self.others.get_mut(at));
+        let Some(channel) = channel.filter(|it| it.open && it.generation == id.generation) else {
+            return false;
+        };
+        channel.open = false;
+        true
+    }
+
+    /// What `stats()` shows of those beside the first.
+    pub(crate) fn info(&self) -> impl Iterator<Item = ChannelInfo> {
+        self.others.iter().filter(|channel| channel.open).map(|channel| {
+            let capacity = &channel.capacity;
+            ChannelInfo {
+                name: Arc::clone(&channel.name),
+                limits: capacity.limits,
+                queued: capacity.items(),
+                bytes: capacity.bytes(),
+                high_water: capacity.high_water,
+                refused: capacity.refused,
+                dropped: capacity.dropped,
+                coalesced: capacity.coalesced,
+                timed_out: capacity.timed_out,
+            }
+        })
+    }
+
+    /// How many of those beside the first are open.
+    pub(crate) fn open_count(&self) -> usize {
+        self.others.iter().filter(|channel| channel.open).count()
+    }
+}
+
+const _: () = assert!(MOST_CHANNELS < u16::MAX as usize);

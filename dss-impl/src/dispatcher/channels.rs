@@ -1,0 +1,85 @@
+//! Opening and closing channels: see [`channel`](crate::channel).
+
+use std::sync::Arc;
+
+use super::Dispatcher;
+use crate::capacity::{Consumed, Limits};
+use crate::channel::{ChannelId, MOST_CHANNELS};
+use crate::delivery::DeliverError;
+use crate::handle::Handle;
+use crate::item::Item;
+use crate::library::Phase as LibraryPhase;
+use crate::outcome::Outcome;
+use crate::queue::Removed;
+
+impl Dispatcher {
+    /// Opens a channel of a library. [any-thread]
+    ///
+    /// # Errors
+    /// [`DeliverError::InvalidHandle`]; [`DeliverError::Full`] if the library has [`MOST_CHANNELS`]; [`DeliverError::OutOfMemory`].
+    pub fn open_channel(
+        &self,
+        handle: Handle,
+        name: Arc<str>,
+        limits: Limits,
+    ) -> Result<ChannelId, DeliverError> {
+        let mut guard = self.lock_desk();
+        let library = guard
+            .library(handle)
+            .filter(|it| it.phase == LibraryPhase::Registered)
+            .ok_or(DeliverError::InvalidHandle)?;
+        let mut intake = self.intake.lock();
+        let admission = intake.admission(handle).ok_or(DeliverError::InvalidHandle)?;
+        let channels = &mut admission.channels;
+        let at = channels.vacant().unwrap_or(channels.len());
+        if at >= MOST_CHANNELS {
+            return Err(DeliverError::Full);
+        }
+        if at == library.others.len() {
+            if library.others.try_reserve(1).is_err() {
+                return Err(DeliverError::OutOfMemory);
+            }
+            library.others.push(Consumed::try_new()?);
+        }
+        if at == channels.len() && !channels.reserve() {
+            return Err(DeliverError::OutOfMemory);
+        }
+        Ok(channels.open(at, name, limits, library.others[at].clone()))
+    }
+
+    /// Closes a channel of a library: what is queued in it is cancelled, on this thread. [any-thread]
+    ///
+    /// # Errors
+    /// The handle names no registered library, or the library has no such channel. The first cannot be closed.
+    pub fn close_channel(&self, handle: Handle, channel: ChannelId) -> Result<(), DeliverError> {
+        let slot = handle.slot;
+        let caller = self.caller();
+        let mut removed = Removed::new();
+        let mut desk = self.lock_desk_as(caller);
+        let library = desk
+            .library(handle)
+            .filter(|it| it.phase == LibraryPhase::Registered)
+            .ok_or(DeliverError::InvalidHandle)?;
+        let adapter = library.adapter();
+        let mut intake = self.intake.lock();
+        let admission = intake.admission(handle).ok_or(DeliverError::InvalidHandle)?;
+        if !admission.channels.close(channel) {
+            return Err(DeliverError::InvalidChannel);
+        }
+        let own = |item: &Item| u32::from(item.slot) == slot && item.channel == channel.index;
+        self.take_queued(&mut desk, &mut intake, slot, &mut removed, own);
+        if let Some(admission) = intake.admission(handle) {
+            let closed = admission.channels.of_item(channel.index);
+            desk.libraries[slot as usize].counts.add(closed);
+        }
+        drop(intake);
+        desk.libraries[slot as usize].counts.cancelled += removed.len() as u64;
+        self.note_entered(&mut desk.libraries[slot as usize], caller);
+        drop(desk);
+        // A producer that waits for room in it looks again, and finds that it is closed.
+        self.room.ring();
+        self.cancel_outstanding(handle, adapter, caller, 0, &mut removed, Outcome::Cancelled);
+        self.leave(self.lock_desk_as(caller), slot, caller);
+        Ok(())
+    }
+}
