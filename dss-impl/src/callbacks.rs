@@ -18,6 +18,8 @@ use crate::fork;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 const SLOT_BITS: u32 = 20;
+/// Callbacks that one Lua state may have at once.
+pub const MOST_CALLBACKS: u32 = 1 << SLOT_BITS;
 const GENERATION_BITS: u32 = 24;
 const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 
@@ -139,7 +141,7 @@ impl Callbacks {
             Some(slot) => slot,
             None => {
                 let slot = lists.length;
-                if slot >= 1 << SLOT_BITS {
+                if slot >= MOST_CALLBACKS {
                     return None;
                 }
                 let vacant = |_| Slot { word: AtomicU64::new(pack(1, 0)), next: AtomicUsize::new(END) };

@@ -37,9 +37,9 @@ mod bits {
 
 pub(crate) use bits::{FIRST_GENERATION, LAST_GENERATION};
 
-/// How many dispatchers can be told apart.
-pub(crate) const MAX_DISPATCHERS: u32 = 1 << bits::DISPATCHER;
-/// How many libraries a dispatcher can tell apart.
+/// Lua states that DSS may serve at once in a process.
+pub const MAX_DISPATCHERS: u32 = 1 << bits::DISPATCHER;
+/// Libraries that may be registered at once in a Lua state.
 pub(crate) const MAX_SLOTS: u32 = 1 << bits::SLOT;
 
 impl Handle {

@@ -1,6 +1,7 @@
 //! Channels: each has limits and a policy of its own, and the queue is one.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // each test plays the Lua thread on one thread at a time: that is the promise asked for
+#![cfg(not(loom))]
 
 mod common;
 

@@ -7,6 +7,7 @@
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
+use dss_impl::callbacks::MOST_CALLBACKS;
 use dss_impl::dispatcher::Dispatcher;
 use dss_impl::value::{MAX_DEPTH, ObjectRef, Value};
 use mlua::ffi;
@@ -145,9 +146,7 @@ impl Reading {
             Problem::TooMany => format!("there are more than {MOST_VALUES} values, those in tables included"),
             Problem::TooLong => format!("there are more than {MOST_BYTES} bytes in its strings"),
             Problem::Memory => "there is no memory for it".to_owned(),
-            Problem::Callbacks => {
-                "libraries refer to as many functions as DSS can tell apart already".to_owned()
-            }
+            Problem::Callbacks => format!("too many Lua callbacks are in use (limit {MOST_CALLBACKS})"),
             Problem::Kind(found) => format!("found {found}{place}, which no library can be given"),
             Problem::Gone => format!("found an object{place} that was collected"),
             Problem::Object(kind) => {

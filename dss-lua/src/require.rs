@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 
+use dss_impl::handle::MAX_DISPATCHERS;
 use dss_impl::image;
 use dss_impl::registry;
 use dss_impl::states::{self, LuaSide, OpenError, StateRef};
@@ -100,9 +101,12 @@ fn serve(lua: &Protected) -> Answer {
         .into());
     }
     let state = states::open().map_err(|error| match error {
-        OpenError::TooMany => "this process serves as many Lua states as DSS can tell apart: close one first",
+        OpenError::TooMany => {
+            format!("too many Lua states use DSS in this process (limit {MAX_DISPATCHERS}): close one first")
+        }
         OpenError::OutOfMemory => {
             "the system has no memory for what DSS keeps of a Lua state: free some, and require DSS again"
+                .into()
         }
     })?;
     let mut opening = Opening { state, published: false, global: false };
