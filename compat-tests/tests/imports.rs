@@ -85,7 +85,9 @@ fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
             continue;
         }
         let used = found.entry(module.clone()).or_default();
-        for after in code(&file).split("crate::").skip(1) {
+        let code = code(&file);
+        assert!(!code.contains("crate::{"), "{}: import each module by a line of its own", file.display());
+        for after in code.split("crate::").skip(1) {
             let name: String = after.chars().take_while(|it| it.is_ascii_lowercase() || *it == '_').collect();
             if !name.is_empty() && name != module {
                 used.insert(name);

@@ -5,7 +5,7 @@ use std::iter::once;
 use std::path::{Path, PathBuf};
 
 use dss_impl::declared::{Declared, DeclaredModule, FileType, Inspected, Platform, ReadError, fits, inspect};
-use dss_impl::registry::{known, name_of};
+use dss_impl::registry::{by_number, known, name_of};
 use serde_json::{Value, json};
 
 use crate::inspect::{as_json, is_old_module, offers};
@@ -194,11 +194,22 @@ fn undeclared(
     verdict([unfit, misnamed], revision, module)
 }
 
+/// What a library is warned of whose revision this command does not know: what that demands is not known either.
+fn unchecked(revision: u32) -> Option<Verdict> {
+    by_number(revision).is_none().then(|| {
+        Verdict::Warned(format!(
+            "revision {} is not known to this dss {}: only versions were compared",
+            name_of(revision),
+            dss_impl::VERSION
+        ))
+    })
+}
+
 /// What follows from what is wrong with a library of that revision.
 fn verdict(wrong: [Option<String>; 2], revision: u32, module: &DeclaredModule) -> Verdict {
     let wrong: Vec<_> = wrong.into_iter().flatten().collect();
     if wrong.is_empty() {
-        warned(revision, module).unwrap_or(Verdict::Fits)
+        unchecked(revision).or_else(|| warned(revision, module)).unwrap_or(Verdict::Fits)
     } else {
         Verdict::Misfit(wrong.join("; "))
     }

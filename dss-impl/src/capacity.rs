@@ -77,7 +77,7 @@ pub(crate) struct Consumed {
 }
 
 impl Consumed {
-    /// One that every library of a slot, or every channel of one index, uses in turn.
+    /// Makes one. The libraries of a slot use it one after the other, and so do the channels of an index.
     pub(crate) fn try_new() -> Result<Shared<Self>, OutOfMemory> {
         Shared::try_new(Consumed {
             counting: AtomicUsize::new(ITEMS),

@@ -66,6 +66,8 @@ impl From<OutOfMemory> for DeliverError {
 /// One item, as an adapter hands it to the dispatcher.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
+    /// The number of the revision whose adapter made the payload.
+    pub revision: u32,
     /// What it carries.
     pub payload: Payload,
     /// When it was delivered, if that is counted: a [`Dispatcher::stamp`](crate::Dispatcher::stamp).
@@ -78,10 +80,11 @@ pub struct Delivery<'a> {
     pub key: &'a [u8],
 }
 
-impl From<Payload> for Delivery<'_> {
-    /// One that counts no bytes, and for which no time is noted.
+impl Delivery<'_> {
+    /// One that counts no bytes, goes to the first channel, and for which no time is noted.
     #[inline]
-    fn from(payload: Payload) -> Self {
-        Delivery { payload, stamp: Stamp::NONE, bytes: 0, channel: ChannelId::FIRST, key: &[] }
+    #[must_use]
+    pub fn new(revision: u32, payload: Payload) -> Self {
+        Delivery { revision, payload, stamp: Stamp::NONE, bytes: 0, channel: ChannelId::FIRST, key: &[] }
     }
 }

@@ -4,7 +4,7 @@
 //! Arrows point one way: `registry → adapter/* → dispatcher → {library, delivery, queue, notifier} → sync`. The core names no
 //! revision and knows nothing of which Lua it serves; `dss-lua` gives it a Lua.
 //!
-//! One delivery passes these rooms:
+//! The way of one delivery:
 //!
 //! ```text
 //! any thread      deliver ─► intake (queue, credit) ── notifier ─► a sleeping Lua wakes

@@ -6,8 +6,8 @@
 //! | [`Adapter::decode`] | once, on the Lua thread | [`Stage::Finished`], if nobody waits for an answer |
 //! | [`Adapter::discard`] with [`Stage::Queued`] | instead of `decode` | [`Stage::Finished`], if nobody waits for an answer |
 //! | [`ReplyPort::reply`] | Lua called the reply function, or dropped it | nothing |
-//! | [`Adapter::discard`] with [`Stage::Waiting`] | instead of `reply` | nothing |
-//! | [`RequestPort::answer`] | Lua's function returned or raised an error | [`RequestPort::complete`] |
+//! | [`Adapter::discard`] with [`Stage::Waiting`] | instead of `reply` or `answer` | of a request, [`RequestPort::complete`] |
+//! | [`RequestPort::answer`] | Lua's function returned or raised an error; again, with an error, if it refused | [`RequestPort::complete`] |
 //! | [`RequestPort::complete`] | a request has ended, after all of the above | nothing |
 
 use std::ffi::{c_int, c_void};
@@ -45,10 +45,13 @@ pub enum Answers<'a> {
 /// # Safety rules, for all methods of the port
 /// The payload is one that a library of this revision handed over and that was taken. No lock is held. Methods with a `lua` are called
 /// on the Lua thread, inside a protected call, with nothing droppable between that call and the method: the library may raise a Lua
-/// error through it. The others may run on any thread. The table above says which calls there are for one payload; each is made once.
+/// error through it. The others may run on any thread. The table above says which calls there are for one payload; each is made once at most, but for `answer`.
 pub trait Adapter: Sync {
     /// The revision's name.
     fn revision(&self) -> &'static str;
+
+    /// The revision's number. A payload is given to no library of another one.
+    fn number(&self) -> u32;
 
     /// Whether an exception of another language may come out of the libraries' code. If so it is let through. If not, a panic is all
     /// that can come, and it ends at the boundary.
@@ -56,8 +59,7 @@ pub trait Adapter: Sync {
         false
     }
 
-    /// Whether a library has anything to be told, or a payload anything to let go of, once a delivery is [`Stage::Finished`]. If not, the
-    /// core spares that call.
+    /// Whether [`Stage::Finished`] means anything to this revision. If not, the core may leave that call out.
     fn finishes(&self) -> bool {
         true
     }

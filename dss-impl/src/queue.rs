@@ -26,7 +26,7 @@ const SPARE: usize = 860;
 /// Empty segments that [`Queue::prepare`] sees to.
 const PREPARED: usize = 2;
 
-/// Graves that are never worth a tidying.
+/// Tombstones that are never worth a tidying.
 const FEW: usize = 64;
 
 /// What a queue holds: items with ascending sequence numbers.

@@ -1,6 +1,6 @@
 //! Who waits for the end of a delivery: a thread that sleeps, or a request that is completed.
 
-// Not the modelled ones: what is read of it without the lock only saves a sleep.
+// The standard library's, also in a model: what is read of it without the lock only saves a sleep.
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::boundary;

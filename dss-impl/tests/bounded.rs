@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use common::{
-    Call, Deliver, Library, bounded_house, drain, hand_over, info, item, payload, poll, request, sized,
+    Call, Deliver, Library, NUMBER, bounded_house, drain, hand_over, info, item, payload, poll, request,
+    sized,
 };
 use dss_impl::capacity::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
 use dss_impl::channel::ChannelId;
@@ -112,7 +113,7 @@ fn a_library_without_limits_has_room_for_all_until_it_gets_some() {
     let shown = info(dispatcher);
     assert_eq!((shown.limits, shown.queued, shown.bytes), (None, 3, 0));
     let limits = Limits { items: 3, ..Limits::default() };
-    dispatcher.limit(handle, ChannelId::FIRST, limits).unwrap();
+    dispatcher.limit(handle, NUMBER, ChannelId::FIRST, limits).unwrap();
     assert_eq!((info(dispatcher).limits, info(dispatcher).bytes), (Some(limits), 3 * u32::MAX as usize));
     // What is queued counts.
     assert_eq!(hand_over(dispatcher, handle, item(3)), Err(DeliverError::Full));
@@ -128,7 +129,7 @@ fn a_handle_that_is_too_old_is_refused() {
     let fresh = library.register_bounded(dispatcher, 1, Limits::default());
     let invalid = DeliverError::InvalidHandle;
     assert_eq!(hand_over(dispatcher, handle, item(0)), Err(invalid));
-    assert_eq!(dispatcher.limit(handle, ChannelId::FIRST, Limits::default()), Err(invalid));
+    assert_eq!(dispatcher.limit(handle, NUMBER, ChannelId::FIRST, Limits::default()), Err(invalid));
     assert_eq!(dispatcher.keep_alive(handle, false), Err(invalid));
     assert_eq!(info(dispatcher).refused, 0, "it is not the new one's refusal");
     unsafe { dispatcher.close(epoch) };
@@ -181,11 +182,13 @@ fn a_producer_goes_on_when_the_bound_is_raised() {
     let (dispatcher, _, _, handle) = bounded_house(1, FOREVER);
     hand_over(dispatcher, handle, item(0)).unwrap();
     let thread = sleeper(dispatcher, handle, item(1));
-    dispatcher.limit(handle, ChannelId::FIRST, Limits { items: 2, bytes: 1000, policy: FOREVER }).unwrap();
+    dispatcher
+        .limit(handle, NUMBER, ChannelId::FIRST, Limits { items: 2, bytes: 1000, policy: FOREVER })
+        .unwrap();
     thread.join().unwrap().unwrap();
     let thread = sleeper(dispatcher, handle, item(2));
     dispatcher
-        .limit(handle, ChannelId::FIRST, Limits { items: 2, bytes: 1000, policy: Policy::Refuse })
+        .limit(handle, NUMBER, ChannelId::FIRST, Limits { items: 2, bytes: 1000, policy: Policy::Refuse })
         .unwrap();
     assert_eq!(thread.join().unwrap(), Err(DeliverError::Full), "the policy is another now");
     assert_eq!(drain(dispatcher), [0, 1]);
@@ -266,7 +269,7 @@ fn a_request_and_a_batch_do_not_wait_for_room() {
 fn the_bound_may_be_changed_while_items_are_queued() {
     let (dispatcher, _, library, handle) = bounded_house(5, Policy::Refuse);
     let limit = |items, policy| {
-        dispatcher.limit(handle, ChannelId::FIRST, Limits { items, bytes: 1000, policy }).unwrap()
+        dispatcher.limit(handle, NUMBER, ChannelId::FIRST, Limits { items, bytes: 1000, policy }).unwrap()
     };
     for data in 0..5 {
         hand_over(dispatcher, handle, item(data)).unwrap();

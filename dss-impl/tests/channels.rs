@@ -7,7 +7,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Call, Library, Numbers, bounded_house, drain, hand_over, info, item, poll, request};
+use common::{Call, Library, NUMBER, Numbers, bounded_house, drain, hand_over, info, item, poll, request};
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::channel::{ChannelId, MOST_CHANNELS};
 use dss_impl::delivery::{DeliverError, Delivery};
@@ -20,7 +20,7 @@ fn limits(items: usize, policy: Policy) -> Limits {
 }
 
 fn open(dispatcher: &Dispatcher, handle: Handle, items: usize, policy: Policy) -> ChannelId {
-    dispatcher.open_channel(handle, "channel".into(), limits(items, policy)).unwrap()
+    dispatcher.open_channel(handle, NUMBER, "channel".into(), limits(items, policy)).unwrap()
 }
 
 /// An item in that channel.
@@ -103,7 +103,7 @@ fn closing_a_channel_cancels_what_it_has_and_its_name_is_dead() {
     assert_eq!(hand_over(dispatcher, handle, within(first, 4)), invalid);
     assert_eq!(dispatcher.close_channel(handle, first), Err(DeliverError::InvalidChannel));
     assert_eq!(dispatcher.close_channel(handle, ChannelId::FIRST), Err(DeliverError::InvalidChannel));
-    assert_eq!(dispatcher.limit(handle, first, Limits::default()), Err(DeliverError::InvalidChannel));
+    assert_eq!(dispatcher.limit(handle, NUMBER, first, Limits::default()), Err(DeliverError::InvalidChannel));
     // Its number is not handed out again.
     let third = open(dispatcher, handle, 1, Policy::Refuse);
     assert_ne!(third, first);
@@ -168,7 +168,7 @@ fn a_library_that_comes_back_has_the_first_channel_alone() {
 fn there_are_so_many_channels_and_no_more() {
     let (dispatcher, _, _, handle) = bounded_house(1, Policy::Refuse);
     let all: Vec<_> = (0..MOST_CHANNELS).map(|_| open(dispatcher, handle, 1, Policy::Refuse)).collect();
-    let more = dispatcher.open_channel(handle, "more".into(), limits(1, Policy::Refuse));
+    let more = dispatcher.open_channel(handle, NUMBER, "more".into(), limits(1, Policy::Refuse));
     assert_eq!(more, Err(DeliverError::Full));
     dispatcher.close_channel(handle, all[17]).unwrap();
     assert_ne!(open(dispatcher, handle, 1, Policy::Refuse), all[17]);

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use common::{
-    Call, Deliver, Library, hand_over, house, item, open, payload, poll, waiting_for_reply, waiting_thread,
+    Call, Deliver, Library, hand_over, house, item, open, payload, plain, poll, waiting_for_reply,
+    waiting_thread,
 };
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::delivery::DeliverError;
@@ -81,9 +82,9 @@ fn nothing_comes_in_while_the_state_closes() {
                 return;
             }
             assert_eq!(dispatcher.deliver_plain(handle, payload(1)), Err(DeliverError::Stopping));
-            let waited = dispatcher.deliver_and_wait(handle, common::payload(1));
+            let waited = dispatcher.deliver_and_wait(handle, plain(1));
             assert_eq!(waited, Err(DeliverError::WouldDeadlock));
-            let there = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, common::payload(1)));
+            let there = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, plain(1)));
             assert_eq!(there.join().unwrap(), Err(DeliverError::Stopping));
             assert_eq!(library.register(dispatcher, 2), Err(RegisterError::Stopping));
             // And again, which does nothing.
@@ -226,7 +227,7 @@ fn what_comes_too_late_does_not_touch_the_next_state() {
             opened.wait();
             late.wait();
             assert!(dispatcher.on_lua_thread());
-            let refused = dispatcher.deliver_and_wait(fresh, common::payload(1));
+            let refused = dispatcher.deliver_and_wait(fresh, plain(1));
             assert_eq!(refused, Err(DeliverError::WouldDeadlock));
             assert_eq!(poll(dispatcher), Some(2));
             unsafe { dispatcher.close(next) };

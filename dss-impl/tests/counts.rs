@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::JoinHandle;
 
 use common::{
-    Deliver, Library, Numbers, data_of, hand_over, item, keyed, open, payload, poll, request, waiting_thread,
+    Deliver, Library, NUMBER, Numbers, data_of, hand_over, item, keyed, open, payload, poll, request,
+    waiting_thread,
 };
 use dss_impl::callbacks::CallbackId;
 use dss_impl::capacity::{Limits, Policy};
@@ -313,7 +314,7 @@ impl Model {
         let limit = 1 + self.below(8);
         self.libraries[at].limit = limit;
         self.dispatcher
-            .limit(handle, ChannelId::FIRST, Limits { items: limit, bytes: 1000, policy })
+            .limit(handle, NUMBER, ChannelId::FIRST, Limits { items: limit, bytes: 1000, policy })
             .unwrap();
     }
 

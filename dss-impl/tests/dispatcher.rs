@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 
 use common::{
-    Call, Deliver, Library, data_of, house, open, payload, poll, waiting_for_reply, waiting_thread,
+    Call, Deliver, Library, data_of, house, open, payload, plain, poll, waiting_for_reply, waiting_thread,
 };
 use dss_impl::delivery::DeliverError;
 use dss_impl::dispatcher::{DecodeEnd, RegisterError, UnregisterError};
@@ -87,10 +87,7 @@ fn libraries_are_listed_with_what_they_have() {
     assert_eq!(poll(dispatcher), Some(0));
     let thread = waiting_thread(dispatcher, second, 1);
     dispatcher.deliver_plain(second, payload(2)).unwrap();
-    assert_eq!(
-        dispatcher.deliver_and_wait(third, common::payload(3)).unwrap_err(),
-        DeliverError::WouldDeadlock
-    );
+    assert_eq!(dispatcher.deliver_and_wait(third, plain(3)).unwrap_err(), DeliverError::WouldDeadlock);
     let infos = dispatcher.libraries().unwrap();
     let names: Vec<_> = infos.iter().map(|info| info.name.as_deref().unwrap()).collect();
     assert_eq!(names, ["library 2", "library 3"]);
@@ -105,7 +102,7 @@ fn libraries_are_listed_with_what_they_have() {
 fn the_lua_thread_is_refused_what_waits_for_it() {
     let (dispatcher, _, library, handle) = house();
     assert!(dispatcher.on_lua_thread());
-    let refused = dispatcher.deliver_and_wait(handle, common::payload(1));
+    let refused = dispatcher.deliver_and_wait(handle, plain(1));
     assert_eq!(refused, Err(DeliverError::WouldDeadlock));
     assert_eq!(library.calls(), []);
     assert_eq!(dispatcher.queue_size(), 0);
@@ -248,7 +245,7 @@ fn a_waiting_thread_goes_after_the_call_for_its_delivery() {
     let (dispatcher, _, library, handle) = house();
     let (sender, receiver) = mpsc::channel();
     let thread = std::thread::spawn(move || {
-        let outcome = dispatcher.deliver_and_wait(handle, common::payload(1)).unwrap().0;
+        let outcome = dispatcher.deliver_and_wait(handle, plain(1)).unwrap().0;
         sender.send(outcome).unwrap();
     });
     while dispatcher.queue_size() == 0 {

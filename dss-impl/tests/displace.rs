@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use common::{
-    Call, Deliver, Library, bounded_house, drain, hand_over, info, item, keyed, payload, poll, request, sized,
+    Call, Deliver, Library, NUMBER, bounded_house, drain, hand_over, info, item, keyed, payload, poll,
+    request, sized,
 };
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::channel::ChannelId;
@@ -161,7 +162,7 @@ fn coalescing_goes_on_where_the_bound_was_lowered() {
         hand_over(dispatcher, handle, keyed(data, key)).unwrap();
     }
     dispatcher
-        .limit(handle, ChannelId::FIRST, Limits { items: 1, bytes: 1, policy: Policy::Latest })
+        .limit(handle, NUMBER, ChannelId::FIRST, Limits { items: 1, bytes: 1, policy: Policy::Latest })
         .unwrap();
     hand_over(dispatcher, handle, keyed(3, b"a")).unwrap();
     assert_eq!(hand_over(dispatcher, handle, keyed(4, b"d")), Err(DeliverError::Full));
@@ -207,7 +208,7 @@ fn the_ticket_of_what_was_replaced_names_nothing() {
         let fresh = hand_over(dispatcher, handle, keyed(3, b"a")).unwrap();
         let again = hand_over(dispatcher, handle, keyed(4, b"a")).unwrap();
         dispatcher
-            .limit(handle, ChannelId::FIRST, Limits { items: 9, bytes: 100, policy: Policy::Refuse })
+            .limit(handle, NUMBER, ChannelId::FIRST, Limits { items: 9, bytes: 100, policy: Policy::Refuse })
             .unwrap();
         assert!(!end(fresh), "under another policy, too");
         let rest = drain(dispatcher);

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Deliver, Library, Numbers, open, payload};
+use common::{Deliver, Library, Numbers, open, payload, plain};
 use dss_impl::delivery::DeliverError;
 use dss_impl::dispatcher::UnregisterError;
 use dss_impl::handle::Handle;
@@ -14,7 +14,7 @@ fn assert_refused(raw: usize) {
     let handle = Handle::from_raw(raw);
     let Some(dispatcher) = states::dispatcher_of(handle) else { return };
     assert_eq!(dispatcher.deliver_plain(handle, payload(0)), Err(DeliverError::InvalidHandle), "{raw:#x}");
-    let waited = dispatcher.deliver_and_wait(handle, common::payload(0));
+    let waited = dispatcher.deliver_and_wait(handle, plain(0));
     assert_eq!(waited, Err(DeliverError::InvalidHandle), "{raw:#x}");
     assert_eq!(dispatcher.unregister(handle), Err(UnregisterError::InvalidHandle), "{raw:#x}");
 }

@@ -185,7 +185,26 @@ fn keys_of_what_has_gone_are_forgotten() {
 }
 
 #[test]
-fn graves_cost_no_more_than_items() {
+fn a_library_that_left_has_given_its_keys_back() {
+    let (dispatcher, _) = open();
+    let limits = Limits { policy: Policy::Latest, ..Limits::default() };
+    let library = Library::new();
+    let handle = library.register_bounded(dispatcher, 1, limits);
+    let before = BYTES.get();
+    for number in 0..10_000_u64 {
+        let key = [number.to_le_bytes(); 32].concat();
+        dispatcher.hand_over(handle, Delivery { payload: silent(0), key: &key, ..item(0) }).unwrap();
+    }
+    assert!(BYTES.get() - before > 2_560_000, "the keys are kept while they are queued");
+    dispatcher.unregister(handle).unwrap();
+    drop(library.calls());
+    let left = BYTES.get() - before;
+    // Of the queue's segments some are kept.
+    assert!(left < 1_000_000, "{left} bytes");
+}
+
+#[test]
+fn tombstones_cost_no_more_than_items() {
     let (dispatcher, _) = open();
     let limits = Limits { items: 100, policy: Policy::DropOldest, ..Limits::default() };
     let handle = Library::new().register_bounded(dispatcher, 1, limits);

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::HashSet;
 
-use common::{Deliver, Library, payload, poll};
+use common::{Deliver, Library, payload, plain, poll};
 use dss_impl::states;
 
 #[test]
@@ -21,7 +21,7 @@ fn many_states_at_once_are_many_dispatchers() {
     for (data, (state, handle)) in open.iter().zip(&handles).enumerate() {
         let found = states::dispatcher_of(*handle).unwrap();
         assert!(std::ptr::eq(found, state.dispatcher));
-        found.deliver(*handle, payload(data).into()).unwrap();
+        found.deliver(*handle, plain(data)).unwrap();
     }
     // Every second one closes; the others do not feel it.
     for state in open.iter().step_by(2) {

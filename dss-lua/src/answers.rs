@@ -317,7 +317,7 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
     let request: *mut Request = stack.pointer_at(1);
     // SAFETY: Lua finalizes what `push_request` made.
     let Request { dispatcher, pending, over } = unsafe { *request };
-    // Once DSS has stopped, its dispatcher may serve another state; the pending names nothing there.
+    // Once DSS has stopped, its dispatcher may serve another state; its id names nothing there.
     if over {
         return 0;
     }

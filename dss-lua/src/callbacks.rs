@@ -16,7 +16,8 @@ pub(crate) fn keep(stack: Stack, key: *const c_void) {
 /// Pushes the function that is kept by `key`, or nil. Raises nothing.
 #[inline]
 pub(crate) fn push(stack: Stack, key: *const c_void) {
-    stack.push_kept(key);
+    // What others keep by that key is theirs.
+    if key.is_null() { stack.push_nil() } else { stack.push_kept(key) }
 }
 
 /// Forgets the functions that no library refers to any more. Raises nothing.

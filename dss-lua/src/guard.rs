@@ -32,7 +32,7 @@ pub(crate) struct Guard {
     pub(crate) idle: Cell<Idle>,
 }
 
-/// What the userdata holds: names, checked at each use.
+/// A request that Lua has, as its userdata holds it: names, checked at each use.
 #[derive(Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) dispatcher: &'static Dispatcher,
@@ -41,7 +41,7 @@ pub(crate) struct Request {
     pub(crate) over: bool,
 }
 
-/// A callback that runs. Lies in the frame that called it, which restores what was in [`guard::Guard::answering`].
+/// A callback that runs. Lies in the frame that called it, which restores what was in [`Guard::answering`].
 pub(crate) struct Frame {
     pub(crate) request: *mut Request,
     pub(crate) deferred: bool,

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 use dss_abi::RevisionStatus;
 use dss_abi_c1v0 as c;
 
-use crate::delivery::{Announced, DeliverError};
+use crate::delivery::{Announced, DeliverError, Delivery};
 use crate::dispatcher::RegisterError;
 use crate::handle::Handle;
 use crate::image;
@@ -148,10 +148,11 @@ unsafe extern "C" fn deliver(
     let Some(dispatcher) = states::dispatcher_of(handle) else { return c::DSS_ERR_INVALID_UTILID };
     let Some(decode) = decode else { return c::DSS_ERR_NO_DECODE_PROVIDED };
     let payload = Payload([decode as usize, ret.map_or(0, |ret| ret as usize), data as usize]);
+    let delivery = Delivery::new(REVISION.number, payload);
     let announced = match ret {
-        None => dispatcher.deliver(handle, payload.into()).map(|accepted| accepted.announced),
+        None => dispatcher.deliver(handle, delivery).map(|accepted| accepted.announced),
         // 1.0 has no word for how a delivery ended; its calls of decode and return have told.
-        Some(_) => dispatcher.deliver_and_wait(handle, payload).map(|(_, announced)| announced),
+        Some(_) => dispatcher.deliver_and_wait(handle, delivery).map(|(_, announced)| announced),
     };
     match announced {
         Ok(Announced::Yes) => c::DSS_SUCCESS,
@@ -198,6 +199,10 @@ impl C1v0 {
 impl Adapter for C1v0 {
     fn revision(&self) -> &'static str {
         REVISION.name
+    }
+
+    fn number(&self) -> u32 {
+        REVISION.number
     }
 
     fn may_throw(&self) -> bool {

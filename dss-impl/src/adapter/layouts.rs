@@ -1,5 +1,5 @@
 //! What every revision demands whose root is an `abi_stable` trait object: a library that unwinds, layouts that can be read, and
-//! the same types. The library checks ours.
+//! the same types. The library makes the same check of DSS's types.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};

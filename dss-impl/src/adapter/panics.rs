@@ -17,8 +17,8 @@ pub(super) fn answer_or_abort<T>(run: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Runs DSS's own code for any other call of a library's. After a panic the library is told `panicked`, a code that its revision has no
-/// word for, which is right only if a refusal says nothing of what was touched; see [`answer_or_abort`].
+/// Runs DSS's own code for any other call of a library's. After a panic the library gets `panicked`, a code that its revision does not use. For
+/// calls whose refusal says that nothing was taken, use [`answer_or_abort`].
 pub(super) fn answer<T, C>(panicked: C, run: impl FnOnce() -> Result<T, C>) -> Result<T, C> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(panicked))
 }

@@ -17,7 +17,7 @@ use dss_abi_v1::contract::{
 
 use super::layouts::Layouts;
 use super::panics::{answer, answer_or_abort};
-use crate::delivery::{Announced, DeliverError};
+use crate::delivery::{Announced, DeliverError, Delivery};
 use crate::dispatcher::{Dispatcher, RegisterError};
 use crate::handle::Handle;
 use crate::image;
@@ -163,7 +163,7 @@ fn deliver(handle: usize, delivery: RawDelivery) -> Result<Accepted, Code> {
     let (dispatcher, handle) = dispatcher(handle)?;
     let finish = delivery.finish.into_option().ok_or(Code::MISSING_FUNCTION)?;
     let payload = Payload([delivery.decode.0 as usize, finish.0 as usize, delivery.data.addr()]);
-    let accepted = dispatcher.deliver(handle, payload.into()).map_err(code)?;
+    let accepted = dispatcher.deliver(handle, Delivery::new(REVISION.number, payload)).map_err(code)?;
     Ok(Accepted { announced: accepted.announced == Announced::Yes, ended: 0 })
 }
 
@@ -171,7 +171,8 @@ fn deliver_and_wait(handle: usize, delivery: RawDelivery) -> Result<Accepted, Co
     let (dispatcher, handle) = dispatcher(handle)?;
     let reply = delivery.reply.into_option().ok_or(Code::MISSING_FUNCTION)?;
     let payload = Payload([delivery.decode.0 as usize, reply.0 as usize, delivery.data.addr()]);
-    let (outcome, announced) = dispatcher.deliver_and_wait(handle, payload).map_err(code)?;
+    let (outcome, announced) =
+        dispatcher.deliver_and_wait(handle, Delivery::new(REVISION.number, payload)).map_err(code)?;
     Ok(Accepted { announced: announced == Announced::Yes, ended: ended(outcome) })
 }
 
@@ -193,7 +194,7 @@ impl Service for V1 {
         .into()
     }
 
-    #[inline(always)] // else its caller reads back, in one, a result that was just written in parts, and stalls
+    #[inline(always)] // otherwise the caller reloads a result that was just written in parts, and stalls
     fn deliver(&self, handle: usize, delivery: RawDelivery) -> RResult<Accepted, Code> {
         answer_or_abort(|| deliver(handle, delivery)).into()
     }
@@ -253,6 +254,10 @@ impl V1 {
 impl Adapter for V1 {
     fn revision(&self) -> &'static str {
         REVISION.name
+    }
+
+    fn number(&self) -> u32 {
+        REVISION.number
     }
 
     fn answers(&self) -> Answers<'_> {

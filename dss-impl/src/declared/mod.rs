@@ -102,8 +102,8 @@ pub enum FileType {
     },
 }
 
-/// Reads what the file at `path` is, whatever it is built for; `known` are the revisions that it may speak of. None of its code runs. [any-thread] `[blocks]` while the file is
-/// read.
+/// Reads what the file at `path` is, whatever it is built for. `known` are the revisions that it may speak of. None of its code runs.
+/// [any-thread] `[blocks]` while the file is read.
 ///
 /// # Errors
 /// Each [`ReadError`] but [`ReadError::Foreign`] and [`ReadError::LuaModule`].

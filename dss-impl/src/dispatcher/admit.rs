@@ -39,9 +39,9 @@ impl Dispatcher {
         // A signal handler may deliver; what it interrupted may be this very function.
         let Some(mut guard) = self.enter_intake() else { return Err(DeliverError::WouldDeadlock) };
         let intake = &mut *guard;
-        let admission = match find(&mut intake.admissions, handle) {
+        let admission = match find(&mut intake.admissions, handle, delivery.revision) {
             Some(admission) if intake.phase == Phase::Open => admission,
-            _ => return Err(intake.refuse(handle)),
+            _ => return Err(intake.refuse(handle, delivery.revision)),
         };
         // With room and no key there is nothing else to see to. That is the rule; the exceptions are not inlined.
         let room = match admission.channels.get(delivery.channel) {
@@ -77,7 +77,7 @@ impl Dispatcher {
                     drop(locks);
                     locks = self.locks(true);
                 }
-                // Not with items in hand that made room: whoever waits for those is not made to wait for this.
+                // If some items made room already, somebody may wait for their end: then it does not wait for more room.
                 Err(Refusal::Refused(DeliverError::Full)) if patient && evicted.is_empty() => {
                     match self.await_room(locks, handle, &delivery, &mut deadline) {
                         Ok(again) => locks = again,
@@ -146,15 +146,21 @@ impl Dispatcher {
         accepted
     }
 
-    /// Changes the limits of a library's channel; what is queued stays. [any-thread]
+    /// Changes the limits of a channel of a library of that revision; what is queued stays. [any-thread]
     ///
     /// # Errors
     /// The handle names no registered library, or the library has no such channel.
-    pub fn limit(&self, handle: Handle, channel: ChannelId, limits: Limits) -> Result<(), DeliverError> {
+    pub fn limit(
+        &self,
+        handle: Handle,
+        revision: u32,
+        channel: ChannelId,
+        limits: Limits,
+    ) -> Result<(), DeliverError> {
         let mut locks = self.locks(true);
         let Locks { intake, desk } = &mut locks;
         let Intake { admissions, items, .. } = &mut **intake;
-        let admission = find(admissions, handle).ok_or(DeliverError::InvalidHandle)?;
+        let admission = find(admissions, handle, revision).ok_or(DeliverError::InvalidHandle)?;
         let capacity = admission.channels.get(channel).ok_or(DeliverError::InvalidChannel)?;
         let ahead = desk.iter().flat_map(|desk| desk.items.iter());
         let own = |item: &&Item| (u32::from(item.slot), item.channel) == (handle.slot, channel.index);
@@ -183,7 +189,7 @@ impl Dispatcher {
         let Intake { admissions, items, phase, sequence: last, .. } = &mut **intake;
         let sequence = *last + 1;
         // The library first: once a state has closed, none is registered.
-        let Some(admission) = find(admissions, handle) else {
+        let Some(admission) = find(admissions, handle, delivery.revision) else {
             return Err(DeliverError::InvalidHandle.into());
         };
         if *phase != Phase::Open {
@@ -194,7 +200,7 @@ impl Dispatcher {
         };
         let mut ahead = desk.as_mut().map(|desk| &mut desk.items);
         let before = evicted.len();
-        let Delivery { payload, stamp, bytes, channel, key } = *delivery;
+        let Delivery { payload, stamp, bytes, channel, key, .. } = *delivery;
         // What somebody waits for is not replaced.
         let key = if waiter.is_some() { &[] } else { key };
         let slot = handle.slot as u16;
@@ -275,7 +281,12 @@ impl Dispatcher {
         items: Vec<(Item, Outcome)>,
     ) {
         let Some(adapter) = adapter.filter(|_| !items.is_empty()) else { return };
+        let _evicting = Evicting { dispatcher: self, handle };
         self.discard(adapter, handle, items);
+    }
+
+    /// Notes the end of a call that [`Self::enter`] noted.
+    fn end_evicting(&self, handle: Handle) {
         let me = thread_id();
         let mut intake = self.intake.lock();
         // Still this library's: its slot is not given to another while a call is in it.
@@ -297,6 +308,18 @@ impl Dispatcher {
                 waiter.release(outcome);
             }
         }
+    }
+}
+
+/// A call that ends what made room. When this is dropped the call has ended, also if the library's code was left by an exception.
+struct Evicting<'a> {
+    dispatcher: &'a Dispatcher,
+    handle: Handle,
+}
+
+impl Drop for Evicting<'_> {
+    fn drop(&mut self) {
+        self.dispatcher.end_evicting(self.handle);
     }
 }
 
@@ -328,24 +351,32 @@ impl Locks<'_> {
     }
 }
 
-/// What producers need of the library that `handle` names; none if it is not registered.
+/// What producers need of the library that `handle` names; none if it is not registered, or of another revision: whose payloads its
+/// adapter would not know.
 #[inline(always)] // a part of every deliver
-fn find(admissions: &mut [Admission], handle: Handle) -> Option<&mut Admission> {
+fn find(admissions: &mut [Admission], handle: Handle, revision: u32) -> Option<&mut Admission> {
     let admission = admissions.get_mut(handle.slot as usize)?;
-    (admission.generation == handle.generation && admission.open).then_some(admission)
+    let own = admission.generation == handle.generation && admission.revision == revision;
+    (own && admission.open).then_some(admission)
 }
 
 impl Intake {
     /// What producers need of the library that `handle` names; none if it is not registered.
     #[inline(always)]
     pub(super) fn admission(&mut self, handle: Handle) -> Option<&mut Admission> {
-        find(&mut self.admissions, handle)
+        let admission = self.admissions.get_mut(handle.slot as usize)?;
+        (admission.generation == handle.generation && admission.open).then_some(admission)
+    }
+
+    /// The same, of a library of that revision.
+    pub(super) fn admission_of(&mut self, handle: Handle, revision: u32) -> Option<&mut Admission> {
+        find(&mut self.admissions, handle, revision)
     }
 
     /// Why a delivery is refused that is not admitted. Counts it, if the library is registered.
     #[cold]
-    fn refuse(&mut self, handle: Handle) -> DeliverError {
-        match self.admission(handle) {
+    fn refuse(&mut self, handle: Handle, revision: u32) -> DeliverError {
+        match self.admission_of(handle, revision) {
             // First: once a state has closed, no library is registered.
             None => DeliverError::InvalidHandle,
             Some(admission) => {
@@ -366,7 +397,7 @@ fn push(
     delivery: &Delivery<'_>,
     waiter: &mut Option<Waiter>,
 ) -> Result<u64, OutOfMemory> {
-    let Delivery { payload, stamp, bytes, channel, key } = *delivery;
+    let Delivery { payload, stamp, bytes, channel, key, .. } = *delivery;
     let sequence = *last + 1;
     let awaited = usize::from(waiter.is_some());
     let slot = slot as u16;
@@ -392,7 +423,9 @@ fn count_refusal(
     error: DeliverError,
     items: u64,
 ) -> DeliverError {
-    if let Some(admission) = intake.admission(handle) {
+    // An invalid handle names no library that it could be counted for.
+    let own = error != DeliverError::InvalidHandle;
+    if let Some(admission) = intake.admission(handle).filter(|_| own) {
         let capacity = admission.channels.get(channel);
         match (error, capacity) {
             (DeliverError::TimedOut, Some(capacity)) => capacity.timed_out += items,

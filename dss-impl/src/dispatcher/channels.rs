@@ -13,13 +13,14 @@ use crate::outcome::Outcome;
 use crate::queue::Removed;
 
 impl Dispatcher {
-    /// Opens a channel of a library. [any-thread]
+    /// Opens a channel of a library of that revision. [any-thread]
     ///
     /// # Errors
     /// [`DeliverError::InvalidHandle`]; [`DeliverError::Full`] if the library has [`MOST_CHANNELS`]; [`DeliverError::OutOfMemory`].
     pub fn open_channel(
         &self,
         handle: Handle,
+        revision: u32,
         name: Arc<str>,
         limits: Limits,
     ) -> Result<ChannelId, DeliverError> {
@@ -29,7 +30,7 @@ impl Dispatcher {
             .filter(|it| it.phase == LibraryPhase::Registered)
             .ok_or(DeliverError::InvalidHandle)?;
         let mut intake = self.intake.lock();
-        let admission = intake.admission(handle).ok_or(DeliverError::InvalidHandle)?;
+        let admission = intake.admission_of(handle, revision).ok_or(DeliverError::InvalidHandle)?;
         let channels = &mut admission.channels;
         let at = channels.vacant().unwrap_or(channels.len());
         if at >= MOST_CHANNELS {

@@ -6,13 +6,12 @@ use crate::entrance::Entered;
 use crate::handle::Handle;
 use crate::notifier::Due;
 use crate::outcome::Outcome;
-use crate::payload::Payload;
 use crate::port::RequestPort;
 use crate::sync::Ordering;
 use crate::waiter::{Completion, Waiter, wait_pair};
 
 impl Dispatcher {
-    /// Hands over one item. [any-thread], also in a signal handler. `[blocks]` if the library's limits leave no room, under
+    /// Hands over one item. [any-thread], of a library without limits also in a signal handler. `[blocks]` if the limits leave no room, under
     /// [`Policy::Wait`](crate::capacity::Policy::Wait)
     ///
     /// # Errors
@@ -31,13 +30,13 @@ impl Dispatcher {
     pub fn deliver_and_wait(
         &self,
         handle: Handle,
-        payload: Payload,
+        delivery: Delivery<'_>,
     ) -> Result<(Outcome, Announced), DeliverError> {
         if self.on_lua_thread() {
             return Err(self.refuse(handle, DeliverError::WouldDeadlock));
         }
         let (waiter, waiting) = wait_pair().map_err(|error| self.refuse(handle, error.into()))?;
-        let accepted = self.admit(handle, payload.into(), &mut Some(waiter), true)?;
+        let accepted = self.admit(handle, delivery, &mut Some(waiter), true)?;
         Ok((waiting.wait(), accepted.announced))
     }
 
@@ -97,7 +96,7 @@ impl Dispatcher {
         if self.arrived.can_be_rung() { self.intake.enter() } else { None }
     }
 
-    /// Wakes whom an item that came concerns, with the lock given up.
+    /// Gives the lock up and wakes the Lua thread if it sleeps; sends a notification if one is due.
     #[inline(always)] // a part of every deliver
     pub(super) fn announce_arrival(&self, mut intake: Entered<'_, Intake>) -> Announced {
         let behind = intake.items.len();

@@ -69,10 +69,16 @@ impl Dispatcher {
         true
     }
 
-    /// Ends as [`Self::end`] all `wanted` deliveries of a library; returns how many that were. What it has decoded without
+    /// Ends as [`Self::end`] all `wanted` deliveries of a library of that revision; returns how many that were. What it has decoded without
     /// waiting for a reply, and what is being replied to, is past that. `wanted` is called under the locks, for payloads that nobody
     /// ends meanwhile. [any-thread]
-    pub fn end_all(&self, handle: Handle, outcome: Outcome, wanted: impl Fn(&Payload) -> bool) -> usize {
+    pub fn end_all(
+        &self,
+        handle: Handle,
+        revision: u32,
+        outcome: Outcome,
+        wanted: impl Fn(&Payload) -> bool,
+    ) -> usize {
         let slot = handle.slot;
         let caller = self.caller();
         let mut removed = Removed::new();
@@ -81,6 +87,9 @@ impl Dispatcher {
             return 0;
         };
         let adapter = library.adapter();
+        if adapter.number() != revision {
+            return 0;
+        }
         let mut intake = self.intake.lock();
         let waiting = self.take_outstanding(&mut desk, &mut intake, slot, outcome, &mut removed, &wanted);
         if let Some(admission) = intake.admission(handle).filter(|_| removed.len() > 0) {

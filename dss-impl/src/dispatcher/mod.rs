@@ -70,6 +70,8 @@ struct Admission {
     /// What it holds open: it counts for as long.
     holds: usize,
     adapter: &'static dyn Adapter,
+    /// The adapter's number.
+    revision: u32,
     /// The producers that end what made room for theirs, in the library's code; see [`thread_id`](crate::sync::thread_id).
     evicting: Vec<u64>,
     /// Items that somebody waits for and that entered the queue, less those that a producer took out again.
@@ -118,7 +120,7 @@ struct PendingSlot {
     pending: Option<Pending>,
 }
 
-/// What the Lua thread works at, and who unregisters reaches into.
+/// What the Lua thread works at. A thread that unregisters a library uses it too.
 struct Desk {
     phase: Phase,
     items: Queue<Item>,
@@ -281,7 +283,7 @@ impl Dispatcher {
         self.insert_callback().map(|id| Reference::adopt(id, &self.callbacks))
     }
 
-    /// The same, for who counts its references by number. [lua-thread]
+    /// The same, for a caller that keeps the number and gives each reference back itself. [lua-thread]
     #[must_use]
     pub fn insert_callback(&self) -> Option<CallbackId> {
         self.callbacks.insert(self.index)
@@ -294,7 +296,7 @@ impl Dispatcher {
         self.retain_callback(id).then(|| Reference::adopt(id, &self.callbacks))
     }
 
-    /// The same, for who counts its references by number; false if there is none. [any-thread]
+    /// The same, for a caller that keeps the number and gives each reference back itself; false if there is no such callback. [any-thread]
     #[inline]
     #[must_use]
     pub fn retain_callback(&self, id: CallbackId) -> bool {

@@ -142,10 +142,16 @@ impl Dispatcher {
         intake.registered -= usize::from(admission.keeps());
         let waiting =
             self.take_outstanding(&mut desk, &mut intake, handle.slot, Outcome::Cancelled, removed, |_| true);
-        desk.libraries[handle.slot as usize].counts.cancelled += (waiting + removed.len()) as u64;
+        let library = &mut desk.libraries[handle.slot as usize];
+        library.counts.cancelled += (waiting + removed.len()) as u64;
+        let none = Channels::new(Capacity::new(None, library.consumed.clone()));
+        let admission = &mut intake.admissions[handle.slot as usize];
+        let left = std::mem::replace(&mut admission.channels, none);
         let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
         drop(intake);
         drop(desk);
+        // There may be many keys among it.
+        drop(left);
         if limited {
             // A producer that waits for room looks again, and finds that the library is gone.
             self.room.ring();
@@ -228,7 +234,7 @@ impl Dispatcher {
 }
 
 impl Admission {
-    /// That of a slot without a library.
+    /// What a slot has that no library is registered in.
     fn new(adapter: &'static dyn Adapter, capacity: Capacity) -> Self {
         Admission {
             generation: 0,
@@ -237,6 +243,7 @@ impl Admission {
             keeps_alive: false,
             holds: 0,
             adapter,
+            revision: adapter.number(),
             evicting: Vec::new(),
             awaited: 0,
             channels: Channels::new(capacity),

@@ -52,7 +52,7 @@ pub struct Dispatching {
     on_thread: OnThread,
 }
 
-/// What stands after a decode.
+/// What [`Dispatcher::decoded`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// Whether a thread waits for Lua's reply.

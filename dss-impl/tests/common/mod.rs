@@ -127,6 +127,10 @@ impl Adapter for Library {
         "made up"
     }
 
+    fn number(&self) -> u32 {
+        NUMBER
+    }
+
     fn may_throw(&self) -> bool {
         self.throws.load(SeqCst)
     }
@@ -186,7 +190,7 @@ pub(crate) trait Deliver {
 
 impl Deliver for Dispatcher {
     fn deliver_plain(&self, handle: Handle, payload: Payload) -> Result<Announced, DeliverError> {
-        self.deliver(handle, payload.into()).map(|accepted| accepted.announced)
+        self.deliver(handle, Delivery::new(NUMBER, payload)).map(|accepted| accepted.announced)
     }
 
     fn hand_over(&self, handle: Handle, delivery: Delivery<'_>) -> Result<Accepted, DeliverError> {
@@ -198,7 +202,7 @@ impl Deliver for Dispatcher {
     }
 
     fn end_all_for(&self, handle: Handle, callback: CallbackId, outcome: Outcome) -> usize {
-        self.end_all(handle, outcome, |payload| data_of(payload) as u64 == callback.to_raw())
+        self.end_all(handle, NUMBER, outcome, |payload| data_of(payload) as u64 == callback.to_raw())
     }
 }
 
@@ -215,6 +219,14 @@ pub(crate) fn house() -> (&'static Dispatcher, u64, &'static Library, Handle) {
     let library = Library::new();
     let handle = library.register(dispatcher, 1).unwrap();
     (dispatcher, epoch, library, handle)
+}
+
+/// The number of the made-up library's revision.
+pub(crate) const NUMBER: u32 = 7;
+
+/// A delivery that counts no bytes.
+pub(crate) fn plain(data: usize) -> Delivery<'static> {
+    Delivery::new(NUMBER, payload(data))
 }
 
 /// What carries `data`.
@@ -235,7 +247,7 @@ pub(crate) fn bounded_house(
 
 /// An item of one byte, which is told its finish.
 pub(crate) fn item(data: usize) -> Delivery<'static> {
-    Delivery { bytes: 1, ..payload(data).into() }
+    Delivery { bytes: 1, ..plain(data) }
 }
 
 /// An item whose library is told how it ended.
@@ -294,7 +306,7 @@ pub(crate) fn waiting_thread(
     data: usize,
 ) -> std::thread::JoinHandle<Outcome> {
     let before = dispatcher.queue_size();
-    let thread = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, payload(data)).unwrap().0);
+    let thread = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, plain(data)).unwrap().0);
     while dispatcher.queue_size() == before {
         std::thread::yield_now();
     }

@@ -8,7 +8,9 @@ use dss_impl::delivery::{DeliverError, Delivery};
 use dss_impl::outcome::Outcome;
 use loom::thread::{self, JoinHandle};
 
-use crate::fake::{FOREVER, House, beside, bounded_house, deliver, item, leave, three, three_sleepers, two};
+use crate::fake::{
+    FOREVER, House, NUMBER, beside, bounded_house, deliver, item, leave, three, three_sleepers, two,
+};
 
 const WAIT: Policy = Policy::Wait(FOREVER);
 
@@ -72,7 +74,12 @@ fn a_producer_that_waits_is_not_left_asleep_when_the_bound_changes() {
         let waiting = producer(&house, 1);
         house
             .dispatcher
-            .limit(house.handle, ChannelId::FIRST, Limits { items: 2, policy: WAIT, ..Limits::default() })
+            .limit(
+                house.handle,
+                NUMBER,
+                ChannelId::FIRST,
+                Limits { items: 2, policy: WAIT, ..Limits::default() },
+            )
             .unwrap();
         waiting.join().unwrap().unwrap();
         assert_eq!(house.dispatcher.queue_size(), 2);
@@ -194,16 +201,16 @@ fn a_producer_that_waits_under_a_new_policy_has_no_lock() {
         deliver(&house.dispatcher, house.handle, item(1)).unwrap();
         house
             .dispatcher
-            .limit(house.handle, ChannelId::FIRST, Limits { items: 2, ..Limits::default() })
+            .limit(house.handle, NUMBER, ChannelId::FIRST, Limits { items: 2, ..Limits::default() })
             .unwrap();
         deliver(&house.dispatcher, house.handle, item(0)).unwrap();
         assert!(house.fake.poll(&house.dispatcher), "the other lies at the desk now");
         let drop_oldest = Limits { items: 1, policy: Policy::DropOldest, ..Limits::default() };
-        house.dispatcher.limit(house.handle, ChannelId::FIRST, drop_oldest).unwrap();
+        house.dispatcher.limit(house.handle, NUMBER, ChannelId::FIRST, drop_oldest).unwrap();
         let waiting = producer(&house, 2);
         house
             .dispatcher
-            .limit(house.handle, ChannelId::FIRST, Limits { policy: WAIT, ..drop_oldest })
+            .limit(house.handle, NUMBER, ChannelId::FIRST, Limits { policy: WAIT, ..drop_oldest })
             .unwrap();
         while house.fake.poll(&house.dispatcher) {}
         waiting.join().unwrap().unwrap();

@@ -4,11 +4,14 @@ use dss_impl::capacity::{Limits, Policy};
 use dss_impl::channel::ChannelId;
 use dss_impl::delivery::{DeliverError, Delivery};
 
-use crate::fake::{FOREVER, House, beside, bounded_house, deliver, item, two};
+use crate::fake::{FOREVER, House, NUMBER, beside, bounded_house, deliver, item, two};
 
 fn open(house: &House, policy: Policy) -> ChannelId {
     let limits = Limits { items: 1, policy, ..Limits::default() };
-    house.dispatcher.open_channel(house.handle, "channel".into(), limits).expect("there is room for one")
+    house
+        .dispatcher
+        .open_channel(house.handle, NUMBER, "channel".into(), limits)
+        .expect("there is room for one")
 }
 
 #[test]

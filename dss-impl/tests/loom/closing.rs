@@ -6,7 +6,9 @@ use dss_impl::capacity::Policy;
 use dss_impl::delivery::DeliverError;
 use loom::thread;
 
-use crate::fake::{Deliver, House, bounded_house, deliver, house, item, payload, register, three, two};
+use crate::fake::{
+    Deliver, House, bounded_house, deliver, house, item, payload, plain, register, three, two,
+};
 use crate::waiting::{assert_told, waiting_thread};
 
 #[test]
@@ -92,7 +94,7 @@ fn a_reply_too_late_does_not_claim_the_next_state() {
                 assert!(dispatcher.claim());
                 let epoch = dispatcher.open();
                 let handle = register(&dispatcher, Box::leak(Box::default()), 1);
-                let refused = dispatcher.deliver_and_wait(handle, payload(1));
+                let refused = dispatcher.deliver_and_wait(handle, plain(1));
                 assert_eq!(refused, Err(DeliverError::WouldDeadlock));
                 unsafe { dispatcher.close(epoch) };
             })

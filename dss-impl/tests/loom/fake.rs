@@ -116,6 +116,10 @@ impl Adapter for Fake {
         "fake"
     }
 
+    fn number(&self) -> u32 {
+        NUMBER
+    }
+
     fn answers(&self) -> Answers<'_> {
         Answers::Function(self)
     }
@@ -183,11 +187,11 @@ pub(crate) trait Deliver {
 
 impl Deliver for Dispatcher {
     fn deliver_plain(&self, handle: Handle, payload: Payload) -> Result<Announced, DeliverError> {
-        self.deliver(handle, payload.into()).map(|accepted| accepted.announced)
+        self.deliver(handle, Delivery::new(NUMBER, payload)).map(|accepted| accepted.announced)
     }
 
     fn end_all_of(&self, fake: &Fake, handle: Handle, outcome: Outcome) -> usize {
-        self.end_all(handle, outcome, |payload| {
+        self.end_all(handle, NUMBER, outcome, |payload| {
             assert!(!fake.fates[payload.0[0]].gone.load(SeqCst), "looked at after it was given back");
             true
         })
@@ -230,6 +234,14 @@ pub(crate) fn bounded_house(items: usize, policy: Policy) -> House {
     House { dispatcher, fake, handle, epoch }
 }
 
+/// The number of the fake's revision.
+pub(crate) const NUMBER: u32 = 7;
+
+/// A delivery that counts no bytes.
+pub(crate) fn plain(data: usize) -> Delivery<'static> {
+    Delivery::new(NUMBER, payload(data))
+}
+
 /// The payload of `data`.
 pub(crate) fn payload(data: usize) -> Payload {
     Payload([data, 0, 0])
@@ -237,7 +249,7 @@ pub(crate) fn payload(data: usize) -> Payload {
 
 /// What is handed over by a library with limits.
 pub(crate) fn item(data: usize) -> Delivery<'static> {
-    Delivery { bytes: 1, ..payload(data).into() }
+    Delivery { bytes: 1, ..plain(data) }
 }
 
 /// Hands over a request.

@@ -8,7 +8,7 @@ use dss_impl::outcome::Outcome;
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
 
-use crate::fake::{FOREVER, Fake, House, house, payload, three, two};
+use crate::fake::{FOREVER, Fake, House, house, plain, three, two};
 
 type Answer = Result<Outcome, DeliverError>;
 
@@ -16,7 +16,7 @@ type Answer = Result<Outcome, DeliverError>;
 pub(crate) fn waiting_thread(house: &House) -> JoinHandle<Answer> {
     let (dispatcher, fake, handle) = (house.dispatcher.clone(), house.fake, house.handle);
     thread::spawn(move || {
-        let answer = dispatcher.deliver_and_wait(handle, payload(0)).map(|(outcome, _)| outcome);
+        let answer = dispatcher.deliver_and_wait(handle, plain(0)).map(|(outcome, _)| outcome);
         fake.fates[0].gone.store(true, SeqCst);
         answer
     })
@@ -148,7 +148,7 @@ fn the_lua_thread_cannot_wait_for_itself() {
     two(|| {
         let house = house();
         let other = waiting_thread(&house);
-        let refused = house.dispatcher.deliver_and_wait(house.handle, payload(1));
+        let refused = house.dispatcher.deliver_and_wait(house.handle, plain(1));
         assert_eq!(refused, Err(DeliverError::WouldDeadlock));
         assert_eq!(house.fake.fates[1].cancelled.load(SeqCst), 0);
         unsafe { house.dispatcher.close(house.epoch) };

@@ -60,7 +60,7 @@ fn open(
     // SAFETY: the file declares itself to be a library for this; what one of v2 exports under that name.
     let open = unsafe { values::open::map::<OpenFn>(file, OPEN_SYMBOL) }
         .map_err(|error| format!("{name} {version} ({shown}) could not be loaded: {error}"))?;
-    values::open::open(state, file, declared, |number| {
+    values::open::open::<wire::V2>(state, file, declared, |number| {
         let size = size_of::<Opening>() as u32;
         let opening = Opening { size, reserved: 0, rendezvous, state: number };
         let mut answer = AnswerBuffer::new();

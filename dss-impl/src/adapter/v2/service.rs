@@ -10,6 +10,7 @@ use dss_abi_v2::contract::{
 };
 use dss_abi_v2::value::{RawCallback, RawValue};
 
+use super::REVISION;
 use super::wire::{Completion, Own, V2, reference};
 use crate::adapter::panics::{answer, answer_or_abort};
 use crate::adapter::values::open::{NotRegistered, Registering, register};
@@ -131,7 +132,7 @@ impl Service for V2Service {
         .into()
     }
 
-    #[inline(always)] // else its caller reads back, in one, a result that was just written in parts, and stalls
+    #[inline(always)] // otherwise the caller reloads a result that was just written in parts, and stalls
     fn deliver(&self, handle: usize, delivery: RawDelivery<'_>) -> RResult<Accepted, Code> {
         answer_or_abort(|| deliver(handle, given(&delivery)).map(accepted).map_err(code)).into()
     }
@@ -167,7 +168,7 @@ impl Service for V2Service {
         answer(PANICKED, || {
             let (dispatcher, handle) = dispatcher(handle).map_err(code)?;
             let limits = limits(wanted).ok_or(Code::MALFORMED)?;
-            dispatcher.limit(handle, ChannelId::FIRST, limits).map_err(code)
+            dispatcher.limit(handle, REVISION.number, ChannelId::FIRST, limits).map_err(code)
         })
         .into()
     }

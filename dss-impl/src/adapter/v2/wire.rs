@@ -36,6 +36,8 @@ pub(super) struct Own {
 
 impl Wire for V2 {
     const NAME: &'static str = REVISION.name;
+    const NUMBER: u32 = REVISION.number;
+    const MAY_THROW: bool = false;
 
     type Value = RawValue;
     type Entry = RawEntry;

@@ -1,7 +1,7 @@
 //! What all revisions share whose libraries hand over values, in place of functions that decode.
 //!
-//! It is generic over the [`Wire`](wire::Wire), which is what one revision has of its own, and instantiated for each: nothing of it is
-//! called through a pointer that a revision's own adapter would not need.
+//! It is generic over the [`Wire`](wire::Wire), which has what one revision does in its own way, and it is compiled once for each wire. So a
+//! revision pays for no call through a pointer that an adapter of its own would not need.
 //!
 //! | file | has |
 //! |---|---|
@@ -38,7 +38,7 @@ use wire::Wire;
 /// The adapter of a wire's revision.
 struct Values<W>(PhantomData<W>);
 
-/// The one of that wire.
+/// The adapter of that wire's revision.
 fn adapter<W: Wire>() -> &'static Values<W> {
     const { &Values(PhantomData) }
 }
@@ -63,6 +63,14 @@ impl<W: Wire> Context<W> {
 impl<W: Wire> Adapter for Values<W> {
     fn revision(&self) -> &'static str {
         W::NAME
+    }
+
+    fn number(&self) -> u32 {
+        W::NUMBER
+    }
+
+    fn may_throw(&self) -> bool {
+        W::MAY_THROW
     }
 
     fn answers(&self) -> Answers<'_> {

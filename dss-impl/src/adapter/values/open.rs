@@ -21,6 +21,8 @@ use crate::value::Module;
 
 /// The opening that is under way on this thread.
 struct Opening {
+    /// The number of the revision whose adapter opens it.
+    revision: u32,
     state: StateRef,
     name: String,
     version: String,
@@ -33,11 +35,11 @@ thread_local! {
     static OPENINGS: RefCell<Vec<Opening>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Has the library in `file` register: `open` maps the file and calls the library with the number of this opening. [lua-thread]
+/// Calls the library in `file` so that it registers: `open` calls it with the number of this opening. [lua-thread]
 ///
 /// # Errors
 /// The sentence why the library is not loaded.
-pub(crate) fn open(
+pub(crate) fn open<W: Wire>(
     state: StateRef,
     file: &Path,
     declared: &Declared,
@@ -46,6 +48,7 @@ pub(crate) fn open(
     let Declared { name, version, .. } = declared;
     let shown = file.display();
     let opening = Opening {
+        revision: W::NUMBER,
         state,
         name: name.clone(),
         version: version.to_string(),
@@ -141,6 +144,10 @@ pub(crate) fn register<W: Wire>(number: usize, given: Registering<W>) -> Result<
     let opening = OPENINGS.with_borrow(|openings| {
         // It registers once in an opening: what it registered before would be nobody's.
         let opening = openings.last().filter(|it| number == openings.len() && it.registered.is_none())?;
+        // By the service of the revision that its file declares.
+        if opening.revision != W::NUMBER {
+            return None;
+        }
         Some((opening.state, opening.name.clone(), opening.version.clone(), opening.file.clone()))
     });
     let Some((state, name, version, file)) = opening else {

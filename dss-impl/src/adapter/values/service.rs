@@ -40,7 +40,8 @@ impl From<DeliverError> for Refused {
 pub(crate) struct Given<'a, W: Wire> {
     /// The function's number.
     pub(crate) callback: u64,
-    /// Its arguments. If the delivery is taken they were moved out, and whoever has them gives them up; if it is refused they were not.
+    /// Its arguments. If the delivery is taken, they were moved out, and the caller must not use or drop them. If it is refused, they are the
+    /// caller's as before.
     pub(crate) values: &'a mut [W::Value],
     /// The library's channel.
     pub(crate) channel: ChannelId,
@@ -104,7 +105,14 @@ pub(crate) fn deliver<W: Wire>(handle: usize, mut given: Given<'_, W>) -> Result
     let (payload, bytes) =
         payload(&mut given, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
     let channel = given.channel;
-    let delivery = Delivery { payload, stamp: dispatcher.stamp(), bytes, channel, key: &key(&given) };
+    let delivery = Delivery {
+        revision: W::NUMBER,
+        payload,
+        stamp: dispatcher.stamp(),
+        bytes,
+        channel,
+        key: &key(&given),
+    };
     dispatcher.deliver(handle, delivery).map_err(|error| {
         take_back::<W>(&payload, given.callback);
         error.into()
@@ -132,6 +140,7 @@ pub(crate) fn deliver_many<'a, W: Wire>(
     let deliveries: Vec<_> = ready
         .iter()
         .map(|(payload, bytes, key, channel, _)| Delivery {
+            revision: W::NUMBER,
             payload: *payload,
             stamp: dispatcher.stamp(),
             bytes: *bytes,
@@ -160,7 +169,8 @@ pub(crate) fn request<W: Wire>(
     let (payload, bytes) =
         payload(&mut given, dispatcher, Some(part)).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
     let channel = given.channel;
-    let delivery = Delivery { payload, stamp: dispatcher.stamp(), bytes, channel, key: &[] };
+    let delivery =
+        Delivery { revision: W::NUMBER, payload, stamp: dispatcher.stamp(), bytes, channel, key: &[] };
     dispatcher.request(handle, delivery, adapter::<W>()).map_err(|error| {
         take_back::<W>(&payload, given.callback);
         error.into()
@@ -171,8 +181,8 @@ pub(crate) fn request<W: Wire>(
 pub(crate) fn end_all<W: Wire>(handle: usize, callback: u64, outcome: Outcome) -> usize {
     let callback = CallbackId::from_raw(callback);
     let ended = dispatcher(handle).map(|(dispatcher, handle)| {
-        dispatcher.end_all(handle, outcome, |payload| {
-            // SAFETY: the dispatcher asks for payloads of this library's that have not ended.
+        dispatcher.end_all(handle, W::NUMBER, outcome, |payload| {
+            // SAFETY: the dispatcher asks for payloads of a library of this revision, which have not ended.
             unsafe { Record::<W>::callback_of(payload) == callback }
         })
     });

@@ -12,6 +12,10 @@ use crate::value::{ObjectRef, Raised, Value};
 pub(crate) trait Wire: Sized + Send + Sync + 'static {
     /// The revision's name.
     const NAME: &'static str;
+    /// The revision's number.
+    const NUMBER: u32;
+    /// See [`Adapter::may_throw`](crate::port::Adapter::may_throw).
+    const MAY_THROW: bool;
 
     /// One value. A record of a delivery has some, and so has what a call returned.
     type Value: 'static;
