@@ -1,8 +1,9 @@
 //! The core of DarkSideSync: one [`Dispatcher`] per Lua state, and an adapter per revision that maps the libraries
 //! compiled against it onto that one dispatcher.
 //!
-//! Imports go one way: `registry → adapter/* → port`, and `dispatcher → port, boundary → {queue, library, capacity, callbacks, notifier} → sync`.
-//! The core names no revision and does not know which Lua it serves; `dss-lua` gives it a Lua.
+//! Imports go one way: `registry → adapter/* → port`, and
+//! `dispatcher → port, boundary → {queue, library, capacity, callbacks, notifier} → sync`. The core names no revision and does not know
+//! which Lua it serves; `dss-lua` gives it a Lua.
 //!
 //! The way of one delivery:
 //!
