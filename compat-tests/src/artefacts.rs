@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::build_lock::BuildLock;
 use crate::c::{self, CModules};
+use crate::environment::Environment;
 use crate::luas::{ALL, Lua};
-use crate::place::Place;
 use crate::stamp;
-use crate::turn::Turn;
 
 /// A folder with all that one Lua needs: `lua-host`, `darksidesync.so` and the libraries, `dss.lua`.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl Artefacts {
     /// A build fails.
     #[must_use]
     pub fn build(lua: Lua, profile: &str) -> Artefacts {
-        let _turn = Turn::wait(&target());
+        let _lock = BuildLock::acquire(&target());
         let at = |name: &str| target().join(profile).join(name);
         let artefacts = Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2") };
         stamp::unless_current(&artefacts.folder, || artefacts.make(profile));
@@ -168,8 +168,8 @@ impl Artefacts {
 
     /// This folder as a place for scenarios.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn place(&self) -> Environment {
+        Environment {
             lua: self.lua,
             host: self.host(),
             folders: vec![self.folder.clone()],

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use similar::{ChangeTag, TextDiff};
 
-use crate::apart::version_in;
 use crate::frozen::{self, FrozenCrate};
+use crate::standalone::version_in;
 use crate::walk;
 use boundary::boundary;
 

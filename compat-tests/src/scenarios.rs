@@ -13,8 +13,8 @@ use std::time::Duration;
 use semver::Version;
 
 use crate::artefacts::workspace;
+use crate::environment::{Environment, system_modules};
 use crate::luas::Lua;
-use crate::place::{Place, system_modules};
 use crate::run::limited;
 use crate::windows;
 
@@ -112,7 +112,7 @@ impl Scenario {
     ///
     /// # Errors
     /// What the process printed, where it failed.
-    pub fn run(&self, place: &Place) -> Result<(), String> {
+    pub fn run(&self, place: &Environment) -> Result<(), String> {
         let mut command = place.command();
         command
             .arg(workspace().join("compat-tests/scenarios/lib/runner.lua"))

@@ -6,10 +6,10 @@
 use std::env;
 use std::fs;
 
-use compat_tests::apart::version_in;
 use compat_tests::artefacts::workspace;
 use compat_tests::freeze::{self, FROZEN};
 use compat_tests::frozen;
+use compat_tests::standalone::version_in;
 use semver::Version;
 
 /// Compares a generated text with the file in the tree.

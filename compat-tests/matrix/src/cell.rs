@@ -7,11 +7,11 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use compat_tests::apart::Source;
 use compat_tests::artefacts::{dss, workspace};
+use compat_tests::environment::Environment;
 use compat_tests::freeze::sha256;
-use compat_tests::place::Place;
 use compat_tests::scenarios::{self, Scenario};
+use compat_tests::standalone::Source;
 
 use crate::columns::Column;
 use crate::compilers::Compiler;
@@ -21,7 +21,7 @@ use crate::{mixed, refusal};
 
 /// What is in a cell's module: one row's library, or one of each row.
 #[derive(Clone, Debug)]
-pub(crate) enum Guests {
+pub(crate) enum Libraries {
     One(Row),
     All(Vec<Row>),
 }
@@ -32,7 +32,7 @@ pub(crate) const MIXED: &str = "all of them";
 /// A library in a module.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
-    pub(crate) guests: Guests,
+    pub(crate) libraries: Libraries,
     pub(crate) column: Column,
     /// Whether the quick run has it, too: long scenarios are left to those.
     pub(crate) is_quick: bool,
@@ -40,18 +40,18 @@ pub(crate) struct Cell {
     pub(crate) broken: Option<String>,
 }
 
-impl Guests {
+impl Libraries {
     /// The rows whose libraries they are.
     pub(crate) fn rows(&self) -> &[Row] {
         match self {
-            Guests::One(row) => std::slice::from_ref(row),
-            Guests::All(rows) => rows,
+            Libraries::One(row) => std::slice::from_ref(row),
+            Libraries::All(rows) => rows,
         }
     }
 
     /// Whether the quick run has them: a library of a release, by the compiler in use, as it is shipped.
     pub(crate) fn are_quick(&self, in_use: &Compiler) -> bool {
-        let Guests::One(row) = self else { return true };
+        let Libraries::One(row) = self else { return true };
         let tool = match &row.tool {
             Tool::C(_) => true,
             Tool::Rust(compiler) => compiler == in_use,
@@ -60,18 +60,18 @@ impl Guests {
     }
 }
 
-impl fmt::Display for Guests {
+impl fmt::Display for Libraries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Guests::One(row) => row.fmt(f),
-            Guests::All(_) => f.write_str(MIXED),
+            Libraries::One(row) => row.fmt(f),
+            Libraries::All(_) => f.write_str(MIXED),
         }
     }
 }
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {}", self.guests, self.column)
+        write!(f, "{} in {}", self.libraries, self.column)
     }
 }
 
@@ -90,15 +90,15 @@ static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(scenarios::all);
 impl Cell {
     /// The outcome that is declared for it.
     pub(crate) fn expected(&self) -> Expected {
-        match &self.guests {
-            Guests::One(row) if !offers(&self.column.source, row.revision) => Expected::Refused,
+        match &self.libraries {
+            Libraries::One(row) if !offers(&self.column.source, row.revision) => Expected::Refused,
             _ => Expected::Works,
         }
     }
 
     /// The scenarios that are run in it.
     pub(crate) fn scenarios(&self) -> Vec<&'static Scenario> {
-        let Guests::One(row) = &self.guests else { return Vec::new() };
+        let Libraries::One(row) = &self.libraries else { return Vec::new() };
         let module = match &self.column.source {
             Source::Release(release) => Some(release),
             Source::Tree(_) => None,
@@ -133,7 +133,7 @@ impl Cell {
         for folder in place.folders.iter().chain(&place.libraries).chain([&place.folder]) {
             files.extend(modules_in(folder));
         }
-        for row in self.guests.rows() {
+        for row in self.libraries.rows() {
             files.extend(modules_in(&row.place(self.column.lua)));
         }
         files.sort();
@@ -145,18 +145,18 @@ impl Cell {
     }
 
     /// The place in which its scenarios run: the module, its library, and beside them what scenarios have for company.
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Environment {
         let artefacts = self.column.artefacts();
         let company = crate::company(self.column.lua);
         let mut folders = vec![self.column.folder()];
         let mut libraries = Vec::new();
-        if let Guests::One(row) = &self.guests {
+        if let Libraries::One(row) = &self.libraries {
             let place = row.place(self.column.lua);
             if row.revision == Revision::V2 { libraries.push(place) } else { folders.push(place) }
         }
         folders.push(company.clone());
         libraries.push(company);
-        Place {
+        Environment {
             lua: self.column.lua,
             host: artefacts.host(),
             folders,
@@ -168,14 +168,14 @@ impl Cell {
     /// Runs it; `digest` is its own.
     pub(crate) fn run(&self, digest: String) -> Outcome {
         let begun = Instant::now();
-        let (found, ran) = match (&self.broken, &self.guests) {
+        let (found, ran) = match (&self.broken, &self.libraries) {
             (Some(why), _) => (Found::Failed { report: why.clone() }, Vec::new()),
-            (None, Guests::All(rows)) => mixed::run(self, rows),
-            (None, Guests::One(row)) if self.expected() == Expected::Refused => refusal::run(self, row),
-            (None, Guests::One(_)) => self.run_scenarios(),
+            (None, Libraries::All(rows)) => mixed::run(self, rows),
+            (None, Libraries::One(row)) if self.expected() == Expected::Refused => refusal::run(self, row),
+            (None, Libraries::One(_)) => self.run_scenarios(),
         };
         Outcome {
-            row: self.guests.to_string(),
+            row: self.libraries.to_string(),
             column: self.column.to_string(),
             digest,
             expected: self.expected(),
@@ -203,7 +203,7 @@ fn file_digest(file: &Path) -> String {
 }
 
 /// The host of a place, ready to run a script of `scenarios/lib`.
-pub(crate) fn script(place: &Place, name: &str) -> Command {
+pub(crate) fn script(place: &Environment, name: &str) -> Command {
     let mut command = place.command();
     command.arg(workspace().join("compat-tests/scenarios/lib").join(name));
     command

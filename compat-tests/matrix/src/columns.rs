@@ -4,12 +4,12 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use compat_tests::apart::{Apart, Lock, Source};
 use compat_tests::artefacts::{Artefacts, cargo, copy, extension, try_succeed, workspace};
 use compat_tests::freeze::sha256;
 use compat_tests::luas::Lua;
+use compat_tests::standalone::{Lock, Source, Standalone};
 
-use crate::claim::claim;
+use crate::relink::relink_if_foreign;
 use crate::rows::{source_name, unpacked};
 
 /// A module.
@@ -59,10 +59,10 @@ impl Column {
                 (built(&place.join("compat")), tree.join("dss-lua/lua/dss.lua"))
             }
             Source::Release(release) => {
-                let top = crate::folder().join("apart").join(format!("{release}-module"));
-                let apart = Apart::lay_out(top, &self.source, &[], Lock::Ours);
+                let top = crate::folder().join("standalone").join(format!("{release}-module"));
+                let standalone = Standalone::lay_out(top, &self.source, &[], Lock::Ours);
                 let place = crate::folder().join("cargo/module");
-                self.cargo_build(&apart.folder, &place, "release")?;
+                self.cargo_build(&standalone.folder, &place, "release")?;
                 (built(&place.join("release")), unpacked("dss-lua", release).join("lua/dss.lua"))
             }
         };
@@ -72,7 +72,7 @@ impl Column {
     }
 
     fn cargo_build(&self, folder: &Path, place: &Path, profile: &str) -> Result<(), String> {
-        claim(&built(&place.join(profile)), &self.to_string());
+        relink_if_foreign(&built(&place.join(profile)), &self.to_string());
         let mut build = cargo();
         build.current_dir(folder).env("CARGO_TARGET_DIR", place);
         build.args(["build", "--quiet", "--profile", profile, "--package", "dss-lua"]);

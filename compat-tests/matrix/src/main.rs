@@ -5,13 +5,13 @@
 
 mod args;
 mod cell;
-mod claim;
 mod columns;
 mod compilers;
 mod fetch;
 mod mixed;
 mod parallel;
 mod refusal;
+mod relink;
 mod report;
 mod results;
 mod rows;
@@ -23,14 +23,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use compat_tests::apart::Source;
 use compat_tests::artefacts::{self, Artefacts, copy, target, workspace};
 use compat_tests::freeze::{self, Difference};
 use compat_tests::frozen;
 use compat_tests::luas::Lua;
+use compat_tests::standalone::Source;
 
 use crate::args::Args;
-use crate::cell::{Cell, Guests};
+use crate::cell::{Cell, Libraries};
 use crate::compilers::Compiler;
 use crate::report::Report;
 use crate::results::Outcome;
@@ -119,14 +119,14 @@ fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
             columns::columns(std::slice::from_ref(tree)),
         )
     };
-    let mut guests: Vec<_> = rows.iter().cloned().map(Guests::One).collect();
-    guests.push(Guests::All(rows));
+    let mut libraries: Vec<_> = rows.iter().cloned().map(Libraries::One).collect();
+    libraries.push(Libraries::All(rows));
     let mut cells = Vec::new();
     let in_use = Compiler::in_use()?;
-    for guests in guests {
+    for libraries in libraries {
         for column in &columns {
-            let is_quick = column.source == *tree && guests.are_quick(&in_use);
-            cells.push(Cell { guests: guests.clone(), column: column.clone(), is_quick, broken: None });
+            let is_quick = column.source == *tree && libraries.are_quick(&in_use);
+            cells.push(Cell { libraries: libraries.clone(), column: column.clone(), is_quick, broken: None });
         }
     }
     Ok(cells)

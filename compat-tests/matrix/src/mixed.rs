@@ -12,16 +12,16 @@ use crate::rows::Row;
 pub(crate) fn run(cell: &Cell, rows: &[Row]) -> (Found, Vec<Ran>) {
     let begun = Instant::now();
     let lua = cell.column.lua;
-    let guests: Vec<_> = rows
+    let libraries: Vec<_> = rows
         .iter()
         .filter(|row| offers(&cell.column.source, row.revision))
         .map(|row| format!("{}\t{row}\t{}\n", row.revision.library(), row.file_among_others(lua).display()))
         .collect();
     let mut command = script(&cell.place(), "mixed.lua");
-    command.arg(guests.concat());
+    command.arg(libraries.concat());
     let ended = limited(&mut command, Duration::from_secs(300));
     let report = (!ended.succeeded()).then(|| ended.report());
-    let name = format!("{} libraries in one state", guests.len());
+    let name = format!("{} libraries in one state", libraries.len());
     let found = match &report {
         None => Found::Works,
         Some(report) => Found::Failed { report: format!("{name}: {report}") },

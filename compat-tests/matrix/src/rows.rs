@@ -4,15 +4,15 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use compat_tests::apart::{Apart, Lock, Source};
 use compat_tests::artefacts::{Artefacts, copy, extension, try_succeed, workspace};
 use compat_tests::c::{self, CModules};
 use compat_tests::frozen;
 use compat_tests::luas::Lua;
+use compat_tests::standalone::{Lock, Source, Standalone};
 use semver::Version;
 
-use crate::claim::claim;
 use crate::compilers::Compiler;
+use crate::relink::relink_if_foreign;
 
 /// A revision of the API, with the layer that its authors write in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -244,11 +244,11 @@ impl Row {
         let fixture = self.revision.fixture();
         let kind = if self.revision == Revision::V1Mlua { "mlua" } else { "plain" };
         let lock = if self.revision == Revision::V1Mlua { Lock::Ours } else { Lock::Oldest };
-        let top = crate::folder().join("apart").join(format!("{}-{fixture}", source_name(&self.source)));
+        let top = crate::folder().join("standalone").join(format!("{}-{fixture}", source_name(&self.source)));
         let member = workspace().join("compat-tests/fixtures").join(fixture);
-        let apart = Apart::lay_out(top, &self.source, &[member], lock);
+        let standalone = Standalone::lay_out(top, &self.source, &[member], lock);
         if compiler.wants_vendored() {
-            vendor(&apart)?;
+            vendor(&standalone)?;
         }
         let place = crate::folder().join("cargo").join(format!("{kind}-{compiler}").replace(' ', "-"));
         let build = |features: &[&str], name: Option<String>, to: PathBuf| -> Result<(), String> {
@@ -262,11 +262,11 @@ impl Row {
             }
             let file = format!("lib{}.{}", self.revision.library(), extension());
             let built = place.join(self.profile.to_string()).join(file);
-            claim(&built, &format!("{} {features:?} {name:?}", source_name(&self.source)));
+            relink_if_foreign(&built, &format!("{} {features:?} {name:?}", source_name(&self.source)));
             if let Some(name) = name {
                 build.env("DSS_PROBE_NAME", name);
             }
-            build.current_dir(&apart.folder).env("CARGO_TARGET_DIR", &place);
+            build.current_dir(&standalone.folder).env("CARGO_TARGET_DIR", &place);
             try_succeed(&mut build)?;
             copy(&built, &to);
             Ok(())
@@ -291,19 +291,19 @@ pub(crate) fn unpacked(package: &str, release: &Version) -> PathBuf {
     frozen::unpack(&krate, &folder)
 }
 
-/// Puts the crates that a workspace apart wants into one folder for all: a cargo of 1.65 knows today's registry no more.
-fn vendor(apart: &Apart) -> Result<(), String> {
+/// Puts the crates that a standalone workspace wants into one folder for all: a cargo of 1.65 knows today's registry no more.
+fn vendor(standalone: &Standalone) -> Result<(), String> {
     let folder = crate::folder().join("vendor");
-    let done = apart.folder.join(".cargo/vendored.toml");
-    let lock = apart.folder.join("Cargo.lock.from");
+    let done = standalone.folder.join(".cargo/vendored.toml");
+    let lock = standalone.folder.join("Cargo.lock.from");
     let changed = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
     if folder.exists() && changed(&done) > changed(&lock) {
         return Ok(());
     }
     let mut vendor = compat_tests::artefacts::cargo();
-    vendor.current_dir(&apart.folder).args(["vendor", "--quiet", "--no-delete"]).arg(&folder);
+    vendor.current_dir(&standalone.folder).args(["vendor", "--quiet", "--no-delete"]).arg(&folder);
     try_succeed(&mut vendor)?;
-    fs::create_dir_all(apart.folder.join(".cargo")).map_err(|error| error.to_string())?;
+    fs::create_dir_all(standalone.folder.join(".cargo")).map_err(|error| error.to_string())?;
     let text = format!(
         "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = {:?}\n",
         folder.display().to_string()

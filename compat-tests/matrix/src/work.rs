@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use compat_tests::build_lock::BuildLock;
 use compat_tests::luas::Lua;
-use compat_tests::turn::Turn;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cell::Cell;
@@ -49,7 +49,7 @@ fn step(bar: &ProgressBar, what: &str, done: &impl std::fmt::Display) {
 fn wanted(cells: &[Cell]) -> Vec<(Row, Lua)> {
     let mut wanted: Vec<(Row, Lua)> = Vec::new();
     for cell in cells {
-        for row in cell.guests.rows() {
+        for row in cell.libraries.rows() {
             let place = row.place(cell.column.lua);
             if !wanted.iter().any(|(known, lua)| known.place(*lua) == place) {
                 wanted.push((row.clone(), cell.column.lua));
@@ -61,7 +61,7 @@ fn wanted(cells: &[Cell]) -> Vec<(Row, Lua)> {
 
 /// Builds all that `cells` want, as soon as no other matrix builds; a cell that wants what cannot be built is told why.
 pub(crate) fn build(cells: &mut [Cell]) {
-    let _turn = Turn::wait(&crate::folder());
+    let _lock = BuildLock::acquire(&crate::folder());
     let libraries = wanted(cells);
     let mut columns: Vec<Column> = Vec::new();
     for cell in cells.iter() {
@@ -92,7 +92,7 @@ pub(crate) fn build(cells: &mut [Cell]) {
     for cell in cells {
         let mut places = vec![cell.column.folder()];
         // All of them, or a mixed cell is not what its name says.
-        places.extend(cell.guests.rows().iter().map(|row| row.place(cell.column.lua)));
+        places.extend(cell.libraries.rows().iter().map(|row| row.place(cell.column.lua)));
         let why = places.iter().find_map(|place| failed.get(place));
         cell.broken = why.map(|why| format!("it cannot be built: {why}"));
     }

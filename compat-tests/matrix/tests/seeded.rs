@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use compat_tests::apart::{copy_sources, version_in};
 use compat_tests::artefacts::workspace;
 use compat_tests::freeze;
+use compat_tests::standalone::{copy_sources, version_in};
 
 /// A copy of the tree, in which something can be broken.
 struct Branch {

@@ -1,20 +1,20 @@
--- Libraries of every revision in one state: `lua-host mixed.lua GUESTS`, of which each line is `kind<TAB>name<TAB>file`. Each
+-- Libraries of every revision in one state: `lua-host mixed.lua LIST`, of which each line is `kind<TAB>name<TAB>file`. Each
 -- registers, delivers from threads of its own and, where it can, asks; then half of them leave, and the state closes on the rest.
 
 local dss = require "darksidesync"
 local HALF = 100
 local ITEMS = 2 * HALF
 
-local guests = {}
+local members = {}
 for kind, name, file in arg[1]:gmatch "([^\t\n]+)\t([^\t\n]+)\t([^\t\n]+)\n" do
-    guests[#guests + 1] = { kind = kind, name = name, file = file, got = 0, answers = 0 }
+    members[#members + 1] = { kind = kind, name = name, file = file, got = 0, answers = 0 }
 end
-assert(#guests > 0, "nobody came")
+assert(#members > 0, "the list is empty")
 
-local function opened(guest)
-    local open, message = package.loadlib(guest.file, "luaopen_" .. guest.kind)
-    if not open then error(("%s: %s"):format(guest.name, message)) end
-    return open(guest.kind) or package.loaded[guest.kind]
+local function opened(library)
+    local open, message = package.loadlib(library.file, "luaopen_" .. library.kind)
+    if not open then error(("%s: %s"):format(library.name, message)) end
+    return open(library.kind) or package.loaded[library.kind]
 end
 
 -- What each kind does: to begin, with a callback for items; whether its threads are done; to leave.
@@ -22,50 +22,50 @@ local kinds = {}
 
 kinds.probe = {
     load = opened,
-    begin = function(guest, take)
-        assert(guest.library.register())
-        guest.library.start(2, HALF, take)
+    begin = function(library, take)
+        assert(library.module.register())
+        library.module.start(2, HALF, take)
     end,
-    leave = function(guest) guest.library.unregister() end,
+    leave = function(library) library.module.unregister() end,
 }
 
 kinds.plain_v1 = {
     load = opened,
-    begin = function(guest, take)
-        guest.library.register()
-        guest.library.start(2, take, HALF)
-        guest.library.ask(function(reply, n) guest.answers = guest.answers + 1 reply(n) end, 1)
-        guest.asks = true
+    begin = function(library, take)
+        library.module.register()
+        library.module.start(2, take, HALF)
+        library.module.ask(function(reply, n) library.answers = library.answers + 1 reply(n) end, 1)
+        library.asks = true
     end,
-    leave = function(guest) guest.library.unregister() end,
+    leave = function(library) library.module.unregister() end,
 }
 
 kinds.probe_v1 = kinds.plain_v1
 
 kinds.probe_v2 = {
-    load = function(guest) return dss.load(guest.file) end,
-    begin = function(guest, take)
-        for n = 1, ITEMS do guest.library.deliver(take, n) end
-        guest.library.request(function(n) guest.answers = guest.answers + 1 return n end, 1)
-        guest.asks = true
+    load = function(library) return dss.load(library.file) end,
+    begin = function(library, take)
+        for n = 1, ITEMS do library.module.deliver(take, n) end
+        library.module.request(function(n) library.answers = library.answers + 1 return n end, 1)
+        library.asks = true
     end,
-    leave = function(guest) guest.library.unregister() end,
+    leave = function(library) library.module.unregister() end,
 }
 
-for _, guest in ipairs(guests) do
-    guest.does = assert(kinds[guest.kind], guest.kind)
-    guest.library = guest.does.load(guest)
+for _, library in ipairs(members) do
+    library.does = assert(kinds[library.kind], library.kind)
+    library.module = library.does.load(library)
 end
-for _, guest in ipairs(guests) do
-    guest.does.begin(guest, function() guest.got = guest.got + 1 end)
+for _, library in ipairs(members) do
+    library.does.begin(library, function() library.got = library.got + 1 end)
 end
 
 local libraries = dss.libraries()
-assert(#libraries == #guests, ("%d are registered of %d"):format(#libraries, #guests))
+assert(#libraries == #members, ("%d are registered of %d"):format(#libraries, #members))
 
 local function all_served()
-    for _, guest in ipairs(guests) do
-        if guest.got < ITEMS or guest.asks and guest.answers < 1 then return false end
+    for _, library in ipairs(members) do
+        if library.got < ITEMS or library.asks and library.answers < 1 then return false end
     end
     return true
 end
@@ -75,20 +75,20 @@ local limit = host.now() + 120
 while not all_served() do
     dss.dispatch()
     if host.now() > limit then
-        for _, guest in ipairs(guests) do
-            print(("%s: %d of %d items, %d answers"):format(guest.name, guest.got, ITEMS, guest.answers))
+        for _, library in ipairs(members) do
+            print(("%s: %d of %d items, %d answers"):format(library.name, library.got, ITEMS, library.answers))
         end
         error "not all were served"
     end
     host.sleep(0.001)
 end
 dss.dispatch()
-for _, guest in ipairs(guests) do
-    assert(guest.got == ITEMS, ("%s: %d items, and %d were delivered"):format(guest.name, guest.got, ITEMS))
+for _, library in ipairs(members) do
+    assert(library.got == ITEMS, ("%s: %d items, and %d were delivered"):format(library.name, library.got, ITEMS))
 end
 
-for index, guest in ipairs(guests) do
-    if index % 2 == 0 then guest.does.leave(guest) end
+for index, library in ipairs(members) do
+    if index % 2 == 0 then library.does.leave(library) end
 end
 local left = #dss.libraries()
-assert(left == math.ceil(#guests / 2), ("%d are registered after half of %d left"):format(left, #guests))
+assert(left == math.ceil(#members / 2), ("%d are registered after half of %d left"):format(left, #members))

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use compat_tests::artefacts::{succeed, target, workspace};
+use compat_tests::build_lock::BuildLock;
 use compat_tests::luas::ALL;
-use compat_tests::turn::Turn;
 
 use crate::{artefacts, folder, read};
 
@@ -74,9 +74,9 @@ pub(crate) fn check(name: &str) {
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         command.env_remove(variable);
     }
-    let turn = Turn::wait(&target());
+    let lock = BuildLock::acquire(&target());
     succeed(&mut command);
-    drop(turn);
+    drop(lock);
     let folder = folder("rock");
     let mut command = Command::new(&host);
     command.arg("--cpath").arg(folder.join("?.so")).arg("-e").arg("print(require('darksidesync')._VERSION)");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use compat_tests::artefacts::{cargo, succeed, target, workspace};
-use compat_tests::turn::Turn;
+use compat_tests::build_lock::BuildLock;
 
 use crate::blocks::Block;
 use crate::{artefacts, folder, libraries, read};
@@ -18,7 +18,7 @@ use crate::{artefacts, folder, libraries, read};
 pub(crate) fn run(block: &Block, all: &[Block]) {
     // What some of them want; it takes a turn of its own.
     let _ = artefacts();
-    let _turn = Turn::wait(&target());
+    let _lock = BuildLock::acquire(&target());
     let own = format!("shell/{}", block.name().replace(['/', ' ', ':'], "-"));
     // What an earlier run left would hide what this one does not make.
     let _ = fs::remove_dir_all(folder(&own));

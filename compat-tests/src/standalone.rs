@@ -1,4 +1,4 @@
-//! Workspaces apart from this one: libraries and modules built from a release's frozen crates, or from the tree's, and
+//! Standalone workspaces: libraries and modules built from a release's frozen crates, or from the tree's, and
 //! from nothing else of it.
 
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::artefacts::workspace;
 use crate::freeze::FROZEN;
 use crate::frozen;
 
-/// Where the crates of a workspace apart come from.
+/// Where the crates of a standalone workspace come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The archives of a release.
@@ -20,7 +20,7 @@ pub enum Source {
     Tree(PathBuf),
 }
 
-/// The lock file that a workspace apart begins with, and what else it must be able to do.
+/// The lock file that a standalone workspace begins with, and what else it must be able to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
     /// This workspace's own.
@@ -31,19 +31,19 @@ pub enum Lock {
 
 /// A workspace in a folder of its own.
 #[derive(Clone, Debug)]
-pub struct Apart {
+pub struct Standalone {
     /// Its top.
     pub folder: PathBuf,
 }
 
-impl Apart {
+impl Standalone {
     /// Lays out a workspace in `folder` with the crates of `source`, and copies of the packages `members` of this tree; with
     /// none, the module of a release. What was there is kept where it is the same, so that cargo builds again only what changed.
     ///
     /// # Panics
     /// The target folder cannot be written to.
     #[must_use]
-    pub fn lay_out(folder: PathBuf, source: &Source, members: &[PathBuf], lock: Lock) -> Apart {
+    pub fn lay_out(folder: PathBuf, source: &Source, members: &[PathBuf], lock: Lock) -> Standalone {
         let fresh = folder.with_extension("fresh");
         let _ = fs::remove_dir_all(&fresh);
         // Cargo knows a package by its path from the top: workspaces that share a target folder would build each other's anew.
@@ -85,7 +85,7 @@ impl Apart {
             fs::write(&to, &text).expect("the target folder can be written to");
             fs::write(&mark, &text).expect("the target folder can be written to");
         }
-        Apart { folder }
+        Standalone { folder }
     }
 }
 

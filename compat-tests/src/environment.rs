@@ -1,13 +1,13 @@
-//! Where a script runs: a host, and what it finds there.
+//! The environment of a script: the host that runs it, and what it finds there.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::luas::Lua;
 
-/// Where a scenario runs.
+/// The environment of a scenario.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Environment {
     /// The Lua.
     pub lua: Lua,
     /// The host's executable.
@@ -20,8 +20,8 @@ pub struct Place {
     pub folder: PathBuf,
 }
 
-impl Place {
-    /// The host, ready to run a script in this place.
+impl Environment {
+    /// The host, ready to run a script in this environment.
     #[must_use]
     pub fn command(&self) -> Command {
         let templates = |folders: &[PathBuf], endings: &[&str]| {

@@ -1,14 +1,14 @@
-//! Whose a built file is, where several sources are built in one target folder.
+//! Forces a relink if a built file came from another source: several sources are built in one target folder.
 
 use std::fs;
 use std::path::Path;
 
-/// Has cargo link the shared library `built` anew where what lies there was not made for `whom`. Cargo takes a package of each
-/// source for one of its own, which it knows to be fresh, and their shared libraries for the same file.
+/// Forces cargo to link the shared library `built` again if the file last came from another source than `whom`. Cargo takes the packages of
+/// all sources for one that is up to date, and their shared libraries for one file.
 ///
 /// # Panics
-/// `built` is no file of a target folder, or that cannot be written to.
-pub(crate) fn claim(built: &Path, whom: &str) {
+/// `built` is not in a target folder, or the folder cannot be written to.
+pub(crate) fn relink_if_foreign(built: &Path, whom: &str) {
     let folder = built.parent().expect("cargo builds into a folder");
     let file = built.file_name().expect("a shared library has a name");
     let mark = built.with_extension("for");
@@ -35,7 +35,7 @@ mod tests {
         let folder = top.join(label).join(format!("{label}-library"));
         fs::create_dir_all(folder.join("src")).expect("the target folder can be written to");
         let workspace = format!("[workspace]\nresolver = \"2\"\nmembers = [\"{label}-library\"]\n");
-        let manifest = "[package]\nname = \"claimed\"\nversion = \"1.0.0\"\nedition = \"2021\"\n\
+        let manifest = "[package]\nname = \"relinked\"\nversion = \"1.0.0\"\nedition = \"2021\"\n\
                         [lib]\ncrate-type = [\"cdylib\"]\n";
         let source = format!("#[no_mangle]\npub static WHOSE: [u8; 32] = *b\"{:32}\";\n", label);
         fs::write(top.join(label).join("Cargo.toml"), workspace).expect("it was just made");
@@ -46,13 +46,13 @@ mod tests {
 
     #[test]
     fn each_source_has_its_own_library_however_often_it_is_built() {
-        let top = crate::folder().join(format!("claim.{}", std::process::id()));
+        let top = crate::folder().join(format!("relink.{}", std::process::id()));
         let packages = ["one", "other"].map(|label| (label, package(&top, label)));
         let place = top.join("target");
-        let built = place.join("debug").join(format!("libclaimed.{}", extension()));
+        let built = place.join("debug").join(format!("librelinked.{}", extension()));
         for round in 0..2 {
             for (label, folder) in &packages {
-                claim(&built, label);
+                relink_if_foreign(&built, label);
                 let mut build = cargo();
                 build.args(["build", "--quiet", "--offline"]).current_dir(folder);
                 succeed(build.env("CARGO_TARGET_DIR", &place));
