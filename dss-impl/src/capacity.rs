@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::item::Item;
 use crate::memory::{OutOfMemory, Shared};
-use crate::queue::Removed;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// The items that a library may have queued if it says nothing else.
@@ -296,13 +295,14 @@ impl Capacity {
         }
     }
 
-    /// After [`Self::uncount`] of each that was this channel's: forgets these items, the oldest first, for others will enter.
-    pub(crate) fn forget_many(&mut self, items: &Removed<Item>) {
-        if self.limits.is_none() {
-            return;
-        }
-        let all: HashSet<u64> = items.iter().map(|item| item.sequence).collect();
-        let ended = |sequence: &u64| all.contains(sequence);
+    /// Whether it knows items by their numbers: then it has to forget those that are ended.
+    pub(crate) fn knows_items(&self) -> bool {
+        !(self.order.is_empty() && self.latest.is_empty() && self.moved.is_empty())
+    }
+
+    /// After [`Self::uncount`] of each: forgets the items of these numbers, for others will enter.
+    pub(crate) fn forget_many(&mut self, ended: &HashSet<u64>) {
+        let ended = |sequence: &u64| ended.contains(sequence);
         // In one go: to take them out one by one would move the rest each time.
         self.order.retain(|sequence| !ended(sequence));
         self.latest.retain(|_, latest| !ended(&latest.position));

@@ -74,12 +74,14 @@ pub(crate) struct Channel {
 pub(crate) struct Channels {
     first: Capacity,
     others: Vec<Channel>,
+    /// The generation that a channel of a new index begins with: another one for each registration in a slot.
+    base: u16,
 }
 
 impl Channels {
     /// The first alone.
-    pub(crate) fn new(first: Capacity) -> Self {
-        Channels { first, others: Vec::new() }
+    pub(crate) fn new(first: Capacity, base: u16) -> Self {
+        Channels { first, others: Vec::new(), base }
     }
 
     /// The capacity of a channel; none if there is no such channel.
@@ -118,6 +120,19 @@ impl Channels {
         }
     }
 
+    /// After [`Self::remove_many`]: forgets these items, for others will enter.
+    pub(crate) fn forget_many(&mut self, items: &Removed<Item>) {
+        let mut ended = None;
+        for capacity in self.all() {
+            capacity.consumed.told();
+            if capacity.knows_items() {
+                // Made once, and only if some channel wants it.
+                let ended = ended.get_or_insert_with(|| items.iter().map(|item| item.sequence).collect());
+                capacity.forget_many(ended);
+            }
+        }
+    }
+
     /// All of them, the first one first.
     pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Capacity> {
         std::iter::once(&mut self.first).chain(self.others.iter_mut().map(|channel| &mut channel.capacity))
@@ -130,7 +145,7 @@ impl Channels {
 
     /// The index of a channel that is closed, to be opened again.
     pub(crate) fn vacant(&self) -> Option<usize> {
-        self.others.iter().position(|channel| !channel.open && channel.generation < u16::MAX)
+        self.others.iter().position(|channel| !channel.open)
     }
 
     /// How many there are beside the first, closed ones included.
@@ -154,13 +169,13 @@ impl Channels {
         let capacity = Capacity::new(Some(limits), consumed);
         let generation = match self.others.get_mut(at) {
             Some(channel) => {
-                let generation = channel.generation + 1;
+                let generation = channel.generation.wrapping_add(1);
                 *channel = Channel { generation, open: true, name, capacity };
                 generation
             }
             None => {
-                self.others.push(Channel { generation: 0, open: true, name, capacity });
-                0
+                self.others.push(Channel { generation: self.base, open: true, name, capacity });
+                self.base
             }
         };
         // `MOST_CHANNELS` fit.
@@ -176,6 +191,13 @@ impl Channels {
         };
         channel.open = false;
         true
+    }
+
+    /// What one that was closed and emptied has counted; it has nothing of it any more. To be dropped with no lock held.
+    pub(crate) fn take(&mut self, id: ChannelId) -> Option<Capacity> {
+        let channel = self.others.get_mut(usize::from(id.index).checked_sub(1)?)?;
+        let none = Capacity::new(None, channel.capacity.consumed.clone());
+        Some(std::mem::replace(&mut channel.capacity, none))
     }
 
     /// What `stats()` shows of those beside the first.

@@ -158,10 +158,42 @@ fn a_library_that_comes_back_has_the_first_channel_alone() {
     assert_eq!(info(dispatcher).channels.len(), 0);
     assert_eq!(hand_over(dispatcher, fresh, within(old, 1)), Err(DeliverError::InvalidChannel));
     let new = open(dispatcher, fresh, 1, Policy::Refuse);
+    assert_ne!(new, old);
+    assert_eq!(hand_over(dispatcher, fresh, within(old, 1)), Err(DeliverError::InvalidChannel));
     hand_over(dispatcher, fresh, within(new, 2)).unwrap();
     assert_eq!(info(dispatcher).channels[0].queued, 1);
     unsafe { dispatcher.close(epoch) };
     assert_eq!(library.calls()[..2], [Call::CancelQueued(2), Call::Finish(2)]);
+}
+
+#[test]
+fn what_a_closed_channel_counted_is_counted_once() {
+    let (dispatcher, _, library, handle) = bounded_house(2, Policy::Refuse);
+    let mut dropped = 0;
+    for _ in 0..3 {
+        let lossy = open(dispatcher, handle, 5, Policy::DropOldest);
+        for data in 0..6 {
+            hand_over(dispatcher, handle, within(lossy, data)).unwrap();
+        }
+        dropped += 1;
+        assert_eq!(info(dispatcher).dropped, dropped);
+        dispatcher.close_channel(handle, lossy).unwrap();
+        assert_eq!((info(dispatcher).dropped, info(dispatcher).high_water), (dropped, 0));
+    }
+    dispatcher.unregister(handle).unwrap();
+    library.register_bounded(dispatcher, 1, limits(2, Policy::Refuse));
+    assert_eq!((info(dispatcher).dropped, info(dispatcher).high_water), (dropped, 0));
+}
+
+#[test]
+fn each_channel_of_a_batch_counts_its_own_refusals() {
+    let (dispatcher, _, _, handle) = bounded_house(2, Policy::Refuse);
+    let (one, other) =
+        (open(dispatcher, handle, 1, Policy::Refuse), open(dispatcher, handle, 9, Policy::Refuse));
+    let batch = [within(one, 0), within(one, 1), within(other, 2), within(other, 3)];
+    assert_eq!(dispatcher.deliver_many(handle, &batch).taken, 1);
+    let shown = info(dispatcher);
+    assert_eq!((shown.channels[0].refused, shown.channels[1].refused, shown.refused), (1, 2, 3));
 }
 
 #[test]

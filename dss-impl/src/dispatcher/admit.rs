@@ -134,8 +134,9 @@ impl Dispatcher {
         }
         drop(locks.desk);
         if let Some(error) = accepted.refused {
-            let (refused, channel) = (deliveries.len() - accepted.taken, deliveries[accepted.taken].channel);
-            count_refusal(&mut locks.intake, handle, channel, error, refused as u64);
+            for refused in &deliveries[accepted.taken..] {
+                count_refusal(&mut locks.intake, handle, refused.channel, error, 1);
+            }
         }
         if accepted.taken > 0 {
             accepted.announced = self.announce_arrival(locks.intake);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Dispatcher;
+use super::{Called, Dispatcher};
 use crate::capacity::{Consumed, Limits};
 use crate::channel::{ChannelId, MOST_CHANNELS};
 use crate::delivery::DeliverError;
@@ -69,18 +69,19 @@ impl Dispatcher {
         }
         let own = |item: &Item| u32::from(item.slot) == slot && item.channel == channel.index;
         self.take_queued(&mut desk, &mut intake, slot, &mut removed, own);
-        if let Some(admission) = intake.admission(handle) {
-            let closed = admission.channels.of_item(channel.index);
+        let closed = intake.admission(handle).and_then(|admission| admission.channels.take(channel));
+        if let Some(closed) = &closed {
             desk.libraries[slot as usize].counts.add(closed);
         }
         drop(intake);
         desk.libraries[slot as usize].counts.cancelled += removed.len() as u64;
         self.note_entered(&mut desk.libraries[slot as usize], caller);
         drop(desk);
+        let _called = Called { dispatcher: self, slot, caller };
+        drop(closed);
         // A producer that waits for room in it looks again, and finds that it is closed.
         self.room.ring();
         self.cancel_outstanding(handle, adapter, caller, 0, &mut removed, Outcome::Cancelled);
-        self.leave(self.lock_desk_as(caller), slot, caller);
         Ok(())
     }
 }

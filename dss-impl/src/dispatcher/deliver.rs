@@ -11,7 +11,7 @@ use crate::sync::Ordering;
 use crate::waiter::{Completion, Waiter, wait_pair};
 
 impl Dispatcher {
-    /// Hands over one item. [any-thread], of a library without limits also in a signal handler. `[blocks]` if the limits leave no room, under
+    /// Hands over one item. [any-thread], to a channel without limits also in a signal handler. `[blocks]` if the limits leave no room, under
     /// [`Policy::Wait`](crate::capacity::Policy::Wait)
     ///
     /// # Errors
@@ -33,9 +33,10 @@ impl Dispatcher {
         delivery: Delivery<'_>,
     ) -> Result<(Outcome, Announced), DeliverError> {
         if self.on_lua_thread() {
-            return Err(self.refuse(handle, DeliverError::WouldDeadlock));
+            return Err(self.refuse(handle, delivery.revision, DeliverError::WouldDeadlock));
         }
-        let (waiter, waiting) = wait_pair().map_err(|error| self.refuse(handle, error.into()))?;
+        let (waiter, waiting) =
+            wait_pair().map_err(|error| self.refuse(handle, delivery.revision, error.into()))?;
         let accepted = self.admit(handle, delivery, &mut Some(waiter), true)?;
         Ok((waiting.wait(), accepted.announced))
     }
@@ -51,7 +52,8 @@ impl Dispatcher {
         port: &'static dyn RequestPort,
     ) -> Result<Accepted, DeliverError> {
         let completion = Completion { port, payload: delivery.payload };
-        let waiter = Waiter::completing(completion).map_err(|error| self.refuse(handle, error.into()))?;
+        let waiter = Waiter::completing(completion)
+            .map_err(|error| self.refuse(handle, delivery.revision, error.into()))?;
         let mut waiter = Some(waiter);
         let result = self.admit(handle, delivery, &mut waiter, false);
         if let Some(waiter) = waiter {
@@ -74,8 +76,8 @@ impl Dispatcher {
     }
 
     /// Counts a refusal for `handle`, if that names a library, and says which error its caller gets.
-    fn refuse(&self, handle: Handle, error: DeliverError) -> DeliverError {
-        match self.intake.lock().admission(handle) {
+    fn refuse(&self, handle: Handle, revision: u32, error: DeliverError) -> DeliverError {
+        match self.intake.lock().admission_of(handle, revision) {
             Some(admission) => {
                 admission.refused += 1;
                 error

@@ -1,6 +1,6 @@
 //! Ending a delivery before its time, by its library.
 
-use super::{Dispatcher, PendingStage};
+use super::{Called, Dispatcher, PendingStage};
 use crate::boundary;
 use crate::handle::Handle;
 use crate::item::Item;
@@ -44,10 +44,10 @@ impl Dispatcher {
             self.note_entered(library, caller);
             drop(intake);
             drop(desk);
+            let _called = Called { dispatcher: self, slot: handle.slot, caller };
             // There is room for another.
             self.room.ring();
             self.discard(adapter, handle, vec![(item, outcome)]);
-            self.leave(self.lock_desk_as(caller), handle.slot, caller);
             return true;
         }
         drop(intake);
@@ -63,9 +63,9 @@ impl Dispatcher {
         desk.count_ended(handle, timed_out, 1);
         self.note_entered(&mut desk.libraries[handle.slot as usize], caller);
         drop(desk);
+        let _called = Called { dispatcher: self, slot: handle.slot, caller };
         boundary::discard(adapter, handle, &pending.payload, Stage::Waiting);
         pending.waiter.release(outcome);
-        self.leave(self.lock_desk_as(caller), handle.slot, caller);
         true
     }
 
@@ -93,10 +93,7 @@ impl Dispatcher {
         let mut intake = self.intake.lock();
         let waiting = self.take_outstanding(&mut desk, &mut intake, slot, outcome, &mut removed, &wanted);
         if let Some(admission) = intake.admission(handle).filter(|_| removed.len() > 0) {
-            for capacity in admission.channels.all() {
-                capacity.forget_many(&removed);
-                capacity.consumed.told();
-            }
+            admission.channels.forget_many(&removed);
         }
         drop(intake);
         let mut ended = waiting + removed.len();
@@ -110,10 +107,10 @@ impl Dispatcher {
         desk.count_ended(handle, outcome == Outcome::TimedOut, ended);
         self.note_entered(&mut desk.libraries[slot as usize], caller);
         drop(desk);
+        let _called = Called { dispatcher: self, slot, caller };
         // There is room for others.
         self.room.ring();
         self.cancel_outstanding(handle, adapter, caller, waiting, &mut removed, outcome);
-        self.leave(self.lock_desk_as(caller), slot, caller);
         ended
     }
 }

@@ -391,6 +391,20 @@ impl Dispatcher {
     }
 }
 
+/// A call into a library's code that `note_entered` noted. When this is dropped the call has ended, also if the code was left by an exception.
+struct Called<'a> {
+    dispatcher: &'a Dispatcher,
+    slot: u32,
+    caller: Caller,
+}
+
+impl Drop for Called<'_> {
+    fn drop(&mut self) {
+        let desk = self.dispatcher.lock_desk_as(self.caller);
+        self.dispatcher.leave(desk, self.slot, self.caller);
+    }
+}
+
 impl Desk {
     /// The record that `handle` names, if its generation is the present one.
     fn library(&mut self, handle: Handle) -> Option<&mut Library> {

@@ -87,7 +87,7 @@ impl Dispatcher {
         let adapter = registration.adapter;
         library.occupy(registration, sequence);
         let generation = library.generation;
-        let new = Admission::new(adapter, Capacity::new(limits, library.consumed.clone()));
+        let new = Admission::new(adapter, Capacity::new(limits, library.consumed.clone()), generation);
         intake.admissions[slot] = Admission { generation, open: true, keeps_alive, ..new };
         intake.registered += usize::from(keeps_alive);
         Ok(self.handle(slot as u32, library.generation))
@@ -138,13 +138,14 @@ impl Dispatcher {
         for capacity in admission.channels.all() {
             library.counts.add(capacity);
         }
+        library.counts.high_water = library.counts.high_water.max(admission.channels.first().high_water);
         let limited = admission.channels.all().any(|capacity| capacity.limits.is_some());
         intake.registered -= usize::from(admission.keeps());
         let waiting =
             self.take_outstanding(&mut desk, &mut intake, handle.slot, Outcome::Cancelled, removed, |_| true);
         let library = &mut desk.libraries[handle.slot as usize];
         library.counts.cancelled += (waiting + removed.len()) as u64;
-        let none = Channels::new(Capacity::new(None, library.consumed.clone()));
+        let none = Channels::new(Capacity::new(None, library.consumed.clone()), 0);
         let admission = &mut intake.admissions[handle.slot as usize];
         let left = std::mem::replace(&mut admission.channels, none);
         let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
@@ -235,7 +236,7 @@ impl Dispatcher {
 
 impl Admission {
     /// What a slot has that no library is registered in.
-    fn new(adapter: &'static dyn Adapter, capacity: Capacity) -> Self {
+    fn new(adapter: &'static dyn Adapter, capacity: Capacity, generation: u32) -> Self {
         Admission {
             generation: 0,
             open: false,
@@ -246,7 +247,8 @@ impl Admission {
             revision: adapter.number(),
             evicting: Vec::new(),
             awaited: 0,
-            channels: Channels::new(capacity),
+            // Its low bits will do: they differ from one registration to the next.
+            channels: Channels::new(capacity, generation as u16),
         }
     }
 }
@@ -299,7 +301,6 @@ impl Counts {
         self.dropped += capacity.dropped;
         self.coalesced += capacity.coalesced;
         self.timed_out += capacity.timed_out;
-        self.high_water = self.high_water.max(capacity.high_water);
     }
 }
 
@@ -321,7 +322,7 @@ impl Desk {
         let consumed: Shared<Consumed> = Consumed::try_new()?;
         let capacity = Capacity::new(None, consumed.clone());
         slots.push(Library::new(consumed));
-        intake.admissions.push(Admission::new(registration.adapter, capacity));
+        intake.admissions.push(Admission::new(registration.adapter, capacity, 0));
         Ok(slots.len() - 1)
     }
 
