@@ -154,7 +154,7 @@ impl Screen {
         ));
         let unknown = |(row, since): (&Row, &str)| times(row, since).iter().any(|time| time == NO_TIME);
         if tally.rows.iter().zip(SINCE).any(unknown) {
-            text.push_str("Where there is none, nothing came from the demo, which alone notes its times.\n");
+            text.push_str("A dash means that the demo sent nothing: only its own events have a time.\n");
         }
         emit(&text);
     }
