@@ -1,5 +1,5 @@
--- One process, two states: Lua calls a function of a v2 library in one, a plain C function in the other; both read their
--- arguments into values of their own and return them. Prints a line a measurement: what, which, nanoseconds a call.
+-- Two states in one process: Lua calls a function of a v2 library in one, and a plain C function in the other. Both read their
+-- arguments into their own values and return them. Prints a line for each measurement: what, which, nanoseconds per call.
 local rounds, items = tonumber(arg[1]), tonumber(arg[2])
 
 local code = [[

@@ -1,5 +1,5 @@
--- One process, two states: the floor in one, DSS in the other, driven by the same library, turn about.
--- Prints a line a measurement: what, which, nanoseconds an item.
+-- Two states in one process: the floor in one, DSS in the other. The same library drives them alternately.
+-- Prints a line for each measurement: what, which, nanoseconds per item.
 local rounds, items = tonumber(arg[1]), tonumber(arg[2])
 
 local code = [[

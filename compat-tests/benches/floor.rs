@@ -1,8 +1,8 @@
-//! What DSS costs over the floor, a C module that does the least; what v2 costs over v1; and what calling a function of v2 costs
-//! over calling one of C. `cargo bench -p compat-tests` prints the tables of the README.
+//! Measures the cost of DSS compared with the floor, a minimal C module; of v2 compared with v1; and of calling a function of v2
+//! compared with a C function. `cargo bench -p compat-tests` prints the tables of the README.
 //!
-//! Both sides of a table run in one process, turn about; a row's ratio is the median of the rounds' ratios, with the least and
-//! the largest behind it. `cargo bench -p compat-tests -- --check` fails where a ratio is more than it is to be at most.
+//! Both sides of a table run alternately in one process. The ratio of a row is the median of the ratios of all rounds, followed by
+//! the smallest and the largest. `cargo bench -p compat-tests -- --check` fails if a ratio is above its limit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use compat_tests::run::limited;
 const ROUNDS: usize = 25;
 const ITEMS: usize = 100_000;
 
-/// A table: who is compared, the script that measures, and the rows with the most that each ratio is to be.
+/// A table: the two sides, the script that measures them, and the rows with the limit of each ratio.
 struct Table {
     sides: [&'static str; 2],
     script: &'static str,
@@ -56,7 +56,7 @@ const TABLES: [Table; 3] = [
 ];
 
 fn main() {
-    // Cargo passes `--bench`; a name picks a Lua, and Lua 5.4 is the default.
+    // Cargo passes `--bench`. A name selects a Lua; the default is Lua 5.4.
     let named = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let named = named.unwrap_or_else(|| "lua54".to_owned());
     let lua = ALL.into_iter().find(|lua| lua.0 == named);
@@ -73,10 +73,10 @@ fn main() {
     }
 }
 
-/// Nanoseconds an item, a figure a round, by row and side.
+/// Nanoseconds per item, by row and side, with one number for each round.
 type Measured = BTreeMap<(String, String), Vec<f64>>;
 
-/// Prints a table; returns the rows whose ratio is more than it is to be.
+/// Prints a table. Returns the rows whose ratio is above its limit.
 fn print(table: &Table, measured: &Measured) -> Vec<&'static str> {
     let mut over = Vec::new();
     let [base, other] = table.sides;
@@ -121,7 +121,7 @@ fn measure(table: &Table, artefacts: &Artefacts) -> Measured {
     measured
 }
 
-/// The median; sorts.
+/// The median. Sorts the values.
 fn median(figures: &mut [f64]) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]

@@ -1,5 +1,5 @@
--- One process, one state: v1 and v2 deliver two integers each to a callback, from deliver to the callback through dispatch,
--- turn about. Prints a line a measurement: what, which, nanoseconds an item.
+-- One state: v1 and v2 alternately deliver two integers to a callback. Measures from deliver to the callback, through dispatch.
+-- Prints a line for each measurement: what, which, nanoseconds per item.
 local rounds, items = tonumber(arg[1]), tonumber(arg[2])
 
 local dss = require "darksidesync"

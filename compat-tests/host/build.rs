@@ -1,10 +1,10 @@
-//! Compiles the chosen Lua into the host, whole, and has the host export it as a plain `lua` does. On Windows, where modules
-//! name the file that their Lua is in, it becomes that file, in the folder that `DSS_HOST_DLL` says, with its import library.
+//! Links the whole of the chosen Lua into the host and exports it, as a plain `lua` does. On Windows a module names the DLL that
+//! its Lua is in, so this makes that DLL and its import library in the folder `DSS_HOST_DLL`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// Where the headers and the static library of the compiled Lua lie.
+/// The folders of the headers and of the static library of the compiled Lua.
 struct Built {
     include: PathBuf,
     lib: PathBuf,
@@ -36,7 +36,7 @@ fn main() {
         return;
     }
     println!("cargo::rustc-link-search=native={}", built.lib.display());
-    // Whole: modules call functions of Lua's API that the host itself never calls.
+    // Link all of it: modules call functions of Lua's API that the host itself never calls.
     println!("cargo::rustc-link-lib=static:+whole-archive={}", built.name);
     export();
 }
@@ -51,12 +51,12 @@ fn build(lua: &str, apicheck: bool) -> Built {
         "LUA55" => lua_src::Lua55,
         _ => unreachable!("LuaJIT comes from elsewhere, and is never chosen together with one of these"),
     };
-    // Tests measure time and memory, and look for races: the Lua is optimised in the debug profile too.
+    // Lua is optimised in the debug profile too, because tests measure time and memory and look for races.
     let built = lua_src::Build::new().opt_level("2").debug(apicheck).build(version);
     Built { include: built.include_dir().into(), lib: built.lib_dir().into(), name: built.libs()[0].clone() }
 }
 
-/// LuaJIT's own makefile optimises, whatever the profile.
+/// LuaJIT's own makefile optimises in every profile.
 #[cfg(all(
     feature = "luajit",
     not(any(feature = "lua51", feature = "lua52", feature = "lua53", feature = "lua54", feature = "lua55"))
@@ -78,8 +78,8 @@ fn build(_: &str, _: bool) -> Built {
     unreachable!("refused before, for want of a Lua")
 }
 
-/// Makes a DLL of the compiled Lua, under the name by which modules ask for it, and says where its import library is. With
-/// nothing marked for export in the objects the linker exports all that is in them.
+/// Makes a DLL of the compiled Lua under the name that modules use, and links its import library. The objects mark nothing for
+/// export, so the linker exports everything in them.
 fn link_dll(built: &Built, name: &str) -> PathBuf {
     println!("cargo::rerun-if-env-changed=DSS_HOST_DLL");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
@@ -102,13 +102,13 @@ fn link_dll(built: &Built, name: &str) -> PathBuf {
     folder
 }
 
-/// Lets modules that are loaded at run time find Lua in the executable.
+/// Exports Lua from the executable, so that modules loaded at run time find it.
 fn export() {
     let os = env::var("CARGO_CFG_TARGET_OS").expect("cargo sets the target's OS");
     match os.as_str() {
         "macos" | "ios" => println!("cargo::rustc-link-arg-bins=-Wl,-export_dynamic"),
         _ => {
-            // Lua alone, none of Rust's own symbols: what modules see is what a plain `lua` shows them.
+            // Export only Lua, not Rust's symbols, so that modules see what a plain `lua` shows them.
             let list = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("exports");
             fs::write(&list, "{ lua*; };\n").expect("the build's own directory can be written to");
             println!("cargo::rustc-link-arg-bins=-Wl,--dynamic-list={}", list.display());

@@ -1,4 +1,4 @@
-//! What is built for one Lua, in a folder of its own.
+//! Everything that is built for one Lua, in one folder.
 
 use std::env;
 use std::fs;
@@ -12,10 +12,10 @@ use crate::environment::Environment;
 use crate::luas::{ALL, Lua};
 use crate::stamp;
 
-/// A folder with all that one Lua needs: `lua-host`, `darksidesync.so` and the libraries, `dss.lua`.
+/// A folder with everything for one Lua: `lua-host`, `darksidesync.so`, `dss.lua` and the libraries.
 #[derive(Clone, Debug)]
 pub struct Artefacts {
-    /// Which Lua they are for.
+    /// The Lua they are built for.
     pub lua: Lua,
     /// The folder.
     pub folder: PathBuf,
@@ -23,8 +23,8 @@ pub struct Artefacts {
     pub for_every_lua: PathBuf,
 }
 
-/// The Rust packages that Lua requires: the package, what cargo calls the file, what Lua calls it. All are built for each Lua
-/// but the last, which is the same for all.
+/// The Rust packages that Lua requires: the package, cargo's name of the file, Lua's name of it. The last one is the same
+/// for every Lua; the others are built for each.
 const PACKAGES: [(&str, &str, &str); 6] = [
     ("dss-lua", "libdarksidesync", "darksidesync"),
     ("dss-lib-luaexit", "libluaexit", "luaexit"),
@@ -34,7 +34,7 @@ const PACKAGES: [(&str, &str, &str); 6] = [
     ("dss-plain-v1", "libplain_v1", "plain_v1"),
 ];
 
-/// The libraries that know nothing of Lua, built once for all: the package, what cargo calls the file, what DSS calls it.
+/// The libraries that do not depend on Lua and are built once: the package, cargo's name of the file, DSS's name of it.
 const FOR_EVERY_LUA: [(&str, &str, &str); 5] = [
     ("fswatch-v2", "libfswatch_v2", "fswatch"),
     ("httpd-v2", "libhttpd_v2", "httpd"),
@@ -43,33 +43,34 @@ const FOR_EVERY_LUA: [(&str, &str, &str); 5] = [
     ("dss-authors-v2", "libauthors_v2", "authors"),
 ];
 
-/// The top of the workspace.
+/// The top folder of the workspace.
 ///
 /// # Panics
-/// Not at all: this crate lies one below it.
+/// Never: this crate is in a folder directly below it.
 #[must_use]
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in a workspace")
 }
 
-/// The folder into which everything in here is built, inside cargo's own target folder.
+/// The folder that this crate builds into, inside cargo's target folder.
 #[must_use]
 pub fn target() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
     workspace().join(target).join("compat")
 }
 
-/// Cargo, as the one that runs this, on a target folder that its lock is not held for.
+/// A command that runs the same cargo as the one running this process, but with another target folder, because the outer
+/// cargo may hold the lock of its own.
 #[must_use]
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace()).env("CARGO_TARGET_DIR", target().join("cargo"));
-    // What the outer cargo set for its own run is not for the inner one.
+    // The outer cargo set these for its own run.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     command
 }
 
-/// Has a cargo of another toolchain forget what this process's own cargo set for its run.
+/// Removes from a command the variables that this process's cargo set, so that it can run a cargo of another toolchain.
 pub fn forget_toolchain(command: &mut Command) {
     for variable in
         ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN", "CARGO_BUILD_TARGET"]
@@ -78,18 +79,18 @@ pub fn forget_toolchain(command: &mut Command) {
     }
 }
 
-/// Runs `command`; its output is shown where it fails.
+/// Runs `command` and returns its stdout.
 ///
 /// # Panics
-/// It cannot be run, or fails.
+/// The command cannot be run, or fails. The message has its output.
 pub fn succeed(command: &mut Command) -> String {
     try_succeed(command).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The same.
+/// Runs `command` and returns its stdout.
 ///
 /// # Errors
-/// It cannot be run, or fails: the command and its output.
+/// The command cannot be run, or fails: the command and its output.
 pub fn try_succeed(command: &mut Command) -> Result<String, String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -101,7 +102,7 @@ pub fn try_succeed(command: &mut Command) -> Result<String, String> {
 }
 
 impl Artefacts {
-    /// Builds everything for `lua`, once in this process, and not at all where the sources are as they were.
+    /// Builds everything for `lua`, at most once in this process, and only if the sources have changed.
     ///
     /// # Panics
     /// A build fails.
@@ -112,7 +113,7 @@ impl Artefacts {
         BUILT[index].get_or_init(|| Self::build(lua, "compat"))
     }
 
-    /// Builds everything for `lua` with cargo's profile `profile`, as soon as nobody else builds there.
+    /// Builds everything for `lua` with cargo's profile `profile`. Waits while another process or thread builds there.
     ///
     /// # Panics
     /// A build fails.
@@ -122,7 +123,7 @@ impl Artefacts {
         let at = |name: &str| target().join(profile).join(name);
         let artefacts = Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2") };
         stamp::unless_current(&artefacts.folder, || artefacts.make(profile));
-        // The libraries that know nothing of Lua.
+        // The libraries that do not depend on Lua.
         stamp::unless_current(&artefacts.for_every_lua, || {
             build_into(&artefacts.for_every_lua, profile, &[], &FOR_EVERY_LUA);
         });
@@ -158,17 +159,17 @@ impl Artefacts {
         self.folder.join("lua-host")
     }
 
-    /// The host, ready to run a script with this folder's modules, and with those in `further` folders.
+    /// A command that runs the host with the modules of this folder and of the `further` folders. The caller adds the script.
     #[must_use]
     pub fn command(&self, further: &[PathBuf]) -> Command {
-        let mut place = self.place();
-        place.folders.extend_from_slice(further);
-        place.command()
+        let mut environment = self.environment();
+        environment.folders.extend_from_slice(further);
+        environment.command()
     }
 
-    /// This folder as a place for scenarios.
+    /// This folder as an environment for scenarios.
     #[must_use]
-    pub fn place(&self) -> Environment {
+    pub fn environment(&self) -> Environment {
         Environment {
             lua: self.lua,
             host: self.host(),
@@ -179,7 +180,8 @@ impl Artefacts {
     }
 }
 
-/// Has cargo build `packages`, with what `further` asks for, and copies their libraries into `to`; where cargo has all of it.
+/// Builds `packages` with cargo and the arguments `further`, and copies their libraries into `to`. Returns cargo's own output
+/// folder.
 fn build_into(to: &Path, profile: &str, further: &[&str], packages: &[(&str, &str, &str)]) -> PathBuf {
     let mut command = cargo();
     command.args(["build", "--quiet", "--profile", profile]).args(further);
@@ -207,10 +209,10 @@ pub fn dss() -> &'static Path {
     })
 }
 
-/// Copies a file, in one step for who looks on. What is there already stays.
+/// Copies a file atomically, unless `to` already has the same content.
 ///
 /// # Panics
-/// It cannot be read, or the folder not be written to.
+/// The file cannot be read, or the folder cannot be written to.
 pub fn copy(from: &Path, to: &Path) {
     let bytes = fs::read(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     if fs::read(to).is_ok_and(|there| there == bytes) {
@@ -221,7 +223,7 @@ pub fn copy(from: &Path, to: &Path) {
     fs::rename(&partial, to).expect("the folder was just written to");
 }
 
-/// How this system's shared libraries end.
+/// The file extension of this system's shared libraries.
 #[must_use]
 pub fn extension() -> &'static str {
     if cfg!(target_os = "macos") { "dylib" } else { "so" }

@@ -1,23 +1,24 @@
 //! The build lock: one process or thread builds in a folder at a time.
 //!
-//! Cargo's own lock is not enough. It is released before what was built for one Lua has been copied away, and the next build, for another
-//! Lua, puts its files under the same names.
+//! Cargo's own lock is not enough. Cargo releases it before the files that it built for one Lua are copied away, and the
+//! next build, for another Lua, writes its files under the same names.
 
 use std::fs::{self, File};
 use std::path::Path;
 
 use fs4::FileExt;
 
-/// Holds the lock of a folder. While this lives, what was built in the folder stays as it is: other processes and threads wait.
+/// Holds the build lock of a folder. Other processes and threads wait until it is dropped.
 #[derive(Debug)]
-#[must_use = "the lock is released when this is dropped"]
-pub struct BuildLock(#[expect(dead_code, reason = "the lock is released when its file is closed")] File);
+#[must_use = "the lock is released when it is dropped"]
+pub struct BuildLock(#[expect(dead_code, reason = "the lock ends when its file is closed")] File);
 
 impl BuildLock {
-    /// Waits until nobody else builds in `folder`. A thread that holds the lock already waits for ever.
+    /// Waits until nobody else builds in `folder`, and takes the lock. The lock is not reentrant: a thread that already
+    /// holds it waits forever.
     ///
     /// # Panics
-    /// The folder cannot be written to, or its file system has no locks.
+    /// The folder cannot be written to, or its file system does not support locks.
     pub fn acquire(folder: &Path) -> BuildLock {
         let path = folder.join("build-lock");
         let file = fs::create_dir_all(folder)
@@ -37,7 +38,7 @@ mod tests {
     use crate::artefacts::target;
 
     #[test]
-    fn a_second_build_waits_for_the_first() {
+    fn a_second_waits_until_the_first_is_done() {
         let folder = target().join("build-lock-test");
         let (done, order) = mpsc::channel();
         let first = BuildLock::acquire(&folder);
@@ -49,7 +50,7 @@ mod tests {
                 drop(second);
             }
         });
-        // While the first holds the lock, nobody else gets it.
+        // Another handle of the file cannot be locked while the first one is.
         let file = File::options().write(true).open(folder.join("build-lock")).expect("it was just made");
         assert!(FileExt::try_lock(&file).is_err());
         done.send("first").expect("the test has the other end");

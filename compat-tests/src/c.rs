@@ -1,4 +1,4 @@
-//! Compiling C modules as their authors would: one compiler call, against a Lua's headers; and those of the tests.
+//! Compiling C modules as their authors would, with one compiler call and a Lua's headers; and the C modules of the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,17 +7,17 @@ use crate::artefacts::{try_succeed, workspace};
 
 /// One shared library to compile.
 pub struct Module<'a> {
-    /// What to compile.
+    /// The source files.
     pub sources: &'a [PathBuf],
-    /// Where headers are.
+    /// The folders with headers.
     pub includes: &'a [PathBuf],
-    /// Further flags.
+    /// More flags.
     pub flags: &'a [&'a str],
-    /// What to make.
+    /// The file to make.
     pub output: &'a Path,
 }
 
-/// The triple of this machine, as the compiler crate wants it.
+/// The target triple of this machine, for the crate `cc`.
 fn target() -> String {
     let os = match std::env::consts::OS {
         "macos" => "apple-darwin",
@@ -27,13 +27,13 @@ fn target() -> String {
     format!("{}-{os}", std::env::consts::ARCH)
 }
 
-/// The compiler that is used: that of `CC`, or the system's.
+/// The C compiler: the one that `CC` names, or the system's.
 fn compiler() -> cc::Tool {
     let target = target();
     cc::Build::new().target(&target).host(&target).opt_level(2).cargo_metadata(false).get_compiler()
 }
 
-/// Its name and version, as far as it says one: `cc 12`.
+/// The name of the C compiler, and its version if it prints one: `cc 12`.
 #[must_use]
 pub fn compiler_name() -> String {
     let compiler = compiler();
@@ -42,20 +42,20 @@ pub fn compiler_name() -> String {
     format!("{name} {}", said.trim()).trim_end().to_owned()
 }
 
-/// Compiles, with warnings as errors.
+/// Compiles a module, with warnings as errors.
 ///
 /// # Panics
-/// The compiler is not there, or refuses the sources.
+/// The compiler is missing, or rejects the sources.
 pub fn compile(module: &Module<'_>) {
     if let Err(error) = try_compile(module) {
         panic!("{error}");
     }
 }
 
-/// The same.
+/// Compiles a module, with warnings as errors.
 ///
 /// # Errors
-/// The compiler is not there, or refuses the sources: what it said.
+/// The compiler is missing, or rejects the sources: what it said.
 ///
 /// # Panics
 /// The folder of the output cannot be written to.
@@ -76,21 +76,21 @@ pub fn try_compile(module: &Module<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// What compiles a C module.
+/// A function that compiles a C module.
 pub type Compile<'a> = &'a dyn Fn(&Module<'_>) -> Result<(), String>;
 
-/// Where C modules are made, and of what.
+/// How the C modules of the tests are built: the output folder, the headers and the flags.
 #[derive(Clone, Copy, Debug)]
 pub struct CModules<'a> {
-    /// The folder that they are made in.
+    /// The output folder.
     pub folder: &'a Path,
-    /// How their files end.
+    /// The file extension, without the dot.
     pub ending: &'a str,
-    /// A Lua's headers.
+    /// The folder with the headers of a Lua.
     pub include: &'a Path,
-    /// The crate of 1.0's interface, with its header and its helper.
+    /// The folder of the crate with 1.0's interface, its header and its helper.
     pub abi: &'a Path,
-    /// A flag more, for each.
+    /// One more flag for each module.
     pub flag: Option<&'a str>,
 }
 
@@ -108,10 +108,10 @@ impl CModules<'_> {
         compile(&Module { sources, includes: &includes, flags: &flags, output: &output })
     }
 
-    /// Has `compile` make the libraries of 1.0's interface.
+    /// Builds the libraries of 1.0's interface with `compile`.
     ///
     /// # Errors
-    /// What `compile` says.
+    /// The error of `compile`.
     pub fn c1v0(&self, compile: Compile<'_>) -> Result<(), String> {
         let tests = workspace().join("compat-tests");
         let timer = [tests.join("libraries/timer/timer.c"), self.abi.join("helper/darksidesync_aux.c")];
@@ -123,19 +123,19 @@ impl CModules<'_> {
         Ok(())
     }
 
-    /// Has `compile` make those that only Linux can have.
+    /// Builds the modules that exist only on Linux with `compile`.
     ///
     /// # Errors
-    /// What `compile` says.
+    /// The error of `compile`.
     pub fn linux(&self, compile: Compile<'_>) -> Result<(), String> {
         let source = workspace().join("compat-tests/fixtures/faults/faults.c");
         self.make(compile, "faults", &[source], &[])
     }
 
-    /// Has `compile` make each C module of the tests that every system can have.
+    /// Builds all C modules that work on every system with `compile`.
     ///
     /// # Errors
-    /// What `compile` says.
+    /// The error of `compile`.
     pub fn all(&self, compile: Compile<'_>) -> Result<(), String> {
         self.c1v0(compile)?;
         let fixtures = workspace().join("compat-tests/fixtures");

@@ -1,4 +1,4 @@
-//! Debian's packages, unpacked into a folder and not installed.
+//! Debian packages, unpacked into a folder instead of installed.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use crate::artefacts::try_succeed;
 
-/// Fetches `packages`, each `name` or `name=version`, and unpacks them into `root`; what was there is gone.
+/// Fetches `packages`, each `name` or `name=version`, and unpacks them into `root`. Deletes what was in `root` before.
 ///
 /// # Errors
-/// A package cannot be had or unpacked: which, and what was said.
+/// A package cannot be fetched or unpacked: which one, and the error of the tool.
 pub fn unpack(packages: &[String], root: &Path) -> Result<(), String> {
     let archives = root.with_extension("archives");
     for folder in [root, &archives] {
@@ -24,10 +24,10 @@ pub fn unpack(packages: &[String], root: &Path) -> Result<(), String> {
     fs::remove_dir_all(&archives).map_err(|error| format!("{}: {error}", archives.display()))
 }
 
-/// What would be installed with `packages`, themselves among it, and is not installed here.
+/// The packages that `apt-get install` would install for `packages`, which are included unless they are installed.
 ///
 /// # Errors
-/// `apt-get` cannot say.
+/// `apt-get` fails.
 pub fn missing(packages: &[&str]) -> Result<Vec<String>, String> {
     let mut simulate = Command::new("apt-get");
     simulate.args(["install", "--simulate", "-qq", "--no-install-recommends"]).args(packages);

@@ -1,11 +1,11 @@
-//! The environment of a script: the host that runs it, and what it finds there.
+//! The environment of a script: a host, and the folders with the modules and libraries that the script can load.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::luas::Lua;
 
-/// The environment of a scenario.
+/// A host with the modules and libraries that a scenario runs with.
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// The Lua.
@@ -16,12 +16,12 @@ pub struct Environment {
     pub folders: Vec<PathBuf>,
     /// The folders in which DSS looks for libraries that know nothing of Lua.
     pub libraries: Vec<PathBuf>,
-    /// The folder of all files that scenarios name by themselves.
+    /// The folder of the files that scenarios open by path.
     pub folder: PathBuf,
 }
 
 impl Environment {
-    /// The host, ready to run a script in this environment.
+    /// A command that runs the host. The caller adds the script.
     #[must_use]
     pub fn command(&self) -> Command {
         let templates = |folders: &[PathBuf], endings: &[&str]| {
@@ -43,7 +43,7 @@ impl Environment {
     }
 }
 
-/// The folders in which a system's packages put modules for `lua`.
+/// The folders in which the system's packages install modules for `lua`.
 pub(crate) fn system_modules(lua: Lua) -> Vec<PathBuf> {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     let version = lua.folder();

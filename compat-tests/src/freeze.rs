@@ -1,7 +1,8 @@
-//! The guard of the freeze: where a working tree differs from what its releases published, and in what.
+//! The freeze check: checks that published crates are unchanged.
 //!
-//! Of the version that was released, every file is the same, and there is none besides. Of a later patch release, what crosses
-//! the boundary is: the layouts and headers that are generated, and what the sources have of it.
+//! If a crate has the version that was released, all its files must be the same, and there must be no others. In a later patch
+//! release, only what crosses the boundary must be the same: the generated layouts and headers, and the parts of the sources
+//! that `freeze/boundary.rs` selects.
 
 mod boundary;
 mod manifest;
@@ -19,7 +20,7 @@ use crate::standalone::version_in;
 use crate::walk;
 use boundary::boundary;
 
-/// The crates that releases freeze, and where each is in the tree.
+/// The crates that releases freeze, and the folder of each in the tree.
 pub const FROZEN: [(&str, &str); 5] = [
     ("dss-abi", "dss-abi"),
     ("dss-abi-c1v0", "dss-abi/c1v0"),
@@ -28,20 +29,20 @@ pub const FROZEN: [(&str, &str); 5] = [
     ("dss-abi-v2-derive", "dss-abi/v2-derive"),
 ];
 
-/// The crates that a release keeps, so that its modules can be built again, and that go on changing.
+/// The crates that a release archives so that its module can be built again. They are not frozen.
 const KEPT: [&str; 2] = ["dss-impl", "dss-lua"];
 
-/// The releases that there were, and the checksum of each one's list of checksums. It only grows: without it, a release that is
-/// taken away, or one that is made anew, would be missed by nobody.
+/// All releases, and the checksum of each one's `SHA256SUMS`. This list only grows. It is how a release that was deleted or
+/// replaced is noticed.
 const RELEASES: [(&str, &str); 2] = [
     ("2.0.0", "16db41447dd2a0ab0620edf83bc27aed4e2c527ee2d9088a0b6b59ec15a666ba"),
     ("2.1.0", "9a156320f994a20452c44623c5ef4266c8d7405f55f7abbe361e52594ad2d7a2"),
 ];
 
-/// One thing that is not as it was published.
+/// One difference from what was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The file, from the tree's top.
+    /// The file, relative to the top of the tree.
     pub file: PathBuf,
     /// What differs, in a sentence.
     pub what: String,
@@ -53,10 +54,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// All differences between the working tree `tree` and what its `compat-tests/releases` has.
+/// All differences between the working tree `tree` and the releases in its `compat-tests/releases`.
 ///
 /// # Panics
-/// The tree cannot be read, or its releases are not what [`frozen`] says of them.
+/// The tree cannot be read, or its releases are not as [`frozen`] expects them.
 #[must_use]
 pub fn differences(tree: &Path) -> Vec<Difference> {
     let mut found = releases(tree);
@@ -82,7 +83,7 @@ fn relative(tree: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(tree).unwrap_or(path).to_owned()
 }
 
-/// Whether the releases are those that there were.
+/// Checks that the releases are the ones in [`RELEASES`].
 fn releases(tree: &Path) -> Vec<Difference> {
     let list = |release: &str| frozen::folder(tree).join(release).join("SHA256SUMS");
     let differs = |release: &str, what: &str| Difference {
@@ -105,10 +106,10 @@ fn releases(tree: &Path) -> Vec<Difference> {
     found
 }
 
-/// Whether the archives of a release are the ones that it released.
+/// Checks the archives of a release against its checksums.
 fn checksums(tree: &Path, release: &Path) -> Vec<Difference> {
     let list = release.join("SHA256SUMS");
-    // One without a list was told above.
+    // `releases` reports a missing list.
     let sums = fs::read_to_string(&list).unwrap_or_default();
     let mut found = Vec::new();
     let mut listed = vec!["SHA256SUMS".to_owned()];
@@ -139,7 +140,7 @@ fn checksums(tree: &Path, release: &Path) -> Vec<Difference> {
     found
 }
 
-/// A checksum as `sha256sum` writes it.
+/// The checksum of `bytes`, in the format of `sha256sum`.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -150,7 +151,7 @@ fn contents(archive: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let file = fs::File::open(archive).expect("it was listed from its folder");
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
     let mut files = Vec::new();
-    // What is no archive any more has a wrong checksum, which is said already.
+    // A damaged archive has a wrong checksum, which `checksums` reports.
     let Ok(entries) = archive.entries() else { return files };
     for entry in entries {
         let Ok(mut entry) = entry else { return files };
@@ -164,7 +165,7 @@ fn contents(archive: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// Compares what a release froze of one crate with the tree.
+/// Compares a frozen crate with the same crate in the tree.
 fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
     if !tree.join(folder).join("Cargo.toml").exists() {
         let what = format!("{} was released in {}, and is gone", krate.name, krate.release);
@@ -186,7 +187,7 @@ fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
     for (path, bytes) in contents(&krate.archive) {
         let name = path.to_string_lossy();
         let name = match &*name {
-            // What cargo writes into an archive itself is not in the tree.
+            // Cargo adds some files to an archive that are not in the tree.
             "Cargo.toml" => {
                 let what = manifest::differs(&String::from_utf8_lossy(&bytes), tree, folder, &release);
                 found.extend(what.map(|what| Difference { file: Path::new(folder).join(&*name), what }));
@@ -205,7 +206,7 @@ fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
                 None => Some(format!("was released in {release}, and is gone")),
             }
         } else if name.ends_with(".rs") {
-            // What was in a file that is gone crosses the boundary all the same.
+            // A file that is gone may have had something that crosses the boundary.
             crossing(&bytes, &here.unwrap_or_default(), &release)
         } else {
             None
@@ -223,7 +224,7 @@ fn compare(tree: &Path, folder: &str, krate: &FrozenCrate) -> Vec<Difference> {
     found
 }
 
-/// The files of a crate that has its manifest in `folder`, by their paths from there, without its tests and the crates below it.
+/// The files of the crate in `folder`, as paths relative to it, without its tests and without crates in subfolders.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let own = |entry: &walkdir::DirEntry| {
         let is_tests = entry.depth() == 1 && entry.file_name() == "tests";
@@ -232,12 +233,12 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     walk::files(folder, own).iter().map(|file| relative(folder, file)).collect()
 }
 
-/// Whether a file says what crosses the boundary, and is made by a program.
+/// Whether a file is generated and describes what crosses the boundary.
 fn is_generated(name: &str) -> bool {
     name == "layout.txt" || name.ends_with(".h")
 }
 
-/// How a file differs that is to be the same.
+/// How a file differs that must be the same.
 fn changed(released: &[u8], here: &[u8], release: &str) -> Option<String> {
     let (released, here) = (String::from_utf8_lossy(released), String::from_utf8_lossy(here));
     let (line, quoted) = first_lines(&released, &here, release)?;
@@ -247,7 +248,7 @@ fn changed(released: &[u8], here: &[u8], release: &str) -> Option<String> {
 /// How a Rust source differs in what crosses the boundary.
 fn crossing(released: &[u8], here: &[u8], release: &str) -> Option<String> {
     let read = |bytes: &[u8]| boundary(&String::from_utf8_lossy(bytes));
-    // Of an archive that is not the one that was released, the checksum is told.
+    // If the archive was changed, `checksums` reports it.
     let released = read(released).ok()?;
     match read(here) {
         Ok(here) => {
@@ -258,7 +259,7 @@ fn crossing(released: &[u8], here: &[u8], release: &str) -> Option<String> {
     }
 }
 
-/// The first lines that differ, and the number of the first of them.
+/// The number of the first line that differs, and the first differences.
 fn first_lines(released: &str, here: &str, release: &str) -> Option<(usize, String)> {
     let diff = TextDiff::from_lines(released, here);
     let mut lines = diff.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal).peekable();

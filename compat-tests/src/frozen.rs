@@ -1,4 +1,4 @@
-//! What each release froze: the archives in `releases`, and unpacking them.
+//! The crates that each release froze: the archives in `releases`, and how to unpack them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub struct FrozenCrate {
     pub archive: PathBuf,
 }
 
-/// The folder with a folder for each release, in a working tree.
+/// The folder of a working tree that has a folder for each release.
 #[must_use]
 pub fn folder(tree: &Path) -> PathBuf {
     tree.join("compat-tests/releases")
@@ -29,13 +29,13 @@ pub fn folder(tree: &Path) -> PathBuf {
 /// All releases, the oldest first.
 ///
 /// # Panics
-/// The folder cannot be read, or has a folder in it that is named for no version.
+/// The folder cannot be read, or a folder in it is not named for a version.
 #[must_use]
 pub fn releases() -> Vec<Version> {
     releases_in(workspace())
 }
 
-/// The same of another working tree.
+/// All releases of another working tree, the oldest first.
 ///
 /// # Panics
 /// As [`releases`].
@@ -47,23 +47,23 @@ pub fn releases_in(tree: &Path) -> Vec<Version> {
         .filter(|path| path.is_dir())
         .map(|path| {
             let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
-            name.parse().unwrap_or_else(|error| panic!("releases/{name} is named for no version: {error}"))
+            name.parse().unwrap_or_else(|error| panic!("releases/{name} is not named for a version: {error}"))
         })
         .collect();
     versions.sort();
     versions
 }
 
-/// All crates that were ever frozen, the oldest release first.
+/// All frozen crates of all releases, the oldest release first.
 ///
 /// # Panics
-/// As [`releases`], or an archive is not named `name-version.crate`.
+/// As [`releases`], or if an archive is not named `name-version.crate`.
 #[must_use]
 pub fn crates() -> Vec<FrozenCrate> {
     crates_in(workspace())
 }
 
-/// The same of another working tree.
+/// All frozen crates of another working tree, the oldest release first.
 ///
 /// # Panics
 /// As [`crates`].
@@ -88,7 +88,7 @@ pub fn crates_in(tree: &Path) -> Vec<FrozenCrate> {
     found
 }
 
-/// The crates of a release: of each the newest that it or an earlier one froze.
+/// The crates of a release. Each has the newest version that this release or an earlier one froze.
 ///
 /// # Panics
 /// As [`crates`].
@@ -102,10 +102,10 @@ pub fn crates_of(release: &Version) -> Vec<FrozenCrate> {
     newest
 }
 
-/// Unpacks a crate into `folder/name-version`, and returns that.
+/// Unpacks a crate into `folder/name-version`, and returns that path.
 ///
 /// # Panics
-/// The archive cannot be read, or the folder not be written to.
+/// The archive cannot be read, or the folder cannot be written to.
 #[must_use]
 pub fn unpack(frozen: &FrozenCrate, folder: &Path) -> PathBuf {
     let file = fs::File::open(&frozen.archive).expect("it was listed from its folder");

@@ -1,5 +1,5 @@
-//! Builds and runs what the tests, the demo and the benchmark look at: the module, the libraries and a host for each Lua,
-//! each made by the commands that a user would type.
+//! Builds and runs what the tests, the demo and the benchmark use: the module, the libraries and a host for each Lua. They
+//! are built with the commands that a user would type.
 
 pub mod artefacts;
 pub mod build_lock;

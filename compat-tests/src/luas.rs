@@ -6,12 +6,12 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lua(pub &'static str);
 
-/// All of them, by the name of their cargo feature.
+/// All Luas, by the names of their cargo features.
 pub const ALL: [Lua; 6] =
     [Lua("lua51"), Lua("lua52"), Lua("lua53"), Lua("lua54"), Lua("lua55"), Lua("luajit")];
 
 impl Lua {
-    /// The version in which Lua's own folders are named: LuaJIT uses those of 5.1.
+    /// The version in the names of Lua's folders. LuaJIT uses the folders of 5.1.
     #[must_use]
     pub fn folder(self) -> &'static str {
         match self.0 {
@@ -23,7 +23,7 @@ impl Lua {
         }
     }
 
-    /// What this Lua says of itself.
+    /// The name that this Lua reports.
     #[must_use]
     pub fn title(self) -> String {
         match self.0 {

@@ -1,13 +1,13 @@
-//! Running a host with a limit on its time.
+//! Running a program with a time limit.
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How a run ended.
+/// The result of a run.
 pub struct Ended {
-    /// None where the time limit ended it.
+    /// `None` if the time limit ended it.
     pub status: Option<ExitStatus>,
     /// What it wrote to stdout.
     pub stdout: String,
@@ -22,7 +22,7 @@ impl Ended {
         self.status.is_some_and(|status| status.success())
     }
 
-    /// All that a person needs to see of a failure.
+    /// A description of a failure: how it ended, and its output.
     #[must_use]
     pub fn report(&self) -> String {
         let how =
@@ -31,10 +31,10 @@ impl Ended {
     }
 }
 
-/// Runs `command`, and ends it after `limit`.
+/// Runs `command`, and kills it after `limit`.
 ///
 /// # Panics
-/// It cannot be run.
+/// The command cannot be run.
 pub fn limited(command: &mut Command, limit: Duration) -> Ended {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -52,7 +52,7 @@ pub fn limited(command: &mut Command, limit: Duration) -> Ended {
             Some(status) => break Some(status),
             None if Instant::now() >= deadline => {
                 kill_group(&child);
-                // It may have ended just now, and then this is all there is to do.
+                // The child may have ended by itself meanwhile. Either way it has to be waited for.
                 let _ = child.wait();
                 break None;
             }
@@ -63,11 +63,11 @@ pub fn limited(command: &mut Command, limit: Duration) -> Ended {
     Ended { status, stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// Ends a child and whatever it has started: what is left of these would hold its pipes open.
+/// Kills a child and every process that it started. A process left over would keep the pipes open.
 #[cfg(unix)]
 fn kill_group(child: &Child) {
     let group = i32::try_from(child.id()).expect("a process's number is an `i32`");
-    // SAFETY: the child leads a group of its own, and was not waited for: the number is still its.
+    // SAFETY: the child leads its own process group and has not been waited for, so the number still belongs to it.
     unsafe { libc::kill(-group, libc::SIGKILL) };
 }
 
@@ -77,7 +77,7 @@ fn kill_group(_: &Child) {}
 fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What was read before an error is worth showing.
+        // After an error, what was read so far is still worth showing.
         let _ = from.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })

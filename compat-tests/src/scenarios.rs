@@ -1,9 +1,13 @@
-//! The scenarios: what `scenarios/*.lua` and `scenarios/*/*.lua` declare, and running one of them.
+//! Finding the scenarios in `scenarios/*.lua` and `scenarios/*/*.lua`, and running them.
 //!
-//! A scenario is a line `scenario("name", ...)`, or `scenario("name", { only = "lua54 lua55" }, ...)` where some Luas
-//! cannot have what it is about, or `{ needs = "socket" }` for what the machine may lack ("linux" among it); `{ with = "timer" }` names the
-//! libraries it is about where that is not clear from the file, `{ since = "2.1.0" }` the first release that has it, and
-//! `{ on = "unix: signals are sent" }` says what it is about that other systems have not, and `{ long = "true" }` that it takes seconds.
+//! A scenario begins with a line `scenario("name", ...)` or `scenario("name", { option = "value" }, ...)`. The options are:
+//!
+//! * `only = "lua54 lua55"`: the Luas that it can run in.
+//! * `needs = "socket"`: what it needs that a machine may lack, such as `socket` or `linux`.
+//! * `with = "timer"`: the libraries that it uses, if that is not clear from the file.
+//! * `since = "2.1.0"`: the first release that can pass it.
+//! * `on = "unix: signals are sent"`: the system that it needs, and why.
+//! * `long = "true"`: it takes seconds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +22,7 @@ use crate::luas::Lua;
 use crate::run::limited;
 use crate::windows;
 
-/// The libraries that stand for a revision in the matrix, and the files of scenarios that are about each.
+/// The libraries that represent a revision in the matrix, and the scenario files about each.
 pub const OF_THE_MATRIX: [(&str, &[&str]); 4] = [
     ("probe", &["keep", "mend", "new", "promises", "badinput", "socket"]),
     ("plain_v1", &["plain"]),
@@ -26,14 +30,14 @@ pub const OF_THE_MATRIX: [(&str, &[&str]); 4] = [
     ("probe_v2", &["v2", "v2/bounds", "v2/closing", "v2/objects", "v2/requests", "v2/values"]),
 ];
 
-/// A scenario of one file.
+/// One scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The file that declares it.
     pub file: PathBuf,
-    /// The file's name in the names of tests: `v1`, or `v2/fswatch`.
+    /// The name of the file in test names: `v1`, or `v2/fswatch`.
     pub group: String,
-    /// Its own name.
+    /// The name of the scenario.
     pub name: String,
     only: Option<String>,
     needs: Option<String>,
@@ -47,20 +51,20 @@ impl Scenario {
     /// Whether it can run in `lua` on this machine.
     ///
     /// # Panics
-    /// The machine lacks what the gate says that it has.
+    /// The machine lacks something, and `DSS_REQUIRE_SYSTEM_LUA` says that it must be installed.
     #[must_use]
     pub fn is_for(&self, lua: Lua) -> bool {
         let here = self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == lua.0));
         here && self.needs.as_ref().is_none_or(|needs| needs.split(' ').all(|one| has(lua, one)))
     }
 
-    /// Whether it takes seconds where others take a moment: the matrix runs it where libraries are the ones of the quick run.
+    /// Whether it takes seconds. The matrix then runs it only in the cells of the quick run.
     #[must_use]
     pub fn is_long(&self) -> bool {
         self.long.is_some()
     }
 
-    /// Whether it can run on Windows, in the Lua that is built for it there.
+    /// Whether it can run on Windows, in the Lua that is built for Windows.
     #[must_use]
     pub fn is_for_windows(&self) -> bool {
         let lua = self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == windows::LUA.0));
@@ -68,10 +72,10 @@ impl Scenario {
         lua && self.with.as_ref().is_none_or(built) && self.not_on_windows().is_none()
     }
 
-    /// Why it is not run on Windows: what it is about that Unix alone has, or what it needs that is not built there.
+    /// Why it does not run on Windows: it is about something that only Unix has, or it needs something that is not built there.
     ///
     /// # Panics
-    /// It declares another system than Unix.
+    /// It declares a system other than Unix.
     #[must_use]
     pub fn not_on_windows(&self) -> Option<String> {
         let on = self.on.as_ref().map(|on| {
@@ -80,50 +84,50 @@ impl Scenario {
         on.or_else(|| self.needs.as_ref().map(|needs| format!("it needs {}", needs.replace(' ', " and "))))
     }
 
-    /// Whether it is in one of the files that are about `library`.
+    /// Whether it is in a file about `library`.
     #[must_use]
     pub fn is_about(&self, library: &str) -> bool {
         OF_THE_MATRIX.iter().any(|(name, groups)| *name == library && groups.contains(&&*self.group))
     }
 
-    /// Whether the matrix runs it for `library`: it is about that library, and wants no other.
+    /// Whether the matrix runs it for `library`: it is about that library and uses no other.
     #[must_use]
     pub fn is_of(&self, library: &str) -> bool {
         self.is_about(library)
             && self.with.as_ref().is_none_or(|with| with.split(' ').all(|one| one == library))
     }
 
-    /// Whether the matrix runs it for any.
+    /// Whether the matrix runs it for any library.
     #[must_use]
     pub fn is_of_the_matrix(&self) -> bool {
         OF_THE_MATRIX.iter().any(|(library, _)| self.is_of(library))
     }
 
-    /// Whether a module of `release` can have what it is about.
+    /// Whether a module of `release` can pass it.
     ///
     /// # Panics
-    /// Its `since` is no version.
+    /// Its `since` is not a version.
     #[must_use]
     pub fn is_since(&self, release: &Version) -> bool {
         self.since.as_ref().is_none_or(|since| since.parse::<Version>().expect("a version") <= *release)
     }
 
-    /// Runs it in a process of its own, with what `place` has and the system's modules, and nothing else.
+    /// Runs it in its own process, with nothing but `environment` and the system's modules.
     ///
     /// # Errors
-    /// What the process printed, where it failed.
-    pub fn run(&self, place: &Environment) -> Result<(), String> {
-        let mut command = place.command();
+    /// It failed: how the process ended, and what it printed.
+    pub fn run(&self, environment: &Environment) -> Result<(), String> {
+        let mut command = environment.command();
         command
             .arg(workspace().join("compat-tests/scenarios/lib/runner.lua"))
             .arg(&self.file)
             .arg(&self.name);
-        command.env("DSS_TEST_FOLDER", &place.folder);
-        // Where code that must not run would leave a trace: a file of this run's own.
+        command.env("DSS_TEST_FOLDER", &environment.folder);
+        // Code that must not run would write this file. Each run has its own.
         static RUNS: AtomicUsize = AtomicUsize::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
-        command.env("DSS_TEST_TRACE", place.folder.join(format!("trace.{}.{run}", std::process::id())));
-        if let Some(interpreter) = system_interpreter(place.lua) {
+        command.env("DSS_TEST_TRACE", environment.folder.join(format!("trace.{}.{run}", std::process::id())));
+        if let Some(interpreter) = system_interpreter(environment.lua) {
             command.env("DSS_TEST_INTERPRETER", interpreter);
         }
         let ended = limited(&mut command, Duration::from_secs(120));
@@ -134,7 +138,7 @@ impl Scenario {
 /// All scenarios, in the order of their files.
 ///
 /// # Panics
-/// They cannot be read.
+/// The scenario files cannot be read.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
     let folder = workspace().join("compat-tests/scenarios");
@@ -199,10 +203,11 @@ fn has(lua: Lua, need: &str) -> bool {
         "realtime" => may_be_realtime(),
         other => panic!("no scenario can need `{other}`"),
     };
-    // The gate says that what it installed must be there. Debian 12 has nothing for 5.5, and copas up to 5.2.
+    // CI sets `DSS_REQUIRE_SYSTEM_LUA` after it has installed the packages. Debian 12 has nothing for 5.5, and copas only up
+    // to 5.2.
     let packaged = match need {
         "copas" => ["lua51", "lua52", "luajit"].contains(&lua.0),
-        // Not a package, but a right: root's, or that of a limit (`ulimit -r`).
+        // Not a package but a permission, of root or by a limit (`ulimit -r`).
         "realtime" => cfg!(target_os = "linux"),
         _ => lua.0 != "lua55",
     };
@@ -213,12 +218,12 @@ fn has(lua: Lua, need: &str) -> bool {
     present
 }
 
-/// Whether this process may have threads of real-time priority, as root may.
+/// Whether this process may give a thread real-time priority.
 #[cfg(target_os = "linux")]
 fn may_be_realtime() -> bool {
     let asked = std::thread::spawn(|| {
         let priority = libc::sched_param { sched_priority: 1 };
-        // SAFETY: the parameter lives through the call, which changes this thread alone.
+        // SAFETY: the parameter outlives the call, which changes only this thread.
         let refused = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
         refused == 0
     });

@@ -1,7 +1,7 @@
-//! What a folder was built from: where that is as it was, nothing is built anew.
+//! A stamp in each output folder, which records what the folder was built from. If that is unchanged, nothing is rebuilt.
 //!
-//! Cargo knows what is fresh, but has one file for the shared libraries of a package: it would compile and link those of six
-//! Luas anew, one after the other, for each program that wants them all.
+//! Cargo's own check does not help, because cargo keeps one output file for a package. Each program that needs the libraries
+//! for all six Luas would compile and link them again, one Lua after the other.
 
 use std::env;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::c;
 use crate::freeze::sha256;
 use crate::walk;
 
-/// What of the tree goes into no artefact.
+/// The parts of the tree that no artefact is built from.
 const NOT_BUILT: [&str; 12] = [
     ".ci",
     ".git",
@@ -32,12 +32,12 @@ const NOT_BUILT: [&str; 12] = [
     "compat-tests/tests",
 ];
 
-/// The mark of a folder that was built.
+/// The stamp file of an output folder.
 fn mark(folder: &Path) -> PathBuf {
     folder.join("built-from")
 }
 
-/// Has `build` fill `folder`, which is there by then, unless it was built from what is there now.
+/// Creates `folder` and calls `build` to fill it, unless it was built from the current sources.
 ///
 /// # Panics
 /// The folder cannot be written to.
@@ -47,16 +47,17 @@ pub(crate) fn unless_current(folder: &Path, build: impl FnOnce()) {
         return;
     }
     fs::create_dir_all(folder).expect("the target folder can be written to");
-    // Until the build has come to its end, the folder was built from nothing.
+    // The stamp is invalid until the build has succeeded.
     fs::write(&mark, "").expect("the target folder can be written to");
     build();
     fs::write(&mark, &*NOW).expect("the target folder can be written to");
 }
 
-/// What says of what, and how, a folder is built: as much a source as the tree's.
+/// The code that decides what is built and how. It counts as a source.
 const RECIPES: [&str; 2] = [include_str!("artefacts.rs"), include_str!("c.rs")];
 
-/// A checksum of the sources, the compilers, and what they are told by the environment; from before this process builds.
+/// The current stamp: a checksum of the sources, the compilers, and the environment variables that affect them. It is computed
+/// before the first build of this process.
 static NOW: LazyLock<String> = LazyLock::new(|| {
     let mut text = succeed(Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("-vV"));
     text.push_str(&c::compiler_name());
@@ -77,16 +78,16 @@ static NOW: LazyLock<String> = LazyLock::new(|| {
     sha256(text.as_bytes())
 });
 
-/// The files of a tree that artefacts are built from, in order.
+/// The files of a tree that artefacts are built from, sorted.
 fn sources(tree: &Path) -> Vec<PathBuf> {
     let built = |entry: &DirEntry| {
         let path = entry.path();
-        // Cargo marks its target folders, whatever they are called.
+        // Cargo marks its target folders with this file, whatever their names.
         !path.join("CACHEDIR.TAG").exists()
             && !NOT_BUILT.iter().any(|name| path.strip_prefix(tree) == Ok(Path::new(name)))
     };
     let mut files = walk::files(tree, built);
-    // An editor's lock may be a link to nowhere.
+    // An editor's lock file may be a dangling link.
     files.retain(|file| file.is_file() && file.extension().is_none_or(|ending| ending != "md"));
     files
 }
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_built_counts_and_nothing_that_builds_or_is_run() {
+    fn sources_count_but_test_code_and_scenarios_do_not() {
         let files = sources(workspace());
         let counts = |file: &str| files.contains(&workspace().join(file));
         for file in [
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_built_once_and_again_where_that_failed_or_was_of_other_sources() {
+    fn a_folder_is_rebuilt_only_after_a_failure_or_a_change_of_sources() {
         let folder = crate::artefacts::target().join(format!("stamp-test.{}", std::process::id()));
         let built = std::cell::Cell::new(0);
         let build = || built.set(built.get() + 1);

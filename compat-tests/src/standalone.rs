@@ -1,5 +1,5 @@
-//! Standalone workspaces: libraries and modules built from a release's frozen crates, or from the tree's, and
-//! from nothing else of it.
+//! Standalone workspaces: they build libraries and modules from the frozen crates of a release, or from the contract crates
+//! of a working tree, and use nothing else of this workspace.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,29 +16,30 @@ use crate::frozen;
 pub enum Source {
     /// The archives of a release.
     Release(Version),
-    /// The working tree whose top this is.
+    /// A working tree, by its top folder.
     Tree(PathBuf),
 }
 
-/// The lock file that a standalone workspace begins with, and what else it must be able to do.
+/// The lock file that a standalone workspace starts with. It also decides which cargo can read the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
-    /// This workspace's own.
+    /// The lock file of this workspace.
     Ours,
-    /// That of `msrv`, for the oldest Rust; its crates are without `mlua`, whose manifest an old cargo cannot read.
+    /// The lock file of `msrv`, for the oldest Rust. The crates leave out `mlua`, because an old cargo cannot read its manifest.
     Oldest,
 }
 
-/// A workspace in a folder of its own.
+/// A workspace in its own folder.
 #[derive(Clone, Debug)]
 pub struct Standalone {
-    /// Its top.
+    /// Its top folder.
     pub folder: PathBuf,
 }
 
 impl Standalone {
-    /// Lays out a workspace in `folder` with the crates of `source`, and copies of the packages `members` of this tree; with
-    /// none, the module of a release. What was there is kept where it is the same, so that cargo builds again only what changed.
+    /// Creates or updates a workspace in `folder`, with the crates of `source` and copies of the packages `members` of this
+    /// tree. Without members, its member is the module of a release. Unchanged files are not touched, so cargo rebuilds
+    /// only what changed.
     ///
     /// # Panics
     /// The target folder cannot be written to.
@@ -46,13 +47,14 @@ impl Standalone {
     pub fn lay_out(folder: PathBuf, source: &Source, members: &[PathBuf], lock: Lock) -> Standalone {
         let fresh = folder.with_extension("fresh");
         let _ = fs::remove_dir_all(&fresh);
-        // Cargo knows a package by its path from the top: workspaces that share a target folder would build each other's anew.
+        // Cargo identifies a package by its path from the top. Workspaces that share a target folder need different paths,
+        // or each would rebuild the packages of the others.
         let label = folder.file_name().expect("a folder of the target folder").to_string_lossy();
         let crates = format!("{label}-crates");
         fs::create_dir_all(fresh.join(&crates)).expect("the target folder can be written to");
-        // A module is a crate of the release itself; a library is compiled against the contract's alone.
+        // The module is a crate of the release itself. A library is compiled against the contract crates only.
         let module = members.is_empty();
-        let crates = place_crates(&fresh, &crates, source, module);
+        let crates = add_crates(&fresh, &crates, source, module);
         let mut names = Vec::new();
         for member in members {
             let name =
@@ -78,7 +80,7 @@ impl Standalone {
             Lock::Oldest => workspace().join("compat-tests/msrv/Cargo.lock"),
         };
         let to = folder.join("Cargo.lock");
-        // Cargo takes out of it what is not wanted here; that is no change.
+        // Cargo removes unused entries from the copy. So a change is found by comparing with a second copy.
         let mark = folder.join("Cargo.lock.from");
         let text = fs::read(&from).expect("the lock file");
         if !to.exists() || fs::read(&mark).ok().as_ref() != Some(&text) {
@@ -93,35 +95,35 @@ fn source_is_frozen(source: &Source) -> bool {
     matches!(source, Source::Release(_))
 }
 
-/// Puts the crates of `source` into `top/place`: each one's name, its path from the top, and its version.
-fn place_crates(top: &Path, place: &str, source: &Source, module: bool) -> Vec<(String, String, String)> {
+/// Puts the crates of `source` into `top/folder`. Returns the name, the path from the top, and the version of each.
+fn add_crates(top: &Path, folder: &str, source: &Source, module: bool) -> Vec<(String, String, String)> {
     match source {
         Source::Release(release) => frozen::crates_of(release)
             .into_iter()
             .filter(|krate| module || FROZEN.iter().any(|(name, _)| *name == krate.name))
             .map(|krate| {
-                let _ = frozen::unpack(&krate, &top.join(place));
-                let place = format!("{place}/{}-{}", krate.name, krate.version);
-                (krate.name, place, krate.version.to_string())
+                let _ = frozen::unpack(&krate, &top.join(folder));
+                let path = format!("{folder}/{}-{}", krate.name, krate.version);
+                (krate.name, path, krate.version.to_string())
             })
             .collect(),
         Source::Tree(tree) => {
-            copy_sources(&tree.join("dss-abi"), &top.join(place).join("dss-abi"));
+            copy_sources(&tree.join("dss-abi"), &top.join(folder).join("dss-abi"));
             FROZEN
                 .iter()
                 .map(|(name, path)| {
                     let version = version_in(&tree.join(path));
-                    ((*name).to_owned(), format!("{place}/{path}"), version)
+                    ((*name).to_owned(), format!("{folder}/{path}"), version)
                 })
                 .collect()
         }
     }
 }
 
-/// The version that a package's manifest states.
+/// The version in a package's manifest.
 ///
 /// # Panics
-/// It states none of its own.
+/// The manifest has no version of its own.
 #[must_use]
 pub fn version_in(package: &Path) -> String {
     let manifest = fs::read_to_string(package.join("Cargo.toml")).expect("a package has a manifest");
@@ -150,7 +152,7 @@ fn manifest(crates: &[(String, String, String)], members: &[String], source: &So
         let _ = writeln!(text, "{name} = {{ path = {path:?}, version = {version:?}{features} }}");
     }
     if source_is_frozen(source) {
-        // A published crate names the others by their versions alone.
+        // A published crate refers to the others by version only.
         text.push_str("\n[patch.crates-io]\n");
         for (name, path, _) in crates {
             let _ = writeln!(text, "{name} = {{ path = {path:?} }}");
@@ -159,8 +161,8 @@ fn manifest(crates: &[(String, String, String)], members: &[String], source: &So
     text
 }
 
-/// Takes out of a manifest what an old cargo cannot read: `mlua`, with the feature that wants it, and the newest resolver, which
-/// counts at the top alone.
+/// Removes from a manifest what an old cargo cannot read: `mlua`, the feature that needs it, and the newest resolver, which
+/// has an effect only in the workspace's manifest.
 fn make_readable(manifest: &Path) {
     let text = fs::read_to_string(manifest).expect("a crate has a manifest");
     let mut document: toml_edit::DocumentMut = text.parse().expect("cargo read it before");
@@ -172,10 +174,10 @@ fn make_readable(manifest: &Path) {
     fs::write(manifest, document.to_string()).expect("it was just unpacked");
 }
 
-/// Copies a folder of sources, but for what was built in it and the repository's own files.
+/// Copies a folder of sources, without target folders and `.git`.
 ///
 /// # Panics
-/// It cannot be read, or `to` not be written to.
+/// The folder cannot be read, or `to` cannot be written to.
 pub fn copy_sources(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the target folder can be written to");
     for entry in fs::read_dir(from).expect("a package's folder") {
@@ -191,7 +193,7 @@ pub fn copy_sources(from: &Path, to: &Path) {
     }
 }
 
-/// Makes `to` what `from` is, moving only what differs: cargo goes by the times of files.
+/// Makes `to` equal to `from`, and writes only files that differ: cargo compares file times.
 fn synchronise(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the target folder can be written to");
     let names = |folder: &Path| -> Vec<_> {

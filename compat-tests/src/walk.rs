@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-/// The files in `top` and the folders below it, in order; of the entries below `top`, those that `counts`, and nothing of a folder
-/// that does not.
+/// The files below `top`, sorted. Entries for which `counts` is false are left out, and so is everything in such a folder.
 ///
 /// # Panics
 /// A folder cannot be read.

@@ -1,5 +1,6 @@
-//! Each allocation of DSS's module fails once, and all from it on: an operation works, or says that there is no memory; nothing
-//! is lost, the process goes on, and what comes after it works. The operations are in `fixtures/fail-alloc/operations.lua`.
+//! Makes each allocation of DSS's module fail, alone and together with all later ones. The operation must work or report that
+//! there is no memory. Nothing may be lost, the process must continue, and later operations must work. The operations are in
+//! `fixtures/fail-alloc/operations.lua`.
 
 #![cfg(target_os = "linux")]
 
@@ -29,17 +30,17 @@ const OPERATIONS: [&str; 12] = [
     "close",
 ];
 
-/// These cannot do without memory: were none of theirs failed, nothing would be tested.
+/// Operations that always allocate. The test would be void if none of their allocations failed.
 const ALLOCATE: [&str; 2] = ["register", "deliver"];
 
-/// No operation has more allocations.
+/// The most allocations that an operation may make.
 const MOST: usize = 500;
 
 fn fixture(name: &str) -> PathBuf {
     workspace().join("compat-tests/fixtures/fail-alloc").join(name)
 }
 
-/// The folder with what is preloaded, which Lua finds there too.
+/// Compiles the preloaded library, which is also a Lua module, and returns its folder.
 fn preloaded(artefacts: &Artefacts) -> PathBuf {
     let folder = target().join("fail-alloc").join(artefacts.lua.0);
     fs::create_dir_all(&folder).expect("the target folder can be written to");
@@ -47,14 +48,14 @@ fn preloaded(artefacts: &Artefacts) -> PathBuf {
     compile(&Module {
         sources: &[fixture("fail_alloc.c")],
         includes: &[include],
-        // The compiler knows of malloc what is not so here.
+        // The compiler's assumptions about malloc do not hold here.
         flags: &["-fno-builtin"],
         output: &folder.join("fail_alloc.so"),
     });
     folder
 }
 
-/// One run; how many allocations were failed.
+/// Runs an operation once. Returns the number of allocations that failed.
 fn run(artefacts: &Artefacts, folder: &Path, operation: &str, n: usize, how: &str) -> Result<usize, String> {
     let mut command = artefacts.command(&[folder.to_owned()]);
     command.arg(fixture("operations.lua")).args([operation, &n.to_string(), how]);
@@ -67,7 +68,7 @@ fn run(artefacts: &Artefacts, folder: &Path, operation: &str, n: usize, how: &st
     }
 }
 
-/// What a report comes to, for many of them: how it ended and the first line of stderr.
+/// A short form of a report: how the process ended, and the first line of stderr.
 fn brief(report: &str) -> String {
     let how = report.lines().next().unwrap_or_default();
     let said = report.split_once("--- stderr\n").and_then(|(_, stderr)| stderr.lines().next());
@@ -81,10 +82,10 @@ fn no_allocation_is_fatal(lua: Lua) {
     for operation in OPERATIONS {
         for how in ["once", "ever"] {
             for n in 1.. {
-                assert!(n <= MOST, "{operation} never comes to an end of its allocations");
+                assert!(n <= MOST, "{operation} makes more than {MOST} allocations");
                 match run(artefacts, &folder, operation, n, how) {
                     Ok(0) => {
-                        assert!(n > 1 || !ALLOCATE.contains(&operation), "{operation}: nothing was failed");
+                        assert!(n > 1 || !ALLOCATE.contains(&operation), "{operation}: no allocation failed");
                         break;
                     }
                     Ok(_) => {}

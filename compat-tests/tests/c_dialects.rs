@@ -1,14 +1,14 @@
-//! What C authors copy, in the dialects that they compile it in, by gcc and clang, against the headers of each Lua.
+//! Compiles what C authors copy, in all dialects, with gcc and clang, against the headers of each Lua.
 //!
-//! | test | is |
+//! | test | checks |
 //! |---|---|
-//! | `COMPILER::LUA::dialects` | header and helper in each dialect of C, or of C++, without a warning |
-//! | `COMPILER::LUA::library` | a library in C++ with the helper, loaded and run |
-//! | `COMPILER::LUA::program` | a program in C++ with the helper and Lua linked into it, run |
-//! | `COMPILER::counter` | the library in the documents, in each dialect of C |
-//! | `COMPILER::faults` | what that library leaks where a call of Lua's raises: nothing |
+//! | `COMPILER::LUA::dialects` | header and helper compile in each dialect of C, or of C++, without warnings |
+//! | `COMPILER::LUA::library` | a library in C++ with the helper is loaded and runs |
+//! | `COMPILER::LUA::program` | a program in C++ with the helper and Lua linked into it runs |
+//! | `COMPILER::counter` | the library in the documents compiles in each dialect of C |
+//! | `COMPILER::faults` | that library leaks nothing if a call of Lua's API raises |
 //!
-//! A compiler that the machine lacks is said, and its tests are ignored; with `DSS_REQUIRE_SYSTEM_LUA` set that is a failure.
+//! The tests of a missing compiler are ignored with a message. If `DSS_REQUIRE_SYSTEM_LUA` is set, they fail.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use compat_tests::luas::{ALL, Lua};
 use compat_tests::run::limited;
 use libtest_mimic::{Arguments, Trial};
 
-/// The compilers, and what they compile.
+/// The compilers and their languages.
 const COMPILERS: [(&str, Language); 4] =
     [("gcc", Language::C), ("clang", Language::C), ("g++", Language::Cxx), ("clang++", Language::Cxx)];
 
@@ -31,7 +31,7 @@ enum Language {
 }
 
 impl Language {
-    /// The name by which a compiler is told of it.
+    /// The name of the language for the option `-x`.
     fn name(self) -> &'static str {
         match self {
             Self::C => "c",
@@ -39,7 +39,7 @@ impl Language {
         }
     }
 
-    /// Its dialects, with whether they have the `long long` that Lua's headers use from 5.3 on.
+    /// Its dialects, and whether they have `long long`, which Lua's headers use from 5.3 on.
     fn dialects(self) -> &'static [(&'static str, bool)] {
         match self {
             Self::C => &[("c89", false), ("gnu89", false), ("c99", true), ("c11", true), ("c17", true)],
@@ -57,7 +57,7 @@ fn main() {
     let mut trials = Vec::new();
     for (compiler, language) in COMPILERS {
         let there = is_there(compiler);
-        // How a library and a program are linked is Linux's.
+        // These link libraries and programs in the way of Linux.
         let linked = there && cfg!(target_os = "linux");
         let mut add = |name: String, run: fn(&'static str, Language, Lua), lua: Lua, there: bool| {
             let trial = Trial::test(format!("{compiler}::{name}"), move || {
@@ -84,7 +84,7 @@ fn main() {
 /// Whether the machine has `compiler`.
 ///
 /// # Panics
-/// It has not, and the gate says that it has.
+/// The compiler is missing, and `DSS_REQUIRE_SYSTEM_LUA` says that it must be installed.
 fn is_there(compiler: &str) -> bool {
     let there = Command::new(compiler).arg("--version").output().is_ok_and(|output| output.status.success());
     if !there {
@@ -113,19 +113,19 @@ fn own(file: &str) -> PathBuf {
     workspace().join("compat-tests/tests/c_dialects").join(file)
 }
 
-/// The folder of a Lua's own headers.
+/// The folder of a Lua's headers.
 fn lua_headers(lua: Lua) -> PathBuf {
     PathBuf::from(succeed(Command::new(Artefacts::of(lua).host()).arg("--include")).trim())
 }
 
-/// The compiler, ready for sources that use both headers; `dialect` is none for its own.
+/// A compiler command for sources that use the headers of Lua and of DSS. Without `dialect`, the compiler's default is used.
 fn compile(compiler: &str, language: Language, dialect: Option<(&str, bool)>, lua: Lua) -> Command {
     let mut command = Command::new(compiler);
     command.args(["-x", language.name(), "-O1"]).args(STRICT);
     command.arg("-I").arg(abi("include")).arg("-I").arg(abi("helper"));
     let headers = lua_headers(lua);
-    // The headers of 5.3 and later are not C89 themselves, nor C++98: they use `long long`, and say `LUA_USE_C89` for compilers
-    // without that. (5.5 keeps one all the same.) What they cannot keep to is not asked of them.
+    // The headers of 5.3 and later use `long long`, so they are not C89 or C++98. `LUA_USE_C89` avoids it, except for one use in
+    // 5.5. So in these dialects Lua's headers count as system headers, without warnings.
     let modern = !["lua51", "lua52", "luajit"].contains(&lua.0);
     match dialect {
         Some((_, false)) if modern => command.arg("-DLUA_USE_C89").arg("-isystem").arg(headers),
@@ -147,7 +147,7 @@ fn dialects(compiler: &str, language: Language, lua: Lua) {
     }
 }
 
-/// What both programs in C++ have the Lua do.
+/// The Lua code that both C++ tests run.
 const SCRIPT: &str = "local dss, ticker = require 'darksidesync', require 'ticker'
     local sum = 0
     ticker.start(100, function(n)
@@ -174,14 +174,14 @@ fn program(compiler: &str, language: Language, lua: Lua) {
     runs(Command::new(program).arg(cpath).arg(SCRIPT));
 }
 
-/// Links what `command` compiles with the whole of a Lua, for modules to find there.
+/// Links what `command` compiles with all of a Lua, so that modules find Lua's API in the program.
 fn link(command: &mut Command, lua: Lua, program: &Path) {
     let folder = lua_headers(lua).with_file_name("lib");
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.expect("a readable folder").path());
     let archive = paths.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "a"));
     let archive = archive.expect("the host is linked with it");
-    // What follows is not a source.
+    // The next file is an archive, not a source.
     command
         .args(["-x", "none", "-Wl,--whole-archive"])
         .arg(archive)
@@ -225,6 +225,6 @@ fn faults(compiler: &str, language: Language, lua: Lua) {
     link(&mut command, lua, &program);
     let cpath = Artefacts::of(lua).folder.join("?.so");
     let ended = limited(Command::new(program).arg(cpath), Duration::from_secs(120));
-    // `start` has three that may raise, each step two, and each question one.
+    // `start` makes three calls that may raise, each step makes two, and each question makes one.
     assert!(ended.succeeded() && ended.stdout.trim() == "11 calls", "{}", ended.report());
 }

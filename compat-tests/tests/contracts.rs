@@ -1,7 +1,7 @@
-//! What is published stays what it is: the C header, the layouts, the frozen files of each release.
+//! Checks that what is published does not change: the C header, the layouts, and the frozen files of each release.
 //!
-//! `DSS_BLESS=1 cargo test --test contracts` writes the generated files anew; whether they may change is another
-//! question, and the release's checksums answer it.
+//! `DSS_BLESS=1 cargo test --test contracts` writes the generated files again. The checksums of the releases decide whether they
+//! may change.
 
 use std::env;
 use std::fs;
@@ -47,7 +47,7 @@ fn the_c_header_is_what_cbindgen_makes_of_the_crate() {
     bindings.write(&mut header);
     let header = String::from_utf8(header).expect("text");
     fresh("dss-abi/c1v0/include/darksidesync_api.h", &header);
-    // cbindgen has no string constants: these stand in its configuration.
+    // cbindgen does not support string constants, so these are in its configuration.
     for (name, value) in [
         ("DSS_REGISTRY_NAME", dss_abi_c1v0::DSS_REGISTRY_NAME),
         ("DSS_VERSION_KEY", dss_abi_c1v0::DSS_VERSION_KEY),
@@ -59,14 +59,14 @@ fn the_c_header_is_what_cbindgen_makes_of_the_crate() {
 }
 
 #[test]
-fn the_layouts_of_v1_are_the_ones_on_file() {
+fn the_layouts_of_v1_are_those_on_file() {
     if cfg!(target_pointer_width = "64") {
         fresh("dss-abi/v1/layout.txt", &dss_abi_v1::layout::dump());
     }
 }
 
 #[test]
-fn the_layouts_of_v2_are_the_ones_on_file() {
+fn the_layouts_of_v2_are_those_on_file() {
     if cfg!(target_pointer_width = "64") {
         fresh("dss-abi/v2/layout.txt", &dss_abi_v2::layout::dump());
     }
@@ -78,7 +78,7 @@ fn a_published_revision_is_in_the_tree_as_it_was_released() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// A patch release that is being made is frozen by the release that the changelog dates.
+/// While the changelog has an unreleased section, a crate may have a version that is newer than the frozen one.
 #[test]
 fn every_revision_that_was_released_is_frozen() {
     let changes = fs::read_to_string(workspace().join("CHANGELOG.md")).expect("the tree has one");

@@ -1,5 +1,6 @@
-//! C++ exceptions out of a library's functions, through DSS and Lua, in a host that catches them: nothing aborts, and no thread
-//! waits on once the state is closed. `fixtures/cpp-exception/cpp_exception.cpp` is host and libraries; it wants g++.
+//! C++ exceptions that are thrown in a library's functions, pass through DSS and Lua, and are caught in the host. Nothing may
+//! abort, and no thread may still wait after the state is closed. `fixtures/cpp-exception/cpp_exception.cpp` is the host and the
+//! libraries; it needs g++.
 
 use std::env;
 use std::fs;
@@ -13,7 +14,7 @@ use compat_tests::luas::Lua;
 use compat_tests::run::limited;
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// What throws, and in which call; the words are the program's.
+/// The arguments of the program: the function that throws, and the call in which it does.
 const CASES: [&str; 14] = [
     "decode poll",
     "decode dispatch",
@@ -36,7 +37,7 @@ const LUAS: [Lua; 2] = [Lua("lua51"), Lua("lua54")];
 /// Whether there is a C++ compiler.
 ///
 /// # Panics
-/// There is none, and the gate says that it has installed one.
+/// It is missing, and `DSS_REQUIRE_SYSTEM_LUA` says that it must be installed.
 fn has_compiler() -> bool {
     let asked = Command::new("g++").arg("--version").stdout(Stdio::null()).status();
     let present = asked.is_ok_and(|status| status.success());
@@ -47,14 +48,14 @@ fn has_compiler() -> bool {
     present
 }
 
-/// The archive of Lua's library in `folder`.
+/// The static library of Lua in `folder`.
 fn archive(folder: &Path) -> PathBuf {
     let entries = fs::read_dir(folder).expect("the host's Lua was built");
     let mut files = entries.map(|entry| entry.expect("a readable folder").path());
     files.find(|file| file.extension().is_some_and(|ending| ending == "a")).expect("Lua's library")
 }
 
-/// Compiles the program for a Lua, whose whole library is in it, as in a host of one's own.
+/// Compiles the program with all of a Lua linked into it, as an application that embeds Lua would be.
 fn program(artefacts: &Artefacts) -> PathBuf {
     let folder = target().join("cpp-exception");
     fs::create_dir_all(&folder).expect("the target folder can be written to");
@@ -82,7 +83,7 @@ fn run(lua: Lua, case: &str) -> Result<(), Failed> {
 
 fn main() {
     let arguments = Arguments::from_args();
-    // Elsewhere the unwinders of C++ and of Lua's C differ.
+    // On other systems C++ and Lua's C code use different unwinders.
     let left_out = !cfg!(target_os = "linux") || !has_compiler();
     let mut trials = Vec::new();
     for lua in LUAS {

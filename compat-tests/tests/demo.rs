@@ -1,4 +1,4 @@
-//! `cargo demo`, as a user without a terminal runs it.
+//! Runs `cargo demo` as a user without a terminal would.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use compat_tests::run::limited;
 use compat_tests::{Artefacts, Lua};
 
-/// The longest that a demo may run: on a machine that has much else to do.
+/// The time limit of a demo, for a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn demo(arguments: &[&str]) -> Command {
@@ -18,15 +18,15 @@ fn demo(arguments: &[&str]) -> Command {
     command
 }
 
-/// One demo at a time, and all is built.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+/// Builds everything, and returns a lock so that only one demo runs at a time.
+fn exclusive() -> MutexGuard<'static, ()> {
+    static RUNNING: Mutex<()> = Mutex::new(());
+    let lock = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = Artefacts::of(Lua("lua54"));
-    turn
+    lock
 }
 
-/// The fields of a library's line in the summary, which is the last that begins with its name and revision.
+/// The fields of a library's line in the summary. It is the last line that begins with the library's name and revision.
 fn row<'a>(output: &'a str, library: &str, revision: &str) -> Vec<&'a str> {
     let lines = output.lines().rev();
     let row = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -35,7 +35,7 @@ fn row<'a>(output: &'a str, library: &str, revision: &str) -> Vec<&'a str> {
         .unwrap_or_else(|| panic!("no line of {library} for {revision} in:\n{output}"))
 }
 
-/// The field in this column, as a number.
+/// The field in a column, as a number.
 fn number(row: &[&str], column: usize) -> u64 {
     row[column].parse().unwrap_or_else(|_| panic!("column {column} of {row:?} is no number"))
 }
@@ -45,7 +45,7 @@ const REPLIES: usize = 3;
 const CANCELLED: usize = 4;
 const LATE: usize = 5;
 
-/// The libraries, each with its revision.
+/// The libraries and their revisions.
 const LIBRARIES: [(&str, &str); 7] = [
     ("timer", "c1v0"),
     ("luaexit", "v1"),
@@ -58,7 +58,7 @@ const LIBRARIES: [(&str, &str); 7] = [
 
 #[test]
 fn shows_libraries_of_all_revisions_and_ends_well() {
-    let _turn = turn();
+    let _lock = exclusive();
     let ended = limited(&mut demo(&[]), LIMIT);
     assert!(ended.succeeded(), "{}", ended.report());
     let output = &ended.stdout;
@@ -73,11 +73,11 @@ fn shows_libraries_of_all_revisions_and_ends_well() {
     let httpd = row("httpd", "v1");
     assert_eq!(httpd[CANCELLED..=LATE], ["1", "0"], "{output}");
     assert_eq!(number(&httpd, DELIVERIES), number(&httpd, REPLIES) + 1, "{output}");
-    // One client left, and six were told that Lua was too slow.
+    // One client disconnected early, and six requests missed their deadline.
     let httpd = row("httpd", "v2");
     assert_eq!(httpd[CANCELLED..=LATE], ["1", "6"], "{output}");
     assert_eq!(number(&httpd, DELIVERIES), number(&httpd, REPLIES) + 1 + 6, "{output}");
-    // 2,000 rows: for each a function in Lua, and two callbacks.
+    // 2,000 rows: each calls a Lua function and has two callbacks.
     let sqlite = row("sqlite", "v2");
     assert_eq!(sqlite[CANCELLED..=LATE], ["0", "0"], "{output}");
     let functions = number(&sqlite, REPLIES);
@@ -86,7 +86,7 @@ fn shows_libraries_of_all_revisions_and_ends_well() {
     assert!(!output.contains('\x1b'), "escape sequences where there is no terminal:\n{output}");
 }
 
-/// A demo under way, with what it has said so far.
+/// A running demo, and its output so far.
 struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -101,7 +101,7 @@ impl Running {
         Running { child, stdout, output: String::new() }
     }
 
-    /// Reads to the line that begins so; returns what follows there, up to the next space.
+    /// Reads up to the line that starts with `beginning`, and returns its next word.
     fn after(&mut self, beginning: &str) -> String {
         loop {
             let mut line = String::new();
@@ -114,10 +114,10 @@ impl Running {
         }
     }
 
-    /// Sends it a signal, and waits for its end.
+    /// Sends the demo a signal, and waits for it to end.
     fn end(mut self, signal: libc::c_int) -> (Option<i32>, String) {
         let pid = libc::pid_t::try_from(self.child.id()).expect("a process of ours");
-        // SAFETY: it takes numbers; the child was not waited for, so the number is still its own.
+        // SAFETY: the call takes only numbers. The child has not been waited for, so the number still belongs to it.
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
         self.stdout.read_to_string(&mut self.output).expect("text");
         let status = self.child.wait().expect("a child of ours");
@@ -127,7 +127,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Where the test failed it still runs; else there is nothing to end.
+        // If the test failed, the demo is still running. Otherwise this does nothing.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -145,7 +145,7 @@ fn get(url: &str, path: &str) -> String {
 
 #[test]
 fn serves_until_ctrl_c() {
-    let _turn = turn();
+    let _lock = exclusive();
     let mut serving = Running::start(&["--serve"]);
     let url = serving.after("Serving on ");
     let fifty = get(&url, "/fibonacci?n=50");
@@ -168,14 +168,14 @@ fn serves_until_ctrl_c() {
     assert_eq!(code, Some(0), "{output}");
     assert_eq!(row(&output, "httpd", "v1")[DELIVERIES..=LATE], ["3", "3", "0", "0"], "{output}");
     assert_eq!(row(&output, "httpd", "v2")[DELIVERIES..=LATE], ["4", "3", "0", "1"], "{output}");
-    // The function's call, and the callbacks of the query and of the table that was made.
+    // One call of the Lua function, and the callbacks of the query and of creating the table.
     assert_eq!(row(&output, "sqlite", "v2")[DELIVERIES..=LATE], ["3", "1", "0", "0"], "{output}");
     assert!(output.contains("Good bye."), "{output}");
 }
 
 #[test]
 fn ended_early_it_ends_in_order() {
-    let _turn = turn();
+    let _lock = exclusive();
     let mut touring = Running::start(&["--plain"]);
     touring.after("1 s: ");
     let (code, output) = touring.end(libc::SIGTERM);

@@ -1,4 +1,4 @@
-//! The command `dss`, over files that were built and files that were damaged. It runs none of their code.
+//! Tests the command `dss` on built files and on damaged ones, and checks that it runs none of their code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ fn artefacts(name: &str) -> &'static Artefacts {
     Artefacts::of(ALL.into_iter().find(|lua| lua.0 == name).expect("one of the six"))
 }
 
-/// The command, ready to be given arguments.
+/// A command that runs `dss`. The caller adds the arguments.
 fn dss() -> Command {
     let mut command = Command::new(compat_tests::artefacts::dss());
-    // Where a library's constructor would leave a trace.
+    // The constructor of a library would write this file.
     command.env("DSS_TEST_TRACE", trace()).current_dir(workspace());
     command
 }
@@ -24,7 +24,7 @@ fn trace() -> PathBuf {
     target().join("dss").join("trace")
 }
 
-/// What it printed, its exit code, and what it said of bad usage. Nothing that it read has run.
+/// Runs a command. Returns its stdout, its exit code and its stderr, and checks that no code of a library ran.
 fn run(command: &mut Command) -> (String, i32, String) {
     let Output { status, stdout, stderr } = command.output().expect("it was built");
     assert!(!trace().exists(), "a constructor ran");
@@ -40,7 +40,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// A copy of a file, with what `change` made of its bytes.
+/// Copies a file, after `change` has changed its bytes.
 fn copy(from: &Path, to: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     change(&mut bytes);
@@ -106,36 +106,36 @@ fn inspect_says_what_each_file_is() {
 
 #[test]
 fn check_answers_for_a_folder_and_runs_nothing() {
-    let (lua54, place) = (artefacts("lua54"), folder("check"));
+    let (lua54, dir) = (artefacts("lua54"), folder("check"));
     for name in ["fswatch", "sqlite"] {
-        copy(&lua54.for_every_lua.join(format!("{name}.so")), &place.join(format!("{name}.so")), |_| {});
+        copy(&lua54.for_every_lua.join(format!("{name}.so")), &dir.join(format!("{name}.so")), |_| {});
     }
-    copy(&lua54.folder.join("timer.so"), &place.join("timer.so"), |_| {});
-    copy(&module("lua54"), &place.join("darksidesync.so"), |_| {});
-    fs::write(place.join("notes.txt"), "no library").expect("the folder was just made");
-    fs::write(place.join("linked.so"), "/* GNU ld script */").expect("the folder was just made");
-    let check = |place: &Path| run(dss().arg("check").arg("--module").arg(module("lua54")).arg(place));
-    let (text, code, _) = check(&place);
+    copy(&lua54.folder.join("timer.so"), &dir.join("timer.so"), |_| {});
+    copy(&module("lua54"), &dir.join("darksidesync.so"), |_| {});
+    fs::write(dir.join("notes.txt"), "no library").expect("the folder was just made");
+    fs::write(dir.join("linked.so"), "/* GNU ld script */").expect("the folder was just made");
+    let check = |dir: &Path| run(dss().arg("check").arg("--module").arg(module("lua54")).arg(dir));
+    let (text, code, _) = check(&dir);
     assert_eq!(code, 0, "{text}");
     has_all(&text, &["DSS 2.1.0 for Lua 5.4", "fswatch", "timer", "c1v0", "3 fit, 0 do not"]);
     assert!(!text.contains("linked.so") && !text.contains("notes.txt"), "{text}");
 
     for name in ["minor", "major", "revision", "abort"] {
         let name = format!("misfit_{name}.so");
-        copy(&lua54.folder.join(&name), &place.join(&name), |_| {});
+        copy(&lua54.folder.join(&name), &dir.join(&name), |_| {});
     }
     if cfg!(target_os = "linux") {
-        copy(&lua54.for_every_lua.join("httpd.so"), &place.join("foreign.so"), |bytes| {
+        copy(&lua54.for_every_lua.join("httpd.so"), &dir.join("foreign.so"), |bytes| {
             let other: u16 = if cfg!(target_arch = "x86_64") { 183 } else { 62 };
             bytes[18..20].copy_from_slice(&other.to_ne_bytes());
         });
-        copy(&lua54.folder.join("misfit_fits.so"), &place.join("damaged.so"), |bytes| {
+        copy(&lua54.folder.join("misfit_fits.so"), &dir.join("damaged.so"), |bytes| {
             let at = bytes.windows(8).position(|it| it == b"DSS\0LIB\0").expect("it declares itself");
             bytes[at + 8] = 1;
         });
     }
     let began = Instant::now();
-    let (text, code, _) = check(&place);
+    let (text, code, _) = check(&dir);
     println!("{} files were checked in {} ms", 13, began.elapsed().as_millis());
     assert_eq!(code, 1, "{text}");
     has_all(
@@ -154,13 +154,13 @@ fn check_answers_for_a_folder_and_runs_nothing() {
             &["httpd is for", "and the module for", "damaged has a damaged declaration", "6 do not"],
         );
     }
-    // What is passed over in a folder is something that does not fit where it is named.
-    let (text, code, _) = check(&place.join("linked.so"));
+    // A file that is skipped in a folder is an error if it is named explicitly.
+    let (text, code, _) = check(&dir.join("linked.so"));
     assert_eq!(code, 1, "{text}");
     has_all(&text, &["is a linker script and no shared library"]);
 }
 
-/// What `load` says in a Lua that looks for libraries at `path`: the file that it loaded, or why it did not.
+/// Calls `load` in a Lua that looks for libraries in `path`. Returns the file that it loaded, or the error.
 #[cfg(target_os = "linux")]
 fn loaded(name: &str, path: &str) -> Result<String, String> {
     let lua54 = artefacts("lua54");
@@ -177,19 +177,19 @@ fn loaded(name: &str, path: &str) -> Result<String, String> {
     }
 }
 
-/// It says what `load` would do with each file under its name, and so `load` does.
+/// What `check` says about the name of a file is what `load` does.
 #[cfg(target_os = "linux")]
 #[test]
-fn check_says_of_a_files_name_what_load_does() {
-    let (lua54, place) = (artefacts("lua54"), folder("names"));
+fn check_of_a_files_name_agrees_with_load() {
+    let (lua54, dir) = (artefacts("lua54"), folder("names"));
     let library = |name: &str| lua54.for_every_lua.join(format!("{name}.so"));
-    copy(&library("httpd"), &place.join("httpd.so"), |_| {});
-    copy(&library("fswatch"), &place.join("libfswatch.so"), |_| {});
-    copy(&library("sqlite"), &place.join("database.so"), |_| {});
-    copy(&library("sqlite"), &place.join("sqlite.so.1"), |_| {});
-    fs::create_dir(place.join("elsewhere")).expect("a fresh folder");
-    std::os::unix::fs::symlink(library("sqlite"), place.join("elsewhere/sqlite.so")).expect("a fresh folder");
-    let at = |name: &str| place.join(name).display().to_string();
+    copy(&library("httpd"), &dir.join("httpd.so"), |_| {});
+    copy(&library("fswatch"), &dir.join("libfswatch.so"), |_| {});
+    copy(&library("sqlite"), &dir.join("database.so"), |_| {});
+    copy(&library("sqlite"), &dir.join("sqlite.so.1"), |_| {});
+    fs::create_dir(dir.join("elsewhere")).expect("a fresh folder");
+    std::os::unix::fs::symlink(library("sqlite"), dir.join("elsewhere/sqlite.so")).expect("a fresh folder");
+    let at = |name: &str| dir.join(name).display().to_string();
     let check = |file: &str, path: Option<&str>| {
         let mut command = dss();
         command.arg("check").arg("--module").arg(module("lua54")).arg(at(file));
@@ -235,24 +235,24 @@ fn check_says_of_a_files_name_what_load_does() {
         let found = loaded(name, path.unwrap_or(&folder));
         assert_eq!(found == Ok(at(file)), well, "{file} by {path:?}: {found:?}\n{text}");
     }
-    // The first that is found is loaded, and the other one not.
-    copy(&library("sqlite"), &place.join("sqlite.so"), |_| {});
+    // Only the first file that is found is loaded.
+    copy(&library("sqlite"), &dir.join("sqlite.so"), |_| {});
     let (well, text) = check("elsewhere/sqlite.so", Some(&own));
     has_all(&text, &[&format!("`load \"sqlite\"` finds {} before it", at("sqlite.so"))]);
     assert!(!well && loaded("sqlite", &own) == Ok(at("sqlite.so")), "{text}");
-    // `;;` is where the module lies.
-    copy(&module("lua54"), &place.join("darksidesync.so"), |_| {});
+    // `;;` stands for the module's folder.
+    copy(&module("lua54"), &dir.join("darksidesync.so"), |_| {});
     let mut command = dss();
     command.args(["check", "--path", ";;", "--module"]).arg(at("darksidesync.so")).arg(at("sqlite.so"));
     assert_eq!(run(&mut command).1, 0);
 }
 
-/// Lua modules too: what a linker calls them Lua does not find.
+/// The same for Lua modules: Lua does not find a file with a linker's `lib` prefix.
 #[cfg(target_os = "linux")]
 #[test]
-fn check_says_of_a_lua_modules_name_what_require_does() {
+fn check_of_a_lua_modules_name_agrees_with_require() {
     for name in ["lua54", "luajit"] {
-        let (lua, place) = (artefacts(name), folder(&format!("names-{name}")));
+        let (lua, dir) = (artefacts(name), folder(&format!("names-{name}")));
         for (from, to) in [
             ("timer", "libtimer"),
             ("plain_v1", "plain_v1"),
@@ -260,9 +260,9 @@ fn check_says_of_a_lua_modules_name_what_require_does() {
             ("timer", "timer-v2"),
             ("probe", "probe3"),
         ] {
-            copy(&lua.folder.join(format!("{from}.so")), &place.join(format!("{to}.so")), |_| {});
+            copy(&lua.folder.join(format!("{from}.so")), &dir.join(format!("{to}.so")), |_| {});
         }
-        // LuaJIT, as Lua 5.1, leaves off what is before the hyphen alone.
+        // LuaJIT and Lua 5.1 only try the part after the hyphen.
         let versioned = if name == "luajit" { "rename it to timer.so" } else { "1 fit, 0 do not" };
         for (file, told) in [
             (
@@ -276,11 +276,11 @@ fn check_says_of_a_lua_modules_name_what_require_does() {
             ("probe3", "rename it to probe.so"),
         ] {
             let mut command = dss();
-            command.arg("check").arg("--module").arg(module(name)).arg(place.join(format!("{file}.so")));
+            command.arg("check").arg("--module").arg(module(name)).arg(dir.join(format!("{file}.so")));
             let (text, code, _) = run(&mut command);
             has_all(&text, &[told]);
-            let own = place.join("?.so").display().to_string();
-            // Where the build has one of that name, it would be found first.
+            let own = dir.join("?.so").display().to_string();
+            // Otherwise a module of that name from the build would be found first.
             let script =
                 format!("require 'darksidesync' package.cpath = {own:?} print((pcall(require, '{file}')))");
             let mut command = Command::new(lua.host());
@@ -290,26 +290,26 @@ fn check_says_of_a_lua_modules_name_what_require_does() {
     }
 }
 
-/// Whatever has a library's name and cannot be loaded is told, and what has nothing to do with DSS is not.
+/// A file with the name of a library that cannot be loaded is reported. A file that has nothing to do with DSS is not.
 #[cfg(target_os = "linux")]
 #[test]
-fn check_passes_over_no_broken_file_of_a_folder() {
-    let (lua54, place) = (artefacts("lua54"), folder("broken"));
+fn check_reports_every_broken_file_in_a_folder() {
+    let (lua54, dir) = (artefacts("lua54"), folder("broken"));
     let library = lua54.for_every_lua.join("fswatch.so");
-    fs::write(place.join("page.so"), "<html>404 Not Found</html>").expect("a fresh folder");
-    copy(&library, &place.join("zeros.so"), |bytes| bytes[..64].fill(0));
-    copy(&library, &place.join("class.so"), |bytes| bytes[4] = 9);
-    std::os::unix::fs::symlink("fswatch-1.2.so", place.join("fswatch.so")).expect("a fresh folder");
-    let stripped = place.join("stripped.so");
+    fs::write(dir.join("page.so"), "<html>404 Not Found</html>").expect("a fresh folder");
+    copy(&library, &dir.join("zeros.so"), |bytes| bytes[..64].fill(0));
+    copy(&library, &dir.join("class.so"), |bytes| bytes[4] = 9);
+    std::os::unix::fs::symlink("fswatch-1.2.so", dir.join("fswatch.so")).expect("a fresh folder");
+    let stripped = dir.join("stripped.so");
     succeed(Command::new("objcopy").args(["--remove-section", ".dss.library"]).arg(&library).arg(&stripped));
-    succeed(Command::new("mkfifo").arg(place.join("fifo.so")));
-    // Nobody's concern.
-    copy(&lua54.folder.join("darksidesync.so"), &place.join("darksidesync.so"), |_| {});
-    fs::write(place.join("other.c"), "int other;").expect("a fresh folder");
-    succeed(Command::new("cc").args(["-shared", "-fPIC", "-o", "other.so", "other.c"]).current_dir(&place));
-    let (text, code, _) = run(dss().arg("check").arg("--module").arg(module("lua54")).arg(&place));
+    succeed(Command::new("mkfifo").arg(dir.join("fifo.so")));
+    // Files that are not reported.
+    copy(&lua54.folder.join("darksidesync.so"), &dir.join("darksidesync.so"), |_| {});
+    fs::write(dir.join("other.c"), "int other;").expect("a fresh folder");
+    succeed(Command::new("cc").args(["-shared", "-fPIC", "-o", "other.so", "other.c"]).current_dir(&dir));
+    let (text, code, _) = run(dss().arg("check").arg("--module").arg(module("lua54")).arg(&dir));
     assert_eq!(code, 1, "{text}");
-    let link = format!("is a link, and there is no '{}'", place.join("fswatch-1.2.so").display());
+    let link = format!("is a link, and there is no '{}'", dir.join("fswatch-1.2.so").display());
     has_all(
         &text,
         &[
@@ -323,7 +323,7 @@ fn check_passes_over_no_broken_file_of_a_folder() {
         ],
     );
     for name in ["page", "zeros", "class", "fswatch", "stripped", "fifo"] {
-        let path = place.join("?.so").display().to_string();
+        let path = dir.join("?.so").display().to_string();
         loaded(name, &path).expect_err("it was refused by the command");
     }
 }
@@ -356,7 +356,7 @@ fn check_prints_json() {
 }
 
 #[test]
-fn bad_usage_is_told_apart_from_what_does_not_fit() {
+fn bad_usage_has_its_own_exit_code() {
     let lua54 = artefacts("lua54");
     for arguments in
         [&[][..], &["check"], &["inspect"], &["layouts", "--revision", "v9"], &["layouts", "--diff", "v1"]]
@@ -378,17 +378,17 @@ fn bad_usage_is_told_apart_from_what_does_not_fit() {
     has_all(&against(&lua54.folder.join("timer.so")), &["is no module of DSS"]);
 }
 
-/// Modules of before 2.1.0 say nothing of themselves; this is one without what it says.
+/// Modules before 2.1.0 do not declare anything. This test removes the declaration of the current one.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_module_that_says_nothing_is_told_as_that() {
+fn a_module_that_declares_nothing_is_recognised() {
     let old = folder("old").join("darksidesync.so");
     succeed(Command::new("objcopy").args(["--remove-section", ".dss.module"]).arg(module("lua54")).arg(&old));
     let (text, code, _) = run(dss().arg("inspect").arg(&old));
     assert_eq!(code, 0);
     has_all(&text, &["a module of DSS that does not say what it offers, as those before 2.1.0 do not"]);
     has_all(&text, &["2.0.0, by the names in it", "c1v0 1.0.0, v1 1.0.0"]);
-    // A library of v1 fits, and one of v2 is later than it.
+    // A library of v1 fits. One of v2 is newer than the module.
     let artefacts = artefacts("lua54");
     let (text, code, _) =
         run(dss().arg("check").arg("--module").arg(&old).arg(artefacts.folder.join("probe_v1.so")));
@@ -400,7 +400,7 @@ fn a_module_that_says_nothing_is_told_as_that() {
 }
 
 #[test]
-fn layouts_are_the_ones_on_file_and_differences_are_named() {
+fn layouts_match_the_files_and_differences_are_named() {
     let on_file = |revision: &str| {
         let path = workspace().join("dss-abi").join(revision).join("layout.txt");
         fs::read_to_string(path).expect("each revision has its layouts on file")
@@ -437,31 +437,31 @@ fn completions_and_the_manual_are_of_the_same_commands() {
     has_all(&text, &[".TH dss 1", "inspect", "module", "LIBRARY", "diff"]);
 }
 
-/// A copy that broke off is the very thing that one runs `dss check` for.
+/// `dss check` must find an incomplete copy.
 #[test]
-fn a_folder_with_a_library_that_was_cut_off_does_not_fit() {
-    let (lua54, place) = (artefacts("lua54"), folder("cut"));
+fn a_folder_with_a_truncated_library_does_not_fit() {
+    let (lua54, dir) = (artefacts("lua54"), folder("cut"));
     let library = lua54.for_every_lua.join("fswatch.so");
-    copy(&library, &place.join("fswatch.so"), |_| {});
-    copy(&library, &place.join("cut.so"), |bytes| bytes.truncate(100_000));
-    copy(&library, &place.join("empty.so"), Vec::clear);
-    let (text, code, _) = run(dss().arg("check").arg("--module").arg(module("lua54")).arg(&place));
+    copy(&library, &dir.join("fswatch.so"), |_| {});
+    copy(&library, &dir.join("cut.so"), |bytes| bytes.truncate(100_000));
+    copy(&library, &dir.join("empty.so"), Vec::clear);
+    let (text, code, _) = run(dss().arg("check").arg("--module").arg(module("lua54")).arg(&dir));
     assert_eq!(code, 1, "{text}");
     has_all(&text, &["cut.so", "cut off", "empty.so", "is empty", "1 fit", "2 do not"]);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_files_name_need_not_be_text_and_a_full_disk_is_told() {
+fn a_file_name_need_not_be_utf8_and_a_full_disk_is_reported() {
     use std::os::unix::ffi::OsStrExt;
 
-    let place = folder("name");
-    let file = place.join(std::ffi::OsStr::from_bytes(b"b\xff.so"));
+    let dir = folder("name");
+    let file = dir.join(std::ffi::OsStr::from_bytes(b"b\xff.so"));
     copy(&artefacts("lua54").for_every_lua.join("fswatch.so"), &file, |_| {});
     let (text, code, said) = run(dss().args(["inspect", "--json"]).arg(&file));
     assert_eq!(code, 0, "{text}{said}");
     let mut check = dss();
-    check.args(["check", "--json", "--module"]).arg(module("lua54")).arg(&place);
+    check.args(["check", "--json", "--module"]).arg(module("lua54")).arg(&dir);
     let (text, code, said) = run(&mut check);
     assert_eq!(code, 1, "{text}{said}");
     has_all(&text, &["`load \\\"fswatch\\\"` looks for fswatch.so: rename it to fswatch.so"]);

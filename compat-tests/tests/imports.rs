@@ -1,4 +1,4 @@
-//! The arrows between the modules of the two crates go one way: each module imports only what stands below it in these lists.
+//! Checks that imports between the modules of each crate go one way: a module imports only modules below it in these lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,11 +10,11 @@ use walkdir::{DirEntry, WalkDir};
 /// The core, from the top down. Modules of one line do not import each other.
 const CORE: &[&[&str]] = &[
     &["registry"],
-    // What works on revisions, and knows no list of them.
+    // Works on revisions, but does not know the list of them.
     &["adapter", "load", "rendezvous"],
     &["revision"],
     &["states", "metrics"],
-    // One core, which knows no revision.
+    // The core, which does not know any revision.
     &["dispatcher", "declared"],
     &["search", "library", "delivery"],
     &["channel"],
@@ -44,7 +44,7 @@ const CORE: &[&[&str]] = &[
     &["cancellation"],
 ];
 
-/// The module that Lua requires, likewise.
+/// The module that Lua requires, from the top down.
 const MODULE: &[&[&str]] = &[
     &["require"],
     &["functions", "hosted"],
@@ -68,13 +68,13 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     entries.map(DirEntry::into_path).filter(|path| path.extension().is_some_and(|it| it == "rs")).collect()
 }
 
-/// What a source says, without its comments.
+/// The text of a source file without its comments.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// The modules of a crate, and what each imports of the others.
+/// The modules of a crate, and the other modules that each imports.
 fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in sources(source) {
@@ -109,7 +109,7 @@ fn assert_one_way(source: &str, floors: &[&[&str]]) {
             wrong.push(format!("`{module}` is not in the list"));
             continue;
         };
-        // What is no module is an item of the crate's root.
+        // Other names are items of the crate's root.
         for other in used.iter().filter(|other| found.contains_key(*other)) {
             if floor(other).is_none_or(|other| other <= own) {
                 wrong.push(format!("`{module}` imports `{other}`, which does not stand below it"));
@@ -129,7 +129,7 @@ fn the_arrows_of_the_module_go_one_way() {
     assert_one_way("dss-lua/src", MODULE);
 }
 
-/// A revision's contract is named by its adapter alone.
+/// Only the adapter of a revision names the revision's contract.
 #[test]
 fn the_core_names_no_revision() {
     let source = workspace().join("dss-impl/src");

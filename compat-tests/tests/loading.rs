@@ -1,5 +1,5 @@
-//! How a library's file is found and read, seen from outside: where DSS looks, what it refuses, and that none of the code of
-//! what it refuses runs.
+//! Tests from outside how the file of a library is found and read: where DSS looks, which files it refuses, and that it runs no
+//! code of a file that it refuses.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// What `script` prints in a Lua that finds its modules by `cpath`.
+/// Runs `script` in a Lua that finds its modules in the folders `cpath`, and returns what it prints.
 fn run(artefacts: &Artefacts, cpath: &[&Path], dss_path: Option<&str>, script: &str) -> String {
     let mut command = Command::new(artefacts.host());
     let templates: Vec<_> = cpath.iter().map(|folder| folder.join("?.so").display().to_string()).collect();
@@ -42,10 +42,10 @@ fn run(artefacts: &Artefacts, cpath: &[&Path], dss_path: Option<&str>, script: &
     ended.stdout.trim().to_owned()
 }
 
-/// `DSS_LOG` prints what a layout check found. Where stderr takes nothing, that is lost, and nothing else.
+/// With `DSS_LOG`, the result of a layout check is printed. If stderr is full, only that text is lost.
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_layout_check_found_is_told_to_a_stderr_that_is_full() {
+fn a_full_stderr_does_not_break_the_report_of_a_layout_check() {
     let lua54 = lua54();
     let script = "require 'darksidesync'; print(require 'probe_v1'.request(1, '^1.0', 'layout'))";
     let mut command = Command::new("sh");
@@ -58,11 +58,11 @@ fn what_a_layout_check_found_is_told_to_a_stderr_that_is_full() {
 
 const WHERE: &str = "print(require 'darksidesync'.load 'probe_v2'._FILE)";
 
-/// Without `DSS_PATH`: beside the module, and then where Lua looks for C modules. With it there, as it says.
+/// Without `DSS_PATH`, DSS looks beside the module and then where Lua looks for C modules. With it, DSS looks where it says.
 #[test]
 fn a_library_is_looked_for_beside_the_module_and_then_on_cpath() {
-    let (lua54, place) = (lua54(), folder("search"));
-    let [beside, cpath, named] = ["beside", "cpath", "named"].map(|name| place.join(name));
+    let (lua54, dir) = (lua54(), folder("search"));
+    let [beside, cpath, named] = ["beside", "cpath", "named"].map(|name| dir.join(name));
     for folder in [&beside, &cpath, &named] {
         fs::create_dir_all(folder).expect("its parent was just made");
     }
@@ -88,20 +88,20 @@ fn a_library_is_looked_for_beside_the_module_and_then_on_cpath() {
     let missing = "print(select(2, pcall(require 'darksidesync'.load, 'nowhere')))";
     let told = run(lua54, &[&beside, &cpath], None, missing);
     let tried = |folder: &Path| format!("no file '{}'", folder.join("nowhere.so").display());
-    let places: Vec<_> = [&beside, &cpath].map(|folder| told.find(&tried(folder))).into_iter().collect();
-    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{told}");
+    let positions: Vec<_> = [&beside, &cpath].map(|folder| told.find(&tried(folder))).into_iter().collect();
+    assert!(positions.iter().all(Option::is_some) && positions.is_sorted(), "{told}");
 }
 
-/// What a linker calls `libfswatch.so` is fswatch's file by a template that says so. Without one it is not, so that `require`
-/// finds what it found before, and `load` says what is there.
+/// `libfswatch.so` is the file of fswatch only with a template like `lib?.so`. Without one, `require` finds what it found
+/// before, and the error of `load` mentions the file.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_prefix_is_for_a_template_to_say() {
-    let (lua54, place) = (lua54(), folder("prefix"));
-    let file = place.join("libfswatch.so");
-    // fswatch of v1, a Lua module, is on `package.cpath`, and that of v2 in a folder for DSS.
+fn a_prefix_needs_a_template() {
+    let (lua54, dir) = (lua54(), folder("prefix"));
+    let file = dir.join("libfswatch.so");
+    // The fswatch of v1, a Lua module, is on `package.cpath`. The fswatch of v2 is in a folder for DSS.
     copy(&lua54.for_every_lua.join("fswatch.so"), &file);
-    let template = |name: &str| place.join(name).display().to_string();
+    let template = |name: &str| dir.join(name).display().to_string();
     let [plain, prefixed] = ["?.so", "lib?.so"].map(template);
     let script = "local dss = require 'darksidesync' dss.searcher()
         local well, it = pcall(dss.load, 'fswatch')
@@ -116,7 +116,7 @@ fn a_prefix_is_for_a_template_to_say() {
     let told = said(&plain);
     let there = format!(
         "no file '{}': there is 'libfswatch.so', and 'lib' is not put before a name",
-        place.join("fswatch.so").display()
+        dir.join("fswatch.so").display()
     );
     assert!(told.contains(&there) && told.ends_with(&advice), "{told}");
     let told = said(&format!("{plain};;"));
@@ -124,19 +124,19 @@ fn a_prefix_is_for_a_template_to_say() {
     for path in [prefixed.clone(), format!("{plain};{prefixed};;")] {
         assert_eq!(said(&path), format!("{shown}\ntrue\n{shown}"));
     }
-    // Where the other one stands first, that is found.
+    // If the template of the other one comes first, that one is found.
     let told = said(&format!(";;{prefixed}"));
     assert!(told.contains("use `require`") && told.ends_with("\nfalse\nnil"), "{told}");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_link_that_leads_nowhere_is_named() {
-    let (lua54, place) = (lua54(), folder("link"));
-    let (link, target) = (place.join("misfit.so"), place.join("misfit-1.2.so"));
+fn a_dangling_link_is_named() {
+    let (lua54, dir) = (lua54(), folder("link"));
+    let (link, target) = (dir.join("misfit.so"), dir.join("misfit-1.2.so"));
     std::os::unix::fs::symlink("misfit-1.2.so", &link).expect("a fresh folder");
     let told = format!("no file '{}': it is a link, and there is no '{}'", link.display(), target.display());
-    let path = place.join("?.so").display().to_string();
+    let path = dir.join("?.so").display().to_string();
     for name in ["misfit".to_owned(), link.display().to_string()] {
         let script = format!("print(select(2, pcall(require 'darksidesync'.load, {name:?})))");
         let said = run(lua54, &[&lua54.folder], Some(&path), &script);
@@ -147,19 +147,19 @@ fn a_link_that_leads_nowhere_is_named() {
     assert!(said.contains(&told), "{said}");
 }
 
-/// `bytes` with what `damage` made of them, in a file that is then loaded, and required; what was said. None of its code ran.
+/// Damages a copy of a library, then loads and requires it. Returns both error messages, and checks that none of its code ran.
 fn refused(name: &str, damage: impl FnOnce(&mut Vec<u8>)) -> [String; 2] {
-    let (lua54, place) = (lua54(), folder(name));
+    let (lua54, dir) = (lua54(), folder(name));
     let mut bytes = fs::read(lua54.folder.join("misfit_fits.so")).expect("it was built");
     damage(&mut bytes);
-    let (file, trace) = (place.join("misfit.so"), place.join("trace"));
+    let (file, trace) = (dir.join("misfit.so"), dir.join("trace"));
     fs::write(&file, bytes).expect("the folder was just made");
     let load =
         format!("print(select(2, pcall(require 'darksidesync'.load, {:?})))", file.display().to_string());
     let require = "require 'darksidesync'.searcher() print(select(2, pcall(require, 'misfit')))";
     [load.as_str(), require].map(|script| {
         let mut command = Command::new(lua54.host());
-        let cpath = [lua54.folder.join("?.so"), place.join("?.so")];
+        let cpath = [lua54.folder.join("?.so"), dir.join("?.so")];
         command
             .arg("--cpath")
             .arg(cpath.map(|path| path.display().to_string()).join(";"))
@@ -172,7 +172,7 @@ fn refused(name: &str, damage: impl FnOnce(&mut Vec<u8>)) -> [String; 2] {
     })
 }
 
-/// Where the declaration begins.
+/// The offset of the declaration in a file.
 fn declaration(bytes: &[u8]) -> usize {
     bytes.windows(8).position(|window| window == b"DSS\0LIB\0").expect("it declares itself")
 }
@@ -186,7 +186,7 @@ fn a_damaged_file_is_refused_and_none_of_its_code_runs() {
     let [load, require] = refused("empty", Vec::clear);
     assert!(load.contains("misfit.so") && load.contains("empty"), "{load}");
     assert!(require.contains("misfit.so"), "{require}");
-    // Its processor: 64-bit ARM or x86, whichever this is not.
+    // Change its processor to 64-bit ARM or x86, whichever is not this one.
     let [load, require] = refused("processor", |bytes| {
         let other: u16 = if cfg!(target_arch = "x86_64") { 183 } else { 62 };
         bytes[18..20].copy_from_slice(&other.to_ne_bytes());
@@ -202,7 +202,7 @@ fn a_damaged_file_is_refused_and_none_of_its_code_runs() {
             bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
         });
         for said in [load, require] {
-            // Not Lua's own searcher, which would map it to look for `luaopen_misfit`.
+            // Lua's own searcher must not be reached: it would map the file to look for `luaopen_misfit`.
             assert!(said.contains("misfit.so") && !said.contains("luaopen"), "{name}: {said}");
         }
     }
@@ -215,11 +215,11 @@ fn a_damaged_file_is_refused_and_none_of_its_code_runs() {
     }
 }
 
-/// A file that takes the place of one that was loaded is read again, and what is wanted is told what the two are.
+/// A file that replaces a loaded one is read again, and the error names both versions.
 #[test]
-fn a_file_that_was_replaced_is_told_from_the_one_that_was_loaded() {
-    let (lua54, place) = (lua54(), folder("replaced"));
-    let (file, newer) = (place.join("probe_v2.so"), place.join("newer.so"));
+fn a_replaced_file_is_distinguished_from_the_loaded_one() {
+    let (lua54, dir) = (lua54(), folder("replaced"));
+    let (file, newer) = (dir.join("probe_v2.so"), dir.join("newer.so"));
     copy(&lua54.for_every_lua.join("probe_v2.so"), &file);
     let mut bytes = fs::read(&file).expect("it was just copied");
     let version = declaration(&bytes) + 120;
@@ -236,7 +236,7 @@ fn a_file_that_was_replaced_is_told_from_the_one_that_was_loaded() {
         newer.display().to_string(),
         file.display().to_string(),
     );
-    let said = run(lua54, &[&lua54.folder], Some(&place.join("?.so").display().to_string()), &script);
+    let said = run(lua54, &[&lua54.folder], Some(&dir.join("?.so").display().to_string()), &script);
     let [loaded, unwanted] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
     assert!(loaded.contains(&format!("is loaded in this Lua state from {}", file.display())), "{loaded}");
     assert!(
@@ -246,7 +246,7 @@ fn a_file_that_was_replaced_is_told_from_the_one_that_was_loaded() {
     assert!(unwanted.contains("probe_v2 ^8 is wanted") && unwanted.contains("probe_v2 9.0.0"), "{unwanted}");
 }
 
-/// Has the system refuse a call to whatever `command` runs.
+/// Makes a system call fail with `error` in the process that `command` starts.
 #[cfg(target_os = "linux")]
 fn forbid(command: &mut Command, call: libc::c_long, error: libc::c_int) {
     use std::os::unix::process::CommandExt;
@@ -258,7 +258,7 @@ fn forbid(command: &mut Command, call: libc::c_long, error: libc::c_int) {
         k: value,
     };
     let filters = [
-        // The call's number is the first field of what is looked at.
+        // The number of the call is the first field of the filter's input.
         filter(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         filter(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call as u32),
         filter(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
@@ -266,20 +266,20 @@ fn forbid(command: &mut Command, call: libc::c_long, error: libc::c_int) {
     ];
     let install = move || {
         let program = libc::sock_fprog { len: 4, filter: filters.as_ptr().cast_mut() };
-        // SAFETY: it takes numbers alone.
+        // SAFETY: the call takes only numbers.
         let private = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-        // SAFETY: the program lies there until the call returns, and is copied by it.
+        // SAFETY: the program outlives the call, which copies it.
         let filtered =
             unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
         if private == 0 && filtered == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     };
-    // SAFETY: it makes two system calls, and allocates nothing.
+    // SAFETY: the closure makes two system calls and allocates nothing.
     unsafe { command.pre_exec(install) };
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_advice_where_no_socket_can_be_had_fits_the_error() {
+fn the_advice_after_a_failed_socket_fits_the_error() {
     let lua54 = lua54();
     let refused = |call, error| {
         let script = "local dss = require 'darksidesync' print(select(2, pcall(dss.setport, 50123))) print(dss.getport())";
@@ -308,9 +308,9 @@ fn the_advice_where_no_socket_can_be_had_fits_the_error() {
     }
 }
 
-/// The libraries of v2 that the scenarios run with are the same files in each Lua.
+/// The scenarios load the same files of v2's libraries in every Lua.
 #[test]
-fn one_and_the_same_file_serves_every_lua() {
+fn the_same_file_serves_every_lua() {
     let sums = |lua: Lua| {
         let artefacts = Artefacts::of(lua);
         ["fswatch", "httpd", "sqlite", "probe_v2"].map(|name| {

@@ -1,4 +1,4 @@
-//! The models of `dss-impl`, checked by loom: they need a build of their own, in which every lock and atomic is loom's.
+//! Runs the loom models of `dss-impl`. They need a separate build, in which every lock and atomic is loom's.
 
 use compat_tests::artefacts::{cargo, succeed, target};
 
@@ -6,7 +6,7 @@ use compat_tests::artefacts::{cargo, succeed, target};
 fn the_models_hold() {
     let mut command = cargo();
     command.args(["test", "--package", "dss-impl", "--release", "--test", "loom"]);
-    // Nobody ships it: what makes a release smaller is of no use to it.
+    // This build is not shipped, so it does not need the optimisations for size.
     command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom"));
     let output = succeed(&mut command);

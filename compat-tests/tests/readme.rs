@@ -1,17 +1,17 @@
-//! Each example in the documents, run: every fenced block is a test of its own, and one of an unknown language fails.
+//! Runs the examples in the documents. Every fenced block is a test. A block in an unknown language fails.
 //!
-//! | block | is |
+//! | block | test |
 //! |---|---|
-//! | `lua` | run in the Lua 5.4 host; must print what a line `<!-- prints: one \| two -->` above it says |
-//! | `c`, `rust` | compiled as the library whose `luaopen_` or `library!` it has; some `lua` block of the document must require or load it |
-//! | `rust` without either | a part: compiled with the manifest of the document's library for v2 |
-//! | `toml` | the manifest of the document's library of that name |
-//! | `sh`, `console` | run line by line, with paths that lead into the target folder; see `readme/shell.rs` |
-//! | `text` | what the program of `readme/programs.rs` prints that a line `<!-- test: name -->` above it names; `dss-check` is of `readme/dss.rs`, `wrong-lua` what another Lua's module says |
+//! | `lua` | runs in the Lua 5.4 host, and must print what the line `<!-- prints: one \| two -->` above it says |
+//! | `c`, `rust` | is compiled as the library whose `luaopen_` or `library!` it has; a `lua` block of the document must require or load it |
+//! | `rust` without either | is a part of a library, compiled with the manifest of the document's library for v2 |
+//! | `toml` | is the manifest of the document's library of that name |
+//! | `sh`, `console` | runs line by line, with paths that lead into the target folder; see `readme/shell.rs` |
+//! | `text` | is the output of the program in `readme/programs.rs` that the line `<!-- test: name -->` above it names; `dss-check` is in `readme/dss.rs`, and `wrong-lua` is the message of another Lua's module |
 //!
-//! Links that stay in the tree must lead somewhere.
+//! A `lua` block may have a `<!-- test: name -->` too: that program then runs before it, in the same state.
 //!
-//! A `lua` block may have such a name as well: that program then runs before it, in the same state.
+//! Links into the tree must lead to something that exists.
 
 #[path = "readme/blocks.rs"]
 mod blocks;
@@ -38,7 +38,7 @@ use compat_tests::luas::Lua;
 use compat_tests::run::limited;
 use libtest_mimic::{Arguments, Trial};
 
-/// The documents. One that is not there has no examples.
+/// The documents. A missing one counts as empty.
 const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
@@ -75,7 +75,7 @@ fn artefacts() -> &'static Artefacts {
     Artefacts::of(Lua("lua54"))
 }
 
-/// A folder of that name for what the examples make, inside cargo's own target folder.
+/// A folder for what the examples make, inside cargo's target folder.
 fn folder(name: &str) -> PathBuf {
     let folder = target().join("readme").join(name);
     fs::create_dir_all(&folder).expect("the target folder can be written to");
@@ -133,7 +133,7 @@ fn run(block: &Block, all: &[Block]) -> Result<(), libtest_mimic::Failed> {
     }
 }
 
-/// Runs Lua code, after the program that the block names for a `lua` block; returns what it printed.
+/// Runs Lua code and returns what it printed. If the block is a `lua` block that names a program, that program runs first.
 fn execute(block: &Block, code: &str) -> Result<String, libtest_mimic::Failed> {
     let before = match &block.test {
         Some(name) if block.language == "lua" => programs::called(name),
@@ -155,7 +155,7 @@ fn execute(block: &Block, code: &str) -> Result<String, libtest_mimic::Failed> {
     Ok(ended.stdout)
 }
 
-/// Compares texts, in which a tab is as good as a space.
+/// Compares two texts. A tab counts as a space.
 fn compare(wanted: &str, found: &str) -> Result<(), libtest_mimic::Failed> {
     let plain = |text: &str| text.trim().replace('\t', " ");
     if plain(wanted) == plain(found) {

@@ -1,6 +1,6 @@
-//! Each scenario in each Lua, in a process of its own.
+//! Runs each scenario in each Lua, in its own process.
 //!
-//! With `DSS_MATRIX_FOLLOWS` set, those that `cargo matrix --quick` runs in the same module are left to it.
+//! With `DSS_MATRIX_FOLLOWS` set, the scenarios that `cargo matrix --quick` also runs are ignored.
 
 use compat_tests::artefacts::Artefacts;
 use compat_tests::luas::ALL;
@@ -15,7 +15,7 @@ fn main() {
         for scenario in scenarios::all().into_iter().filter(|scenario| scenario.is_for(lua)) {
             let name = format!("{lua}::{}::{}", scenario.group, scenario.name);
             let left = follows && scenario.is_of_the_matrix();
-            let run = move || scenario.run(&Artefacts::of(lua).place()).map_err(Into::into);
+            let run = move || scenario.run(&Artefacts::of(lua).environment()).map_err(Into::into);
             trials.push(Trial::test(name, run).with_ignored_flag(left));
         }
     }

@@ -1,4 +1,5 @@
-//! Each module in each Lua: its own serves, and every other is refused by a sentence, before anything is touched.
+//! Loads the module of each Lua in each Lua. A Lua accepts only its own module. Every other is refused with a sentence, before
+//! anything in the state changes.
 
 use std::fs;
 use std::time::Duration;
@@ -32,7 +33,7 @@ fn a_module_for_another_lua_is_refused() {
             if host == module {
                 assert!(said.starts_with("served DarkSideSync 2."), "{cell}");
             } else if said.contains("undefined symbol") || said.contains("symbol not found") {
-                // The loader came first: the module wants functions that this Lua has not.
+                // The dynamic loader refused it first, because this Lua lacks functions that the module uses.
                 assert!(said.contains("error loading module 'darksidesync'"), "{cell}");
             } else {
                 let both = [module.title(), host.title()].iter().all(|title| said.contains(title.as_str()));

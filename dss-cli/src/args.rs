@@ -1,11 +1,11 @@
-//! What the command line can say.
+//! The command line.
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-/// Tells what a module of DarkSideSync or a library is, and what fits; reads files, and runs none of their code.
+/// Shows what a module of DarkSideSync or a library is, and whether they fit. It reads files and runs none of their code.
 #[derive(Parser)]
 #[command(name = "dss", version, propagate_version = true)]
 pub(crate) struct Args {
@@ -15,49 +15,49 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Tell what each file is: a module of DSS, a library, or what else.
+    /// Show what each file is: a module of DSS, a library, or something else.
     Inspect {
         /// The files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// Print a JSON array, an object a file.
+        /// Print a JSON array with an object for each file.
         #[arg(long)]
         json: bool,
     },
-    /// Check whether a program with that module can load each library, and if not, what to do.
+    /// Check whether a program with this module can load each library, and if not, what to do.
     ///
-    /// That is so if the library fits the module, and its file has the name that `load` looks for: `redis.so` for redis. Exits
-    /// with 0 if all can be loaded, with 1 if one cannot, and with 2 for bad usage.
+    /// It can if the library fits the module and its file has the name that `load` looks for: `redis.so` for redis. The exit code
+    /// is 0 if all libraries can be loaded, 1 if one cannot, and 2 for bad usage.
     Check {
         /// The module: `darksidesync.so`.
         #[arg(long, value_name = "FILE")]
         module: PathBuf,
-        /// Libraries, and folders of them: every shared library in a folder itself is looked at. The current folder, where
-        /// nothing is given.
+        /// Libraries, or folders whose shared libraries are checked. Subfolders are not searched. The default is the current
+        /// folder.
         #[arg(value_name = "LIBRARY|FOLDER")]
         libraries: Vec<PathBuf>,
         /// Where the program looks for libraries, as in `DSS_PATH`: `/opt/dss/lib?.so;;`. The two semicolons stand for the
-        /// module's own folder. Without this, each file is checked as if its own folder were searched.
+        /// module's own folder. Without this option, each file is checked as if its own folder were searched.
         #[arg(long, value_name = "TEMPLATES")]
         path: Option<String>,
-        /// Print a JSON object: the module, and an object a library.
+        /// Print a JSON object with the module and an object for each library.
         #[arg(long)]
         json: bool,
     },
     /// Print the frozen layouts of the revisions, or how two of them differ.
     Layouts {
-        /// One revision alone: `v1` or `v2`.
+        /// Print only one revision: `v1` or `v2`.
         #[arg(long, value_name = "REVISION")]
         revision: Option<String>,
-        /// Two revisions, or files with layouts, to compare. Exits with 1 where they differ.
+        /// Two revisions, or files with layouts, to compare. The exit code is 1 if they differ.
         #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "revision")]
         diff: Vec<String>,
     },
-    /// Print a script for completions in a shell.
+    /// Print a completion script for a shell.
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Print the manual's page, in roff.
+    /// Print the manual page, in roff.
     Man,
 }

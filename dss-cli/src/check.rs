@@ -1,4 +1,4 @@
-//! `dss check`: each library against a module.
+//! `dss check`: checks each library against a module.
 
 use std::fs;
 use std::iter::once;
@@ -12,14 +12,14 @@ use crate::inspect::{as_json, is_old_module, offers};
 use crate::names::Names;
 use crate::{BadUsage, Outcome, old, table};
 
-/// How a library stands to the module.
+/// Whether a library fits the module.
 enum Verdict {
     Fits,
-    /// It does, and this is to be known.
+    /// It fits, with a warning.
     Warned(String),
-    /// It cannot be loaded, and why.
+    /// It cannot be loaded, with the reason.
     Misfit(String),
-    /// It is no library of DSS's.
+    /// The file is not a library of DSS.
     Other(String),
 }
 
@@ -32,7 +32,7 @@ struct Row {
     json: Value,
 }
 
-/// The module, and the names that a program with it looks for.
+/// The module, and the file names that a program with this module looks for.
 struct Against<'a> {
     module: &'a DeclaredModule,
     names: Names<'a>,
@@ -49,7 +49,7 @@ pub(crate) fn run(
     let old;
     let declared = match &inspected.found {
         FileType::Module(declared) => declared,
-        // It does not say what it offers, but it is known.
+        // It does not declare what it offers, but that is known.
         FileType::LuaModule { function, uses: Some(uses), .. } if is_old_module(function, Some(*uses)) => {
             old = old::module(*uses, &inspected.platform);
             &old
@@ -65,7 +65,7 @@ pub(crate) fn run(
             let mut files = shared_libraries(path)
                 .map_err(|error| BadUsage(format!("{} cannot be listed: {error}", path.display())))?;
             files.sort();
-            // What has nothing to do with DSS is nobody's concern, of a folder that may have much of that.
+            // Files that have nothing to do with DSS are left out. A folder may have many of them.
             rows.extend(
                 files
                     .into_iter()
@@ -86,7 +86,7 @@ pub(crate) fn run(
     Ok(Outcome { text, well })
 }
 
-/// Why a file is nothing to check against.
+/// The error for a file that is not a module.
 fn no_module(file: &Path, found: &FileType) -> String {
     let file = file.display();
     match found {
@@ -98,7 +98,7 @@ fn no_module(file: &Path, found: &FileType) -> String {
     }
 }
 
-/// The shared libraries that lie in a folder itself.
+/// The shared libraries in a folder, without its subfolders.
 fn shared_libraries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -138,11 +138,11 @@ fn row(file: PathBuf, against: &Against<'_>) -> Row {
             (stem.clone(), "?".to_owned(), name_of(*uses), verdict)
         }
         Ok(Inspected { found: FileType::Module(_), .. }) => other("is a module of DSS"),
-        // A system's own libraries, and what stands for them where they are linked.
+        // A library of the system, or a linker script for one.
         Err(error @ (ReadError::NoDeclaration | ReadError::NotALibrary { what: "a linker script" })) => {
             other(&error.to_string())
         }
-        // Whatever else has a library's name is in the way of one: a copy that broke off, a page that says "not found".
+        // Any other file with the name of a library would break a load: an incomplete copy, or a page that says "not found".
         Err(error) => {
             (stem.clone(), "?".to_owned(), "?".to_owned(), Verdict::Misfit(format!("{stem} {error}")))
         }
@@ -161,7 +161,7 @@ fn row(file: PathBuf, against: &Against<'_>) -> Row {
     Row { file, name, version, revision, verdict, json }
 }
 
-/// How a library stands that declares itself.
+/// The verdict on a library that declares itself.
 fn declared(library: &Declared, platform: &Platform, file: &Path, against: &Against<'_>) -> Verdict {
     let module = against.module;
     let unfit = foreign(&library.name, platform, module).or_else(|| {
@@ -172,7 +172,7 @@ fn declared(library: &Declared, platform: &Platform, file: &Path, against: &Agai
     verdict([unfit, against.names.loaded(&library.name, file)], library.revision, module)
 }
 
-/// How a library stands that is known by its names alone; `misnamed` is what is wrong with its file's.
+/// The verdict on a library that is only known by its symbols. `misnamed` says what is wrong with the name of its file.
 fn undeclared(
     name: &str,
     revision: u32,
@@ -194,7 +194,7 @@ fn undeclared(
     verdict([unfit, misnamed], revision, module)
 }
 
-/// What a library is warned of whose revision this command does not know: what that demands is not known either.
+/// A warning for a library of a revision that this command does not know. Only the versions can be compared then.
 fn unchecked(revision: u32) -> Option<Verdict> {
     by_number(revision).is_none().then(|| {
         Verdict::Warned(format!(
@@ -205,7 +205,7 @@ fn unchecked(revision: u32) -> Option<Verdict> {
     })
 }
 
-/// What follows from what is wrong with a library of that revision.
+/// The verdict on a library of a revision, from what is wrong with it.
 fn verdict(wrong: [Option<String>; 2], revision: u32, module: &DeclaredModule) -> Verdict {
     let wrong: Vec<_> = wrong.into_iter().flatten().collect();
     if wrong.is_empty() {

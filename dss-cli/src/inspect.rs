@@ -1,4 +1,4 @@
-//! `dss inspect`: what each file is.
+//! `dss inspect`: shows what each file is.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ pub(crate) fn run(files: &[PathBuf], json: bool) -> Outcome {
     Outcome { text, well }
 }
 
-/// Whether a Lua module is one of DSS's own that says nothing of itself.
+/// Whether a Lua module is a module of DSS from before 2.1.0, which declares nothing.
 pub(crate) fn is_old_module(function: &str, uses: Option<u32>) -> bool {
     function == "luaopen_darksidesync" && uses.is_some()
 }
@@ -95,7 +95,7 @@ fn library_rows(library: &Declared) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A module of before 2.1.0, by the names that it has in it.
+/// The rows of a module from before 2.1.0, which is recognised by the names in it.
 fn old_rows(offering: &Offering) -> Vec<(&'static str, String)> {
     vec![
         ("is", "a module of DSS that does not say what it offers, as those before 2.1.0 do not".to_owned()),
@@ -104,7 +104,7 @@ fn old_rows(offering: &Offering) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What a Lua module is that declares nothing.
+/// A description of a Lua module that declares nothing.
 fn lua_module(uses: Option<u32>) -> String {
     match uses {
         Some(revision) => format!(
@@ -115,13 +115,13 @@ fn lua_module(uses: Option<u32>) -> String {
     }
 }
 
-/// The revisions that a module offers, for programs.
+/// The revisions that a module offers, as JSON.
 fn revisions(offering: &Offering) -> Vec<Value> {
     let each = |revision: &OfferedRevision| json!({ "name": revision.name, "version": revision.version, "supported": revision.supported });
     offering.revisions.iter().map(each).collect()
 }
 
-/// The same for programs.
+/// What a file is, as JSON.
 pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
     let Inspected { platform, unmappable, found } = inspected;
     let mut value = match found {

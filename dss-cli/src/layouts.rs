@@ -1,4 +1,4 @@
-//! `dss layouts`: the frozen layouts as text, and how two of them differ.
+//! `dss layouts`: prints the frozen layouts as text, or how two of them differ.
 
 use std::fmt::Write;
 use std::fs;
@@ -7,10 +7,10 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::{BadUsage, Outcome};
 
-/// A revision's name, and its layouts as text.
+/// The name of a revision, and a function that returns its layouts as text.
 type Layouts = (&'static str, fn() -> String);
 
-/// The revisions whose layouts are Rust's; 1.0's interface is a C header.
+/// The revisions with Rust layouts. 1.0's interface is a C header.
 const LAYOUTS: [Layouts; 2] = [("v1", dss_abi_v1::layout::dump), ("v2", dss_abi_v2::layout::dump)];
 
 pub(crate) fn run(revision: Option<&str>, diff: &[String]) -> Result<Outcome, BadUsage> {
@@ -33,7 +33,7 @@ fn unknown(name: &str) -> BadUsage {
     BadUsage(format!("no revision with layouts is called {name}: choose one of {known}"))
 }
 
-/// The layouts of a revision, or those in a file.
+/// The layouts of a revision, or the content of a file.
 fn text(given: &str) -> Result<String, BadUsage> {
     if let Some(text) = of(given) {
         return Ok(text);
@@ -44,8 +44,8 @@ fn text(given: &str) -> Result<String, BadUsage> {
     })
 }
 
-/// Both by lines: what the first alone has with a minus, what the second alone has with a plus, below the type that it is of.
-/// Nothing where they are alike.
+/// Compares two texts by line. Lines that only the first has get a minus, lines that only the second has get a plus, and the type
+/// that they belong to is printed above. The result is empty if the texts are equal.
 fn compared(one: &str, other: &str) -> Outcome {
     let diff = TextDiff::from_lines(one, other);
     let (mut text, mut title) = (String::new(), None);

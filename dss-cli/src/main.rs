@@ -1,10 +1,11 @@
-//! `dss`: what a module of DarkSideSync or a library is, and whether they fit, from their files alone. None of their code runs.
+//! `dss`: shows what a module of DarkSideSync or a library is, and whether they fit. It only reads the files and runs none of
+//! their code.
 //!
-//! | exit code | is |
+//! | exit code | meaning |
 //! |---|---|
-//! | 0 | all is well: everything was read, everything fits |
-//! | 1 | something cannot be read, or does not fit, or differs |
-//! | 2 | bad usage, which a module that cannot be compared with is too |
+//! | 0 | everything was read, and everything fits |
+//! | 1 | something cannot be read, does not fit, or differs |
+//! | 2 | bad usage, or the file given as the module is not one |
 
 mod args;
 mod check;
@@ -21,13 +22,13 @@ use clap::{CommandFactory, Parser};
 
 use args::{Args, Command};
 
-/// What a command printed, and whether all is well.
+/// The output of a command, and whether everything is in order.
 struct Outcome {
     text: String,
     well: bool,
 }
 
-/// Why a command could not be carried out: a sentence.
+/// A sentence that says why a command could not run.
 struct BadUsage(String);
 
 fn main() -> ExitCode {
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
         Ok(Outcome { text, well }) => {
             let mut out = io::stdout();
             match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                // Who reads may have enough, and close the pipe.
+                // A reader may close the pipe early, which is not an error.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                     eprintln!("dss: the output cannot be written: {error}");
                     ExitCode::from(2)
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The manual's page: the command itself, and then each of its own commands.
+/// The manual page: the command itself, then each subcommand.
 fn man() -> Result<Outcome, BadUsage> {
     let mut command = Args::command();
     command.build();

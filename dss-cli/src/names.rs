@@ -6,21 +6,21 @@ use std::path::{Path, absolute};
 use dss_impl::declared::{DeclaredModule, MOST_FUNCTIONS, Platform};
 use dss_impl::search::{self, NotFound};
 
-/// Where a program with that module looks for libraries.
+/// Where a program with a given module looks for libraries.
 pub(crate) struct Names<'a> {
-    /// The endings of libraries' files, the usual one first.
+    /// The file extensions of libraries, the usual one first.
     endings: &'static [&'static str],
-    /// The templates, where they were given.
+    /// The templates, if they were given.
     templates: Option<String>,
     /// The module's file.
     module: &'a Path,
-    /// Whether its Lua leaves off what is before a hyphen in a module's name, and nothing else. (Later ones look for what is behind
-    /// it too.)
+    /// Whether its Lua, for a module name with a hyphen, only tries the part after the hyphen. Later Luas try both parts.
     is_old: bool,
 }
 
 impl<'a> Names<'a> {
-    /// Of the module in the file `module`; `path` is what `DSS_PATH` has, and none for each file's own folder.
+    /// Makes the search of a program with the module in the file `module`. `path` is the value of `DSS_PATH`; without it, each
+    /// file's own folder is searched.
     pub(crate) fn new(module: &'a Path, declared: &DeclaredModule, path: Option<&str>) -> Self {
         let endings = endings(&declared.platform);
         let is_old = ["Lua 5.1", "LuaJIT"].contains(&declared.lua.as_str());
@@ -29,15 +29,15 @@ impl<'a> Names<'a> {
         names
     }
 
-    /// What `;;` stands for: the module's folder. In a program Lua's own path follows, which is not known here.
+    /// The meaning of `;;`: the module's folder. In a program Lua's own path follows, which is not known here.
     fn default(&self) -> String {
         let folder = absolute(self.module).ok().and_then(|file| Some(file.parent()?.display().to_string()));
-        // In a template these two have a meaning, and no way to be meant themselves.
+        // These two characters have a meaning in a template and cannot be escaped.
         let Some(folder) = folder.filter(|folder| !folder.contains([';', '?'])) else { return String::new() };
         self.endings.iter().map(|ending| format!("{folder}/?.{ending}")).collect::<Vec<_>>().join(";")
     }
 
-    /// Why `load` of `name` does not find the library of that name in `file`, and what to do.
+    /// Why `load` does not find the library `name` in `file`, and what to do. `None` if it finds it.
     pub(crate) fn loaded(&self, name: &str, file: &Path) -> Option<String> {
         match &self.templates {
             Some(templates) => by_path(name, file, templates),
@@ -68,7 +68,7 @@ impl<'a> Names<'a> {
         Some(told)
     }
 
-    /// Why `require` does not open the Lua module in `file`, which has these functions for that, and what to do.
+    /// Why `require` does not open the Lua module in `file`, and what to do. `functions` are the file's `luaopen_` functions.
     pub(crate) fn required<'f>(
         &self,
         functions: impl Iterator<Item = &'f str>,
@@ -77,7 +77,7 @@ impl<'a> Names<'a> {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         // Lua looks for `.so` on macOS too.
         let ending = self.endings.last().unwrap_or(&"so");
-        // Of `v2-redis` Lua leaves off what is before the hyphen, or what is behind it.
+        // For a name like `v2-redis`, Lua tries the part after the hyphen or the one before it.
         let parts: Vec<&str> = match stem.split_once('-') {
             Some((_, after)) if self.is_old => vec![after],
             Some((before, after)) => vec![before, after],
@@ -88,7 +88,7 @@ impl<'a> Names<'a> {
         for function in functions {
             count += 1;
             let module = function.strip_prefix("luaopen_").unwrap_or(function);
-            // One of `socket/core.so`, or of `socket.so` for what that has within it.
+            // `luaopen_socket_core` may be in `socket/core.so`, or in `socket.so` for a submodule.
             let opens = |part: &&str| {
                 module == *part
                     || module.ends_with(&format!("_{part}"))
@@ -99,7 +99,7 @@ impl<'a> Names<'a> {
             }
             first = first.or(Some(module));
         }
-        // There may be more than are known.
+        // The list of functions may be incomplete.
         let module = first.filter(|_| count < MOST_FUNCTIONS)?;
         Some(format!(
             "`require \"{module}\"` looks for {module}.{ending}, and `require \"{stem}\"` does not find `luaopen_{stem}` in \
@@ -107,7 +107,7 @@ impl<'a> Names<'a> {
         ))
     }
 
-    /// The ending of `file`, if it is one that libraries have.
+    /// The extension of `file` if libraries can have it, the usual extension otherwise.
     fn ending(&self, file: &Path) -> &'static str {
         let own = self.endings.iter().find(|ending| file.extension().is_some_and(|own| own == **ending));
         own.unwrap_or(&self.endings[0])
@@ -133,7 +133,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// How libraries' files end where a program looks for them, the usual ending first.
+/// The file extensions that a program looks for, the usual one first.
 fn endings(platform: &Platform) -> &'static [&'static str] {
     match platform.system {
         "windows" => &["dll"],

@@ -1,10 +1,10 @@
-//! Modules that say nothing of themselves, which those before 2.1.0 are: what they are known to offer.
+//! Modules before 2.1.0, which do not declare anything: what they are known to offer.
 
 use dss_impl::declared::{DeclaredModule, OfferedRevision, Offering, Platform};
 use semver::Version;
 
-/// What a module offers that comes to DSS's registry by these names: 2.0.0 published the rendezvous, which is v1's, and the
-/// modules before it 1.0's interface alone.
+/// What an old module offers, by the names that it uses. 2.0.0 introduced the rendezvous, with v1. Modules before it offer only
+/// 1.0's interface.
 pub(crate) fn module(uses: u32, platform: &Platform) -> DeclaredModule {
     let offered = |number: u32, name: &str| OfferedRevision {
         number,

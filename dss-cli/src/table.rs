@@ -1,6 +1,6 @@
 //! Text in columns.
 
-/// Rows in columns as wide as their widest text, which may have several lines; the last column as it comes.
+/// Formats rows in columns. Each column is as wide as its widest text; the last one is not padded.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -21,7 +21,7 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     out
 }
 
-/// Things and what is said of them, below a title.
+/// Formats a list of names and values below a title.
 pub(crate) fn described(title: &str, rows: &[(&str, String)]) -> String {
     let rows: Vec<_> = rows.iter().map(|(name, text)| vec![format!("  {name}"), text.clone()]).collect();
     format!("{title}\n{}", columns(&rows))

@@ -1,4 +1,4 @@
-//! One HTTP request over the loopback interface, on a thread of its own, so that Lua can serve it meanwhile.
+//! An HTTP request over the loopback interface, on its own thread, so that Lua can serve it at the same time.
 
 use crate::lua::{self, State};
 use crate::object::{self, Object, Reply, create, open, reply};
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 /// A status and a body, or what went wrong.
 type Answer = Result<(u16, Vec<u8>), String>;
 
-/// A request under way or done.
+/// A request in progress or finished.
 struct Request(RefCell<Progress>);
 
 struct Progress {
     coming: Receiver<Answer>,
-    /// Kept, so that `wait` answers the same again.
+    /// Kept, so that a second `wait` returns the same.
     answer: Option<Answer>,
 }
 
@@ -31,7 +31,7 @@ impl Object for Request {
 pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[(c"http", http)];
 
 pub(crate) unsafe fn register(l: *mut State) {
-    // SAFETY: the caller's promise is passed on.
+    // SAFETY: this function has the same contract as the one it calls.
     unsafe { object::register::<Request>(l) }
 }
 
@@ -42,7 +42,7 @@ struct Timed {
 }
 
 impl Timed {
-    /// What is left of the time; `None` is without end.
+    /// The remaining time, or `None` without a deadline.
     fn rest(&self) -> io::Result<Option<Duration>> {
         let Some(deadline) = self.deadline else { return Ok(None) };
         let rest = deadline.saturating_duration_since(Instant::now());
@@ -102,7 +102,7 @@ fn fetch(port: u16, target: &str, limit: Option<Duration>) -> io::Result<(u16, V
     }
     let mut body = Vec::new();
     if target.starts_with("HEAD ") || matches!(status, 204 | 304) {
-        // These have none, whatever their headers say.
+        // Responses with these statuses have no body, whatever their headers say.
     } else if chunked {
         read_chunks(&mut stream, &mut body)?;
     } else if let Some(length) = length {
@@ -113,7 +113,7 @@ fn fetch(port: u16, target: &str, limit: Option<Duration>) -> io::Result<(u16, V
     Ok((status, body))
 }
 
-/// A body in chunks, up to and with the empty last one and its trailers.
+/// A chunked body. Reads through the empty last chunk and its trailers.
 fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
     loop {
         let size = line(stream)?;
@@ -139,7 +139,7 @@ fn read_exactly(stream: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> i
     }
 }
 
-/// A line without its end.
+/// Reads a line, without its line break.
 fn line(stream: &mut impl BufRead) -> io::Result<String> {
     let mut line = String::new();
     if stream.read_line(&mut line)? == 0 {
@@ -153,7 +153,7 @@ fn invalid(message: String) -> Error {
 }
 
 impl Progress {
-    /// Waits for the answer, unless it is there, and says what `wait` returns.
+    /// Waits for the answer, and returns the results of `wait`.
     fn wait(&mut self, limit: Option<Duration>) -> Reply {
         if self.answer.is_none() {
             let came = match limit {
@@ -186,9 +186,9 @@ impl Progress {
 }
 
 /// `host.http(port, "GET /path" [, timeout]) -> request`: makes one HTTP/1.1 request to a port of the loopback
-/// interface, on a background thread. It fails after `timeout` seconds, 10 unless told otherwise.
+/// interface, on a background thread. It fails after `timeout` seconds; the default is 10.
 unsafe extern "C-unwind" fn http(l: *mut State) -> c_int {
-    // SAFETY: the frame owns nothing; the target lies on the stack until the closure has copied it.
+    // SAFETY: the frame owns nothing; the target stays on the stack until the closure has copied it.
     unsafe {
         let port = lua::checkinteger(l, 1);
         let target = object::string(l, 2);
@@ -203,7 +203,7 @@ unsafe extern "C-unwind" fn http(l: *mut State) -> c_int {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => "timeout".to_owned(),
                     _ => error.to_string(),
                 });
-                // Nobody waits any more if the request was collected.
+                // The receiver is gone if the request was collected.
                 let _ = sender.send(answer);
             };
             let thread = std::thread::Builder::new().name("http".into()).spawn(run);
@@ -213,8 +213,8 @@ unsafe extern "C-unwind" fn http(l: *mut State) -> c_int {
     }
 }
 
-/// `request:wait([timeout]) -> status, body`, or `nil, message`: waits for the answer, no longer than `timeout`
-/// seconds; without a timeout until the request's own is over. It may be called again.
+/// `request:wait([timeout]) -> status, body`, or `nil, message`: waits for the answer for at most `timeout` seconds. Without
+/// `timeout` it waits until the request itself fails. It may be called again.
 unsafe extern "C-unwind" fn wait(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing; the object stays on the stack.
     unsafe {

@@ -1,4 +1,4 @@
-//! What the host uses of Lua's C API, by hand, with the differences between the six Luas in this file alone.
+//! Hand-written declarations of the parts of Lua's C API that the host uses. Only this file knows how the six Luas differ.
 //!
 //! A function here may raise a Lua error unless its comment says that it does not. An error is a `longjmp` (on
 //! LuaJIT a foreign exception) that skips Rust's destructors, so no frame that calls such a function may own anything.
@@ -35,57 +35,57 @@ pub(crate) const REGISTRYINDEX: c_int = -1_000_000 - 1000;
 #[cfg(feature = "lua55")]
 pub(crate) const REGISTRYINDEX: c_int = -(c_int::MAX / 2 + 1000);
 
-// What all of them have under the same name. Where results differ (`void` in older ones), the host ignores them.
+// Functions that all six have under the same name. The host ignores results that older Luas do not have.
 unsafe extern "C-unwind" {
-    /// Raises nothing; null for want of memory.
+    /// Never raises. Null if there is not enough memory.
     #[link_name = "luaL_newstate"]
     pub(crate) fn newstate() -> *mut State;
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_close"]
     pub(crate) fn close(l: *mut State);
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_getallocf"]
     pub(crate) fn getallocf(l: *mut State, data: *mut *mut c_void) -> Alloc;
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_setallocf"]
     pub(crate) fn setallocf(l: *mut State, function: Alloc, data: *mut c_void);
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_gettop"]
     pub(crate) fn gettop(l: *mut State) -> c_int;
-    /// Raises nothing, for no variable to be closed is ever in the host's frames.
+    /// Never raises here, because the host's frames have no to-be-closed variables.
     #[link_name = "lua_settop"]
     pub(crate) fn settop(l: *mut State, index: c_int);
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_pushvalue"]
     pub(crate) fn pushvalue(l: *mut State, index: c_int);
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_type"]
     pub(crate) fn kind(l: *mut State, index: c_int) -> c_int;
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_typename"]
     pub(crate) fn typename(l: *mut State, kind: c_int) -> *const c_char;
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_toboolean"]
     pub(crate) fn toboolean(l: *mut State, index: c_int) -> c_int;
-    /// Raises nothing if the value is a string already.
+    /// Never raises if the value is a string already.
     #[link_name = "lua_tolstring"]
     pub(crate) fn tolstring(l: *mut State, index: c_int, len: *mut usize) -> *const c_char;
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_touserdata"]
     pub(crate) fn touserdata(l: *mut State, index: c_int) -> *mut c_void;
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_pushnil"]
     pub(crate) fn pushnil(l: *mut State);
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_pushnumber"]
     pub(crate) fn pushnumber(l: *mut State, value: Number);
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_pushinteger"]
     pub(crate) fn pushinteger(l: *mut State, value: Integer);
-    /// Raises nothing.
+    /// Never raises.
     #[link_name = "lua_pushboolean"]
     pub(crate) fn pushboolean(l: *mut State, value: c_int);
-    /// Raises nothing.
+    /// Never raises.
     #[cfg(not(any(feature = "lua51", feature = "luajit")))]
     #[link_name = "lua_pushlightuserdata"]
     pub(crate) fn pushlightuserdata(l: *mut State, value: *mut c_void);
@@ -129,11 +129,11 @@ unsafe extern "C-unwind" {
 
 /// Pushes a C function.
 pub(crate) unsafe fn pushfunction(l: *mut State, function: Function) {
-    // SAFETY: the caller's promise of a valid state with a free slot is passed on; no upvalue is taken.
+    // SAFETY: the caller guarantees a valid state with a free slot; no upvalue is taken.
     unsafe { pushcclosure(l, function, 0) }
 }
 
-/// Calls the function that is pushed under its arguments. Raises nothing; an error is left on the stack.
+/// Calls the function that was pushed before its arguments. Never raises: an error is left on the stack.
 pub(crate) unsafe fn pcall(l: *mut State, args: c_int, results: c_int, handler: c_int) -> c_int {
     // SAFETY: the caller has pushed the function and its arguments; no continuation is given, so none can yield.
     unsafe {
@@ -144,7 +144,7 @@ pub(crate) unsafe fn pcall(l: *mut State, args: c_int, results: c_int, handler: 
     }
 }
 
-/// Calls the function that is pushed under its arguments, unprotected.
+/// Calls the function that was pushed before its arguments, unprotected.
 pub(crate) unsafe fn call(l: *mut State, args: c_int, results: c_int) {
     // SAFETY: the caller has pushed the function and its arguments; no continuation is given, so none can yield.
     unsafe {
@@ -155,10 +155,10 @@ pub(crate) unsafe fn call(l: *mut State, args: c_int, results: c_int) {
     }
 }
 
-/// Calls `function` protected, with `data` as its only argument; an error is left on the stack.
-/// Raises nothing, even for want of memory, so this is the door through which Rust enters a state.
+/// Calls `function` protected, with `data` as its only argument. An error is left on the stack.
+/// Never raises, even without memory. So this is the only way in which Rust enters a state.
 pub(crate) unsafe fn enter(l: *mut State, function: Function, data: *mut c_void) -> c_int {
-    // SAFETY: `l` is valid and idle, the caller's promise, so it has the slots that C functions are given.
+    // SAFETY: the caller guarantees that `l` is valid and idle, so it has the free slots that every C function gets.
     unsafe {
         #[cfg(any(feature = "lua51", feature = "luajit"))]
         return lua_cpcall(l, function, data);
@@ -174,7 +174,7 @@ pub(crate) unsafe fn enter(l: *mut State, function: Function, data: *mut c_void)
 
 /// Opens all standard libraries.
 pub(crate) unsafe fn openlibs(l: *mut State) {
-    // SAFETY: the caller's promise of a valid state is passed on.
+    // SAFETY: the caller guarantees a valid state.
     unsafe {
         #[cfg(feature = "lua55")]
         luaL_openselectedlibs(l, !0, 0);
@@ -183,9 +183,9 @@ pub(crate) unsafe fn openlibs(l: *mut State) {
     }
 }
 
-/// Opens the library `package` alone.
+/// Opens only the library `package`.
 pub(crate) unsafe fn openpackage(l: *mut State) {
-    // SAFETY: the caller's promise of a valid state is passed on; the name is static.
+    // SAFETY: the caller guarantees a valid state; the name is static.
     unsafe {
         #[cfg(any(feature = "lua51", feature = "luajit"))]
         {
@@ -221,9 +221,9 @@ pub(crate) unsafe fn loadfile(l: *mut State, path: &CStr) -> c_int {
     }
 }
 
-/// Pushes a full userdata of that size.
+/// Pushes a full userdata of the given size.
 pub(crate) unsafe fn newuserdata(l: *mut State, size: usize) -> *mut c_void {
-    // SAFETY: the caller's promise of a valid state with a free slot is passed on.
+    // SAFETY: the caller guarantees a valid state with a free slot.
     unsafe {
         #[cfg(any(feature = "lua54", feature = "lua55"))]
         return lua_newuserdatauv(l, size, 0);
@@ -232,7 +232,7 @@ pub(crate) unsafe fn newuserdata(l: *mut State, size: usize) -> *mut c_void {
     }
 }
 
-/// Pushes a global's value.
+/// Pushes the value of a global.
 pub(crate) unsafe fn getglobal(l: *mut State, name: &CStr) {
     // SAFETY: the name outlives the call.
     unsafe {
@@ -254,9 +254,9 @@ pub(crate) unsafe fn setglobal(l: *mut State, name: &CStr) {
     }
 }
 
-/// The number there, which may be a string that reads as one. Raises nothing.
+/// The value as a number, if it is a number or a string that converts to one. Never raises.
 pub(crate) unsafe fn tonumber(l: *mut State, index: c_int) -> Number {
-    // SAFETY: the caller's promise of a valid index is passed on.
+    // SAFETY: the caller guarantees a valid index.
     unsafe {
         #[cfg(any(feature = "lua51", feature = "luajit"))]
         return lua_tonumber(l, index);
@@ -265,14 +265,14 @@ pub(crate) unsafe fn tonumber(l: *mut State, index: c_int) -> Number {
     }
 }
 
-/// The number there, if this Lua tells integers from floats and it is an integer. Raises nothing.
+/// The value as an integer, if this Lua has integers and the value is one. Never raises.
 pub(crate) unsafe fn tointeger(l: *mut State, index: c_int) -> Option<Integer> {
     #[cfg(any(feature = "lua51", feature = "lua52", feature = "luajit"))]
     {
         let _ = (l, index);
         None
     }
-    // SAFETY: the caller's promise of a valid index is passed on.
+    // SAFETY: the caller guarantees a valid index.
     #[cfg(not(any(feature = "lua51", feature = "lua52", feature = "luajit")))]
     unsafe {
         (lua_isinteger(l, index) != 0).then(|| lua_tointegerx(l, index, std::ptr::null_mut()))
@@ -298,7 +298,7 @@ type Context = c_int;
 #[cfg(any(feature = "lua53", feature = "lua54", feature = "lua55"))]
 type Context = isize;
 
-/// Only ever given as null, so its own arguments don't matter.
+/// Always null here, so its parameters do not matter.
 #[cfg(not(any(feature = "lua51", feature = "luajit")))]
 type Continuation = Option<Function>;
 

@@ -1,4 +1,4 @@
-//! `lua-host`: a plain Lua, one build for each of the six, with the few tools that tests need and Lua lacks.
+//! `lua-host`: a plain Lua with a few tools for tests. There is one build for each of the six Luas.
 //!
 //! ```text
 //! lua-host [--cpath P] [--path P] script.lua [args...]
@@ -6,18 +6,19 @@
 //! lua-host --include
 //! ```
 //!
-//! `P` goes before the entries of `package.cpath` or `package.path`. The exit code is 0, or 1 with the error and its
-//! traceback on stderr; the state is closed before. `--include` prints the directory of this Lua's C headers.
+//! `P` is put before the entries of `package.cpath` or `package.path`. The exit code is 0, or 1 with the error and its
+//! traceback on stderr. The state is closed before the process exits. `--include` prints the directory of this Lua's C
+//! headers.
 //!
 //! Scripts find the tools in the global table `host`. They are documented where they are defined: `newstate` and
 //! `thread` in `states.rs`, `udp` in `udp.rs`, `http` in `http.rs`, `fork` in `process.rs`, `forbid_membarrier` in
 //! `seccomp.rs`, `fail` and `asked` in `memory.rs`, the rest in `os.rs`; `host.lua` is the name of this Lua, "lua51" to "lua55" or
 //! "luajit".
 //!
-//! Lua is linked whole and its API exported, so that C modules find it in the executable as they do in `lua`. Nothing
-//! else of the host is exported, and nothing of DarkSideSync or of Lua bindings for Rust is in it.
+//! All of Lua is linked in and its API is exported, so that C modules find it in the executable as they do in `lua`. The host
+//! exports nothing else, and contains nothing of DarkSideSync or of Lua bindings for Rust.
 
-// Calls into Lua come in rows that share one justification: the state is this thread's, the frame owns nothing.
+// Consecutive calls into Lua share one justification: this thread owns the state, and the frame owns nothing.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
 mod http;
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             let mut stderr = std::io::stderr().lock();
-            // There is nowhere left to say that stderr is gone.
+            // If stderr is closed, the error cannot be reported anywhere.
             let _ = stderr.write_all(b"lua-host: ");
             let _ = stderr.write_all(&message);
             let _ = stderr.write_all(b"\n");
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line says; an error is the message to print.
+/// Does what the command line asks for. The error is the message to print.
 fn run() -> Result<(), Vec<u8>> {
     let mut args = std::env::args_os().skip(1).map(|arg| arg.into_encoded_bytes());
     let mut paths = Paths::default();
@@ -95,7 +96,7 @@ fn run() -> Result<(), Vec<u8>> {
 /// # Safety
 /// The caller's frame owns nothing.
 unsafe fn open_host(l: *mut lua::State) {
-    // SAFETY: the caller's promise; all names are static.
+    // SAFETY: the caller guarantees it; all names are static.
     unsafe {
         object::register_results(l);
         states::register(l);

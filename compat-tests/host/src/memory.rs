@@ -1,35 +1,35 @@
-//! An allocator that fails on demand, for what happens in a Lua state that runs out of memory.
+//! An allocator that fails on demand, to test what happens in a Lua state that runs out of memory.
 //!
-//! It stands around the allocator that the state came with, and counts requests for more memory. The state's own C functions
-//! below arm it; they allocate nothing themselves.
+//! It wraps the state's own allocator and counts requests for more memory. The C functions below configure it. They allocate
+//! nothing themselves.
 
 use crate::lua::{self, State};
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::null_mut;
 
-/// Since 5.2 Lua asks twice: once more after it has collected garbage.
+/// Since 5.2 Lua tries each allocation twice: the second time after collecting garbage.
 const ASKED: u64 = if cfg!(any(feature = "lua51", feature = "luajit")) { 1 } else { 2 };
 
-/// What stands around a state's own allocator. Touched by the thread alone that runs the state.
+/// The wrapper around a state's allocator. Only the thread that runs the state touches it.
 pub(crate) struct Failing {
     own: lua::Alloc,
     own_data: *mut c_void,
     armed: Cell<bool>,
-    /// The requests that fail, by number.
+    /// The numbers of the requests that fail.
     first: Cell<u64>,
     last: Cell<u64>,
     count: Cell<u64>,
 }
 
 impl Failing {
-    /// Puts one around the allocator of a state, to be taken away again before the state is closed.
+    /// Wraps the allocator of a state. The wrapper must be removed before the state is closed.
     ///
     /// # Safety
     /// The state is open, and idle.
     pub(crate) unsafe fn install(l: *mut State) -> Box<Self> {
         let mut own_data = null_mut();
-        // SAFETY: the caller's promise; neither call raises.
+        // SAFETY: the caller guarantees it; neither call raises.
         unsafe {
             let own = lua::getallocf(l, &mut own_data);
             let failing = Box::new(Self {
@@ -45,26 +45,26 @@ impl Failing {
         }
     }
 
-    /// Gives the state its own allocator back.
+    /// Restores the state's own allocator.
     ///
     /// # Safety
-    /// The state is the one that it was put into, is open, and idle.
+    /// The state is the one that was passed to `install`, is open, and is idle.
     pub(crate) unsafe fn remove(&self, l: *mut State) {
-        // SAFETY: what one allocator gave is the other's, too.
+        // SAFETY: both allocators return the same blocks, because this one only forwards.
         unsafe { lua::setallocf(l, self.own, self.own_data) }
     }
 }
 
-/// The allocator itself.
+/// The allocator function.
 unsafe extern "C-unwind" fn allocate(
     data: *mut c_void,
     block: *mut c_void,
     old: usize,
     new: usize,
 ) -> *mut c_void {
-    // SAFETY: `install` gave it, and what it points to outlives its use.
+    // SAFETY: `install` passed this pointer, and its target outlives the wrapper.
     let failing = unsafe { &*data.cast::<Failing>() };
-    // Where there is no block, the old size may say what kind of thing is to be made.
+    // Without a block, Lua may pass the kind of the new object as the old size.
     if failing.armed.get() && new > 0 && (block.is_null() || new > old) {
         let count = failing.count.get() + 1;
         failing.count.set(count);
@@ -72,22 +72,22 @@ unsafe extern "C-unwind" fn allocate(
             return null_mut();
         }
     }
-    // SAFETY: as Lua called.
+    // SAFETY: the arguments are those that Lua passed.
     unsafe { (failing.own)(failing.own_data, block, old, new) }
 }
 
-/// The failing allocator of a state, or NULL. Raises nothing.
+/// The failing allocator of a state, or NULL. Never raises.
 unsafe fn of(l: *mut State) -> *const Failing {
     let mut data = null_mut();
-    // SAFETY: the caller's promise of a valid state is passed on.
+    // SAFETY: the caller guarantees a valid state.
     let function = unsafe { lua::getallocf(l, &mut data) };
     if std::ptr::fn_addr_eq(function, allocate as lua::Alloc) { data.cast() } else { null_mut() }
 }
 
 pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[(c"fail", fail), (c"asked", asked)];
 
-/// `host.fail(n [, forever]) -> boolean`: the n-th request for memory from now on is refused, and with `forever` all after it.
-/// False if this state was not made by `host.newstate { failing = true }`.
+/// `host.fail(n [, forever]) -> boolean`: the n-th request for memory from now on fails, and with `forever` all later ones too.
+/// Returns false if this state was not made by `host.newstate { failing = true }`.
 unsafe extern "C-unwind" fn fail(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe {
@@ -105,7 +105,7 @@ unsafe extern "C-unwind" fn fail(l: *mut State) -> c_int {
     }
 }
 
-/// `host.asked() -> number`: ends what `host.fail` began, and says how many requests there were since.
+/// `host.asked() -> number`: undoes `host.fail`, and returns the number of requests since then.
 unsafe extern "C-unwind" fn asked(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe {

@@ -16,7 +16,7 @@ pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[
     (c"rss", rss),
 ];
 
-/// A time in seconds from Lua; infinite, or too long to count, is `None`.
+/// A time in seconds from Lua. `None` if it is infinite or too long for a `Duration`.
 pub(crate) fn seconds(value: f64) -> Result<Option<Duration>, String> {
     if value.is_nan() || value < 0.0 {
         return Err(format!("{value} is not a time in seconds"));
@@ -37,7 +37,7 @@ unsafe extern "C-unwind" fn sleep(l: *mut State) -> c_int {
     }
 }
 
-/// `host.now() -> seconds`: a clock that never goes back; all states of the process share its beginning.
+/// `host.now() -> seconds`: a monotonic clock. All states of the process share its origin.
 unsafe extern "C-unwind" fn now(l: *mut State) -> c_int {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = START.get_or_init(Instant::now);
@@ -63,7 +63,7 @@ unsafe extern "C-unwind" fn kill(l: *mut State) -> c_int {
 }
 
 /// `host.setrlimit(name, soft) -> number`: sets the soft limit of "as" (bytes of address space) or "nofile" (open
-/// files), and returns what it was; `math.huge` stands for none in both directions.
+/// files), and returns the previous one. `math.huge` means no limit, in both directions.
 unsafe extern "C-unwind" fn setrlimit(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing; the name lies on the stack.
     unsafe {
@@ -73,7 +73,7 @@ unsafe extern "C-unwind" fn setrlimit(l: *mut State) -> c_int {
     }
 }
 
-/// `host.rss() -> number`: the bytes of memory that the process has resident, nil where that can't be told.
+/// `host.rss() -> number`: the resident memory of the process in bytes, or nil if that is unknown.
 unsafe extern "C-unwind" fn rss(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe { reply(l, || Ok(vec![resident().map_or(Value::Nil, Value::count)])) }
@@ -83,7 +83,7 @@ unsafe extern "C-unwind" fn rss(l: *mut State) -> c_int {
 fn send_signal(pid: lua::Integer, signal: lua::Integer) -> Reply {
     let pid = libc::pid_t::try_from(pid).map_err(|_| format!("{pid} is not a process"))?;
     let signal = c_int::try_from(signal).map_err(|_| format!("{signal} is not a signal"))?;
-    // SAFETY: it takes numbers, and refuses what it doesn't know.
+    // SAFETY: the call takes numbers only, and returns an error for invalid ones.
     Ok(match unsafe { libc::kill(pid, signal) } {
         0 => vec![true.into()],
         _ => vec![Value::Nil, std::io::Error::last_os_error().to_string().into()],
@@ -102,7 +102,7 @@ fn set_limit(name: &[u8], soft: f64) -> Reply {
     }
     let failed = |_| std::io::Error::last_os_error().to_string();
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the limit lives through the call.
+    // SAFETY: the limit outlives the call.
     check(unsafe { libc::getrlimit(resource, &mut limit) }).map_err(failed)?;
     let old = limit.rlim_cur;
     limit.rlim_cur = if soft.is_infinite() { libc::RLIM_INFINITY } else { soft as libc::rlim_t };
@@ -130,7 +130,7 @@ fn set_limit(_: &[u8], _: f64) -> Reply {
 fn resident() -> Option<u64> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = pages.split(' ').nth(1)?.parse().ok()?;
-    // SAFETY: it takes a number.
+    // SAFETY: the call takes only a number.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     Some(pages * u64::try_from(size).ok()?)
 }
@@ -155,7 +155,7 @@ fn resident() -> Option<u64> {
     }
     let size = u32::try_from(size_of::<Counters>()).ok()?;
     let mut counters = Counters { size, ..Counters::default() };
-    // SAFETY: this process's own handle; the counters live through the call, and are of that size.
+    // SAFETY: the handle is this process's own. The counters outlive the call and have the given size.
     let known = unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &mut counters, size) };
     (known != 0).then_some(counters.resident as u64)
 }
@@ -165,11 +165,10 @@ fn resident() -> Option<u64> {
     None
 }
 
-/// Gives SIGPIPE back the effect that it has in a plain `lua`: Rust ignores it, and what a module does wrong there
-/// would go unseen.
+/// Restores the default action of SIGPIPE, as in a plain `lua`. Rust ignores the signal, which would hide a module's mistakes.
 pub(crate) fn restore_signals() {
     #[cfg(unix)]
-    // SAFETY: it runs before any other thread does, and installs no handler.
+    // SAFETY: this runs before other threads are started, and installs no handler.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }

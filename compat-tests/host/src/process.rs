@@ -7,14 +7,15 @@ use std::ffi::{CStr, c_int};
 
 pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[(c"fork", fork), (c"waitpid", waitpid)];
 
-/// `host.fork() -> number`: 0 in the child, which has a copy of all memory and of this thread alone; the child's number here.
+/// `host.fork() -> number`: forks. Returns 0 in the child, which has a copy of all memory but only this thread, and the child's
+/// process ID in the parent.
 unsafe extern "C-unwind" fn fork(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe { reply(l, forked) }
 }
 
 /// `host.waitpid(pid, seconds) -> "exited", code`, or `"killed", signal`, or `"hung"`: waits until the child has ended. If the
-/// time is up before, the child is killed.
+/// child is still running after `seconds`, it is killed.
 unsafe extern "C-unwind" fn waitpid(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe {
@@ -27,7 +28,7 @@ unsafe extern "C-unwind" fn waitpid(l: *mut State) -> c_int {
 #[cfg(unix)]
 fn forked() -> Reply {
     use crate::value::Value;
-    // SAFETY: the child goes on with a copy of this thread; nothing of the host's is locked by another one.
+    // SAFETY: the child continues with a copy of this thread only, and no other thread holds a lock of the host.
     match unsafe { libc::fork() } {
         -1 => Err(format!("no child: {}", std::io::Error::last_os_error())),
         pid => Ok(vec![Value::count(u64::try_from(pid).map_err(|error| error.to_string())?)]),
@@ -44,11 +45,11 @@ fn ended(pid: lua::Integer, limit: f64) -> Reply {
     let deadline = Instant::now() + limit;
     let mut status = 0;
     loop {
-        // SAFETY: the status lives through the call.
+        // SAFETY: the status outlives the call.
         match unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } {
             -1 => return Err(format!("no child {pid}: {}", std::io::Error::last_os_error())),
             0 if Instant::now() >= deadline => {
-                // SAFETY: the child was not waited for, so the number is still its own.
+                // SAFETY: the child has not been waited for, so the number still belongs to it.
                 unsafe {
                     libc::kill(pid, libc::SIGKILL);
                     libc::waitpid(pid, &mut status, 0);

@@ -1,4 +1,4 @@
-//! The system call `membarrier`: forbidden, or counted. A filter of the kernel's stays until the process ends.
+//! Forbids or counts the system call `membarrier`, with a seccomp filter. The filter stays until the process ends.
 
 use crate::lua::{self, State};
 use crate::object::reply;
@@ -17,13 +17,13 @@ unsafe extern "C-unwind" fn forbid_membarrier(l: *mut State) -> c_int {
     unsafe { reply(l, || filter::forbid().map(|()| Vec::new())) }
 }
 
-/// `host.count_membarriers()`: from now on each call is counted, on all threads, and does what it does.
+/// `host.count_membarriers()`: from now on each call is counted, on all threads, and still has its effect.
 unsafe extern "C-unwind" fn count_membarriers(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe { reply(l, || filter::count().map(|()| Vec::new())) }
 }
 
-/// `host.membarriers() -> number`: how many were counted.
+/// `host.membarriers() -> number`: the number of counted calls.
 unsafe extern "C-unwind" fn membarriers(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe { reply(l, || Ok(vec![Value::count(filter::counted())])) }
@@ -34,7 +34,7 @@ mod filter {
     use std::ffi::{c_int, c_long, c_void};
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    // The one place from which the counted call is let through: the handler makes it here in the caller's place.
+    // The filter lets the call through only from here. The signal handler makes it on behalf of the caller.
     #[cfg(target_arch = "x86_64")]
     std::arch::global_asm!(
         ".globl dss_host_membarrier",
@@ -63,7 +63,7 @@ mod filter {
 
     static COUNT: AtomicU64 = AtomicU64::new(0);
 
-    /// In the kernel's `seccomp_data`: the call's number, and the address after the call's instruction, in two halves.
+    /// Offsets in the kernel's `seccomp_data`: the number of the call, and the two halves of the address after its instruction.
     const NUMBER: u32 = 0;
     const ADDRESS: [u32; 2] = [8, 12];
 
@@ -79,14 +79,14 @@ mod filter {
         libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
     }
 
-    /// Skips so many instructions where what was loaded is `k`, and so many where it is not.
+    /// Skips `jt` instructions if the loaded value is `k`, and `jf` instructions otherwise.
     fn equal(k: u32, jt: u8, jf: u8) -> libc::sock_filter {
         libc::sock_filter { code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, jt, jf, k }
     }
 
     fn install(program: &mut [libc::sock_filter]) -> Result<(), String> {
         let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-        // SAFETY: it takes numbers.
+        // SAFETY: the call takes only numbers.
         let quiet = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
         // SAFETY: the program outlives the call, which copies it.
         let set = unsafe {
@@ -113,12 +113,12 @@ mod filter {
     }
 
     pub(super) fn count() -> Result<(), String> {
-        // SAFETY: it is a plain struct.
+        // SAFETY: a plain struct, valid when zeroed.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = counting;
         action.sa_sigaction = handler as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
-        // SAFETY: the handler is one of three arguments, and lives as long as the process.
+        // SAFETY: the handler takes three arguments, as `SA_SIGINFO` requires, and lives as long as the process.
         if unsafe { libc::sigaction(libc::SIGSYS, &action, std::ptr::null_mut()) } != 0 {
             return Err(format!("no handler: {}", std::io::Error::last_os_error()));
         }
@@ -139,11 +139,11 @@ mod filter {
         COUNT.load(Ordering::SeqCst)
     }
 
-    /// Counts, makes the call, and gives its result to whoever made it first.
+    /// Counts the call, makes it, and returns its result to the original caller.
     extern "C" fn counting(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
         COUNT.fetch_add(1, Ordering::SeqCst);
         let context: *mut libc::ucontext_t = context.cast();
-        // SAFETY: the kernel gives the handler the caller's registers, and this filter traps `membarrier` alone.
+        // SAFETY: the kernel passes the registers of the caller, and the filter traps only `membarrier`.
         unsafe {
             #[cfg(target_arch = "x86_64")]
             {

@@ -1,4 +1,4 @@
-//! Lua states: the main one, further ones on the same thread, and ones on threads of their own.
+//! Lua states: the main one, more on the same thread, and states with their own threads.
 
 use crate::lua::{self, State as Raw};
 use crate::memory::Failing;
@@ -10,12 +10,12 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
 
-/// What the command line says of all states of this process.
+/// Options of the command line that apply to all states of this process.
 #[derive(Default)]
 pub(crate) struct Paths {
-    /// Goes before `package.path`.
+    /// Put before `package.path`.
     pub(crate) path: Option<Vec<u8>>,
-    /// Goes before `package.cpath`.
+    /// Put before `package.cpath`.
     pub(crate) cpath: Option<Vec<u8>>,
 }
 
@@ -30,24 +30,24 @@ pub(crate) enum Source<'a> {
     File(&'a CStr),
 }
 
-/// What a state is made with.
+/// How a state is made.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Kind {
-    /// Of the standard libraries `package` alone.
+    /// Open only `package`, not the other standard libraries.
     bare: bool,
-    /// An allocator that `host.fail` has fail.
+    /// Use an allocator that `host.fail` can make fail.
     failing: bool,
 }
 
-/// A Lua state with its libraries; it is closed when this is dropped.
+/// A Lua state with its libraries. It is closed when this is dropped.
 pub(crate) struct LuaState {
     raw: NonNull<Raw>,
     failing: Option<Box<Failing>>,
-    /// It is running, and must neither be entered from outside nor closed.
+    /// Whether it is running. It must then not be entered from outside or closed.
     busy: Cell<bool>,
 }
 
-/// A piece of work inside a state. Its fields outlive the protected call, so Lua errors skip nothing.
+/// A chunk to run inside a state. Its fields outlive the protected call, so a Lua error skips no destructor.
 struct Job<'a> {
     source: Source<'a>,
     args: &'a [Value],
@@ -63,9 +63,9 @@ type Outcome = Result<Vec<Value>, Value>;
 impl LuaState {
     /// Opens a state with the standard libraries and the table `host`.
     pub(crate) fn new(mut kind: Kind) -> Result<Self, String> {
-        // SAFETY: nothing is asked of the caller.
+        // SAFETY: the call has no preconditions.
         let raw = NonNull::new(unsafe { lua::newstate() }).ok_or("no memory for a Lua state")?;
-        // SAFETY: it was just opened.
+        // SAFETY: the state was just opened.
         let failing = kind.failing.then(|| unsafe { Failing::install(raw.as_ptr()) });
         let state = Self { raw, failing, busy: Cell::new(false) };
         match state.enter(set_up, (&raw mut kind).cast()) {
@@ -77,7 +77,7 @@ impl LuaState {
         }
     }
 
-    /// Runs a chunk with `args`, after setting the global `arg` where `script` says so.
+    /// Runs a chunk with `args`. If `script` is given, sets the global `arg` first.
     pub(crate) fn run(
         &self,
         source: Source<'_>,
@@ -95,7 +95,7 @@ impl LuaState {
             return Err("the state is running already".into());
         }
         let l = self.raw.as_ptr();
-        // SAFETY: the state is open, idle, and this thread's own; `enter` lets no error out.
+        // SAFETY: the state is open, idle, and owned by this thread. `enter` never raises.
         let result = unsafe {
             let status = lua::enter(l, function, data);
             let result = if status == lua::OK { Ok(()) } else { Err(message_at(l, -1)) };
@@ -110,12 +110,12 @@ impl LuaState {
 impl Drop for LuaState {
     fn drop(&mut self) {
         if let Some(failing) = &self.failing {
-            // LuaJIT gives all memory back at once where it finds its own allocator.
-            // SAFETY: this owns the state, which nobody runs.
+            // LuaJIT frees all memory at once if it finds its own allocator.
+            // SAFETY: this owns the state, and nobody is running it.
             unsafe { failing.remove(self.raw.as_ptr()) };
         }
-        // SAFETY: this owns the state, which nobody runs: `close` refuses a busy one, and Lua keeps an object that a
-        // running function has on its stack.
+        // SAFETY: this owns the state, and nobody is running it. `close` refuses a busy one, and Lua does not collect an object
+        // that is on the stack of a running function.
         unsafe { lua::close(self.raw.as_ptr()) }
     }
 }
@@ -125,12 +125,12 @@ impl Object for LuaState {
     const METHODS: &'static [(&'static CStr, lua::Function)] = &[(c"dostring", dostring), (c"close", close)];
 }
 
-/// A thread that runs a state of its own.
+/// A thread with its own state.
 struct Thread(RefCell<Progress>);
 
 enum Progress {
     Running(JoinHandle<Outcome>),
-    /// Kept, so that `join` answers the same again.
+    /// Kept, so that a second `join` returns the same.
     Joined(Outcome),
 }
 
@@ -142,16 +142,16 @@ impl Object for Thread {
 pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[(c"newstate", newstate), (c"thread", thread)];
 
 pub(crate) unsafe fn register(l: *mut Raw) {
-    // SAFETY: the caller's promise is passed on.
+    // SAFETY: this function has the same contract as the one it calls.
     unsafe {
         object::register::<LuaState>(l);
         object::register::<Thread>(l);
     }
 }
 
-/// `host.newstate([kind]) -> state`: a second, independent Lua state in this process and on this thread, with all libraries,
-/// the same paths, and a `host` of its own. It is closed when it is collected, if not before. `kind` is a table: `bare = true`
-/// leaves out all standard libraries but `package`, `failing = true` has it an allocator that `host.fail` can have fail.
+/// `host.newstate([kind]) -> state`: makes another Lua state in this process and on this thread, with all libraries, the same
+/// paths, and its own `host`. It is closed when it is collected, if not before. `kind` is a table: `bare = true` opens no
+/// standard library except `package`; `failing = true` gives it an allocator that `host.fail` can make fail.
 unsafe extern "C-unwind" fn newstate(l: *mut Raw) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe {
@@ -165,10 +165,10 @@ unsafe extern "C-unwind" fn newstate(l: *mut Raw) -> c_int {
     }
 }
 
-/// `state:dostring(code, ...) -> ...`, or `nil, message` where the code fails: runs code in the other state with the
-/// arguments as its `...`. Nil, booleans, numbers and strings go in and come out, as copies.
+/// `state:dostring(code, ...) -> ...`, or `nil, message` if the code fails: runs code in the other state, with the arguments as
+/// its `...`. Arguments and results are copied. They can be nil, booleans, numbers and strings.
 unsafe extern "C-unwind" fn dostring(l: *mut Raw) -> c_int {
-    // SAFETY: the frame owns nothing; the state and the code lie on the stack.
+    // SAFETY: the frame owns nothing; the state and the code stay on the stack.
     unsafe {
         let this = object::this::<LuaState>(l);
         let code = object::string(l, 2);
@@ -184,26 +184,26 @@ unsafe extern "C-unwind" fn dostring(l: *mut Raw) -> c_int {
     }
 }
 
-/// `state:close()`: closes it now. A second call does nothing.
+/// `state:close()`: closes the state. A second call does nothing.
 unsafe extern "C-unwind" fn close(l: *mut Raw) -> c_int {
-    // SAFETY: the frame owns nothing; the place is that of the userdata on the stack.
+    // SAFETY: the frame owns nothing; the slot belongs to the userdata on the stack.
     unsafe {
-        let place = object::place::<LuaState>(l);
+        let slot = object::slot::<LuaState>(l);
         reply(l, move || {
-            if (*place).as_ref().is_some_and(|state| state.busy.get()) {
+            if (*slot).as_ref().is_some_and(|state| state.busy.get()) {
                 return Err("a state can't be closed while it runs".into());
             }
-            object::discard(place);
+            object::discard(slot);
             Ok(Vec::new())
         })
     }
 }
 
 /// `host.thread(code, ...) -> thread`: runs code in a new Lua state on a new OS thread, and closes that state there.
-/// Arguments and results are copied as `dostring` does. A thread that is collected runs on; the process does not wait
-/// for it when it ends.
+/// Arguments and results are copied as in `dostring`. If the thread object is collected, the thread continues. The process does
+/// not wait for it before it exits.
 unsafe extern "C-unwind" fn thread(l: *mut Raw) -> c_int {
-    // SAFETY: the frame owns nothing; the code lies on the stack until the closure has copied it.
+    // SAFETY: the frame owns nothing; the code stays on the stack until the closure has copied it.
     unsafe {
         let code = object::string(l, 1);
         let last = lua::gettop(l);
@@ -257,7 +257,7 @@ unsafe extern "C-unwind" fn done(l: *mut Raw) -> c_int {
     }
 }
 
-/// Opens the libraries, sets the paths, makes `host`. Runs inside the new state, protected.
+/// Opens the libraries, sets the paths and makes `host`. Runs inside the new state, protected.
 unsafe extern "C-unwind" fn set_up(l: *mut Raw) -> c_int {
     // SAFETY: the frame owns nothing: the paths are static, the rest is on Lua's stack.
     unsafe {
@@ -275,10 +275,10 @@ unsafe extern "C-unwind" fn set_up(l: *mut Raw) -> c_int {
     0
 }
 
-/// Puts an entry before those of `package.path` or `package.cpath`.
+/// Puts an entry before the others of `package.path` or `package.cpath`.
 unsafe fn prepend(l: *mut Raw, name: &CStr, entry: Option<&[u8]>) {
     let Some(entry) = entry else { return };
-    // SAFETY: the caller's frame owns nothing, and `package` is what `openlibs` made.
+    // SAFETY: the caller's frame owns nothing, and `openlibs` made `package`.
     unsafe {
         lua::getglobal(l, c"package");
         lua::pushlstring(l, entry.as_ptr().cast(), entry.len());
@@ -290,7 +290,7 @@ unsafe fn prepend(l: *mut Raw, name: &CStr, entry: Option<&[u8]>) {
     }
 }
 
-/// Runs a [`Job`]. It runs inside the state, protected: all that is owned is the job's, which lies outside.
+/// Runs a [`Job`] inside the state, protected. Only the job owns things, and it lives outside of the call.
 unsafe extern "C-unwind" fn run_job(l: *mut Raw) -> c_int {
     // SAFETY: `LuaState::run` passes a job that outlives the call, and touches it only afterwards.
     unsafe {
@@ -320,7 +320,7 @@ unsafe extern "C-unwind" fn run_job(l: *mut Raw) -> c_int {
         (*job).outcome = if status != lua::OK {
             Err(message_at(l, -1))
         } else if (*job).script.is_some() {
-            // Nobody asks for a script's results, which may be of any kind.
+            // The results of a script are not used, and may have any type.
             Ok(Vec::new())
         } else {
             Value::read_all(l, handler + 1, lua::gettop(l), "result").map_err(Value::from)
@@ -329,9 +329,9 @@ unsafe extern "C-unwind" fn run_job(l: *mut Raw) -> c_int {
     0
 }
 
-/// The message of an error, which [`describe`] has made a string unless memory ran out. Raises nothing.
+/// The message of an error, which [`describe`] has made a string unless memory ran out. Never raises.
 unsafe fn message_at(l: *mut Raw, index: c_int) -> Value {
-    // SAFETY: the caller's promise of an error at that index is passed on.
+    // SAFETY: the caller guarantees an error at that index.
     match unsafe { Value::read(l, index) } {
         Ok(message @ Value::String(_)) => message,
         _ => "an error that is not a string".into(),

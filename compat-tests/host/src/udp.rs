@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// A bound socket.
 struct Udp(UdpSocket);
 
-/// No datagram is longer.
+/// The longest possible datagram.
 const LONGEST: usize = 65536;
 
 impl Object for Udp {
@@ -24,16 +24,16 @@ impl Object for Udp {
 pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[(c"udp", udp)];
 
 pub(crate) unsafe fn register(l: *mut State) {
-    // SAFETY: the caller's promise is passed on.
+    // SAFETY: this function has the same contract as the one it calls.
     unsafe { object::register::<Udp>(l) }
 }
 
 impl Udp {
-    /// The next datagram, or `None` when the time is up. Without a limit it waits for ever.
+    /// The next datagram, or `None` when the time is up. Without a limit it waits forever.
     fn receive(&self, limit: Option<Duration>) -> io::Result<Option<Vec<u8>>> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut buffer = vec![0; LONGEST];
-        // What has come already is taken even where no time is left.
+        // A datagram that has already arrived is taken even if no time is left.
         self.0.set_nonblocking(true)?;
         let first = self.0.recv(&mut buffer);
         self.0.set_nonblocking(false)?;
@@ -56,7 +56,7 @@ impl Udp {
         }
     }
 
-    /// Throws away all that waits, and counts it.
+    /// Discards all waiting datagrams, and returns their number.
     fn drain(&self) -> io::Result<u64> {
         let mut buffer = vec![0; LONGEST];
         let mut count = 0;
@@ -74,7 +74,7 @@ impl Udp {
     }
 }
 
-/// The time is up (by either name), or a signal came: the deadline decides.
+/// Whether an error means that the time is up (it has two names) or that a signal came. The deadline then decides.
 fn is_retried(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
@@ -114,7 +114,7 @@ unsafe extern "C-unwind" fn receive(l: *mut State) -> c_int {
     }
 }
 
-/// `socket:drain() -> number`: reads what waits, without waiting for more, and says how many datagrams it was.
+/// `socket:drain() -> number`: discards the waiting datagrams without waiting for more, and returns their number.
 unsafe extern "C-unwind" fn drain(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing; the object stays on the stack.
     unsafe {
@@ -127,11 +127,11 @@ unsafe extern "C-unwind" fn drain(l: *mut State) -> c_int {
 
 /// `socket:close()`: a second call does nothing.
 unsafe extern "C-unwind" fn close(l: *mut State) -> c_int {
-    // SAFETY: the frame owns nothing; the place is that of the userdata on the stack.
+    // SAFETY: the frame owns nothing; the slot belongs to the userdata on the stack.
     unsafe {
-        let place = object::place::<Udp>(l);
+        let slot = object::slot::<Udp>(l);
         reply(l, move || {
-            object::discard(place);
+            object::discard(slot);
             Ok(Vec::new())
         })
     }

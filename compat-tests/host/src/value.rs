@@ -1,4 +1,4 @@
-//! What can cross from one Lua state to another: nil, booleans, numbers and strings, by copying.
+//! Copies of Lua values, to pass them between states: nil, booleans, numbers and strings.
 
 use crate::lua::{self, State};
 use std::ffi::{CStr, c_int};
@@ -32,7 +32,7 @@ impl From<bool> for Value {
 }
 
 impl Value {
-    /// An integer where this Lua has them and it fits, and a float otherwise.
+    /// An integer if this Lua has integers and the number fits, a float otherwise.
     pub(crate) fn count(value: u64) -> Self {
         match lua::Integer::try_from(value) {
             Ok(value) => Self::Integer(value),
@@ -40,11 +40,11 @@ impl Value {
         }
     }
 
-    /// Copies the value at `index`. Refused, with the name of its type, if it is of a kind that is not copied.
-    /// Raises no Lua error, so the caller may own things.
+    /// Copies the value at `index`. Fails with the name of its type if values of that type cannot be copied.
+    /// Never raises a Lua error, so the caller may own things.
     ///
     /// # Safety
-    /// The index is a valid one of a state that this thread runs.
+    /// The index is valid in a state that this thread runs.
     pub(crate) unsafe fn read(l: *mut State, index: c_int) -> Result<Self, String> {
         // SAFETY: none of these raises; the string is copied while its value is still on the stack.
         unsafe {
@@ -68,11 +68,11 @@ impl Value {
         }
     }
 
-    /// Copies the values at `first..=last`; an error names the first that is refused, as `what` and its number.
-    /// Raises no Lua error.
+    /// Copies the values at `first..=last`. An error names the first value that cannot be copied, as `what` and its number.
+    /// Never raises a Lua error.
     ///
     /// # Safety
-    /// The indices are valid ones of a state that this thread runs.
+    /// The indices are valid in a state that this thread runs.
     pub(crate) unsafe fn read_all(
         l: *mut State,
         first: c_int,
@@ -81,7 +81,7 @@ impl Value {
     ) -> Result<Vec<Self>, String> {
         (first..=last)
             .map(|index| {
-                // SAFETY: the index is within the range that the caller vouches for.
+                // SAFETY: the index is in the range that the caller guarantees.
                 unsafe { Self::read(l, index) }.map_err(|kind| {
                     format!(
                         "{what} {} is a {kind}, which can't be copied to another state",
@@ -92,12 +92,12 @@ impl Value {
             .collect()
     }
 
-    /// Pushes a copy of this value. May raise a Lua error for want of memory.
+    /// Pushes a copy of this value. May raise a Lua error if there is not enough memory.
     ///
     /// # Safety
-    /// This thread runs the state, which has a free slot; and no frame up to the next protected call owns anything.
+    /// This thread runs the state, the state has a free slot, and no frame up to the next protected call owns anything.
     pub(crate) unsafe fn push(&self, l: *mut State) {
-        // SAFETY: the caller's promise; Lua copies the string.
+        // SAFETY: the caller guarantees it; Lua copies the string.
         unsafe {
             match self {
                 Self::Nil => lua::pushnil(l),

@@ -1,4 +1,4 @@
-//! The cells: what is declared of each beforehand, and running one.
+//! The cells of the matrix: the outcome that is declared for each, and how one runs.
 
 use std::fmt;
 use std::fs;
@@ -19,29 +19,29 @@ use crate::results::{Expected, Found, Outcome, Ran, milliseconds};
 use crate::rows::{Profile, Revision, Row, Tool};
 use crate::{mixed, refusal};
 
-/// What is in a cell's module: one row's library, or one of each row.
+/// The libraries of a cell: the one of a row, or one of each row.
 #[derive(Clone, Debug)]
 pub(crate) enum Libraries {
     One(Row),
     All(Vec<Row>),
 }
 
-/// The name of the row in which all others meet.
+/// The name of the row that loads the libraries of all other rows together.
 pub(crate) const MIXED: &str = "all of them";
 
-/// A library in a module.
+/// One or all libraries, in one module.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
     pub(crate) libraries: Libraries,
     pub(crate) column: Column,
-    /// Whether the quick run has it, too: long scenarios are left to those.
+    /// Whether the quick run includes it. Only these cells run long scenarios.
     pub(crate) is_quick: bool,
-    /// Why it cannot be run: what one of its builds said.
+    /// The error of a build that failed, so that the cell cannot run.
     pub(crate) broken: Option<String>,
 }
 
 impl Libraries {
-    /// The rows whose libraries they are.
+    /// Their rows.
     pub(crate) fn rows(&self) -> &[Row] {
         match self {
             Libraries::One(row) => std::slice::from_ref(row),
@@ -49,7 +49,7 @@ impl Libraries {
         }
     }
 
-    /// Whether the quick run has them: a library of a release, by the compiler in use, as it is shipped.
+    /// Whether the quick run includes them: a library of a release, built by the compiler in use, with optimisation.
     pub(crate) fn are_quick(&self, in_use: &Compiler) -> bool {
         let Libraries::One(row) = self else { return true };
         let tool = match &row.tool {
@@ -75,8 +75,8 @@ impl fmt::Display for Cell {
     }
 }
 
-/// Whether a module offers a revision, by what was published: a release offers what it or an earlier one froze, and the
-/// working tree all of it.
+/// Whether a module offers a revision. A release offers the revisions that it or an earlier release froze; the working tree
+/// offers all of them.
 pub(crate) fn offers(module: &Source, revision: Revision) -> bool {
     match module {
         Source::Tree(_) => true,
@@ -88,7 +88,7 @@ pub(crate) fn offers(module: &Source, revision: Revision) -> bool {
 static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(scenarios::all);
 
 impl Cell {
-    /// The outcome that is declared for it.
+    /// The outcome that is declared for this cell.
     pub(crate) fn expected(&self) -> Expected {
         match &self.libraries {
             Libraries::One(row) if !offers(&self.column.source, row.revision) => Expected::Refused,
@@ -96,7 +96,7 @@ impl Cell {
         }
     }
 
-    /// The scenarios that are run in it.
+    /// The scenarios that this cell runs.
     pub(crate) fn scenarios(&self) -> Vec<&'static Scenario> {
         let Libraries::One(row) = &self.libraries else { return Vec::new() };
         let module = match &self.column.source {
@@ -112,15 +112,15 @@ impl Cell {
         SCENARIOS.iter().filter(fits).collect()
     }
 
-    /// A name for files.
+    /// The cell's name for use in file names.
     pub(crate) fn slug(&self) -> String {
         self.to_string().replace(' ', "-")
     }
 
-    /// What the outcome depends on, as one checksum.
+    /// A checksum of everything that the outcome depends on.
     pub(crate) fn digest(&self) -> String {
-        let (place, scenarios) = (self.place(), self.scenarios());
-        let mut files = vec![place.host.clone(), self.column.folder().join("dss.lua")];
+        let (environment, scenarios) = (self.environment(), self.scenarios());
+        let mut files = vec![environment.host.clone(), self.column.folder().join("dss.lua")];
         files.extend(scenarios.iter().map(|scenario| scenario.file.clone()));
         let library = workspace().join("compat-tests/scenarios/lib");
         files.extend(
@@ -129,33 +129,33 @@ impl Cell {
         if self.expected() == Expected::Refused {
             files.push(dss().to_owned());
         }
-        // The module, the libraries, and whatever else a scenario may require.
-        for folder in place.folders.iter().chain(&place.libraries).chain([&place.folder]) {
+        // The module, the libraries, and everything else that a scenario may require.
+        for folder in environment.folders.iter().chain(&environment.libraries).chain([&environment.folder]) {
             files.extend(modules_in(folder));
         }
         for row in self.libraries.rows() {
-            files.extend(modules_in(&row.place(self.column.lua)));
+            files.extend(modules_in(&row.folder_for(self.column.lua)));
         }
         files.sort();
         files.dedup();
         let text: Vec<_> = files.iter().map(|file| file_digest(file)).collect();
-        // What is due in it depends on more than files: on what the machine has, and on the compiler in use.
-        let due: Vec<_> = scenarios.iter().map(|it| format!("{}: {}", it.group, it.name)).collect();
-        sha256(format!("{:?} {:?} {due:?} {}", self.expected(), self.broken, text.join(" ")).as_bytes())
+        // Which scenarios run depends on more than files: on the machine, and on the compiler in use.
+        let selected: Vec<_> = scenarios.iter().map(|it| format!("{}: {}", it.group, it.name)).collect();
+        sha256(format!("{:?} {:?} {selected:?} {}", self.expected(), self.broken, text.join(" ")).as_bytes())
     }
 
-    /// The place in which its scenarios run: the module, its library, and beside them what scenarios have for company.
-    pub(crate) fn place(&self) -> Environment {
+    /// The environment in which its scenarios run: the module, its library, and the extra libraries that scenarios use.
+    pub(crate) fn environment(&self) -> Environment {
         let artefacts = self.column.artefacts();
-        let company = crate::company(self.column.lua);
+        let extra = crate::extra_libraries(self.column.lua);
         let mut folders = vec![self.column.folder()];
         let mut libraries = Vec::new();
         if let Libraries::One(row) = &self.libraries {
-            let place = row.place(self.column.lua);
-            if row.revision == Revision::V2 { libraries.push(place) } else { folders.push(place) }
+            let library = row.folder_for(self.column.lua);
+            if row.revision == Revision::V2 { libraries.push(library) } else { folders.push(library) }
         }
-        folders.push(company.clone());
-        libraries.push(company);
+        folders.push(extra.clone());
+        libraries.push(extra);
         Environment {
             lua: self.column.lua,
             host: artefacts.host(),
@@ -165,7 +165,7 @@ impl Cell {
         }
     }
 
-    /// Runs it; `digest` is its own.
+    /// Runs the cell. `digest` is the result of [`Cell::digest`].
     pub(crate) fn run(&self, digest: String) -> Outcome {
         let begun = Instant::now();
         let (found, ran) = match (&self.broken, &self.libraries) {
@@ -186,13 +186,14 @@ impl Cell {
     }
 
     fn run_scenarios(&self) -> (Found, Vec<Ran>) {
-        let place = self.place();
-        let ran: Vec<_> = self.scenarios().into_iter().map(|it| Ran::of(it, |it| it.run(&place))).collect();
+        let environment = self.environment();
+        let ran: Vec<_> =
+            self.scenarios().into_iter().map(|it| Ran::of(it, |it| it.run(&environment))).collect();
         (Found::of(&ran), ran)
     }
 }
 
-/// The libraries and modules that lie in a folder.
+/// The libraries and modules in a folder.
 fn modules_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "so")).collect()
@@ -202,9 +203,9 @@ fn file_digest(file: &Path) -> String {
     fs::read(file).map_or_else(|_| "missing".to_owned(), |bytes| sha256(&bytes))
 }
 
-/// The host of a place, ready to run a script of `scenarios/lib`.
-pub(crate) fn script(place: &Environment, name: &str) -> Command {
-    let mut command = place.command();
+/// A command that runs a script of `scenarios/lib` in an environment.
+pub(crate) fn script(environment: &Environment, name: &str) -> Command {
+    let mut command = environment.command();
     command.arg(workspace().join("compat-tests/scenarios/lib").join(name));
     command
 }

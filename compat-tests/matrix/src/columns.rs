@@ -1,4 +1,4 @@
-//! The columns: modules, each of a release or the working tree, for a Lua.
+//! The columns of the matrix: modules, each of a release or of a working tree, for one Lua.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use compat_tests::standalone::{Lock, Source, Standalone};
 use crate::relink::relink_if_foreign;
 use crate::rows::{source_name, unpacked};
 
-/// A module.
+/// A module of a release or of a working tree, for one Lua.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     pub(crate) source: Source,
@@ -36,15 +36,15 @@ impl Column {
         self.folder().join("darksidesync.so")
     }
 
-    /// What of the machine's state goes with it: the host, and the folder that scenarios know.
+    /// The host, and the folder of files that scenarios open by path.
     pub(crate) fn artefacts(&self) -> &'static Artefacts {
         Artefacts::of(self.lua)
     }
 
-    /// Builds it.
+    /// Builds the module.
     ///
     /// # Errors
-    /// It cannot be built: what the compiler said.
+    /// The build failed: what the compiler said.
     pub(crate) fn build(&self) -> Result<(), String> {
         fs::create_dir_all(self.folder()).map_err(|error| error.to_string())?;
         let (module, helper) = match &self.source {
@@ -52,18 +52,19 @@ impl Column {
                 (self.artefacts().folder.join("darksidesync.so"), workspace().join("dss-lua/lua/dss.lua"))
             }
             Source::Tree(tree) => {
-                // Of its own, for cargo goes by the times of files: one tree's may be older than what was built of another's.
+                // A target folder for each tree. Cargo compares file times, and the files of one tree may be older than the
+                // build of another.
                 let path = sha256(tree.as_os_str().as_encoded_bytes());
-                let place = crate::folder().join("cargo").join(format!("tree-{}", &path[..16]));
-                self.cargo_build(tree, &place, "compat")?;
-                (built(&place.join("compat")), tree.join("dss-lua/lua/dss.lua"))
+                let cargo_target = crate::folder().join("cargo").join(format!("tree-{}", &path[..16]));
+                self.cargo_build(tree, &cargo_target, "compat")?;
+                (built(&cargo_target.join("compat")), tree.join("dss-lua/lua/dss.lua"))
             }
             Source::Release(release) => {
                 let top = crate::folder().join("standalone").join(format!("{release}-module"));
                 let standalone = Standalone::lay_out(top, &self.source, &[], Lock::Ours);
-                let place = crate::folder().join("cargo/module");
-                self.cargo_build(&standalone.folder, &place, "release")?;
-                (built(&place.join("release")), unpacked("dss-lua", release).join("lua/dss.lua"))
+                let cargo_target = crate::folder().join("cargo/module");
+                self.cargo_build(&standalone.folder, &cargo_target, "release")?;
+                (built(&cargo_target.join("release")), unpacked("dss-lua", release).join("lua/dss.lua"))
             }
         };
         copy(&module, &self.module());
@@ -71,10 +72,10 @@ impl Column {
         Ok(())
     }
 
-    fn cargo_build(&self, folder: &Path, place: &Path, profile: &str) -> Result<(), String> {
-        relink_if_foreign(&built(&place.join(profile)), &self.to_string());
+    fn cargo_build(&self, folder: &Path, cargo_target: &Path, profile: &str) -> Result<(), String> {
+        relink_if_foreign(&built(&cargo_target.join(profile)), &self.to_string());
         let mut build = cargo();
-        build.current_dir(folder).env("CARGO_TARGET_DIR", place);
+        build.current_dir(folder).env("CARGO_TARGET_DIR", cargo_target);
         build.args(["build", "--quiet", "--profile", profile, "--package", "dss-lua"]);
         build.args(["--no-default-features", "--features", self.lua.0]);
         try_succeed(&mut build).map(drop)

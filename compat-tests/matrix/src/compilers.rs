@@ -10,21 +10,21 @@ use semver::Version;
 
 use crate::fetch;
 
-/// The variable that lists further compilers, as `PATH` lists folders.
+/// The environment variable that lists more compilers, in the format of `PATH`.
 const LISTED: &str = "DSS_MATRIX_RUSTC";
 
-/// A Rust compiler, and the cargo that goes with it.
+/// A Rust compiler, and the cargo to use with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Compiler {
-    /// Its version's first two numbers, with `nightly` or `beta` before them where it is one.
+    /// The first two numbers of its version, after `nightly` or `beta` if it is one.
     pub(crate) name: String,
-    /// Its whole version.
+    /// Its full version.
     pub(crate) release: Version,
     rustc: PathBuf,
     cargo: PathBuf,
-    /// Cargo's version.
+    /// The version of cargo.
     cargo_release: Version,
-    /// Where its shared libraries lie, if the system does not know.
+    /// The folder of its shared libraries, if they are not installed on the system.
     libraries: Option<PathBuf>,
 }
 
@@ -35,10 +35,10 @@ impl fmt::Display for Compiler {
 }
 
 impl Compiler {
-    /// The compiler at `rustc`; its shared libraries lie in `libraries`.
+    /// The compiler at `rustc`, with its shared libraries in `libraries`.
     ///
     /// # Errors
-    /// It cannot be run, or does not say its version.
+    /// The compiler cannot be run, or does not print its version.
     pub(crate) fn at(rustc: &Path, libraries: Option<PathBuf>) -> Result<Compiler, String> {
         let run = |program: &Path| {
             let mut command = Command::new(program);
@@ -49,7 +49,7 @@ impl Compiler {
             version(&said).ok_or_else(|| format!("{} says no version: {said}", program.display()))
         };
         let release = run(rustc)?;
-        // Its own cargo where it has one, and otherwise ours, which knows compilers older than itself.
+        // Use its own cargo if it has one. Otherwise use ours, which supports older compilers.
         let beside = rustc.with_file_name("cargo");
         let ours = PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         let cargo = if beside.exists() { beside } else { ours };
@@ -75,7 +75,7 @@ impl Compiler {
             .or_else(|_| Compiler::at(Path::new(&rustc), None))
     }
 
-    /// Cargo, with this compiler.
+    /// A command that runs cargo with this compiler.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(&self.cargo);
         command.env("RUSTC", &self.rustc);
@@ -86,31 +86,32 @@ impl Compiler {
         command
     }
 
-    /// Whether its cargo is too old to ask today's registry.
+    /// Whether its cargo is too old for today's registry, so that it needs vendored crates.
     pub(crate) fn wants_vendored(&self) -> bool {
         self.cargo_release.minor < 74
     }
 }
 
-/// The version in what `--version --verbose` says.
+/// The version in the output of `--version --verbose`.
 fn version(said: &str) -> Option<Version> {
     said.lines().find_map(|line| line.strip_prefix("release: "))?.parse().ok()
 }
 
-/// A version's first two numbers, with its channel before them where that is not the stable one.
+/// The first two numbers of a version, after its channel if that is not stable.
 fn name(release: &Version) -> String {
     let numbers = format!("{}.{}", release.major, release.minor);
     match release.pre.split('.').next() {
         None | Some("") => numbers,
-        // `beta.3` is a beta.
+        // `beta.3` is the channel `beta`.
         Some(channel) => format!("{channel} {numbers}"),
     }
 }
 
-/// All compilers there are: that in use, those listed, those fetched, and rustup's nightly; each release once, the oldest first.
+/// All available compilers: the one in use, those listed, those fetched, and rustup's nightly. Each release appears once, the
+/// oldest first.
 ///
 /// # Errors
-/// One that was listed, or that in use, cannot be run.
+/// The compiler in use, or one that was listed, cannot be run.
 pub(crate) fn all() -> Result<Vec<Compiler>, String> {
     let mut found = vec![Compiler::in_use()?];
     if let Some(listed) = env::var_os(LISTED) {
@@ -119,7 +120,7 @@ pub(crate) fn all() -> Result<Vec<Compiler>, String> {
         }
     }
     found.extend(fetch::fetched());
-    // Without rustup there is none, which is no fault.
+    // This fails without rustup or without its nightly, which is not an error.
     if let Ok(rustc) = try_succeed(Command::new("rustup").args(["which", "--toolchain", "nightly", "rustc"]))
     {
         found.extend(Compiler::at(Path::new(rustc.trim()), None));
@@ -127,7 +128,8 @@ pub(crate) fn all() -> Result<Vec<Compiler>, String> {
     Ok(each_once(found))
 }
 
-/// Each release once, the oldest first. Of two with one name, the second is named by its whole version.
+/// Removes duplicate releases and sorts the rest, the oldest first. If two have the same name, the second is named by its
+/// full version.
 fn each_once(found: Vec<Compiler>) -> Vec<Compiler> {
     let mut unique: Vec<Compiler> = Vec::new();
     for mut compiler in found {
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_there_once_and_no_two_have_one_name() {
+    fn a_release_appears_once_and_names_are_unique() {
         let found = ["1.95.0", "1.95.1", "1.63.0", "1.95.0", "1.96.0-beta.1", "1.96.0"].map(compiler);
         let names: Vec<_> = each_once(found.to_vec()).into_iter().map(|it| it.name).collect();
         assert_eq!(names, ["1.63", "1.95", "1.95.1", "beta 1.96", "1.96"]);

@@ -1,4 +1,4 @@
-//! The compilers that Debian has packages of, unpacked into the target folder and not installed.
+//! Compilers from Debian's packages. They are unpacked into the target folder and not installed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,15 +8,16 @@ use compat_tests::debian;
 
 use crate::compilers::Compiler;
 
-/// A compiler as Debian packages it.
+/// A compiler, and the Debian packages that it consists of.
 struct Packaged {
     version: &'static str,
-    /// The package whose version is looked for, and those of the same version with it.
+    /// The package of the compiler itself, by which the full version is found.
     rustc: &'static str,
+    /// Packages that must have the same full version.
     beside: &'static [&'static str],
-    /// Packages of versions of their own.
+    /// Packages with other versions.
     further: &'static [&'static str],
-    /// Whether the packages that these depend on, where they are not installed, are wanted too.
+    /// Whether to fetch the dependencies of `further` that are not installed.
     depends: bool,
 }
 
@@ -25,7 +26,7 @@ const PACKAGED: [Packaged; 3] = [
         version: "1.63",
         rustc: "rustc",
         beside: &["libstd-rust-1.63", "libstd-rust-dev"],
-        // Cargo 1.65: today's asks a compiler for what this one has not.
+        // Cargo 1.65, because today's cargo uses compiler options that 1.63 does not have.
         further: &["libllvm14", "cargo"],
         depends: true,
     },
@@ -49,7 +50,7 @@ fn folder(version: &str) -> PathBuf {
     crate::folder().join("compilers").join(version)
 }
 
-/// Where Debian puts shared libraries.
+/// The folder of Debian's shared libraries.
 fn multiarch() -> String {
     format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH)
 }
@@ -59,15 +60,15 @@ fn unpacked(version: &str) -> Option<Compiler> {
     Compiler::at(&root.join("usr/bin/rustc"), Some(root.join(multiarch()))).ok()
 }
 
-/// The compilers that were fetched before.
+/// The compilers that have been fetched.
 pub(crate) fn fetched() -> Vec<Compiler> {
     PACKAGED.iter().filter_map(|packaged| unpacked(packaged.version)).collect()
 }
 
-/// Fetches those that are not there yet; `tell` hears of each.
+/// Fetches the compilers that are missing, and reports each one through `tell`.
 ///
 /// # Errors
-/// A package cannot be had: which, and what `apt-get` said.
+/// A package cannot be fetched: which one, and what `apt-get` said.
 pub(crate) fn fetch(tell: &dyn Fn(String)) -> Result<(), String> {
     for packaged in &PACKAGED {
         let version = packaged.version;
@@ -104,7 +105,7 @@ fn unpack(packaged: &Packaged) -> Result<(), String> {
     debian::unpack(&wanted, &root)
 }
 
-/// The version of its package that has the compiler's version.
+/// The full version of the compiler's package.
 fn full_version(packaged: &Packaged) -> Result<String, String> {
     let known = try_succeed(Command::new("apt-cache").args(["madison", packaged.rustc]))?;
     let mut versions = known.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
@@ -116,7 +117,7 @@ fn full_version(packaged: &Packaged) -> Result<String, String> {
         })
 }
 
-/// What would be installed with its packages that are of versions of their own, and is not installed.
+/// The dependencies of `further` that are not installed and are not fetched anyway.
 fn missing(packaged: &Packaged) -> Result<Vec<String>, String> {
     let mut missing = debian::missing(packaged.further)?;
     missing.retain(|name| {

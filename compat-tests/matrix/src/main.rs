@@ -1,7 +1,7 @@
 //! `cargo matrix`: libraries of every revision, release and compiler in modules of every release and Lua.
 //!
-//! A cell is one library in one module. What must come of it is declared beforehand (`cell.rs`): it works, or it is refused
-//! by a sentence that names both sides. The run fails where anything else comes, or where what is published has changed.
+//! A cell is one library in one module. Its outcome is declared in `cell.rs`: the library works, or it is refused with a
+//! sentence that names both sides. The run fails if a cell has another outcome, or if something published has changed.
 
 mod args;
 mod cell;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line says; whether all is as declared.
+/// Does what the command line asks for. Returns whether everything is as declared.
 fn run(args: &Args) -> Result<bool, String> {
     if args.fetch_compilers {
         return fetch::fetch(&|text| eprintln!("{text}")).map(|()| true);
@@ -79,24 +79,24 @@ fn run(args: &Args) -> Result<bool, String> {
         return Ok(true);
     }
     let differences = freeze::differences(&tree);
-    // Here, and not by the first of several cells at a time that wants it.
+    // Built here, because several cells that run at the same time need it.
     let _ = artefacts::dss();
     work::build(&mut cells);
     let outcomes = work::run(&cells, args.jobs, args.fresh);
     conclude(args, outcomes, differences)
 }
 
-/// Reports what came of a run; whether all is as declared.
+/// Writes and prints the report of a run. Returns whether everything is as declared.
 fn conclude(args: &Args, outcomes: Vec<Outcome>, differences: Vec<Difference>) -> Result<bool, String> {
     let report = Report::new(outcomes, differences);
-    let place = args.report.clone().unwrap_or_else(|| folder().join("report"));
-    report.write(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+    let output = args.report.clone().unwrap_or_else(|| folder().join("report"));
+    report.write(&output).map_err(|error| format!("{}: {error}", output.display()))?;
     print!("{}", report.text());
-    println!("{}", place.join("index.html").display());
+    println!("{}", output.join("index.html").display());
     Ok(report.is_well())
 }
 
-/// The cells of a quick run, or of all.
+/// The cells of the quick run, or of the full one.
 fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
     let releases: Vec<_> = frozen::releases().into_iter().map(Source::Release).collect();
     let frozen_of = |revision: Revision| -> Vec<Source> {
@@ -132,25 +132,25 @@ fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
     Ok(cells)
 }
 
-/// The folder of all that the matrix makes, inside cargo's own target folder.
+/// The folder for everything that the matrix makes, inside cargo's target folder.
 pub(crate) fn folder() -> PathBuf {
     target().with_file_name("matrix")
 }
 
-/// What scenarios have beside their own library, from the tree, and nothing of the rows' own.
-const COMPANY: [&str; 2] = ["probe.so", "fswatch.so"];
+/// Libraries of the working tree that scenarios use in addition to the library of their row.
+const EXTRA_LIBRARIES: [&str; 2] = ["probe.so", "fswatch.so"];
 
-/// The folder with that.
-pub(crate) fn company(lua: Lua) -> PathBuf {
-    folder().join("company").join(lua.0)
+/// The folder with the extra libraries for `lua`.
+pub(crate) fn extra_libraries(lua: Lua) -> PathBuf {
+    folder().join("extra").join(lua.0)
 }
 
-/// Puts it there.
-pub(crate) fn prepare_company(lua: Lua) {
-    let folder = company(lua);
+/// Builds the extra libraries for `lua` and copies them into their folder.
+pub(crate) fn prepare_extra_libraries(lua: Lua) {
+    let folder = extra_libraries(lua);
     fs::create_dir_all(&folder).expect("the target folder can be written to");
     let artefacts = Artefacts::of(lua);
-    let [probe, fswatch] = COMPANY;
+    let [probe, fswatch] = EXTRA_LIBRARIES;
     copy(&artefacts.folder.join(probe), &folder.join(probe));
     copy(&artefacts.for_every_lua.join(fswatch), &folder.join(fswatch));
 }

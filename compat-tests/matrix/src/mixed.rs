@@ -1,4 +1,4 @@
-//! All rows' libraries in one state, at the same time.
+//! The libraries of all rows in one Lua state, at the same time.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::cell::{Cell, offers, script};
 use crate::results::{Found, Ran, milliseconds};
 use crate::rows::Row;
 
-/// Loads one library of each row that the module offers the revision of; each delivers, asks, and is told.
+/// Loads one library of each row whose revision the module offers. Each delivers items, makes a request and gets its answer.
 pub(crate) fn run(cell: &Cell, rows: &[Row]) -> (Found, Vec<Ran>) {
     let begun = Instant::now();
     let lua = cell.column.lua;
@@ -17,7 +17,7 @@ pub(crate) fn run(cell: &Cell, rows: &[Row]) -> (Found, Vec<Ran>) {
         .filter(|row| offers(&cell.column.source, row.revision))
         .map(|row| format!("{}\t{row}\t{}\n", row.revision.library(), row.file_among_others(lua).display()))
         .collect();
-    let mut command = script(&cell.place(), "mixed.lua");
+    let mut command = script(&cell.environment(), "mixed.lua");
     command.arg(libraries.concat());
     let ended = limited(&mut command, Duration::from_secs(300));
     let report = (!ended.succeeded()).then(|| ended.report());

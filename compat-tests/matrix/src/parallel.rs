@@ -1,9 +1,9 @@
-//! Doing the same with many things, several at a time.
+//! Mapping a function over a list, several items at a time.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What `work` makes of each item and its index, `jobs` at a time; in the items' order.
+/// Calls `work` with each index and item, `jobs` at a time. The results are in the order of the items.
 pub(crate) fn map<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,

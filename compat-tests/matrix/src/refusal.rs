@@ -1,5 +1,5 @@
-//! A library in a module that is older than its revision: refused, by a sentence that names both, before any of its code
-//! runs.
+//! A library in a module that is older than its revision. The module must refuse it before any of its code runs, with a
+//! sentence that names both sides.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::cell::{Cell, script};
 use crate::results::{Found, Ran, milliseconds};
 use crate::rows::Row;
 
-/// Tries the library in that module's Lua, and asks the command `dss`, who deploys would ask.
+/// Tries to load the library in the module's Lua, and runs `dss check` on it, as the deployer would.
 pub(crate) fn run(cell: &Cell, row: &Row) -> (Found, Vec<Ran>) {
     let mut ran = Vec::new();
     let mut sentences = Vec::new();
@@ -39,9 +39,9 @@ pub(crate) fn run(cell: &Cell, row: &Row) -> (Found, Vec<Ran>) {
 }
 
 fn in_lua(cell: &Cell, row: &Row) -> Result<String, String> {
-    let mut place = cell.place();
-    place.folders.push(row.place(cell.column.lua));
-    let mut command = script(&place, "refused.lua");
+    let mut environment = cell.environment();
+    environment.folders.push(row.folder_for(cell.column.lua));
+    let mut command = script(&environment, "refused.lua");
     command.arg(row.revision.library()).arg(row.file(cell.column.lua));
     let ended = limited(&mut command, Duration::from_secs(60));
     if ended.succeeded() { Ok(ended.stdout.trim().to_owned()) } else { Err(ended.report()) }
@@ -62,7 +62,7 @@ fn checked(cell: &Cell, row: &Row) -> Result<String, String> {
     let said: serde_json::Value = serde_json::from_str(&ended.stdout).map_err(|error| error.to_string())?;
     let sentence = said["libraries"][0]["note"].as_str().unwrap_or_default().to_owned();
     let module = crate::rows::source_name(&cell.column.source);
-    // Not the revision's name alone, which the library's own has in it.
+    // The word `revision` is included because the name of the library contains the name of the revision.
     let revision = format!("revision {}", row.revision.name());
     for wanted in [row.revision.library(), &revision, &module] {
         if !sentence.contains(wanted) {

@@ -1,4 +1,4 @@
-//! What came of each cell, and where it is kept.
+//! The outcome of each cell, and the files that keep it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::Cell;
 
-/// What is declared of a cell.
+/// The declared outcome of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Expected {
     /// All scenarios pass.
     Works,
-    /// The library is refused with a sentence that names both sides, and none of its code runs.
+    /// The library is refused with a sentence that names both sides. None of its code runs.
     Refused,
 }
 
-/// What came of it.
+/// The actual outcome of a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Found {
     Works,
@@ -26,17 +26,17 @@ pub(crate) enum Found {
     Failed { report: String },
 }
 
-/// One scenario's run.
+/// One run of a scenario.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ran {
     pub(crate) name: String,
-    /// What it printed, where it failed.
+    /// What it printed, if it failed.
     pub(crate) report: Option<String>,
     pub(crate) milliseconds: u64,
 }
 
 impl Ran {
-    /// Runs a scenario by `run`.
+    /// Runs a scenario with `run`.
     pub(crate) fn of(scenario: &Scenario, run: impl FnOnce(&Scenario) -> Result<(), String>) -> Ran {
         let begun = Instant::now();
         let report = run(scenario).err();
@@ -46,7 +46,7 @@ impl Ran {
 }
 
 impl Found {
-    /// What scenarios came to that were all to pass.
+    /// The outcome of a cell in which all scenarios should pass.
     pub(crate) fn of(ran: &[Ran]) -> Found {
         let failed: Vec<_> = ran.iter().filter(|it| it.report.is_some()).map(|it| it.name.as_str()).collect();
         if ran.is_empty() {
@@ -61,17 +61,17 @@ impl Found {
     }
 }
 
-/// How long something took.
+/// The time since an instant.
 pub(crate) fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A cell's result.
+/// The result of a cell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) row: String,
     pub(crate) column: String,
-    /// What it depends on.
+    /// The checksum of everything that it depends on.
     pub(crate) digest: String,
     pub(crate) expected: Expected,
     pub(crate) found: Found,
@@ -80,7 +80,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Whether what came is what was declared.
+    /// Whether the actual outcome is the declared one.
     pub(crate) fn is_as_declared(&self) -> bool {
         matches!(
             (&self.found, self.expected),
@@ -93,7 +93,7 @@ fn file(cell: &Cell) -> PathBuf {
     crate::folder().join("results").join(format!("{}.json", cell.slug()))
 }
 
-/// The result that is kept of a cell, if it depended on the same and was as declared.
+/// The kept result of a cell, if its digest is the same and it was as declared.
 pub(crate) fn kept(cell: &Cell, digest: &str) -> Option<Outcome> {
     let text = fs::read(file(cell)).ok()?;
     let outcome: Outcome = serde_json::from_slice(&text).ok()?;

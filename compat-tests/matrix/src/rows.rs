@@ -1,4 +1,4 @@
-//! The rows: libraries, each of a revision, the release of its crate, a compiler, and debug or release.
+//! The rows of the matrix: libraries. Each has a revision, the release of its crate, a compiler, and a profile.
 
 use std::fmt;
 use std::fs;
@@ -14,14 +14,14 @@ use semver::Version;
 use crate::compilers::Compiler;
 use crate::relink::relink_if_foreign;
 
-/// A revision of the API, with the layer that its authors write in.
+/// A revision of the API, and for v1 the layer that the library is written with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Revision {
     /// 1.0's C interface.
     C1v0,
-    /// v1 on its own.
+    /// v1 without `mlua`.
     V1,
-    /// v1 on the values of `mlua`.
+    /// v1 with the values of `mlua`.
     V1Mlua,
     /// v2.
     V2,
@@ -30,7 +30,7 @@ pub(crate) enum Revision {
 impl Revision {
     pub(crate) const ALL: [Revision; 4] = [Revision::C1v0, Revision::V1, Revision::V1Mlua, Revision::V2];
 
-    /// As `libraries()` of a module names it, and as a sentence of refusal does.
+    /// The name in `libraries()` of a module and in the sentence of a refusal.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Revision::C1v0 => "c1v0",
@@ -39,7 +39,7 @@ impl Revision {
         }
     }
 
-    /// The crate that its libraries are compiled against.
+    /// The contract crate of its libraries.
     fn package(self) -> &'static str {
         match self {
             Revision::C1v0 => "dss-abi-c1v0",
@@ -48,12 +48,12 @@ impl Revision {
         }
     }
 
-    /// The releases that froze a version of it.
+    /// The releases that froze a version of its crate.
     pub(crate) fn releases(self) -> Vec<Version> {
         frozen::crates().into_iter().filter(|it| it.name == self.package()).map(|it| it.release).collect()
     }
 
-    /// The oldest compiler of its libraries: the second number of its version.
+    /// The oldest compiler that can build its libraries: the second number of the compiler's version.
     fn oldest(self) -> u64 {
         match self {
             Revision::V1Mlua => 88,
@@ -61,12 +61,12 @@ impl Revision {
         }
     }
 
-    /// Whether a library of it is built for each Lua.
+    /// Whether its libraries are built separately for each Lua.
     pub(crate) fn is_per_lua(self) -> bool {
         matches!(self, Revision::C1v0 | Revision::V1Mlua)
     }
 
-    /// What Lua calls the library that stands for it.
+    /// The Lua name of the library that represents it in the matrix.
     pub(crate) fn library(self) -> &'static str {
         match self {
             Revision::C1v0 => "probe",
@@ -76,7 +76,7 @@ impl Revision {
         }
     }
 
-    /// The package of that library.
+    /// The folder of that library in `fixtures`.
     fn fixture(self) -> &'static str {
         match self {
             Revision::C1v0 => "probe",
@@ -106,10 +106,10 @@ impl fmt::Display for Profile {
     }
 }
 
-/// What compiles a library.
+/// The compiler of a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
-    /// The C compiler, with its name.
+    /// The C compiler, by its name.
     C(String),
     /// A Rust compiler.
     Rust(Compiler),
@@ -124,7 +124,7 @@ impl fmt::Display for Tool {
     }
 }
 
-/// A library of a row.
+/// A row: how one library is built.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) revision: Revision,
@@ -133,12 +133,12 @@ pub(crate) struct Row {
     pub(crate) profile: Profile,
 }
 
-/// A source by the name that it has in the matrix.
+/// The name of a source in the matrix.
 pub(crate) fn source_name(source: &Source) -> String {
     match source {
         Source::Release(version) => version.to_string(),
         Source::Tree(tree) if tree == workspace() => "tree".to_owned(),
-        // Another tree has a place of its own among what is built.
+        // Another tree needs its own folder.
         Source::Tree(tree) => tree.file_name().unwrap_or(tree.as_os_str()).to_string_lossy().into_owned(),
     }
 }
@@ -150,7 +150,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// The rows: of each revision those of `sources` that have it, with each compiler that can build it.
+/// All rows: each revision in each of its `sources`, with each compiler that can build it.
 pub(crate) fn rows(
     sources: &dyn Fn(Revision) -> Vec<Source>,
     compilers: &[Compiler],
@@ -169,7 +169,7 @@ pub(crate) fn rows(
             };
             for tool in tools {
                 for profile in profiles {
-                    // Of the layer for `mlua`, which is built for each Lua, what authors ship.
+                    // The `mlua` layer is built once for each Lua, so only the profile that authors ship is tested.
                     if revision == Revision::V1Mlua && *profile == Profile::Debug {
                         continue;
                     }
@@ -183,7 +183,7 @@ pub(crate) fn rows(
 }
 
 impl Row {
-    /// A name for files.
+    /// The row's name for use in file names.
     pub(crate) fn slug(&self) -> String {
         self.to_string().replace(' ', "-")
     }
@@ -192,20 +192,21 @@ impl Row {
         crate::folder().join("libraries").join(self.slug())
     }
 
-    /// Where its library for `lua` lies once it is built.
-    pub(crate) fn place(&self, lua: Lua) -> PathBuf {
+    /// The folder that its library for `lua` is built into.
+    pub(crate) fn folder_for(&self, lua: Lua) -> PathBuf {
         if self.revision.is_per_lua() { self.folder().join(lua.0) } else { self.folder() }
     }
 
-    /// The file of the library that stands for it.
+    /// The file of its library for `lua`.
     pub(crate) fn file(&self, lua: Lua) -> PathBuf {
-        self.place(lua).join(format!("{}.so", self.revision.library()))
+        self.folder_for(lua).join(format!("{}.so", self.revision.library()))
     }
 
-    /// The file of the library that is in a state with those of other rows: v2's tell each other by their names.
+    /// The file of its library for a state that also loads the libraries of other rows. Libraries of v2 then need different
+    /// names.
     pub(crate) fn file_among_others(&self, lua: Lua) -> PathBuf {
         match self.revision {
-            Revision::V2 => self.place(lua).join(format!("{}.so", self.slug())),
+            Revision::V2 => self.folder_for(lua).join(format!("{}.so", self.slug())),
             _ => self.file(lua),
         }
     }
@@ -213,10 +214,10 @@ impl Row {
     /// Builds its library for `lua`.
     ///
     /// # Errors
-    /// It cannot be built: what the compiler said.
+    /// The build failed: what the compiler said.
     pub(crate) fn build(&self, lua: Lua) -> Result<(), String> {
-        fs::create_dir_all(self.place(lua))
-            .map_err(|error| format!("{}: {error}", self.place(lua).display()))?;
+        fs::create_dir_all(self.folder_for(lua))
+            .map_err(|error| format!("{}: {error}", self.folder_for(lua).display()))?;
         match &self.tool {
             Tool::C(_) => self.build_c(lua),
             Tool::Rust(compiler) => self.build_rust(compiler, lua),
@@ -231,7 +232,7 @@ impl Row {
         };
         let level = if self.profile == Profile::Debug { "-O0" } else { "-O2" };
         let modules = CModules {
-            folder: &self.place(lua),
+            folder: &self.folder_for(lua),
             ending: "so",
             include: Path::new(include.trim()),
             abi: &abi,
@@ -250,7 +251,7 @@ impl Row {
         if compiler.wants_vendored() {
             vendor(&standalone)?;
         }
-        let place = crate::folder().join("cargo").join(format!("{kind}-{compiler}").replace(' ', "-"));
+        let cargo_target = crate::folder().join("cargo").join(format!("{kind}-{compiler}").replace(' ', "-"));
         let build = |features: &[&str], name: Option<String>, to: PathBuf| -> Result<(), String> {
             let mut build = compiler.cargo();
             build.args(["build", "--quiet", "--package", &format!("dss-{fixture}")]).args(features);
@@ -261,12 +262,12 @@ impl Row {
                 build.arg("--offline").args(["--config", ".cargo/vendored.toml"]);
             }
             let file = format!("lib{}.{}", self.revision.library(), extension());
-            let built = place.join(self.profile.to_string()).join(file);
+            let built = cargo_target.join(self.profile.to_string()).join(file);
             relink_if_foreign(&built, &format!("{} {features:?} {name:?}", source_name(&self.source)));
             if let Some(name) = name {
                 build.env("DSS_PROBE_NAME", name);
             }
-            build.current_dir(&standalone.folder).env("CARGO_TARGET_DIR", &place);
+            build.current_dir(&standalone.folder).env("CARGO_TARGET_DIR", &cargo_target);
             try_succeed(&mut build)?;
             copy(&built, &to);
             Ok(())
@@ -282,7 +283,7 @@ impl Row {
     }
 }
 
-/// Where a frozen crate is unpacked.
+/// Unpacks a frozen crate and returns its folder.
 pub(crate) fn unpacked(package: &str, release: &Version) -> PathBuf {
     let folder = crate::folder().join("unpacked").join(release.to_string());
     let krate = frozen::crates_of(release).into_iter().find(|it| it.name == package);
@@ -291,7 +292,7 @@ pub(crate) fn unpacked(package: &str, release: &Version) -> PathBuf {
     frozen::unpack(&krate, &folder)
 }
 
-/// Puts the crates that a standalone workspace wants into one folder for all: a cargo of 1.65 knows today's registry no more.
+/// Vendors the dependencies of a standalone workspace into one shared folder. Cargo 1.65 cannot use today's registry.
 fn vendor(standalone: &Standalone) -> Result<(), String> {
     let folder = crate::folder().join("vendor");
     let done = standalone.folder.join(".cargo/vendored.toml");

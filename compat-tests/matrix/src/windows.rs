@@ -1,4 +1,4 @@
-//! The matrix's column for Windows: module, libraries and host built for it, their scenarios run under Wine.
+//! The column for Windows: the module, libraries and host are built for Windows, and their scenarios run under Wine.
 
 use std::time::Instant;
 
@@ -9,10 +9,10 @@ use crate::parallel;
 use crate::results::{Expected, Found, Outcome, Ran, milliseconds};
 use crate::rows::Revision;
 
-/// Builds what is needed, and runs the scenarios of each revision, `jobs` at a time.
+/// Builds everything for Windows, and runs the scenarios of each revision, `jobs` at a time.
 ///
 /// # Errors
-/// Something cannot be fetched or built: what, and what was said.
+/// Something cannot be fetched or built: what, and the error of the tool.
 pub(crate) fn run(jobs: usize) -> Result<Vec<Outcome>, String> {
     let windows = windows::prepare(&|text| eprintln!("{text}"))?;
     let scenarios = scenarios::all();

@@ -1,4 +1,4 @@
-//! Building what the cells want, and running the cells, several at a time.
+//! Building what the cells need, and running several cells at a time.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -16,7 +16,7 @@ use crate::parallel;
 use crate::results::{self, Outcome};
 use crate::rows::Row;
 
-/// A bar on a terminal; lines where there is none.
+/// A progress bar on a terminal, hidden elsewhere.
 fn progress(length: usize, what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -28,7 +28,7 @@ fn progress(length: usize, what: &str) -> ProgressBar {
     bar
 }
 
-/// Says something, above the bar where there is one.
+/// Prints a line, above the bar if there is one.
 fn tell(bar: &ProgressBar, text: &str) {
     if bar.is_hidden() {
         eprintln!("{text}");
@@ -37,7 +37,7 @@ fn tell(bar: &ProgressBar, text: &str) {
     }
 }
 
-/// One more is done: the bar moves, or a line says it.
+/// Reports one finished step: advances the bar, or prints a line.
 fn step(bar: &ProgressBar, what: &str, done: &impl std::fmt::Display) {
     bar.inc(1);
     if bar.is_hidden() {
@@ -45,13 +45,13 @@ fn step(bar: &ProgressBar, what: &str, done: &impl std::fmt::Display) {
     }
 }
 
-/// The libraries that have to be built: each row, for each Lua where they differ.
+/// The libraries that have to be built: each row once, or once for each Lua if its libraries differ.
 fn wanted(cells: &[Cell]) -> Vec<(Row, Lua)> {
     let mut wanted: Vec<(Row, Lua)> = Vec::new();
     for cell in cells {
         for row in cell.libraries.rows() {
-            let place = row.place(cell.column.lua);
-            if !wanted.iter().any(|(known, lua)| known.place(*lua) == place) {
+            let folder = row.folder_for(cell.column.lua);
+            if !wanted.iter().any(|(known, lua)| known.folder_for(*lua) == folder) {
                 wanted.push((row.clone(), cell.column.lua));
             }
         }
@@ -59,7 +59,8 @@ fn wanted(cells: &[Cell]) -> Vec<(Row, Lua)> {
     wanted
 }
 
-/// Builds all that `cells` want, as soon as no other matrix builds; a cell that wants what cannot be built is told why.
+/// Builds everything that `cells` need, as soon as no other matrix is building. A cell whose build fails keeps the reason in
+/// `broken`.
 pub(crate) fn build(cells: &mut [Cell]) {
     let _lock = BuildLock::acquire(&crate::folder());
     let libraries = wanted(cells);
@@ -73,7 +74,7 @@ pub(crate) fn build(cells: &mut [Cell]) {
     let mut failed: HashMap<PathBuf, String> = HashMap::new();
     for column in columns {
         bar.set_message(format!("module {column}"));
-        crate::prepare_company(column.lua);
+        crate::prepare_extra_libraries(column.lua);
         if let Err(error) = column.build() {
             tell(&bar, &format!("the module {column} cannot be built: {error}"));
             failed.insert(column.folder(), error);
@@ -84,16 +85,16 @@ pub(crate) fn build(cells: &mut [Cell]) {
         bar.set_message(format!("library {row}"));
         if let Err(error) = row.build(lua) {
             tell(&bar, &format!("the library {row} cannot be built: {error}"));
-            failed.insert(row.place(lua), error);
+            failed.insert(row.folder_for(lua), error);
         }
         step(&bar, "built", &row);
     }
     bar.finish_and_clear();
     for cell in cells {
-        let mut places = vec![cell.column.folder()];
-        // All of them, or a mixed cell is not what its name says.
-        places.extend(cell.libraries.rows().iter().map(|row| row.place(cell.column.lua)));
-        let why = places.iter().find_map(|place| failed.get(place));
+        let mut folders = vec![cell.column.folder()];
+        // A mixed cell needs all of its libraries, or its name would be wrong.
+        folders.extend(cell.libraries.rows().iter().map(|row| row.folder_for(cell.column.lua)));
+        let why = folders.iter().find_map(|folder| failed.get(folder));
         cell.broken = why.map(|why| format!("it cannot be built: {why}"));
     }
 }
@@ -113,7 +114,7 @@ pub(crate) fn run(cells: &[Cell], jobs: usize, fresh: bool) -> Vec<Outcome> {
             }
             None => {
                 let outcome = cell.run(digest.clone());
-                // Where another process built meanwhile, nobody can say of what this is the outcome.
+                // If another process rebuilt something meanwhile, it is unknown what this outcome belongs to.
                 if cell.digest() == digest {
                     results::keep(cell, &outcome);
                 }

@@ -1,4 +1,5 @@
-//! What the matrix and its guard are for: breaks of what is published, each made on a branch of its own, are found and named.
+//! Seeded breaks: each test breaks something published in a copy of the tree, and checks that the freeze check or the matrix
+//! finds and names it.
 
 use std::env;
 use std::fs;
@@ -9,7 +10,7 @@ use compat_tests::artefacts::workspace;
 use compat_tests::freeze;
 use compat_tests::standalone::{copy_sources, version_in};
 
-/// A copy of the tree, in which something can be broken.
+/// A copy of the tree that a test can break.
 struct Branch {
     top: PathBuf,
 }
@@ -22,20 +23,20 @@ impl Branch {
         Branch { top }
     }
 
-    /// Replaces a text that is in the file once.
+    /// Replaces a text that occurs exactly once in the file.
     fn replace(&self, file: &str, from: &str, to: &str) -> &Branch {
         let path = self.top.join(file);
         let text = fs::read_to_string(&path).expect("a file of the tree");
         assert_eq!(
             text.matches(from).count(),
             1,
-            "{file} has `{from}` otherwise than once: the seed is to be made anew"
+            "{file} must contain `{from}` exactly once: update this seeded break"
         );
         fs::write(path, text.replace(from, to)).expect("the copy can be written to");
         self
     }
 
-    /// Makes a crate a later patch release: of one that is of the version that was released, every file is compared.
+    /// Makes a crate a later patch release. In a crate that has the released version, every file is compared.
     fn patch_release(&self, package: &str) -> &Branch {
         let version = version_in(&self.top.join(package));
         let (minor, patch) = version.rsplit_once('.').expect("three numbers");
@@ -44,7 +45,7 @@ impl Branch {
         self.replace(&format!("{package}/Cargo.toml"), &line(&version), &line(&format!("{minor}.{next}")))
     }
 
-    /// What the guard says of it.
+    /// What the freeze check finds.
     fn differences(&self) -> Vec<String> {
         freeze::differences(&self.top).iter().map(ToString::to_string).collect()
     }
@@ -59,7 +60,7 @@ fn assert_named(differences: &[String], wanted: &[&str]) {
 fn a_tree_without_a_break_has_no_difference() {
     let branch = Branch::new("none");
     assert_eq!(branch.differences(), Vec::<String>::new());
-    // Nor has one with a patch release that leaves alone what crosses the boundary.
+    // A patch release that does not change what crosses the boundary has no difference either.
     branch.patch_release("dss-abi/v2").replace(
         "dss-abi/v2/src/limits.rs",
         "So many items at most.",
@@ -69,7 +70,7 @@ fn a_tree_without_a_break_has_no_difference() {
 }
 
 #[test]
-fn a_release_that_is_gone_or_made_anew_is_named() {
+fn a_release_that_is_gone_or_made_again_is_named() {
     let branch = Branch::new("releases");
     let releases = branch.top.join("compat-tests/releases");
     fs::remove_dir_all(releases.join("2.0.0")).expect("the copy can be written to");
@@ -87,11 +88,11 @@ fn a_release_that_is_gone_or_made_anew_is_named() {
 }
 
 #[test]
-fn a_method_that_is_put_elsewhere_is_named() {
+fn a_method_that_is_moved_is_named() {
     let branch = Branch::new("reordered");
     let file = "dss-abi/v2/layout.txt";
     let text = fs::read_to_string(branch.top.join(file)).expect("a file of the tree");
-    // What the dump says once the two have changed places.
+    // The layout dump as it is after the two methods are swapped.
     let line = |start: &str| {
         text.lines().find(|line| line.trim_start().starts_with(start)).expect("a method").to_owned()
     };
@@ -162,9 +163,9 @@ fn a_code_with_another_number_is_named() {
     );
 }
 
-/// The records that are in no dump of a layout, two constants of one name in one file, and one that is not public.
+/// Covers records that are not in a layout dump, two constants of one name in one file, and a constant that is not public.
 #[test]
-fn a_patch_release_that_changes_what_no_dump_says_is_named() {
+fn a_patch_release_that_changes_what_is_not_in_a_dump_is_named() {
     let branch = Branch::new("records");
     let record = "dss-abi/src/record.rs";
     branch
@@ -187,7 +188,7 @@ fn a_patch_release_that_changes_what_no_dump_says_is_named() {
     assert_named(&differences, &["v2/src/declaration.rs", "here has `pub requires: [u8; 32],`"]);
 }
 
-/// It has a say in every layout, and no crate's own manifest changes by it.
+/// `abi_stable` affects every layout, but the manifests of the crates do not change when its version does.
 #[test]
 fn another_abi_stable_is_named() {
     let branch = Branch::new("abi_stable");
@@ -229,7 +230,7 @@ fn an_implementation_that_is_gone_is_named() {
     );
 }
 
-/// No file that is published changes by this one: a library of the release finds it, in a cell.
+/// This break does not change a published file. A library of the release finds it in a cell.
 #[test]
 fn a_cancel_that_is_lost_fails_a_cell() {
     let branch = Branch::new("lost-cancel");
@@ -248,7 +249,7 @@ fn a_cancel_that_is_lost_fails_a_cell() {
     assert!(text.contains("0 work, 0 are refused as declared, 1 not as declared"), "{text}");
     assert!(text.contains("in lost-cancel lua54: "), "{text}");
     assert!(text.contains("plain: unregister"), "{text}");
-    // And in each form of the report.
+    // The report names it in every format.
     for (name, wanted) in
         [("matrix.md", "## Not as declared"), ("junit.xml", "<failure"), ("index.html", "✗")]
     {

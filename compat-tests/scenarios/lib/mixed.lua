@@ -1,15 +1,16 @@
--- Libraries of every revision in one state: `lua-host mixed.lua LIST`, of which each line is `kind<TAB>name<TAB>file`. Each
--- registers, delivers from threads of its own and, where it can, asks; then half of them leave, and the state closes on the rest.
+-- Libraries of every revision in one state: `lua-host mixed.lua LIBRARIES`. Each line of the argument is
+-- `kind<TAB>name<TAB>file`. Each library registers, delivers from its own threads and, if its revision has requests, makes one.
+-- Then half of the libraries unregister, and the state closes while the rest are registered.
 
 local dss = require "darksidesync"
 local HALF = 100
 local ITEMS = 2 * HALF
 
-local members = {}
+local libraries = {}
 for kind, name, file in arg[1]:gmatch "([^\t\n]+)\t([^\t\n]+)\t([^\t\n]+)\n" do
-    members[#members + 1] = { kind = kind, name = name, file = file, got = 0, answers = 0 }
+    libraries[#libraries + 1] = { kind = kind, name = name, file = file, got = 0, answers = 0 }
 end
-assert(#members > 0, "the list is empty")
+assert(#libraries > 0, "no libraries were given")
 
 local function opened(library)
     local open, message = package.loadlib(library.file, "luaopen_" .. library.kind)
@@ -17,7 +18,7 @@ local function opened(library)
     return open(library.kind) or package.loaded[library.kind]
 end
 
--- What each kind does: to begin, with a callback for items; whether its threads are done; to leave.
+-- How each kind of library is loaded, started with a callback for its items, and unregistered.
 local kinds = {}
 
 kinds.probe = {
@@ -52,19 +53,19 @@ kinds.probe_v2 = {
     leave = function(library) library.module.unregister() end,
 }
 
-for _, library in ipairs(members) do
+for _, library in ipairs(libraries) do
     library.does = assert(kinds[library.kind], library.kind)
     library.module = library.does.load(library)
 end
-for _, library in ipairs(members) do
+for _, library in ipairs(libraries) do
     library.does.begin(library, function() library.got = library.got + 1 end)
 end
 
-local libraries = dss.libraries()
-assert(#libraries == #members, ("%d are registered of %d"):format(#libraries, #members))
+local registered = #dss.libraries()
+assert(registered == #libraries, ("%d are registered of %d"):format(registered, #libraries))
 
 local function all_served()
-    for _, library in ipairs(members) do
+    for _, library in ipairs(libraries) do
         if library.got < ITEMS or library.asks and library.answers < 1 then return false end
     end
     return true
@@ -75,7 +76,7 @@ local limit = host.now() + 120
 while not all_served() do
     dss.dispatch()
     if host.now() > limit then
-        for _, library in ipairs(members) do
+        for _, library in ipairs(libraries) do
             print(("%s: %d of %d items, %d answers"):format(library.name, library.got, ITEMS, library.answers))
         end
         error "not all were served"
@@ -83,12 +84,12 @@ while not all_served() do
     host.sleep(0.001)
 end
 dss.dispatch()
-for _, library in ipairs(members) do
+for _, library in ipairs(libraries) do
     assert(library.got == ITEMS, ("%s: %d items, and %d were delivered"):format(library.name, library.got, ITEMS))
 end
 
-for index, library in ipairs(members) do
+for index, library in ipairs(libraries) do
     if index % 2 == 0 then library.does.leave(library) end
 end
 local left = #dss.libraries()
-assert(left == math.ceil(#members / 2), ("%d are registered after half of %d left"):format(left, #members))
+assert(left == math.ceil(#libraries / 2), ("%d are registered after half of %d left"):format(left, #libraries))

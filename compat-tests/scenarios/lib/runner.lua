@@ -1,5 +1,5 @@
 -- Runs one scenario of one file: `lua-host runner.lua FILE NAME`.
--- What a scenario uses is defined here; it runs on every Lua from 5.1 on.
+-- Defines the functions that scenarios use. Works in every Lua from 5.1 on.
 
 local file, wanted = arg[1], arg[2]
 local found
@@ -26,7 +26,7 @@ function ok(value, what)
     return value
 end
 
--- The message that `f` raises, which must match `pattern`.
+-- Calls `f`, which must raise a message that matches `pattern`. Returns the message.
 function raises(pattern, f, ...)
     local succeeded, message = pcall(f, ...)
     if succeeded then error("wanted an error like " .. show(pattern) .. ", and there was none", 2) end
@@ -44,8 +44,8 @@ function matches(text, pattern)
     return text
 end
 
--- Waits until `f` gives a true value. The limit only ends a test that has failed: it begins anew while `moves`, where it is
--- given, says that something moved.
+-- Waits until `f` returns a true value. The time limit only ends a test that has failed. If `moves` is given, the limit starts
+-- again whenever it returns true.
 function eventually(f, what, moves)
     local limit = host.now() + 30
     repeat
@@ -57,7 +57,7 @@ function eventually(f, what, moves)
     error((what or "what was waited for") .. " did not come", 2)
 end
 
--- The threads of states that were closed end by themselves: waits until `probe` has no item left.
+-- Waits until `probe` has no items left. The threads of closed states end by themselves.
 function all_ended(probe)
     eventually(function() return probe.live() == 0 end, "the end of all items")
 end
@@ -68,21 +68,21 @@ function inside(state, code, ...)
     if not done then error(message or "the code returned early", 2) end
 end
 
--- What the scenarios of several files share: a file beside this one.
+-- Loads a file of this folder, for code that several scenario files share.
 function shared(name)
     return dofile((arg[0]:gsub("[^/\\]+$", name .. ".lua")))
 end
 
 function nothing() end
 
--- How the files of modules and libraries end.
+-- The file extension of modules and libraries.
 so = package.config:sub(1, 1) == "\\" and "dll" or "so"
 
 dofile(file)
 assert(found, "no scenario of that name: " .. wanted)
 found()
 
--- What the probes saw of DSS, whatever the scenario was about.
+-- Check the faults that the probes count, in every scenario.
 for _, name in ipairs { "probe", "probe2", "probe3" } do
     local probe = package.loaded[name]
     if probe then

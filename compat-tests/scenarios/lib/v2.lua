@@ -1,4 +1,4 @@
--- What the scenarios of v2 share; loaded by the runner.
+-- Functions that the scenarios of v2 share.
 
 local v2 = {}
 
@@ -7,7 +7,7 @@ function v2.load_probe()
     return dss, dss.load "probe_v2"
 end
 
--- Dispatches until `f` gives a true value.
+-- Dispatches until `f` returns a true value.
 function v2.until_true(dss, f, what)
     local delivered
     return eventually(function()
@@ -16,7 +16,7 @@ function v2.until_true(dss, f, what)
     end, what, function() return delivered > 0 end)
 end
 
--- Dispatches until the threads of `probe` have reported `count` times; returns the reports.
+-- Dispatches until the threads of `probe` have made `count` reports, and returns the reports.
 function v2.reports(dss, probe, count)
     local all = {}
     v2.until_true(dss, function()

@@ -1,13 +1,13 @@
-//! What of a Rust source crosses the boundary: types with a fixed layout, the contract's traits, functions that C can call,
-//! and constants. The rest is a crate's own, and a patch release may mend it.
+//! The parts of a Rust source that cross the boundary: types with a fixed layout, the contract's traits, functions that C can
+//! call, and constants. A patch release may change everything else.
 
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, ImplItem, Item, ItemFn, TraitItemFn, Visibility};
 
-/// The part of a source that crosses the boundary, without words and bodies, laid out one way.
+/// The part of a source that crosses the boundary, without comments and bodies, in a uniform format.
 ///
 /// # Errors
-/// `source` is no Rust.
+/// `source` is not valid Rust.
 pub(super) fn boundary(source: &str) -> syn::Result<String> {
     let mut file = syn::parse_file(source)?;
     file.items.retain_mut(crosses);
@@ -15,10 +15,10 @@ pub(super) fn boundary(source: &str) -> syn::Result<String> {
     Ok(prettyplease::unparse(&file))
 }
 
-/// Whether an item crosses the boundary; of one that holds others, only those that do are left.
+/// Whether an item crosses the boundary. Removes inner items that do not.
 fn crosses(item: &mut Item) -> bool {
     match item {
-        // What a library wants of a module is said to the module.
+        // `WANTS` is not public, but a library sends it to the module.
         Item::Const(it) => is_public(&it.vis) || it.ident == "WANTS",
         Item::Struct(it) => has(&it.attrs, "repr"),
         Item::Union(it) => has(&it.attrs, "repr"),
@@ -39,7 +39,7 @@ fn crosses(item: &mut Item) -> bool {
     }
 }
 
-/// Leaves the attributes that have a say in a layout, and of functions what they are called with and give.
+/// Removes the bodies of functions, and all attributes that cannot affect a layout.
 struct Strip;
 
 impl VisitMut for Strip {
@@ -56,7 +56,7 @@ impl VisitMut for Strip {
     }
 
     fn visit_trait_item_fn_mut(&mut self, method: &mut TraitItemFn) {
-        // That there is a default crosses, and not what it does.
+        // Whether there is a default body matters. Its content does not.
         method.default.iter_mut().for_each(|body| body.stmts.clear());
         visit_mut::visit_trait_item_fn_mut(self, method);
     }

@@ -1,5 +1,5 @@
-//! What of a manifest crosses the boundary: the `abi_stable` that a crate is built with, which the crate that is published names
-//! itself, and the tree's has from its workspace.
+//! The part of a manifest that crosses the boundary: the version of `abi_stable`. A published crate has it in its own manifest;
+//! a crate of the tree inherits it from the workspace.
 
 use std::fs;
 use std::path::Path;
@@ -8,9 +8,9 @@ use toml_edit::{DocumentMut, Item};
 
 const PACKAGE: &str = "abi_stable";
 
-/// How the crate in `folder` of a tree wants another `abi_stable` than the manifest of its release does, if it does.
+/// How the `abi_stable` of the crate in `folder` differs from the one in its released manifest, if it does.
 pub(super) fn differs(released: &str, tree: &Path, folder: &str, release: &str) -> Option<String> {
-    // Of an archive that is not the one that was released, the checksum is told.
+    // If the archive was changed, its checksum is reported elsewhere.
     let released = wanted(parse(released)?.as_item())?;
     let read = |folder: &str| parse(&fs::read_to_string(tree.join(folder).join("Cargo.toml")).ok()?);
     let own = read(folder).and_then(|manifest| wanted(manifest.as_item()));
@@ -28,7 +28,7 @@ pub(super) fn differs(released: &str, tree: &Path, folder: &str, release: &str) 
     Some(format!("{} here, and {} in {release}", say(here.as_ref()), say(Some(&released))))
 }
 
-/// What a dependency is wanted as.
+/// The requirement of a dependency.
 #[derive(PartialEq, Eq)]
 enum Wanted {
     Version(String),
@@ -39,7 +39,7 @@ fn parse(manifest: &str) -> Option<DocumentMut> {
     manifest.parse().ok()
 }
 
-/// What the dependencies in a manifest, or in a workspace, say of `abi_stable`.
+/// The requirement of `abi_stable` in the dependencies of a manifest or of a workspace.
 fn wanted(manifest: &Item) -> Option<Wanted> {
     let dependency = manifest.get("dependencies")?.get(PACKAGE)?;
     if dependency.get("workspace").and_then(Item::as_bool) == Some(true) {

@@ -1,4 +1,4 @@
-//! Building for Windows: the host, the module, the libraries, and what they need beside them.
+//! Building for Windows: the host, the module, the libraries, and the files that they need.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,16 +10,16 @@ use super::{LUA, Windows};
 use crate::artefacts::{copy, forget_toolchain, try_succeed, workspace};
 use crate::c::{CModules, Module};
 
-/// What Rust calls the system.
+/// Rust's target triple for Windows.
 const TRIPLE: &str = "x86_64-pc-windows-gnu";
 
-/// What gcc and binutils for it begin with.
+/// The prefix of the names of gcc and binutils for Windows.
 const TOOLS: &str = "x86_64-w64-mingw32-";
 
-/// Cargo's profile: optimised, with the checks of a debug build, as for the scenarios on this system.
+/// Cargo's profile: optimised, with the checks of a debug build, as for the scenarios on Linux.
 const PROFILE: &str = "compat";
 
-/// A file of Windows that Wine has since 9.0, and Rust's standard library has its random numbers from.
+/// The source of a Windows DLL that Rust's standard library uses for random numbers. Wine has it only since 9.0.
 const PRNG: &str = r"
 #include <stddef.h>
 unsigned char __stdcall SystemFunction036(void *data, unsigned long size);
@@ -34,10 +34,10 @@ __declspec(dllexport) int __stdcall ProcessPrng(unsigned char *data, size_t size
 }
 ";
 
-/// Builds what is written in Rust; cargo knows what is fresh.
+/// Builds everything that is written in Rust.
 pub(super) fn build(windows: &Windows, tell: &dyn Fn(String)) -> Result<(), String> {
     start_files(windows)?;
-    // The host's build script puts its Lua there.
+    // The host's build script puts the DLL of its Lua there.
     fs::create_dir_all(windows.dll_folder())
         .map_err(|error| format!("{}: {error}", windows.dll_folder().display()))?;
     tell("building the host, the module and the libraries for Windows".to_owned());
@@ -45,7 +45,7 @@ pub(super) fn build(windows: &Windows, tell: &dyn Fn(String)) -> Result<(), Stri
     command.args(["--no-default-features", "--features", LUA.0]);
     try_succeed(command.args(["-p", "dss-test-host", "-p", "dss-lua", "-p", "dss-probe-v1"]))?;
     try_succeed(windows.cargo("build").args(["-p", "dss-probe-v2", "-p", "fswatch-v2"]))?;
-    // It declares Lua's functions by itself and serves any: which file they are in, it is told here.
+    // This library declares Lua's functions itself and works with any Lua, so the DLL to link is given here.
     let mut command = windows.cargo("rustc");
     command.args(["-p", "dss-plain-v1", "--"]);
     try_succeed(command.arg("-C").arg(prefixed("link-arg=", &windows.import_library())))?;
@@ -63,7 +63,7 @@ pub(super) fn build(windows: &Windows, tell: &dyn Fn(String)) -> Result<(), Stri
     windows.compile_prng()
 }
 
-/// Compiles the C modules, with the headers of the host's Lua: the host says where they are, and has to be able to run.
+/// Compiles the C modules with the headers of the host's Lua. The host has to run, because it prints their path.
 pub(super) fn build_c(windows: &Windows) -> Result<(), String> {
     let include = try_succeed(windows.wine().arg(windows.host()).arg("--include"))?;
     let folder = windows.modules();
@@ -77,7 +77,7 @@ pub(super) fn build_c(windows: &Windows) -> Result<(), String> {
     modules.all(&|module| windows.compile(module))
 }
 
-/// The two object files that a program of this system begins and ends with: Debian's package has none for Windows.
+/// Builds the two object files that a Windows program begins and ends with, because Debian's package lacks them.
 fn start_files(windows: &Windows) -> Result<(), String> {
     let folder = windows.root().join("usr/lib/rustlib").join(TRIPLE).join("lib");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -95,7 +95,7 @@ fn start_files(windows: &Windows) -> Result<(), String> {
     Ok(())
 }
 
-/// A path, as what follows in one argument.
+/// A path with a prefix, as one argument.
 fn prefixed(before: &str, path: &Path) -> OsString {
     let mut argument = OsString::from(before);
     argument.push(path);
@@ -103,7 +103,7 @@ fn prefixed(before: &str, path: &Path) -> OsString {
 }
 
 impl Windows {
-    /// Where the host's build script puts its Lua, and what links with it.
+    /// The folder for the DLL of Lua and its import library. The host's build script fills it.
     fn dll_folder(&self) -> PathBuf {
         self.cargo_target().join("dll")
     }
@@ -117,17 +117,17 @@ impl Windows {
         self.root().join("usr/bin").join(format!("{TOOLS}gcc-win32"))
     }
 
-    /// The compilers' environment: what this process's own cargo set is not for them.
+    /// Sets the environment of the compilers, without the variables that this process's cargo set.
     fn set_environment(&self, command: &mut Command) {
         let bin = self.root().join("usr/bin");
         forget_toolchain(command);
-        // Rust calls dlltool by its bare name.
+        // Rust looks for dlltool in `PATH`.
         let mut path = vec![bin.clone()];
         path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
         command.env("PATH", env::join_paths(path).expect("a path of the target folder"));
         command.env("LD_LIBRARY_PATH", self.shared_libraries());
         command.env("RUSTC", bin.join("rustc"));
-        // For the standard library's own sources.
+        // The standard library uses unstable features.
         command.env("RUSTC_BOOTSTRAP", "1");
         command.env("CARGO_TARGET_DIR", self.cargo_target());
         command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", self.gcc());
@@ -153,7 +153,7 @@ impl Windows {
             command.arg("-I").arg(include);
         }
         command.args(module.sources).arg("-o").arg(module.output);
-        // Threads as POSIX has them are in a library of gcc's own: it becomes part of the module.
+        // POSIX threads are in a library of gcc, which is linked statically into the module.
         command.arg(self.import_library()).args(["-Wl,-Bstatic", "-lpthread", "-Wl,-Bdynamic"]);
         try_succeed(&mut command).map(drop).map_err(|error| format!("the C compiler for Windows: {error}"))
     }

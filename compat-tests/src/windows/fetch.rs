@@ -1,4 +1,4 @@
-//! Debian's packages, unpacked into the target folder and not installed.
+//! The Debian packages for building for Windows, unpacked into the target folder and not installed.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::artefacts::try_succeed;
 use crate::debian;
 
-/// Rust with the sources of its standard library, which is built for Windows here; gcc and binutils for Windows; Wine.
+/// Rust with the sources of its standard library, which is built for Windows here; gcc and binutils for Windows; and Wine.
 const PACKAGES: [&str; 13] = [
     "rustc-web",
     "libstd-rust-web-dev",
@@ -27,7 +27,7 @@ const PACKAGES: [&str; 13] = [
 /// Fetches and unpacks the packages into `folder/root`, unless that was done.
 ///
 /// # Errors
-/// A package cannot be had or unpacked: which, and what was said.
+/// A package cannot be fetched or unpacked: which one, and the error of the tool.
 pub(super) fn fetch(folder: &Path, tell: &dyn Fn(String)) -> Result<(), String> {
     let root = folder.join("root");
     let done = folder.join("fetched");
@@ -37,7 +37,7 @@ pub(super) fn fetch(folder: &Path, tell: &dyn Fn(String)) -> Result<(), String> 
     tell("fetching the packages of Rust, mingw-w64 and Wine".to_owned());
     let mut wanted: Vec<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
     wanted.extend(needed()?);
-    // Shared libraries above all, of cargo's and Wine's. Where these are not known, what misses one says so.
+    // Mostly shared libraries of cargo and Wine. If this list cannot be made, a program that lacks a library says so.
     wanted.extend(debian::missing(&PACKAGES).unwrap_or_default());
     wanted.sort();
     wanted.dedup();
@@ -51,27 +51,27 @@ pub(super) fn fetch(folder: &Path, tell: &dyn Fn(String)) -> Result<(), String> 
     fs::write(&done, wanted.join("\n")).map_err(|error| format!("{}: {error}", done.display()))
 }
 
-/// What has its version in its name: Rust's standard library for this system, and the LLVM that it needs.
+/// Packages with their version in their name: Rust's standard library for Linux, and the LLVM that it needs.
 fn needed() -> Result<[String; 2], String> {
     let library = dependency("libstd-rust-web-dev", "libstd-rust-web-")?;
     let llvm = dependency(&library, "libllvm")?;
     Ok([library, llvm])
 }
 
-/// Wine finds all it has from where it lies itself, but for two files.
+/// Fixes two files, so that Wine works from any folder.
 fn settle_wine(root: &Path) -> Result<(), String> {
-    // A script that calls the server where it would be installed.
+    // Replace a script that calls the server by its installed path.
     let server = root.join("usr/lib/wine/wineserver");
     let failed = |error| format!("{}: {error}", server.display());
     fs::remove_file(&server).map_err(failed)?;
     fs::hard_link(server.with_file_name("wineserver64"), &server).map_err(failed)?;
-    // In the folder of another package, and without it there is no user32.dll.
+    // Copy a DLL from the folder of another package: user32.dll needs it.
     let from = root.join("usr/x86_64-w64-mingw32/lib/zlib1.dll");
     let to = root.join("usr/lib/x86_64-linux-gnu/wine/x86_64-windows/zlib1.dll");
     fs::copy(&from, &to).map(drop).map_err(|error| format!("{}: {error}", from.display()))
 }
 
-/// The package that `package` depends on and whose name begins with `start`.
+/// The dependency of `package` whose name begins with `start`.
 fn dependency(package: &str, start: &str) -> Result<String, String> {
     let said = try_succeed(Command::new("apt-cache").args(["show", "--no-all-versions", package]))?;
     let depends = said.lines().find_map(|line| line.strip_prefix("Depends: ")).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Windows: a host, the module and the libraries for it, built here by Debian's packages, and run under Wine.
+//! Windows: a host, the module and the libraries, built with Debian packages and run under Wine.
 //!
-//! Nothing is installed. The packages are unpacked into the target folder, and so is all that is built by them; Wine keeps
-//! what it calls a prefix there too. What it is good for: the code of DSS that only Windows compiles is run.
+//! This runs the code of DSS that only compiles for Windows. Nothing is installed: the packages, everything that is built,
+//! and Wine's prefix are in the target folder.
 
 mod build;
 mod fetch;
@@ -20,17 +20,17 @@ pub const LUA: Lua = Lua("lua54");
 /// The libraries that are built for Windows.
 pub(crate) const LIBRARIES: [&str; 5] = ["probe", "timer", "plain_v1", "probe_v1", "probe_v2"];
 
-/// All that a scenario needs on Windows, built.
+/// Everything that a scenario needs on Windows.
 #[derive(Debug)]
 pub struct Windows {
     folder: PathBuf,
     awake: Option<Awake>,
 }
 
-/// Fetches the packages that are not there yet, and builds; `tell` hears of what takes its time.
+/// Fetches missing packages and builds everything. Reports slow steps through `tell`.
 ///
 /// # Errors
-/// A package cannot be had, or a build fails: which, and what was said.
+/// A package cannot be fetched, or a build fails: which one, and the error of the tool.
 pub fn prepare(tell: &dyn Fn(String)) -> Result<Windows, String> {
     let mut windows = Windows { folder: target().with_file_name("matrix").join("windows"), awake: None };
     fetch::fetch(&windows.folder, tell)?;
@@ -44,27 +44,27 @@ pub fn prepare(tell: &dyn Fn(String)) -> Result<Windows, String> {
 }
 
 impl Windows {
-    /// Where the packages are unpacked.
+    /// The folder that the packages are unpacked into.
     fn root(&self) -> PathBuf {
         self.folder.join("root")
     }
 
-    /// Where the shared libraries of what was unpacked are.
+    /// The folder of the shared libraries of the packages.
     fn shared_libraries(&self) -> PathBuf {
         self.root().join("usr/lib/x86_64-linux-gnu")
     }
 
-    /// The target folder of the cargo that builds for Windows.
+    /// The target folder of cargo's builds for Windows.
     fn cargo_target(&self) -> PathBuf {
         self.folder.join("cargo")
     }
 
-    /// The folder with the host, its Lua, the module and the libraries that are for one Lua.
+    /// The folder with the host, its Lua, the module, and the libraries that are built for one Lua.
     fn modules(&self) -> PathBuf {
         self.folder.join(LUA.0)
     }
 
-    /// The folder with the libraries that know nothing of Lua.
+    /// The folder with the libraries that do not depend on Lua.
     fn libraries(&self) -> PathBuf {
         self.folder.join("v2")
     }

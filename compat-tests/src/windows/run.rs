@@ -15,28 +15,28 @@ use crate::artefacts::workspace;
 use crate::run::limited;
 use crate::scenarios::Scenario;
 
-/// How long one scenario may take.
+/// The time limit of a scenario.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long Wine may take to lay out its prefix.
+/// The time limit for Wine to create its prefix.
 const BOOT: Duration = Duration::from_secs(300);
 
-/// A path of this system as Windows writes it: Wine has all of them on a drive `Z:`.
+/// A Linux path as a Windows path. Wine maps the root folder to the drive `Z:`.
 fn on_z(path: &Path) -> OsString {
     format!("Z:{}", path.display()).replace('/', "\\").into()
 }
 
-/// A host that waits for nothing: as long as one runs, Wine's own processes stay. They would hold on to the pipes of the
-/// scenario that started them, and end seconds after it.
+/// An idle host, which keeps Wine's own processes alive. If a scenario had to start these processes, they would inherit its
+/// pipes and keep them open for seconds after it ends.
 #[derive(Debug)]
 pub(super) struct Awake {
-    /// It ends when its stdin does, which is held in here.
+    /// The host. It ends when its stdin is closed, which this value keeps open.
     child: Child,
 }
 
 impl Drop for Awake {
     fn drop(&mut self) {
-        // Where it ended by itself there is nothing left to do.
+        // An error means that it has already ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -48,11 +48,11 @@ impl Windows {
         self.modules().join("lua-host.exe")
     }
 
-    /// Wine, ready to be told what to run.
+    /// A command that runs Wine. The caller adds the program.
     pub(super) fn wine(&self) -> Command {
         let mut command = Command::new(self.root().join("usr/lib/wine/wine64"));
         command.env("WINEPREFIX", self.folder.join("prefix")).env("LD_LIBRARY_PATH", self.shared_libraries());
-        // It says much that is about itself alone; and without a display it needs nothing of what draws.
+        // Suppress Wine's own messages, and the parts of Wine that need a display.
         command.env("WINEDEBUG", "-all").env("WINEDLLOVERRIDES", "mscoree=;mshtml=;winemenubuilder.exe=");
         command.env_remove("DISPLAY");
         for variable in ["LUA_PATH", "LUA_CPATH", "LUA_INIT"] {
@@ -61,7 +61,7 @@ impl Windows {
         command
     }
 
-    /// Starts Wine, which lays out its prefix where that was not done.
+    /// Starts Wine, which creates its prefix if it has none.
     pub(super) fn wake(&self, tell: &dyn Fn(String)) -> Result<Awake, String> {
         if !self.folder.join("prefix/system.reg").exists() {
             tell("Wine is preparing its folder".to_owned());
@@ -75,7 +75,7 @@ impl Windows {
         let (said, hear) = mpsc::channel();
         thread::spawn(move || {
             let mut line = String::new();
-            // Where it cannot be read, nothing was said, and nobody may be listening any more.
+            // After an error the line is empty. The receiver may be gone.
             let _ = BufReader::new(stdout).read_line(&mut line);
             let _ = said.send(line);
         });
@@ -85,10 +85,10 @@ impl Windows {
         }
     }
 
-    /// Runs a scenario in a process of its own, with what was built for Windows, and nothing else.
+    /// Runs a scenario in its own process, with nothing but what was built for Windows.
     ///
     /// # Errors
-    /// What the process printed, where it failed.
+    /// It failed: how the process ended, and what it printed.
     pub fn run(&self, scenario: &Scenario) -> Result<(), String> {
         let templates = |folder: &Path, ending: &str| on_z(&folder.join(ending));
         let modules = self.modules();
@@ -102,12 +102,12 @@ impl Windows {
         command.env("DSS_TEST_FOLDER", on_z(&modules));
         static RUNS: AtomicUsize = AtomicUsize::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
-        // A working folder of its own, which Wine must be able to name.
+        // Its own working folder, at a path that Wine can use.
         let here = self.folder.join(format!("run.{}.{run}", std::process::id()));
         fs::create_dir_all(&here).map_err(|error| format!("{}: {error}", here.display()))?;
         command.current_dir(&here).env("DSS_TEST_TRACE", on_z(&here.join("trace")));
         let ended = limited(&mut command, LIMIT);
-        // What is left there is of no use to anybody, and in nobody's way.
+        // If the folder cannot be removed, it does no harm.
         let _ = fs::remove_dir_all(&here);
         if ended.succeeded() { Ok(()) } else { Err(ended.report()) }
     }

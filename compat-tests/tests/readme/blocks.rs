@@ -1,4 +1,4 @@
-//! The fenced blocks of a document, with what the comments above them say.
+//! The fenced blocks of a document, with the comments directly above them.
 
 use std::fs;
 
@@ -14,18 +14,18 @@ pub(crate) struct Block {
     pub(crate) test: Option<String>,
     /// `<!-- prints: one | two -->`, as lines
     pub(crate) prints: Option<String>,
-    /// What a person pastes in from a run: it differs from run to run.
+    /// Whether it is pasted from a run, so that it differs each time.
     pub(crate) is_pasted: bool,
 }
 
 impl Block {
-    /// Where it is.
+    /// The name of its test: document, line and language.
     pub(crate) fn name(&self) -> String {
         format!("{}:{} {}", self.document, self.line, self.language)
     }
 }
 
-/// The value in a comment line `<!-- key: value -->`.
+/// The value of a comment line `<!-- key: value -->`.
 fn comment<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let inside = line.trim().strip_prefix("<!--")?.strip_suffix("-->")?.trim();
     inside.strip_prefix(key)?.strip_prefix(':').map(str::trim)

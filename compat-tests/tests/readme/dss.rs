@@ -1,4 +1,4 @@
-//! What the command `dss` prints in the documents.
+//! The output of the command `dss` in the documents.
 
 use std::fs;
 use std::process::Command;
@@ -7,23 +7,22 @@ use compat_tests::artefacts::dss;
 
 use crate::{artefacts, folder};
 
-/// What `dss check` prints of a folder with libraries that fit and one that does not, as it would be of an installation.
+/// The output of `dss check` for a folder with libraries that fit and one that does not, with the paths of an installed module and libraries.
 pub(crate) fn check() -> String {
-    let (place, lua) = (folder("dss-check"), artefacts());
+    let (dir, lua) = (folder("dss-check"), artefacts());
     for (from, to) in [
         (lua.folder.join("darksidesync.so"), "lua/darksidesync.so"),
         (lua.for_every_lua.join("fswatch.so"), "dss/fswatch.so"),
         (lua.for_every_lua.join("sqlite.so"), "dss/sqlite.so"),
         (lua.folder.join("misfit_major.so"), "dss/misfit.so"),
     ] {
-        let to = place.join(to);
+        let to = dir.join(to);
         fs::create_dir_all(to.parent().expect("it lies in a folder"))
             .expect("the target folder can be written to");
         fs::copy(&from, &to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     }
     let mut command = Command::new(dss());
-    let output =
-        command.args(["check", "--module", "lua/darksidesync.so", "dss"]).current_dir(place).output();
+    let output = command.args(["check", "--module", "lua/darksidesync.so", "dss"]).current_dir(dir).output();
     let output = output.expect("it was just built");
     assert_eq!(output.status.code(), Some(1), "one does not fit");
     let text = String::from_utf8(output.stdout).expect("UTF-8");

@@ -1,4 +1,4 @@
-//! The libraries that the documents show, built as their authors would.
+//! Builds the libraries in the documents as their authors would.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use crate::{artefacts, folder, read};
 const COPIED: [&str; 3] =
     ["include/darksidesync_api.h", "helper/darksidesync_aux.h", "helper/darksidesync_aux.c"];
 
-/// How a library for v2 begins to say what it is.
+/// The start of the macro call by which a library for v2 declares itself.
 const DECLARED: &str = "library! {";
 
-/// What Lua calls the library in `block`; none where that is a part of one.
+/// The Lua name of the library in `block`. `None` if the block is only a part of a library.
 pub(crate) fn name(block: &Block) -> Option<String> {
     let after = |text: &'static str| block.text.split_once(text).map(|(_, after)| after);
     let (after, end) = match &*block.language {
@@ -29,7 +29,7 @@ pub(crate) fn name(block: &Block) -> Option<String> {
     Some(after.split(end).next().expect("split gives one").to_owned())
 }
 
-/// Whether it is a library that DSS loads, and not Lua.
+/// Whether the library is loaded by DSS and not by Lua.
 fn is_v2(block: &Block) -> bool {
     block.text.contains(DECLARED)
 }
@@ -49,7 +49,7 @@ pub(crate) fn build_required(code: &str, all: &[Block]) {
     }
 }
 
-/// The name of the library that a block is, where it is one.
+/// The name of the library in a block, if the block is a library.
 fn library(block: &Block) -> Option<String> {
     ["c", "rust"].contains(&&*block.language).then(|| name(block)).flatten()
 }
@@ -65,7 +65,7 @@ fn manifest<'a>(name: &str, all: &'a [Block]) -> &'a Block {
     manifest.unwrap_or_else(|| panic!("the manifest of {name} is not in the document"))
 }
 
-/// Builds the library `name` of `all`, once in this process: into the folder `modules`, or `v2` where DSS loads it.
+/// Builds the library `name` of `all`, once in this process, into the folder `modules`, or into `v2` if DSS loads it.
 pub(crate) fn build(name: &str, all: &[Block]) {
     let block = all.iter().find(|block| library(block).is_some_and(|it| it == name));
     let block = block.expect("a library of the document");
@@ -94,7 +94,7 @@ pub(crate) fn build(name: &str, all: &[Block]) {
     built.push(output);
 }
 
-/// Compiles a part of a library for v2, with the manifest of the one that the document has.
+/// Compiles a part of a library for v2, with the manifest of the document's library.
 pub(crate) fn check_part(block: &Block, all: &[Block]) {
     let whole = all.iter().find(|block| block.language == "rust" && is_v2(block));
     let whole = whole.and_then(name).expect("a part belongs to a library for v2 of the document");
@@ -106,10 +106,10 @@ pub(crate) fn check_part(block: &Block, all: &[Block]) {
     build_crate(&part, "parts", block, &manifest);
 }
 
-/// What was built. Held while something is.
+/// The libraries that have been built. Locked during a build.
 static BUILT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// The folder of the headers of the Lua in which the examples run.
+/// The folder with the headers of the Lua that runs the examples.
 pub(crate) fn include() -> PathBuf {
     PathBuf::from(succeed(Command::new(artefacts().host()).arg("--include")).trim())
 }
@@ -126,9 +126,10 @@ pub(crate) fn c_sources(name: &str, block: &Block, folder_name: &str) -> PathBuf
     folder
 }
 
-/// Builds a crate of the document's manifest and source, offline: all that it depends on is here already. Gives the file.
+/// Builds a crate from the document's manifest and source, and returns the file. Works offline, because all dependencies are
+/// already present.
 fn build_crate(name: &str, kind: &str, block: &Block, manifest: &str) -> PathBuf {
-    // Its build brings in what the crate depends on.
+    // This build fetches the dependencies of the crate.
     let _ = artefacts();
     let folder = folder(&format!("crates/{kind}/{name}"));
     fs::create_dir_all(folder.join("src")).expect("the target folder can be written to");
@@ -142,7 +143,7 @@ fn build_crate(name: &str, kind: &str, block: &Block, manifest: &str) -> PathBuf
     target().join("cargo/compat").join(format!("lib{name}.{}", extension()))
 }
 
-/// The manifest, with the crate in the tree in place of a release: that is not yet one, or not this.
+/// The manifest, with the crate of the tree instead of a released one, which may not exist yet or may differ.
 fn in_tree(manifest: &str) -> String {
     let lines = manifest.lines().map(|line| match line.split_once(" = ") {
         Some((package @ ("dss-abi-v1" | "dss-abi-v2"), wanted)) => {

@@ -4,10 +4,10 @@ use std::fs;
 
 use compat_tests::artefacts::workspace;
 
-/// Checks those of `document`, which may be missing, that lead into the tree.
+/// Checks the links of `document` that lead into the tree. The document may be missing.
 ///
 /// # Panics
-/// One leads nowhere.
+/// A link leads nowhere.
 pub(crate) fn check(document: &str) {
     let path = workspace().join(document);
     let text = fs::read_to_string(&path).unwrap_or_default();
@@ -23,7 +23,7 @@ pub(crate) fn check(document: &str) {
     }
 }
 
-/// The headings, as links name them.
+/// The headings of a document, in the form that links use.
 fn headings(text: &str) -> impl Iterator<Item = String> + '_ {
     let titles =
         text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());

@@ -1,9 +1,9 @@
-//! The Lua programs that the documents name: what runs before an example, or prints a text.
+//! The Lua programs that the documents name. A program runs before an example or prints a text.
 
-/// The program of that name.
+/// The program with this name.
 ///
 /// # Panics
-/// There is none.
+/// There is no program with this name.
 pub(crate) fn called(name: &str) -> &'static str {
     match name {
         "visit" => VISIT,
@@ -17,13 +17,13 @@ pub(crate) fn called(name: &str) -> &'static str {
     }
 }
 
-/// Asks for another version of a library than there is; the sentence as it would be of another name and folder.
+/// Asks for a version of a library that is not there, and prints the error with another name and folder.
 const UNWANTED: &str = r#"
     local _, sentence = pcall(require("darksidesync").load, "probe_v2", "^2")
     print((sentence:gsub("%(/.-%)", "(/usr/local/lib/dss/misfit.so)"):gsub("probe_v2", "misfit")))
 "#;
 
-/// Visits the server that the example starts, prints what it says, and ends `run`.
+/// Makes a request to the server that the example starts, prints the answer, and ends `run`.
 const VISIT: &str = r#"
     local httpd, darksidesync, timer = require "httpd", require "darksidesync", require "timer"
     local serve = httpd.serve
@@ -40,13 +40,13 @@ const VISIT: &str = r#"
     end
 "#;
 
-/// Gets a SIGTERM a little later.
+/// Sends SIGTERM to this process a little later.
 const SIGTERM: &str = r#"
     require("timer").after(0.05, function() host.kill(host.pid(), 15) end)
 "#;
 
-/// Stands in for LuaSocket and copas, with as much of both as the example uses: a UDP socket, and a loop of threads that
-/// yield while their socket is not readable. `compat-tests/scenarios/socket.lua` has the real ones.
+/// Replaces LuaSocket and copas with the parts that the example uses: a UDP socket, and a loop of threads that yield while their
+/// socket is not readable. `compat-tests/scenarios/socket.lua` uses the real ones.
 const COPAS: &str = r#"
     local darksidesync = require "darksidesync"
     local setport = darksidesync.setport

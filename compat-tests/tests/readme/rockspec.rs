@@ -1,4 +1,4 @@
-//! The rockspec: it is Lua, its fields are what LuaRocks wants, and its command builds what Lua can load.
+//! The rockspec: checks that it is valid, and that its command builds a module that Lua can load.
 
 use std::process::Command;
 
@@ -8,8 +8,7 @@ use compat_tests::luas::ALL;
 
 use crate::{artefacts, folder, read};
 
-/// Loads it as LuaRocks does, without any globals; checks it, and prints the command, and the feature that each Lua would
-/// ask for.
+/// Loads the rockspec as LuaRocks does, without globals, and checks it. Prints the build command, and the feature for each Lua.
 const CHECK: &str = r#"
     local path = ...
     local spec = {}
@@ -39,10 +38,10 @@ const CHECK: &str = r#"
     print(feature { _VERSION = "Lua 5.1", jit = {} })
 "#;
 
-/// Checks the file of that name at the top of the workspace.
+/// Checks the rockspec with this name at the top of the workspace.
 ///
 /// # Panics
-/// Something is wrong with it.
+/// Something is wrong with the rockspec.
 pub(crate) fn check(name: &str) {
     let path = workspace().join(name);
     let manifest = read("Cargo.toml");
@@ -59,7 +58,7 @@ pub(crate) fn check(name: &str) {
         assert!(features.contains(&format!("\n{feature} = [")), "dss-lua has no feature {feature}");
     }
     assert!(build.contains("--package dss-lua ") && features.contains("name = \"dss-lua\""));
-    // What LuaRocks runs, except that it builds and copies elsewhere.
+    // The command that LuaRocks runs, with other output folders.
     let built = target().join("cargo");
     let output = folder("rock").join("darksidesync.so");
     let ending = if cfg!(target_os = "macos") { "dylib" } else { "so" };

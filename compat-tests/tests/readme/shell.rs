@@ -1,8 +1,8 @@
-//! The command lines of the documents.
+//! The command lines in the documents.
 //!
-//! Each is run in the workspace, with paths that lead out of it, or into `target`, led into a folder of the test's own.
-//! What would run the tests in the tests, or wants what the machine need not have, is recognised instead, and what it
-//! names must exist.
+//! Each line runs in the workspace. Paths that lead out of the workspace or into `target` are replaced by paths in the test's
+//! own folder. A line that would run the tests again, or that needs something a machine may lack, does not run. It must be a
+//! known command, and the files, packages and options that it names must exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::{artefacts, folder, libraries, read};
 
 /// Runs the lines of `block`.
 pub(crate) fn run(block: &Block, all: &[Block]) {
-    // What some of them want; it takes a turn of its own.
+    // Built first, because building takes the lock too.
     let _ = artefacts();
     let _lock = BuildLock::acquire(&target());
     let own = format!("shell/{}", block.name().replace(['/', ' ', ':'], "-"));
-    // What an earlier run left would hide what this one does not make.
+    // Files of an earlier run would hide that this run does not make them.
     let _ = fs::remove_dir_all(folder(&own));
     let folder = folder(&own);
     for line in block.text.replace("\\\n", " ").lines() {
@@ -63,7 +63,7 @@ fn execute(line: &str, folder: &Path, own: &str, all: &[Block]) {
     }
 }
 
-/// The matrix takes more time than a test has; its options must be there.
+/// Checks that `cargo matrix` has these options. The matrix itself would take too long.
 fn recognise_matrix(options: &[&str]) {
     let known = read("compat-tests/matrix/src/args.rs");
     for option in options.iter().filter_map(|word| word.strip_prefix("--")) {
@@ -72,7 +72,7 @@ fn recognise_matrix(options: &[&str]) {
     }
 }
 
-/// The command behind assignments like `NAME=value` and `NAME="some words"`.
+/// The command after assignments like `NAME=value` and `NAME="some words"`.
 fn without_assignments(line: &str) -> &str {
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     match line.split_once('=') {
@@ -87,29 +87,30 @@ fn without_assignments(line: &str) -> &str {
     }
 }
 
-/// Runs `line` with paths that lead into `folder`.
+/// Runs `line` with its paths replaced by paths in `folder`.
 fn shell(line: &str, folder: &Path, inside: &Path) {
     let built = target().join("cargo");
-    let led = [
+    let replacements = [
         ("sudo ", String::new()),
         ("/usr/local/", format!("{}/prefix/", folder.display())),
         ("compat-tests/releases/", format!("{}/releases/", folder.display())),
         (" target/", format!(" {}/", built.display())),
         ("/usr/include/lua5.4", libraries::include().display().to_string()),
     ];
-    // What the documents say of macOS.
+    // The documents say how the commands differ on macOS.
     let mac = [("libdarksidesync.so", "libdarksidesync.dylib"), ("cc ", "cc -undefined dynamic_lookup ")]
         .map(|(from, to)| (from, to.to_owned()));
     let mac = if cfg!(target_os = "macos") { &mac[..] } else { &[] };
-    let line = led.iter().chain(mac).fold(line.to_owned(), |line, (from, to)| line.replace(from, to));
-    // What a system has.
+    let line =
+        replacements.iter().chain(mac).fold(line.to_owned(), |line, (from, to)| line.replace(from, to));
+    // Folders that a system would already have.
     for path in line.split_whitespace().filter(|word| word.contains("/prefix/")) {
         let parent = Path::new(path).parent().expect("it lies below the prefix");
         fs::create_dir_all(parent).expect("the target folder can be written to");
     }
     let mut command = Command::new("sh");
     command.arg("-ec").arg(&line).current_dir(inside);
-    // As the inner cargo's builds are run.
+    // The environment of the inner cargo.
     for (name, value) in cargo().get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -119,7 +120,7 @@ fn shell(line: &str, folder: &Path, inside: &Path) {
     succeed(&mut command);
 }
 
-/// What a block of commands made must be of use.
+/// Checks that what a block of commands made can be used.
 fn check(folder: &Path) {
     let require = |cpath: &Path, path: &Path, name: &str| {
         let mut command = Command::new(artefacts().host());
@@ -160,7 +161,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("a readable folder").path()).collect()
 }
 
-/// Checks that what a cargo command names exists.
+/// Checks that the packages, tests and binaries that a cargo command names exist.
 fn recognise(words: &[&str]) {
     if words[0] == "demo" {
         let config = read(".cargo/config.toml");

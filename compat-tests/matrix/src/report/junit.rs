@@ -1,4 +1,4 @@
-//! JUnit's XML: a suite a row, a case a cell, and one suite for what is published.
+//! The report as JUnit XML: a suite for each row, a case for each cell, and one suite for what is published.
 
 use std::time::Duration;
 

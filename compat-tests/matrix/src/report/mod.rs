@@ -1,4 +1,4 @@
-//! What came of a run, for people and for programs.
+//! The report of a run: its outcomes as a grid, in formats for people and for programs.
 
 mod junit;
 mod markdown;
@@ -13,18 +13,18 @@ use compat_tests::freeze::Difference;
 
 use crate::results::{Found, Outcome};
 
-/// A run's outcomes, as a grid.
+/// The outcomes of a run, as a grid.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) rows: Vec<String>,
     pub(crate) columns: Vec<String>,
-    /// Row by row; None where a cell was not asked for.
+    /// Row by row. `None` for a cell that was not selected.
     pub(crate) grid: Vec<Vec<Option<Outcome>>>,
-    /// What is not as it was published.
+    /// Published files that have changed.
     pub(crate) differences: Vec<Difference>,
 }
 
-/// How many cells ended in which way.
+/// The number of cells with each outcome.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) works: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Counts {
 }
 
 impl Report {
-    /// Rows and columns are in the order in which outcomes name them.
+    /// Makes the grid. Rows and columns are in the order of the outcomes.
     pub(crate) fn new(outcomes: Vec<Outcome>, differences: Vec<Difference>) -> Report {
         let mut rows: Vec<String> = Vec::new();
         let mut columns: Vec<String> = Vec::new();
@@ -45,11 +45,11 @@ impl Report {
                 columns.push(column.clone());
             }
         }
-        let place = |names: &[String], name: &str| names.iter().position(|known| known == name);
+        let position = |names: &[String], name: &str| names.iter().position(|known| known == name);
         let mut grid = vec![vec![None; columns.len()]; rows.len()];
         for outcome in outcomes {
-            let row = place(&rows, &outcome.row).expect("it was taken from a cell");
-            let column = place(&columns, &outcome.column).expect("it was taken from a cell");
+            let row = position(&rows, &outcome.row).expect("it was taken from a cell");
+            let column = position(&columns, &outcome.column).expect("it was taken from a cell");
             grid[row][column] = Some(outcome);
         }
         Report { rows, columns, grid, differences }
@@ -59,7 +59,7 @@ impl Report {
         self.grid.iter().flatten().flatten()
     }
 
-    /// Whether each cell is as declared, and all that is published as it was.
+    /// Whether every cell is as declared and nothing published has changed.
     pub(crate) fn is_well(&self) -> bool {
         self.differences.is_empty() && self.outcomes().all(Outcome::is_as_declared)
     }
@@ -76,7 +76,7 @@ impl Report {
         counts
     }
 
-    /// All counts in a line.
+    /// The counts in one line.
     pub(crate) fn summary(&self) -> String {
         let Counts { works, refused, failed } = self.counts();
         let runs: usize = self.outcomes().map(|outcome| outcome.ran.len()).sum();
@@ -90,7 +90,7 @@ impl Report {
         )
     }
 
-    /// Writes the files for people and for programs into `folder`.
+    /// Writes the report in all formats into `folder`.
     ///
     /// # Errors
     /// The folder cannot be written to.
@@ -101,13 +101,13 @@ impl Report {
         fs::write(folder.join("index.html"), page::document(self))
     }
 
-    /// The table for a terminal.
+    /// The report for a terminal.
     pub(crate) fn text(&self) -> String {
         terminal::document(self)
     }
 }
 
-/// The one sign of a cell.
+/// The sign of a cell in the grid.
 pub(crate) fn sign(outcome: Option<&Outcome>) -> &'static str {
     match outcome {
         None => " ",
@@ -117,7 +117,7 @@ pub(crate) fn sign(outcome: Option<&Outcome>) -> &'static str {
     }
 }
 
-/// What there is to say of an outcome, in a line or more.
+/// An outcome in words, one line or more.
 pub(crate) fn words(outcome: &Outcome) -> String {
     match &outcome.found {
         Found::Works if outcome.is_as_declared() => "works".to_owned(),
@@ -128,7 +128,7 @@ pub(crate) fn words(outcome: &Outcome) -> String {
     }
 }
 
-/// Columns by their module: its name, and its Luas.
+/// Groups columns by module: the name of each module, and its Luas.
 pub(crate) fn modules(columns: &[String]) -> Vec<(&str, Vec<&str>)> {
     let mut modules: Vec<(&str, Vec<&str>)> = Vec::new();
     for column in columns {

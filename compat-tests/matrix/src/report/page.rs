@@ -1,6 +1,6 @@
-//! One page of HTML that needs nothing else: a grid, and what is behind each cell.
+//! The report as one HTML page without other files or scripts: a grid, and an entry for each cell.
 //!
-//! A cell is a link into its entry below the grid: a browser opens the `<details>` in which a link ends, without a script.
+//! Each cell of the grid is a link into its entry. A browser opens a `<details>` element when a link leads into it.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -60,7 +60,7 @@ fn differences(report: &Report) -> Markup {
     }
 }
 
-/// The class that colours a cell.
+/// The CSS class that colours a cell.
 fn class(outcome: &Outcome) -> &'static str {
     match (&outcome.found, outcome.is_as_declared()) {
         (_, false) => "failed",
@@ -109,7 +109,7 @@ fn grid(report: &Report) -> Markup {
     }
 }
 
-/// An entry's name in the page.
+/// The `id` of an entry in the page.
 fn id(outcome: &Outcome) -> String {
     format!("{} in {}", outcome.row, outcome.column).replace(' ', "-")
 }

@@ -1,4 +1,4 @@
-//! The table on a terminal.
+//! The report for a terminal.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ pub(super) fn document(report: &Report) -> String {
     let width = report.rows.iter().map(|row| row.chars().count()).max().unwrap_or(0);
     let mut text = format!("{:width$}", "");
     for (module, luas) in modules(&report.columns) {
-        // A Lua takes four places.
+        // Each Lua takes four columns of text.
         let room = luas.len() * 4;
         let _ = write!(text, "  {module:<room$}");
     }

@@ -1,4 +1,4 @@
-//! As much of an HTTP client as the demo needs: one request a connection.
+//! A minimal HTTP client for the demo: one request per connection.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use crate::script::Clock;
 
-/// How long an answer may take. The one that is never given lasts as long as the demo does.
+/// The time limit of an answer. The request that is never answered waits as long as the demo runs.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A request, and the answer that it should get.
 pub(crate) struct Request {
     /// The method and the target.
     pub(crate) line: String,
-    /// What is sent with it.
+    /// The request body.
     pub(crate) body: String,
-    /// The status that it should get.
+    /// The expected status.
     pub(crate) status: u16,
-    /// The body that it should get.
+    /// The expected response body.
     pub(crate) answer: String,
 }
 
 impl Request {
-    /// Sends it to `port` on loopback; the time at which it does so is in the request.
+    /// Sends it to `port` on loopback, with the time of sending in the header `x-sent`, and checks the answer.
     ///
     /// # Errors
-    /// The sentence that says what was wrong with the answer.
+    /// A sentence that says what was wrong with the answer.
     pub(crate) fn ask(&self, port: u16, clock: &Clock) -> Result<(), String> {
         let (status, body) = self.exchange(port, clock).map_err(|error| format!("{}: {error}", self.line))?;
         if status != self.status || body != self.answer {
@@ -37,10 +37,10 @@ impl Request {
         Ok(())
     }
 
-    /// Sends it, and leaves the answer to come.
+    /// Sends it, and returns the connection without reading the answer.
     ///
     /// # Errors
-    /// The system's.
+    /// The error of the system.
     pub(crate) fn send(&self, port: u16, clock: &Clock) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(LIMIT))?;

@@ -1,7 +1,7 @@
 //! The demo: one Lua 5.4 state, one DSS, and seven libraries at once, of three revisions and two languages. See `USAGE`.
 //!
-//! This process is the outside world and the screen. The Lua half, `compat-tests/demo/demo.lua`, is a child process that
-//! says what its callbacks hear, a line each.
+//! This process plays the outside world and draws the screen. The Lua half, `compat-tests/demo/demo.lua`, is a child process
+//! that prints a line for each callback.
 
 mod http;
 mod outside;
@@ -48,20 +48,20 @@ Exit code 0: every callback arrived that should have. 1: something did not, and
 it says what. 2: an unknown option. 130: it was ended early.
 ";
 
-/// How long what was done may take to arrive in Lua, and the script to end.
+/// The time limit for events to arrive in Lua, and for the script to end.
 const LIMIT: Duration = Duration::from_secs(10);
-/// As many failures as are shown.
+/// The number of failures that are shown.
 const SHOWN: usize = 12;
-/// The exit code of a program that Ctrl-C ends.
+/// The exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// What the main thread hears of.
+/// An event for the main thread.
 pub(crate) enum Event {
     /// From Lua.
     Heard(Heard),
     /// From the outside world.
     Done(Done),
-    /// Lua says no more.
+    /// The output of Lua has ended.
     ScriptEnded,
 }
 
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Builds what the demo shows; none where that fails.
+/// Builds what the demo runs. `None` if the build fails.
 fn build(screen: &Screen) -> Option<Artefacts> {
     emit(
         "Building DarkSideSync, the seven libraries and a host for Lua 5.4. The first\n\
@@ -114,21 +114,21 @@ fn build(screen: &Screen) -> Option<Artefacts> {
     builder.join().ok()
 }
 
-/// A folder that goes when the demo does.
+/// A temporary folder, removed when it is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> io::Result<Folder> {
         let folder = std::env::temp_dir().join(format!("dss-demo-{}", std::process::id()));
         fs::create_dir(&folder)?;
-        // What the system calls it is what the watcher will call it.
+        // The watcher reports canonical paths.
         Ok(Folder(folder.canonicalize()?))
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed is left to whoever cleans up the system's temporary files.
+        // If it cannot be removed, it stays among the system's temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -186,7 +186,7 @@ fn run(artefacts: &Artefacts, serve: bool, screen: &mut Screen) -> io::Result<Ex
     Ok(verdict(&show.tally, &failures, serve, early))
 }
 
-/// Says how it went.
+/// Prints the result of the demo, and returns its exit code.
 fn verdict(tally: &Tally, failures: &[String], serve: bool, early: bool) -> ExitCode {
     if !failures.is_empty() {
         eprintln!();
@@ -207,7 +207,7 @@ fn verdict(tally: &Tally, failures: &[String], serve: bool, early: bool) -> Exit
     ExitCode::SUCCESS
 }
 
-/// What one may do while it serves.
+/// Instructions for the user while the demo serves.
 fn invitation(script: &Script, folder: &Path) -> String {
     let [url, url2] = script.ports.map(|port| format!("http://127.0.0.1:{port}"));
     format!(
@@ -230,19 +230,19 @@ fn invitation(script: &Script, folder: &Path) -> String {
     )
 }
 
-/// The demo under way.
+/// The running demo.
 struct Show {
     tally: Tally,
     events: Receiver<Event>,
     outside: Option<Outside>,
-    /// Parts of the outside world that have done all they were to do.
+    /// The number of parts of the outside world that have finished.
     parts: usize,
     ended: bool,
 }
 
 impl Show {
-    /// Takes events until all is done and has arrived, it is interrupted, or the script has ended. Returns whether
-    /// something has not arrived in time.
+    /// Takes events until everything is done and has arrived, the demo is interrupted, or the script has ended. Returns
+    /// whether something did not arrive in time.
     fn until_over(&mut self, screen: &mut Screen, interrupted: &AtomicBool) -> bool {
         let mut done_at = None;
         while !self.ended && !interrupted.load(Ordering::Relaxed) {
@@ -260,7 +260,7 @@ impl Show {
         false
     }
 
-    /// Takes events until the script has ended, or should have.
+    /// Takes events until the script has ended or its time limit is over.
     fn until_ended(&mut self, screen: &mut Screen) {
         let asked = Instant::now();
         while !self.ended && asked.elapsed() < LIMIT {
@@ -268,14 +268,14 @@ impl Show {
         }
     }
 
-    /// Takes what is left: the client of the last request hears of its end when the script has ended.
+    /// Takes the remaining events. The last request ends only after the script has ended.
     fn rest(&mut self) {
         while let Ok(event) = self.events.recv_timeout(Duration::from_secs(1)) {
             self.take(event);
         }
     }
 
-    /// Takes one event, if one comes soon.
+    /// Waits a moment for one event and takes it.
     fn one(&mut self, screen: &mut Screen) {
         match self.events.recv_timeout(Duration::from_millis(50)) {
             Ok(event) => self.take(event),

@@ -1,4 +1,4 @@
-//! The outside world: files that are written, requests that are made, signals that are sent.
+//! The outside world: writes files, makes requests and sends signals.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,53 +15,53 @@ use crate::script::{Clock, Script};
 
 const FILES: u32 = 100;
 const BETWEEN_FILES: Duration = Duration::from_millis(50);
-/// The clients of each server; those of v2's that are told that the answer took too long come on top.
+/// The number of clients of each server, without the [`SLOW_CLIENTS`].
 const CLIENTS: [u64; 2] = [4, 2];
 const REQUESTS: u64 = 90;
-/// The clients that ask for what Lua is too slow for, and their requests, each as long as the server's deadline.
+/// The clients of v2's server that ask for a page that misses its deadline, and the number of their requests.
 const SLOW_CLIENTS: u64 = 3;
 const SLOW_REQUESTS: u64 = 2;
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(40);
 const SIGNALS: u32 = 40;
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(125);
-/// How long a part waits for word from Lua that it got what was sent.
+/// How long a part waits until Lua confirms what was sent.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The rows that Lua gives to the database.
+/// The number of rows that Lua inserts into the database.
 pub(crate) const ROWS: u64 = 2000;
 
-/// What was done, or failed.
+/// Something that was done, or that failed.
 pub(crate) enum Done {
-    /// A file was made and written, by its number.
+    /// The file with this number was created and written.
     Wrote(u32),
-    /// A request got its answer, or the sentence that says what was wrong.
+    /// A request got the right answer, or a sentence that says what was wrong.
     Asked(Asked, Result<(), String>),
-    /// The request that nobody answers was ended by the stop of its server, or the sentence that says how else.
+    /// The unanswered request ended when its server stopped, or a sentence that says how else it ended.
     Ended(Result<(), String>),
     /// SIGTERM was sent, at this time on Lua's clock.
     Killed(f64),
     /// Something else went wrong.
     Failed(String),
-    /// One of the [`PARTS`] has done all that it was to do.
+    /// One of the [`PARTS`] has finished.
     Part,
 }
 
-/// Whose server is asked, as an index.
+/// The server of a request, as an index.
 #[derive(Clone, Copy)]
 pub(crate) enum Server {
     V1,
     V2,
 }
 
-/// What a request is for, as an index.
+/// The kind of a request, as an index.
 #[derive(Clone, Copy)]
 pub(crate) enum Asked {
-    /// An answer of Lua's, by v1.
+    /// Answered by Lua, through v1.
     V1,
-    /// The same by v2.
+    /// Answered by Lua, through v2.
     V2,
-    /// An answer of the database's, by v2.
+    /// Answered by the database, through v2.
     Sql,
-    /// What v2 says where Lua is too slow.
+    /// Answered by v2 itself because Lua is too slow.
     Slow,
 }
 
@@ -74,7 +74,7 @@ impl Asked {
     }
 }
 
-/// The threads that say [`Done::Part`].
+/// The number of threads that report [`Done::Part`].
 pub(crate) const PARTS: usize = (CLIENTS[0] + CLIENTS[1] + SLOW_CLIENTS) as usize + 3;
 
 /// The outside world.
@@ -83,7 +83,7 @@ pub(crate) struct Outside {
     signals: JoinHandle<()>,
 }
 
-/// What all its threads share.
+/// The state that all its threads share.
 #[derive(Clone)]
 struct World {
     events: Sender<Event>,
@@ -92,14 +92,14 @@ struct World {
     pid: u32,
     folder: PathBuf,
     stopping: Arc<AtomicBool>,
-    /// How many signals Lua said that it got.
+    /// The number of signals that Lua has received.
     signals_heard: Arc<AtomicU64>,
-    /// Lua has the request whose client leaves.
+    /// Whether Lua has the request whose client disconnects early.
     held: Arc<AtomicBool>,
 }
 
 impl Outside {
-    /// Starts it all; `stopping` ends it early.
+    /// Starts all threads. Setting `stopping` ends them early.
     pub(crate) fn start(
         script: &Script,
         folder: &Path,
@@ -132,38 +132,38 @@ impl Outside {
         Outside { world, signals }
     }
 
-    /// Lua has the request whose client leaves: it may.
+    /// Lua has the request whose client disconnects early, so the client may disconnect now.
     pub(crate) fn held(&self) {
         self.world.held.store(true, Ordering::Release);
     }
 
-    /// Lua has got a signal: the next may be sent.
+    /// Lua has received a signal, so the next one may be sent.
     pub(crate) fn signal_heard(&self) {
         self.world.signals_heard.fetch_add(1, Ordering::Release);
     }
 
-    /// Removes a file that Lua has read.
+    /// Lua has read a file. Removes it.
     pub(crate) fn remove(&self, number: u32) {
-        // It may be gone: one write can be two events, and Lua reads it in each.
+        // It may already be gone: one write can cause two events, and Lua reads the file at each.
         let _ = fs::remove_file(self.world.folder.join(file_name(number)));
     }
 
-    /// Does nothing further. When this returns no more signals are sent: the process may be waited for, after which its
-    /// number is another's.
+    /// Stops. When this returns, no more signals are sent, so it is safe to wait for the process. After that wait, the
+    /// process's number may be reused.
     pub(crate) fn finish(self) {
         self.world.stopping.store(true, Ordering::Relaxed);
-        // It panics nowhere; if it did, it has ended all the same.
+        // An error would mean that the thread panicked. It has ended in either case.
         let _ = self.signals.join();
     }
 }
 
 impl World {
     fn say(&self, done: Done) {
-        // Nobody hears it where the demo has given up already.
+        // The receiver is gone if the demo has already given up.
         let _ = self.events.send(Event::Done(done));
     }
 
-    /// Sleeps; returns whether it goes on.
+    /// Sleeps. Returns `false` if the demo is stopping.
     fn pause(&self, time: Duration) -> bool {
         thread::sleep(time);
         !self.stopping.load(Ordering::Relaxed)
@@ -202,7 +202,7 @@ impl World {
         self.say(Done::Part);
     }
 
-    /// Requests for what Lua answers too late. Meanwhile the same server has the others' answered.
+    /// Makes requests that Lua answers too late. The same server answers the other clients meanwhile.
     fn slow(&self) {
         for _ in 0..SLOW_REQUESTS {
             let request = refused("GET /slow", "the answer took too long");
@@ -214,12 +214,12 @@ impl World {
         self.say(Done::Part);
     }
 
-    /// The request that is in flight when its server is stopped. It is not waited for: its answer is that very stop.
+    /// Makes the request that is in flight when its server stops. It is not one of the [`PARTS`], because the stop ends it.
     fn never(&self) {
         self.say(Done::Ended(self.ask(Server::V1, &refused(NEVER, "the server is shutting down"))));
     }
 
-    /// The same request of v2, whose client doesn't wait for it: it leaves when Lua has it.
+    /// Makes the same request of v2. The client disconnects when Lua has the request.
     fn leave(&self) {
         let waiting = refused(NEVER, "").send(self.ports[Server::V2 as usize], &self.clock);
         let deadline = Instant::now() + PATIENCE;
@@ -234,7 +234,7 @@ impl World {
         self.say(Done::Part);
     }
 
-    /// A signal that comes before the last one was read is none, as systems have it: each waits for its turn.
+    /// Sends the signals. The system merges a signal with an unread earlier one, so each is sent after the last was read.
     fn signals(&self) {
         for sent in 1..=u64::from(SIGNALS) {
             let at = self.clock.now();
@@ -246,7 +246,7 @@ impl World {
             let deadline = Instant::now() + PATIENCE;
             let mut goes_on = self.pause(BETWEEN_SIGNALS);
             while goes_on && self.signals_heard.load(Ordering::Acquire) < sent {
-                // That one is lost, and the verdict will say so.
+                // If the signal is lost, the verdict says so.
                 goes_on = Instant::now() < deadline && self.pause(Duration::from_millis(1));
             }
             if !goes_on {
@@ -257,15 +257,15 @@ impl World {
     }
 }
 
-/// The request that nobody answers.
+/// The request that is never answered.
 pub(crate) const NEVER: &str = "GET /never";
 
-/// A request that the server has no answer of Lua's for.
+/// A request that gets status 503 because Lua gives no answer.
 fn refused(line: &str, why: &str) -> Request {
     Request { line: line.to_owned(), body: String::new(), status: 503, answer: why.to_owned() }
 }
 
-/// The requests that one client makes, in turn: three that Lua has to compute, the last of them from a timer.
+/// The requests of a client of v1, in turn: Lua computes three of them, the last from a timer.
 fn request(client: u64, number: u64) -> (Asked, Request) {
     let n = (client * 31 + number * 7) % 91;
     let (line, body, answer) = match number % 3 {
@@ -276,7 +276,7 @@ fn request(client: u64, number: u64) -> (Asked, Request) {
     (Asked::V1, Request { line, body, status: 200, answer: format!("{answer}\n") })
 }
 
-/// The same for v2, and a fourth that the database answers, with a function that is written in Lua.
+/// The requests of a client of v2: the same, and a fourth that the database answers with a function written in Lua.
 fn request_v2(client: u64, number: u64) -> (Asked, Request) {
     let (_, request) = request(client, number);
     if number % 4 == 3 {
@@ -287,7 +287,7 @@ fn request_v2(client: u64, number: u64) -> (Asked, Request) {
     (Asked::V2, request)
 }
 
-/// The sum of what Lua computes for the rows of the database.
+/// The sum of the values that Lua computes for the rows of the database.
 pub(crate) fn sum_of_rows() -> u64 {
     (1..=ROWS).map(|row| fibonacci(row % 50)).sum()
 }
@@ -300,17 +300,17 @@ fn file_name(number: u32) -> String {
     format!("demo-{number:03}.txt")
 }
 
-/// The number of the file of that name, if it is one of the demo's own.
+/// The number of the file with this name, if it is one of the demo's files.
 pub(crate) fn file_number(name: &str) -> Option<u32> {
     name.strip_prefix("demo-")?.strip_suffix(".txt")?.parse().ok()
 }
 
-/// What is in a file: its number, and when it was written on Lua's clock.
+/// The content of a file: its number, and the time of writing on Lua's clock.
 fn content(number: u32, at: f64) -> String {
     format!("{number} {at:.9}")
 }
 
-/// When a file was written, if that is what it says.
+/// The time at which a file was written, if its content is the expected one.
 pub(crate) fn written_at(number: u32, content: &str) -> Option<f64> {
     let (found, at) = content.split_once(' ')?;
     at.parse().ok().filter(|_| found.parse() == Ok(number))
@@ -319,10 +319,10 @@ pub(crate) fn written_at(number: u32, content: &str) -> Option<f64> {
 /// Sends a signal.
 ///
 /// # Errors
-/// The system's.
+/// The error of the system.
 pub(crate) fn send_signal(pid: u32, signal: libc::c_int) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
-    // SAFETY: it takes numbers, and refuses what it doesn't know.
+    // SAFETY: the call takes numbers only, and returns an error for invalid ones.
     match unsafe { libc::kill(pid, signal) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

@@ -10,29 +10,29 @@ use crate::times::human;
 const TABLE: Duration = Duration::from_millis(100);
 const LINES: Duration = Duration::from_secs(1);
 
-/// What the times of each library are counted from.
+/// The start of the times of each library.
 const SINCE: [&str; COUNT] = ["due time", "kill()", "write()", "request", "write()", "request", DELIVER];
-/// Where nothing outside begins it, it is DSS that counts.
+/// The start if nothing outside causes the delivery. DSS measures these times.
 const DELIVER: &str = "deliver";
 
-/// Where it is all written: stdout.
+/// The screen: stdout.
 pub(crate) struct Screen {
     live: bool,
     colours: bool,
     started: Instant,
     drawn: Option<Instant>,
-    /// Lines of the table that stand above the cursor.
+    /// The number of lines of the table above the cursor.
     height: usize,
 }
 
 impl Screen {
-    /// `plain` is the user's wish for lines.
+    /// Makes a screen. With `plain` it prints lines instead of a live table.
     pub(crate) fn new(plain: bool) -> Screen {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let terminal = io::stdout().is_terminal() && !dumb;
         let coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Screen {
-            // The table has to fit, or its top is out of reach when it is drawn again.
+            // The table has to fit, or its top cannot be drawn again.
             live: terminal && !plain && size().is_some_and(|(_, height)| height > COUNT + 3),
             colours: terminal && coloured,
             started: Instant::now(),
@@ -41,7 +41,7 @@ impl Screen {
         }
     }
 
-    /// Time runs from here.
+    /// Starts the clock of the table.
     pub(crate) fn start(&mut self) {
         self.started = Instant::now();
         if self.live {
@@ -49,14 +49,14 @@ impl Screen {
         }
     }
 
-    /// A line on a terminal that the next one replaces; nothing elsewhere.
+    /// Prints a line that the next one replaces. Does nothing if the screen is not a live terminal.
     pub(crate) fn passing(&self, text: &str) {
         if self.live {
             emit(&format!("\r\x1b[2K{text}"));
         }
     }
 
-    /// Draws what is known now, if it is time.
+    /// Draws the current state, if it is time to.
     pub(crate) fn draw(&mut self, tally: &Tally) {
         let pause = if self.live { TABLE } else { LINES };
         if self.drawn.unwrap_or(self.started).elapsed() < pause {
@@ -106,7 +106,7 @@ impl Screen {
             text.push_str(&format!("\x1b[{}A", self.height));
         }
         for (number, line) in lines.iter().enumerate() {
-            // A line that wraps would be two, and the table would climb.
+            // A line that wraps would take two lines, and the table would move up.
             let line: String = line.chars().take(width).collect();
             text.push_str(&format!("\r\x1b[2K{}\n", self.bold(&line, number == 0)));
         }
@@ -114,7 +114,7 @@ impl Screen {
         emit(&text);
     }
 
-    /// Ends the live table, which stays, and shows the summary.
+    /// Ends the live table, which stays on the screen, and prints the summary.
     pub(crate) fn summary(&mut self, tally: &Tally, uncertainty: f64) {
         self.finish(tally);
         let head =
@@ -127,7 +127,7 @@ impl Screen {
                 row.counts.revision.clone(),
                 row.counts.delivered.to_string(),
                 row.counts.replied.to_string(),
-                // At that moment nothing is queued, and what waits for a reply will get none: it is cancelled, too.
+                // The stop cancels everything that is queued or still waits for a reply.
                 (cancelled + queued + waiting).to_string(),
                 late.to_string(),
                 p50,
@@ -154,12 +154,12 @@ impl Screen {
         ));
         let unknown = |(row, since): (&Row, &str)| times(row, since).iter().any(|time| time == NO_TIME);
         if tally.rows.iter().zip(SINCE).any(unknown) {
-            text.push_str("Where there is none, nothing came from the demo, which alone notes its times.\n");
+            text.push_str("A dash means that the demo sent nothing: only its own events have a time.\n");
         }
         emit(&text);
     }
 
-    /// Ends the live table, which stays as it is.
+    /// Ends the live table, which stays on the screen.
     pub(crate) fn finish(&mut self, tally: &Tally) {
         if self.live {
             self.table(tally);
@@ -181,10 +181,10 @@ impl Drop for Screen {
     }
 }
 
-/// What stands for a time where there is none.
+/// Printed instead of a time that is not known.
 const NO_TIME: &str = "-";
 
-/// What half of a library's callbacks did not take longer than, and 99 of 100.
+/// The 50th and the 99th percentile of a library's times.
 fn times(row: &Row, since: &str) -> [String; 2] {
     if since == DELIVER {
         let waited = row.counts.waited;
@@ -194,7 +194,7 @@ fn times(row: &Row, since: &str) -> [String; 2] {
     [50, 99].map(|percent| row.times.percentile(percent).map_or(NO_TIME.to_owned(), human))
 }
 
-/// Lines with their fields below each other; numbers and times to the right.
+/// Aligns the fields of lines. Numbers and times are aligned to the right.
 fn align(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
     let head = head.iter().map(|title| (*title).to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
@@ -211,16 +211,16 @@ fn align(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> 
     rows.iter().map(line).collect()
 }
 
-/// Writes to stdout; where nobody reads it any more, the demo goes on to its end all the same.
+/// Writes to stdout. Ignores errors, so that the demo finishes even if nobody reads its output any more.
 pub(crate) fn emit(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// The terminal's columns and lines.
+/// The number of columns and lines of the terminal.
 fn size() -> Option<(usize, usize)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: it fills the record, which lives through the call.
+    // SAFETY: the call writes the record, which outlives it.
     let status = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
     (status == 0 && size.ws_col > 0).then_some((size.ws_col.into(), size.ws_row.into()))
 }

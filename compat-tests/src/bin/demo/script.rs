@@ -1,4 +1,4 @@
-//! The Lua half of the demo, as a child process: its start, its lines, its clock and its end.
+//! The Lua half of the demo, which runs as a child process: starting it, reading its lines, comparing clocks, ending it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -13,30 +13,30 @@ use compat_tests::artefacts::workspace;
 
 use crate::Event;
 
-/// How often the clocks are compared.
+/// The number of times that the clocks are compared.
 const COMPARISONS: usize = 200;
 
-/// What Lua says, one value a line.
+/// A line of the script's output.
 pub(crate) enum Heard {
-    /// A timer's callback, so many seconds late.
+    /// A callback of a timer, and by how many seconds it was late.
     Timer { kind: String, late: f64 },
-    /// A signal's callback. `at` is on Lua's clock, in this and in what follows.
+    /// A callback for a signal. `at` is the time on Lua's clock, here and in the other variants.
     Signal { at: f64, name: String },
-    /// A file's callback, with the beginning of what was read in it.
+    /// A callback for a file, with the beginning of its content.
     File { revision: String, at: f64, kind: String, name: String, content: String },
-    /// The handler of a request; `sent` is what the client put into the request.
+    /// A call of a request handler. `sent` is the time that the client put into the request.
     Request { revision: String, at: f64, line: String, sent: Option<f64> },
-    /// A reply to a request whose deadline was over; it may have been in time all the same.
+    /// A reply that Lua gives on purpose after the deadline, and whether it was in time anyway.
     Late { in_time: bool },
-    /// A callback of the database's, or a function that it called.
+    /// A callback of the database, or a Lua function that it called.
     Sql { kind: String, what: String },
-    /// How many rows the database had in the end, and the sum of their values.
+    /// The number of rows in the database at the end, and the sum of their values.
     Database { rows: u64, sum: u64 },
-    /// What DSS counts for a library.
+    /// The counts of DSS for a library.
     Library { last: bool, counts: Counts },
-    /// How many timers were set to fire once.
+    /// The number of timers that were set to fire once.
     Armed(u64),
-    /// All were stopped; so many are still registered.
+    /// All libraries were stopped, and the number that are still registered.
     Stopped(u64),
     /// A callback raised an error.
     Error(String),
@@ -53,16 +53,16 @@ pub(crate) struct Counts {
     pub(crate) waiting: u64,
     pub(crate) cancelled: u64,
     pub(crate) late: u64,
-    /// What half of its deliveries did not wait longer than, and 99 of 100, where the revision notes it.
+    /// The 50th and the 99th percentile of the waiting times of deliveries, if the revision records them.
     pub(crate) waited: Option<[f64; 2]>,
 }
 
-/// Lua's clock, read from here. Both are this machine's monotonic clock, with another beginning each.
+/// Lua's clock, as seen from this process. Both processes use the machine's monotonic clock, but with different origins.
 #[derive(Clone, Copy)]
 pub(crate) struct Clock {
     base: Instant,
     ahead: f64,
-    /// By how many seconds a comparison of the two may be wrong.
+    /// The possible error of the comparison of the two clocks, in seconds.
     pub(crate) uncertainty: f64,
 }
 
@@ -72,8 +72,8 @@ impl Clock {
         self.base.elapsed().as_secs_f64() - self.ahead
     }
 
-    /// Lua reads its clock between two readings of this one. All of these have to be true at once, so that the narrowest
-    /// bounds count, and no wake-up that took long does harm.
+    /// Compares the clocks. Lua reads its clock between two readings of ours, which bounds the offset from both sides. The
+    /// narrowest bounds of all comparisons count, so a slow wake-up does no harm.
     fn compare(ask: &mut ChildStdin, answers: &mut impl BufRead) -> io::Result<Clock> {
         let base = Instant::now();
         let (mut least, mut most) = (f64::NEG_INFINITY, f64::INFINITY);
@@ -98,19 +98,19 @@ impl Clock {
 pub(crate) struct Script {
     child: Child,
     stderr: JoinHandle<String>,
-    /// Its clock.
+    /// Its clock, as seen from here.
     pub(crate) clock: Clock,
-    /// The ports that its servers listen on: v1's, v2's.
+    /// The ports of its servers: v1's, then v2's.
     pub(crate) ports: [u16; 2],
-    /// What the module calls itself, and which Lua it runs in.
+    /// The name and version of the module, and the Lua that it runs in.
     pub(crate) title: String,
 }
 
 impl Script {
-    /// Starts it, with so many `rows` for its database, and sends what it says to `events`.
+    /// Starts the script with `rows` rows for its database. Its output is sent to `events`.
     ///
     /// # Errors
-    /// It cannot be started, or ends before it is ready. What it wrote to stderr is part of the error.
+    /// The script cannot be started, or ends before it is ready. The error includes what it wrote to stderr.
     pub(crate) fn start(
         artefacts: &Artefacts,
         mode: &str,
@@ -124,7 +124,7 @@ impl Script {
             .arg(mode)
             .arg(folder)
             .arg(rows.to_string());
-        // A group of its own: Ctrl-C is for this process, which passes it on when it is time.
+        // Its own process group, so that Ctrl-C reaches only this process, which passes it on later.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let mut stdin = child.stdin.take().expect("piped above");
@@ -132,7 +132,7 @@ impl Script {
         let mut errors = child.stderr.take().expect("piped above");
         let stderr = thread::spawn(move || {
             let mut bytes = Vec::new();
-            // What was read before an error is worth showing.
+            // After an error, what was read so far is still worth showing.
             let _ = errors.read_to_end(&mut bytes);
             String::from_utf8_lossy(&bytes).into_owned()
         });
@@ -142,7 +142,7 @@ impl Script {
                 Ok(Script { child, stderr, clock, ports, title })
             }
             Err(error) => {
-                // It may have ended by itself: then there is nothing to kill.
+                // An error means that it has already ended by itself.
                 let _ = child.kill();
                 let _ = child.wait();
                 let said = stderr.join().unwrap_or_default();
@@ -164,7 +164,7 @@ impl Script {
                 let port = |text: &str| text.parse().map_err(io::Error::other);
                 return Ok((clock, [port(old)?, port(new)?], format!("{version} in {lua}")));
             }
-            // A first timer may well be due by now.
+            // The first timer may already be due.
             let _ = events.send(parse(&line));
         }
     }
@@ -174,8 +174,8 @@ impl Script {
         self.child.id()
     }
 
-    /// Waits for the end of the process, and ends it where that takes longer than `limit`: then there is no status. The
-    /// text is what it wrote to stderr.
+    /// Waits for the process to end, and kills it after `limit`; the status is then `None`. Also returns what the process
+    /// wrote to stderr.
     pub(crate) fn end(mut self, limit: Duration) -> io::Result<(Option<ExitStatus>, String)> {
         let deadline = Instant::now() + limit;
         let status = loop {
@@ -203,7 +203,7 @@ fn line(from: &mut impl BufRead) -> io::Result<String> {
 
 fn listen(stdout: BufReader<ChildStdout>, events: &Sender<Event>) {
     for line in stdout.lines().map_while(Result::ok) {
-        // Nobody hears it where the demo has given up already.
+        // The receiver is gone if the demo has already given up.
         let _ = events.send(parse(&line));
     }
     let _ = events.send(Event::ScriptEnded);
@@ -245,7 +245,7 @@ fn heard(line: &str) -> Option<Heard> {
     })
 }
 
-/// What is counted for a library, in the order of the line.
+/// Parses the counts of a library, in the order of the line.
 fn numbers(fields: &[&str]) -> Option<Counts> {
     let [delivered, replied, queued, waiting, cancelled, late, p50, p99] = *fields else { return None };
     let waited = || Some([p50.parse().ok()?, p99.parse().ok()?]);

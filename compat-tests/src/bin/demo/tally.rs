@@ -1,4 +1,4 @@
-//! What was done outside, what arrived in Lua, and what is missing between the two.
+//! Counts what was done outside and what arrived in Lua, and finds what is missing.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,16 +6,16 @@ use crate::outside::{self, Asked, Done};
 use crate::script::{Counts, Heard};
 use crate::times::Times;
 
-/// A library: its name, and the revision that it is written for.
+/// A library: its name and its revision.
 pub(crate) struct Library {
     pub(crate) name: &'static str,
     pub(crate) revision: &'static str,
 }
 
-/// How many libraries there are.
+/// The number of libraries.
 pub(crate) const COUNT: usize = 7;
 
-/// The libraries, those of each revision together.
+/// The libraries, grouped by revision.
 pub(crate) const LIBRARIES: [Library; COUNT] = [
     Library { name: "timer", revision: "c1v0" },
     Library { name: "luaexit", revision: "v1" },
@@ -27,23 +27,23 @@ pub(crate) const LIBRARIES: [Library; COUNT] = [
 ];
 const TIMER: usize = 0;
 const LUAEXIT: usize = 1;
-/// The same library for v1 and for v2.
+/// The indices of the library for v1 and of the one for v2.
 const FSWATCH: [usize; 2] = [2, 4];
 const HTTPD: [usize; 2] = [3, 5];
 const SQLITE: usize = 6;
 
-/// What is known of one library.
+/// The row of one library in the table.
 #[derive(Default)]
 pub(crate) struct Row {
-    /// Callbacks that ran in Lua.
+    /// The number of callbacks that ran in Lua.
     pub(crate) callbacks: u64,
-    /// How long each was on its way.
+    /// The time that each callback took to arrive.
     pub(crate) times: Times,
-    /// The last of them, in words.
+    /// A description of the last callback.
     pub(crate) last: String,
-    /// What DSS counts.
+    /// The counts of DSS.
     pub(crate) counts: Counts,
-    /// These counts are those of the moment before the stop.
+    /// Whether `counts` are the final ones, from just before the stop.
     pub(crate) closed: bool,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Row {
 #[derive(Default)]
 struct File {
     written: bool,
-    /// What Lua was told of it, by v1 and by v2.
+    /// The events that Lua got for it, from v1 and from v2.
     fates: [Fate; 2],
 }
 
@@ -62,50 +62,50 @@ struct Fate {
     removed: bool,
 }
 
-/// What came of some requests.
+/// The results of the requests of one kind.
 #[derive(Default)]
 struct Requests {
-    /// They came to their end.
+    /// The number that ended.
     asked: u64,
-    /// With the right answer.
+    /// The number that got the right answer.
     answered: u64,
 }
 
-/// What the database did.
+/// The work of the database.
 #[derive(Default)]
 struct Database {
     inserted: u64,
     selected: u64,
-    /// It called Lua so often.
+    /// How often it called Lua.
     called: u64,
-    /// How many rows it had in the end, and the sum of their values.
+    /// The number of rows at the end, and the sum of their values.
     end: Option<(u64, u64)>,
 }
 
-/// All that is counted.
+/// All counts of the demo.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// By library, as in [`LIBRARIES`].
+    /// For each library, in the order of [`LIBRARIES`].
     pub(crate) rows: [Row; COUNT],
     files: BTreeMap<u32, File>,
-    /// By [`Asked`].
+    /// For each kind of [`Asked`].
     requests: [Requests; 4],
-    /// Replies that came after the deadline, and were refused.
+    /// The number of replies that came after the deadline and were refused.
     late: u64,
-    /// The request that Lua never answers was ended by the stop of its server.
+    /// Whether the request that Lua never answers ended when its server stopped.
     ended: bool,
     database: Database,
     signals: Signals,
     once: u64,
     armed: u64,
     left: Option<u64>,
-    /// What went wrong in Lua, a sentence each.
+    /// What went wrong in Lua, one sentence each.
     wrong: Vec<String>,
     /// What went wrong outside.
     failed: Vec<String>,
 }
 
-/// Signals between the two. The first of the one is the first of the other: each is sent when the last has arrived.
+/// Signals that were sent and received. Each is sent after the last has arrived, so the two lists match in order.
 #[derive(Default)]
 struct Signals {
     sent: u64,
@@ -113,18 +113,18 @@ struct Signals {
     heard_at: VecDeque<f64>,
 }
 
-/// What the tour is to react to.
+/// News from Lua that the outside world reacts to.
 pub(crate) enum News {
-    /// Lua has got a SIGTERM.
+    /// Lua has received a SIGTERM.
     Signal,
-    /// Lua has read this file, by v1 and by v2.
+    /// Lua has read this file, through both v1 and v2.
     Read(u32),
-    /// Lua has the request whose client leaves.
+    /// Lua has the request whose client disconnects early.
     Held,
 }
 
 impl Tally {
-    /// Counts what Lua said.
+    /// Counts a line of Lua's output.
     pub(crate) fn heard(&mut self, heard: Heard) -> Option<News> {
         match heard {
             Heard::Timer { kind, late } => {
@@ -188,7 +188,7 @@ impl Tally {
         }
     }
 
-    /// Counts what was done outside.
+    /// Counts an event of the outside world.
     pub(crate) fn done(&mut self, done: Done) {
         if let Done::Asked(asked, result) = &done {
             let requests = &mut self.requests[*asked as usize];
@@ -220,7 +220,7 @@ impl Tally {
         })
     }
 
-    /// Lua may be heard of a signal before the thread that sent it is.
+    /// Matches sent and received signals. Lua's line may arrive before the event of the thread that sent the signal.
     fn pair_signals(&mut self) {
         let Signals { sent_at, heard_at, .. } = &mut self.signals;
         let pairs = sent_at.len().min(heard_at.len());
@@ -229,7 +229,7 @@ impl Tally {
         }
     }
 
-    /// By v1 or v2, as an index.
+    /// Counts a file event. `by` is the index of v1 or v2.
     fn file(&mut self, by: usize, at: f64, kind: &str, name: &str, content: &str) -> Option<News> {
         let row = &mut self.rows[FSWATCH[by]];
         row.called(None, format!("{kind} {name}"));
@@ -251,7 +251,7 @@ impl Tally {
         None
     }
 
-    /// Whether all that was done outside has arrived in Lua, while it runs, and the database has done what it was to do.
+    /// Whether everything that was done outside has arrived in Lua, and the database has finished.
     pub(crate) fn all_arrived(&self) -> bool {
         let arrived = |fate: &Fate| fate.created && fate.read && fate.removed;
         self.signals.sent_at.is_empty()
@@ -260,20 +260,20 @@ impl Tally {
             && self.database.end.is_some()
     }
 
-    /// Whether the script came to its end, and said what DSS counted.
+    /// Whether the script reached its end and printed the counts of DSS.
     pub(crate) fn is_complete(&self) -> bool {
         self.left.is_some()
     }
 
-    /// What went wrong or is missing after the end; `tour` says that the outside world was the demo's own, and had its
-    /// time: a request that a stopping server does not take is nobody's failure.
+    /// What went wrong or is missing after the end. `tour` says that the demo made all events itself and was not ended early.
+    /// Otherwise a request may fail because its server was stopping, which is not a failure of the demo.
     pub(crate) fn failures(&self, tour: bool) -> Vec<String> {
         let mut failures = self.wrong.clone();
         if tour {
             failures.extend_from_slice(&self.failed);
         }
         let Some(left) = self.left else {
-            // All else that is missing follows from that.
+            // Everything else that is missing follows from this.
             failures.push("The script did not come to its end.".to_owned());
             return failures;
         };
@@ -299,7 +299,7 @@ impl Tally {
             self.check_files(&mut check);
             self.check_requests(&mut check);
             self.check_database(&mut check);
-            // A timer's delivery may be without a callback: one that was cancelled after it had fired.
+            // The timer library is skipped: a timer that is cancelled after it fired has a delivery but no callback.
             for (Library { name, revision }, row) in LIBRARIES.iter().zip(&self.rows).skip(TIMER + 1) {
                 let Row { counts: Counts { delivered, .. }, callbacks, .. } = row;
                 let sentence = format!(
@@ -335,7 +335,7 @@ impl Tally {
         let by_server = [asked(Asked::V1), new + asked(Asked::Slow)];
         for (library, asked) in HTTPD.into_iter().zip(by_server) {
             let revision = LIBRARIES[library].revision;
-            // The one that nobody answers is a callback, too.
+            // The request that is never answered also has a callback.
             let (heard, asked) = (self.rows[library].callbacks, asked + 1);
             check(
                 heard == asked,
@@ -360,13 +360,13 @@ impl Tally {
         let Database { inserted, selected, called, end } = self.database;
         let (rows, asked) = (outside::ROWS, self.requests[Asked::Sql as usize].asked);
         check(inserted == rows, format!("{rows} rows were to be inserted, and Lua was told of {inserted}."));
-        // Each row, all together, and what was asked by HTTP.
+        // One query for each row, one for their sum, and one for each HTTP request.
         let queries = rows + 1 + asked;
         check(
             selected == queries,
             format!("{queries} queries were to be made, and Lua was told of {selected}."),
         );
-        // For each row, and for what was asked by HTTP.
+        // Lua is called back for each row and for each HTTP request.
         let (calls, replied) = (rows + asked, self.rows[SQLITE].counts.replied);
         check(
             called == calls && replied == calls,
@@ -381,7 +381,7 @@ impl Tally {
         );
     }
 
-    /// What happened in all, and arrived.
+    /// A summary of everything that arrived.
     pub(crate) fn story(&self) -> String {
         let [old, new, sql, slow] = self.requests.each_ref().map(|requests| requests.answered);
         let Database { inserted, selected, called, .. } = self.database;
@@ -400,7 +400,7 @@ impl Tally {
         )
     }
 
-    /// All callbacks so far.
+    /// The number of callbacks so far.
     pub(crate) fn callbacks(&self) -> u64 {
         self.rows.iter().map(|row| row.callbacks).sum()
     }

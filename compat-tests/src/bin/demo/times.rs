@@ -1,8 +1,8 @@
-//! Times of callbacks, and their percentiles.
+//! The times of callbacks, and their percentiles.
 
 use std::collections::VecDeque;
 
-/// As many as are remembered: the latest ones, for a demo that runs for days.
+/// The number of times that are kept. A demo that runs for days keeps only the latest.
 const REMEMBERED: usize = 10_000;
 
 /// The latest times, in seconds.
@@ -10,7 +10,7 @@ const REMEMBERED: usize = 10_000;
 pub(crate) struct Times(VecDeque<f64>);
 
 impl Times {
-    /// Adds one. Two clocks that were compared with an uncertainty may make it a little less than nothing.
+    /// Adds a time. It may be slightly negative, because the comparison of the two clocks has an error.
     pub(crate) fn add(&mut self, seconds: f64) {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
@@ -18,7 +18,7 @@ impl Times {
         self.0.push_back(seconds.max(0.0));
     }
 
-    /// The time that this share of them, in percent, does not exceed; none where there is none.
+    /// The percentile of the times, or `None` if there are no times.
     pub(crate) fn percentile(&self, percent: usize) -> Option<f64> {
         let mut sorted: Vec<f64> = self.0.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
@@ -27,7 +27,7 @@ impl Times {
     }
 }
 
-/// A time in the unit that suits it.
+/// Formats a time in a suitable unit.
 pub(crate) fn human(seconds: f64) -> String {
     match seconds {
         under if under < 1e-3 => format!("{:.0} µs", under * 1e6),
