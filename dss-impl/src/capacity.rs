@@ -266,13 +266,9 @@ impl Capacity {
         }
     }
 
-    /// An item was taken out of the queue by another than Lua.
+    /// An item was taken out of the queue by another than Lua, and others will enter.
     pub(crate) fn remove(&mut self, sequence: u64, bytes: u32) {
-        self.entered = self.entered.wrapping_sub(1);
-        if self.limits.is_none() {
-            return;
-        }
-        self.entered_bytes = self.entered_bytes.wrapping_sub(bytes as usize);
+        self.uncount(bytes);
         if let Ok(at) = self.order.binary_search(&sequence) {
             self.order.remove(at);
         }

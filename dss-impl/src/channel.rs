@@ -87,11 +87,20 @@ impl Channels {
     /// The capacity of a channel; none if there is no such channel.
     #[inline(always)] // a part of every deliver
     pub(crate) fn get(&mut self, id: ChannelId) -> Option<&mut Capacity> {
-        if id.index == 0 {
-            return (id.generation == 0).then_some(&mut self.first);
+        if id == ChannelId::FIRST {
+            return Some(&mut self.first);
         }
-        let channel = self.others.get_mut(usize::from(id.index) - 1)?;
-        (channel.open && channel.generation == id.generation).then_some(&mut channel.capacity)
+        self.named(id).map(|channel| &mut channel.capacity)
+    }
+
+    /// One beside the first, by its index.
+    fn at(&mut self, index: u16) -> Option<&mut Channel> {
+        self.others.get_mut(usize::from(index).checked_sub(1)?)
+    }
+
+    /// One beside the first that is open.
+    fn named(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        self.at(id.index).filter(|channel| channel.open && channel.generation == id.generation)
     }
 
     /// The capacity of the channel of an item that is queued.
@@ -105,12 +114,8 @@ impl Channels {
     /// The position in the queue of the item of that number; none if another replaced it.
     pub(crate) fn position(&mut self, number: u64) -> Option<u64> {
         // A number that no channel has moved is its own position.
-        for capacity in self.all() {
-            if capacity.position(number) != Some(number) {
-                return capacity.position(number);
-            }
-        }
-        Some(number)
+        let mut positions = self.all().map(|capacity| capacity.position(number));
+        positions.find(|position| *position != Some(number)).unwrap_or(Some(number))
     }
 
     /// Items were taken out of the queue by another than Lua. Needs no memory.
@@ -184,18 +189,13 @@ impl Channels {
 
     /// Closes one: nothing more is admitted to it. False if there is none.
     pub(crate) fn close(&mut self, id: ChannelId) -> bool {
-        let at = usize::from(id.index).checked_sub(1);
-        let channel = at.and_then(|at| self.others.get_mut(at));
-        let Some(channel) = channel.filter(|it| it.open && it.generation == id.generation) else {
-            return false;
-        };
-        channel.open = false;
-        true
+        let channel = self.named(id);
+        channel.map(|channel| channel.open = false).is_some()
     }
 
     /// What one that was closed and emptied has counted; it has nothing of it any more. To be dropped with no lock held.
     pub(crate) fn take(&mut self, id: ChannelId) -> Option<Capacity> {
-        let channel = self.others.get_mut(usize::from(id.index).checked_sub(1)?)?;
+        let channel = self.at(id.index)?;
         let none = Capacity::new(None, channel.capacity.consumed.clone());
         Some(std::mem::replace(&mut channel.capacity, none))
     }

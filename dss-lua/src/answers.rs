@@ -76,10 +76,7 @@ pub(crate) fn prepare(stack: Stack, guard: c_int) {
     stack.set_field(-2, c"__call");
     stack.push_function(collected, 0);
     stack.set_field(-2, c"__gc");
-    stack.push_bytes(b"DarkSideSync deferred reply");
-    stack.set_field(-2, c"__name");
-    stack.push_boolean(false);
-    stack.set_field(-2, c"__metatable");
+    stack.seal_metatable(b"DarkSideSync deferred reply");
     stack.set_own(&METATABLE);
 }
 

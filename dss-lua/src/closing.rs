@@ -29,10 +29,7 @@ pub(crate) fn prepare(stack: Stack) {
     stack.new_table(0);
     stack.push_function(collected, 0);
     stack.set_field(-2, c"__gc");
-    stack.push_bytes(b"DarkSideSync sentinel");
-    stack.set_field(-2, c"__name");
-    stack.push_boolean(false);
-    stack.set_field(-2, c"__metatable");
+    stack.seal_metatable(b"DarkSideSync sentinel");
     stack.set_own(&METATABLE);
 }
 

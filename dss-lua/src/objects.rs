@@ -45,11 +45,8 @@ pub(crate) fn prepare(stack: Stack, kind: &Arc<Kind>) {
     stack.set_field(1, c"__tostring");
     stack.push_function(collected, 0);
     stack.set_field(1, c"__gc");
-    stack.push_bytes(kind.class.name().as_bytes());
-    stack.set_field(1, c"__name");
-    stack.push_boolean(false);
-    stack.set_field(1, c"__metatable");
     stack.set_top(1);
+    stack.seal_metatable(kind.class.name().as_bytes());
     stack.set_foreign(kind.class.key());
 }
 

@@ -254,6 +254,14 @@ impl Stack {
         unsafe { ffi::lua_setfield(self.0, table, name.as_ptr()) };
     }
 
+    /// Gives the metatable on top a name, and hides it: `getmetatable` shows false, and `setmetatable` is refused. *Raises* for want of memory.
+    pub(crate) fn seal_metatable(self, name: &[u8]) {
+        self.push_bytes(name);
+        self.set_field(-2, c"__name");
+        self.push_boolean(false);
+        self.set_field(-2, c"__metatable");
+    }
+
     /// Pushes `registry[name]`. *Raises* for want of memory.
     pub(crate) fn push_registered(self, name: &CStr) {
         // SAFETY: see `new`.

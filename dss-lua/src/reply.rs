@@ -72,10 +72,7 @@ pub(crate) fn prepare(stack: Stack) {
     stack.push_function(protected, 0);
     stack.push_function(collected, 1);
     stack.set_field(-2, c"__gc");
-    stack.push_bytes(b"DarkSideSync reply");
-    stack.set_field(-2, c"__name");
-    stack.push_boolean(false);
-    stack.set_field(-2, c"__metatable");
+    stack.seal_metatable(b"DarkSideSync reply");
     stack.set_own(&METATABLE);
 }
 

@@ -153,11 +153,8 @@ fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     stack.new_table(0);
     stack.push_function(collected, 0);
     stack.set_field(-2, c"__gc");
-    stack.push_bytes(b"DarkSideSync guard");
-    stack.set_field(-2, c"__name");
     // A program that reaches the guard through `debug` cannot put the finalizer out.
-    stack.push_boolean(false);
-    stack.set_field(-2, c"__metatable");
+    stack.seal_metatable(b"DarkSideSync guard");
     stack.set_metatable(guard);
 
     functions::push_module(stack, guard);

@@ -236,7 +236,7 @@ fn a_cancel_that_is_lost_fails_a_cell() {
     let branch = Branch::new("lost-cancel");
     branch.replace(
         "dss-impl/src/dispatcher/outstanding.rs",
-        "            boundary::discard_queued(adapter, handle, &item.payload, item.waiter.is_some());\n",
+        "    boundary::discard_queued(adapter, handle, &item.payload, item.waiter.is_some());\n",
         "",
     );
     assert_eq!(branch.differences(), Vec::<String>::new());

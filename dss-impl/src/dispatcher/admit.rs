@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::outstanding::discard;
 use super::room::{Hindrance, coalesce, make_room};
 use super::{Admission, Desk, Dispatcher, Intake, Phase};
 use crate::biased::Guard;
-use crate::boundary;
-use crate::capacity::{Limits, Policy};
+use crate::capacity::{Capacity, Limits, Policy};
 use crate::channel::ChannelId;
 use crate::delivery::{Accepted, AcceptedMany, Announced, DeliverError, Delivery};
 use crate::entrance::Entered;
@@ -39,23 +39,21 @@ impl Dispatcher {
         // A signal handler may deliver; what it interrupted may be this very function.
         let Some(mut guard) = self.enter_intake() else { return Err(DeliverError::WouldDeadlock) };
         let intake = &mut *guard;
-        let admission = match find(&mut intake.admissions, handle, delivery.revision) {
-            Some(admission) if intake.phase == Phase::Open => admission,
-            _ => return Err(intake.refuse(handle, delivery.revision)),
-        };
         // With room and no key there is nothing else to see to. That is the rule; the exceptions are not inlined.
-        let room = match admission.channels.get(delivery.channel) {
-            Some(capacity) if delivery.key.is_empty() => capacity.has_room(delivery.bytes),
-            _ => false,
-        };
-        if !room {
-            drop(guard);
-            return self.admit_by_policy(handle, delivery, waiter, patient);
+        if intake.phase == Phase::Open
+            && delivery.key.is_empty()
+            && let Some(admission) = find(&mut intake.admissions, handle, delivery.revision)
+            && let Some(capacity) = admission.channels.get(delivery.channel)
+            && capacity.has_room(delivery.bytes)
+        {
+            let (items, last, awaited) = (&mut intake.items, &mut intake.sequence, &mut admission.awaited);
+            return match push(items, last, awaited, capacity, handle.slot, &delivery, waiter) {
+                Ok(sequence) => Ok(Accepted { sequence, announced: self.announce_arrival(guard) }),
+                Err(error) => Err(count_refusal(intake, handle, &delivery, error.into())),
+            };
         }
-        match push(&mut intake.items, &mut intake.sequence, admission, handle.slot, &delivery, waiter) {
-            Ok(sequence) => Ok(Accepted { sequence, announced: self.announce_arrival(guard) }),
-            Err(error) => Err(count_refusal(intake, handle, delivery.channel, error.into(), 1)),
-        }
+        drop(guard);
+        self.admit_by_policy(handle, delivery, waiter, patient)
     }
 
     #[inline(never)]
@@ -94,7 +92,7 @@ impl Dispatcher {
         let result = match result {
             Ok(sequence) => Ok(Accepted { sequence, announced: self.announce_arrival(locks.intake) }),
             Err(error) => {
-                let error = count_refusal(&mut locks.intake, handle, delivery.channel, error, 1);
+                let error = count_refusal(&mut locks.intake, handle, &delivery, error);
                 drop(locks.intake);
                 Err(error)
             }
@@ -103,8 +101,8 @@ impl Dispatcher {
         result
     }
 
-    /// Puts some items into the queue under one lock.
-    pub(super) fn admit_many(&self, handle: Handle, deliveries: &[Delivery<'_>]) -> AcceptedMany {
+    /// Hands over some items under one lock, with at most one notification. It never waits for room. [any-thread]
+    pub fn deliver_many(&self, handle: Handle, deliveries: &[Delivery<'_>]) -> AcceptedMany {
         let mut evicted = Vec::new();
         let mut accepted = AcceptedMany { taken: 0, first: 0, announced: Announced::Yes, refused: None };
         let mut locks = self.locks(false);
@@ -135,7 +133,7 @@ impl Dispatcher {
         drop(locks.desk);
         if let Some(error) = accepted.refused {
             for refused in &deliveries[accepted.taken..] {
-                count_refusal(&mut locks.intake, handle, refused.channel, error, 1);
+                count_refusal(&mut locks.intake, handle, refused, error);
             }
         }
         if accepted.taken > 0 {
@@ -196,7 +194,8 @@ impl Dispatcher {
         if *phase != Phase::Open {
             return Err(DeliverError::Stopping.into());
         }
-        let Some(capacity) = admission.channels.get(delivery.channel) else {
+        let Admission { channels, evicting, awaited, .. } = admission;
+        let Some(capacity) = channels.get(delivery.channel) else {
             return Err(DeliverError::InvalidChannel.into());
         };
         let mut ahead = desk.as_mut().map(|desk| &mut desk.items);
@@ -212,9 +211,9 @@ impl Dispatcher {
         };
         if evicted.len() > before {
             if before == 0 {
-                admission.evicting.push(thread_id());
+                evicting.push(thread_id());
             }
-            admission.awaited -= evicted[before..].iter().filter(|(item, _)| item.waiter.is_some()).count();
+            *awaited -= evicted[before..].iter().filter(|(item, _)| item.waiter.is_some()).count();
             self.behind.store(items.len(), Ordering::Relaxed);
             if let Some(desk) = desk {
                 self.ahead.store(desk.items.len(), Ordering::Relaxed);
@@ -230,7 +229,7 @@ impl Dispatcher {
             return Ok(sequence);
         }
         let delivery = Delivery { key, ..*delivery };
-        push(items, last, admission, handle.slot, &delivery, waiter)
+        push(items, last, awaited, capacity, handle.slot, &delivery, waiter)
             .map_err(|error| DeliverError::from(error).into())
     }
 
@@ -274,7 +273,7 @@ impl Dispatcher {
         Ok(Locks { intake: self.intake.lock(), desk: None })
     }
 
-    /// Ends what made room, in calls that [`Self::enter`] has noted.
+    /// Ends what made room, in a call that [`Self::enter`] has noted.
     fn end_evicted(
         &self,
         adapter: Option<&'static dyn Adapter>,
@@ -283,36 +282,14 @@ impl Dispatcher {
     ) {
         let Some(adapter) = adapter.filter(|_| !items.is_empty()) else { return };
         let _evicting = Evicting { dispatcher: self, handle };
-        self.discard(adapter, handle, items);
-    }
-
-    /// Notes the end of a call that [`Self::enter`] noted.
-    fn end_evicting(&self, handle: Handle) {
-        let me = thread_id();
-        let mut intake = self.intake.lock();
-        // Still this library's: its slot is not given to another while a call is in it.
-        let evicting = &mut intake.admissions[handle.slot as usize].evicting;
-        if let Some(at) = evicting.iter().position(|caller| *caller == me) {
-            evicting.swap_remove(at);
-            return;
-        }
-        drop(intake);
-        // The library leaves, and has it among its calls.
-        self.leave(self.lock_desk(), handle.slot, Caller::Thread(me));
-    }
-
-    /// Ends what was taken out of the queue, with no lock held.
-    pub(super) fn discard(&self, adapter: &'static dyn Adapter, handle: Handle, items: Vec<(Item, Outcome)>) {
         for (item, outcome) in items {
-            boundary::discard_queued(adapter, handle, &item.payload, item.waiter.is_some());
-            if let Some(waiter) = item.waiter {
-                waiter.release(outcome);
-            }
+            discard(adapter, handle, item, outcome);
         }
     }
 }
 
-/// A call that ends what made room. When this is dropped the call has ended, also if the library's code was left by an exception.
+/// A call that ends what made room, and that [`Dispatcher::enter`] noted. When this is dropped the call has ended, also if the library's
+/// code was left by an exception.
 struct Evicting<'a> {
     dispatcher: &'a Dispatcher,
     handle: Handle,
@@ -320,7 +297,17 @@ struct Evicting<'a> {
 
 impl Drop for Evicting<'_> {
     fn drop(&mut self) {
-        self.dispatcher.end_evicting(self.handle);
+        let (me, slot) = (thread_id(), self.handle.slot);
+        let mut intake = self.dispatcher.intake.lock();
+        // Still this library's: its slot is not given to another while a call is in it.
+        let evicting = &mut intake.admissions[slot as usize].evicting;
+        if let Some(at) = evicting.iter().position(|caller| *caller == me) {
+            evicting.swap_remove(at);
+            return;
+        }
+        drop(intake);
+        // The library leaves, and has it among its calls.
+        self.dispatcher.leave(self.dispatcher.lock_desk(), slot, Caller::Thread(me));
     }
 }
 
@@ -352,39 +339,28 @@ impl Locks<'_> {
     }
 }
 
-/// What producers need of the library that `handle` names; none if it is not registered, or of another revision: whose payloads its
-/// adapter would not know.
+/// What producers need of the library that `handle` names; none if it is not registered.
+#[inline(always)] // a part of every deliver
+fn registered(admissions: &mut [Admission], handle: Handle) -> Option<&mut Admission> {
+    let admission = admissions.get_mut(handle.slot as usize)?;
+    (admission.generation == handle.generation && admission.open).then_some(admission)
+}
+
+/// The same, of a library of that revision: the adapter of another would not know the payload.
 #[inline(always)] // a part of every deliver
 fn find(admissions: &mut [Admission], handle: Handle, revision: u32) -> Option<&mut Admission> {
-    let admission = admissions.get_mut(handle.slot as usize)?;
-    let own = admission.generation == handle.generation && admission.revision == revision;
-    (own && admission.open).then_some(admission)
+    registered(admissions, handle).filter(|admission| admission.revision == revision)
 }
 
 impl Intake {
     /// What producers need of the library that `handle` names; none if it is not registered.
-    #[inline(always)]
     pub(super) fn admission(&mut self, handle: Handle) -> Option<&mut Admission> {
-        let admission = self.admissions.get_mut(handle.slot as usize)?;
-        (admission.generation == handle.generation && admission.open).then_some(admission)
+        registered(&mut self.admissions, handle)
     }
 
     /// The same, of a library of that revision.
     pub(super) fn admission_of(&mut self, handle: Handle, revision: u32) -> Option<&mut Admission> {
         find(&mut self.admissions, handle, revision)
-    }
-
-    /// Why a delivery is refused that is not admitted. Counts it, if the library is registered.
-    #[cold]
-    fn refuse(&mut self, handle: Handle, revision: u32) -> DeliverError {
-        match self.admission_of(handle, revision) {
-            // First: once a state has closed, no library is registered.
-            None => DeliverError::InvalidHandle,
-            Some(admission) => {
-                admission.refused += 1;
-                DeliverError::Stopping
-            }
-        }
     }
 }
 
@@ -393,14 +369,15 @@ impl Intake {
 fn push(
     items: &mut Queue<Item>,
     last: &mut u64,
-    admission: &mut Admission,
+    awaited: &mut usize,
+    capacity: &mut Capacity,
     slot: u32,
     delivery: &Delivery<'_>,
     waiter: &mut Option<Waiter>,
 ) -> Result<u64, OutOfMemory> {
     let Delivery { payload, stamp, bytes, channel, key, .. } = *delivery;
     let sequence = *last + 1;
-    let awaited = usize::from(waiter.is_some());
+    let waits = usize::from(waiter.is_some());
     let slot = slot as u16;
     let item = Item { payload, stamp, waiter: waiter.take(), sequence, slot, channel: channel.index, bytes };
     if let Err(item) = items.push(item) {
@@ -408,33 +385,28 @@ fn push(
         return Err(OutOfMemory);
     }
     *last = sequence;
-    admission.awaited += awaited;
-    if let Some(capacity) = admission.channels.get(channel) {
-        capacity.enter(sequence, bytes, key);
-    }
+    *awaited += waits;
+    capacity.enter(sequence, bytes, key);
     Ok(sequence)
 }
 
-/// Counts what was refused, if the library is still registered; gives the error back.
+/// Counts a delivery that is refused, and says which error its caller gets.
 #[cold]
-fn count_refusal(
+pub(super) fn count_refusal(
     intake: &mut Intake,
     handle: Handle,
-    channel: ChannelId,
+    delivery: &Delivery<'_>,
     error: DeliverError,
-    items: u64,
 ) -> DeliverError {
-    // An invalid handle names no library that it could be counted for.
-    let own = error != DeliverError::InvalidHandle;
-    if let Some(admission) = intake.admission(handle).filter(|_| own) {
-        let capacity = admission.channels.get(channel);
-        match (error, capacity) {
-            (DeliverError::TimedOut, Some(capacity)) => capacity.timed_out += items,
-            (_, capacity) => {
-                admission.refused += items;
-                if let Some(capacity) = capacity {
-                    capacity.refused += items;
-                }
+    let Some(admission) = intake.admission_of(handle, delivery.revision) else {
+        return DeliverError::InvalidHandle;
+    };
+    match (error, admission.channels.get(delivery.channel)) {
+        (DeliverError::TimedOut, Some(capacity)) => capacity.timed_out += 1,
+        (_, capacity) => {
+            admission.refused += 1;
+            if let Some(capacity) = capacity {
+                capacity.refused += 1;
             }
         }
     }

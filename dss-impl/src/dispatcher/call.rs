@@ -29,7 +29,7 @@ impl Dispatcher {
         self.enter_lua();
         // SAFETY: the state is served, and this is its Lua thread.
         let mut desk = unsafe { self.desk.lock_as_owner() };
-        let library = desk.library(handle).filter(|it| it.phase == LibraryPhase::Registered)?;
+        let library = desk.registered(handle)?;
         self.note_entered(library, Caller::Lua);
         Some(Calling { slot: handle.slot, bound: PhantomData })
     }
@@ -53,6 +53,6 @@ impl Dispatcher {
     #[must_use]
     pub fn is_registered(&self, handle: Handle) -> bool {
         let mut desk = self.lock_desk();
-        desk.library(handle).is_some_and(|library| library.phase == LibraryPhase::Registered)
+        desk.registered(handle).is_some()
     }
 }

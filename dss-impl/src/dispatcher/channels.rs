@@ -8,7 +8,6 @@ use crate::channel::{ChannelId, MOST_CHANNELS};
 use crate::delivery::DeliverError;
 use crate::handle::Handle;
 use crate::item::Item;
-use crate::library::Phase as LibraryPhase;
 use crate::outcome::Outcome;
 use crate::queue::Removed;
 
@@ -25,10 +24,7 @@ impl Dispatcher {
         limits: Limits,
     ) -> Result<ChannelId, DeliverError> {
         let mut guard = self.lock_desk();
-        let library = guard
-            .library(handle)
-            .filter(|it| it.phase == LibraryPhase::Registered)
-            .ok_or(DeliverError::InvalidHandle)?;
+        let library = guard.registered(handle).ok_or(DeliverError::InvalidHandle)?;
         let mut intake = self.intake.lock();
         let admission = intake.admission_of(handle, revision).ok_or(DeliverError::InvalidHandle)?;
         let channels = &mut admission.channels;
@@ -57,10 +53,7 @@ impl Dispatcher {
         let caller = self.caller();
         let mut removed = Removed::new();
         let mut desk = self.lock_desk_as(caller);
-        let library = desk
-            .library(handle)
-            .filter(|it| it.phase == LibraryPhase::Registered)
-            .ok_or(DeliverError::InvalidHandle)?;
+        let library = desk.registered(handle).ok_or(DeliverError::InvalidHandle)?;
         let adapter = library.adapter();
         let mut intake = self.intake.lock();
         let admission = intake.admission(handle).ok_or(DeliverError::InvalidHandle)?;

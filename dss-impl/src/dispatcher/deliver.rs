@@ -1,7 +1,8 @@
 //! The way in: `deliver` and its kin, on any thread.
 
+use super::admit::count_refusal;
 use super::{Dispatcher, Intake};
-use crate::delivery::{Accepted, AcceptedMany, Announced, DeliverError, Delivery};
+use crate::delivery::{Accepted, Announced, DeliverError, Delivery};
 use crate::entrance::Entered;
 use crate::handle::Handle;
 use crate::notifier::Due;
@@ -33,10 +34,9 @@ impl Dispatcher {
         delivery: Delivery<'_>,
     ) -> Result<(Outcome, Announced), DeliverError> {
         if self.on_lua_thread() {
-            return Err(self.refuse(handle, delivery.revision, DeliverError::WouldDeadlock));
+            return Err(self.refuse(handle, &delivery, DeliverError::WouldDeadlock));
         }
-        let (waiter, waiting) =
-            wait_pair().map_err(|error| self.refuse(handle, delivery.revision, error.into()))?;
+        let (waiter, waiting) = wait_pair().map_err(|error| self.refuse(handle, &delivery, error.into()))?;
         let accepted = self.admit(handle, delivery, &mut Some(waiter), true)?;
         Ok((waiting.wait(), accepted.announced))
     }
@@ -52,8 +52,8 @@ impl Dispatcher {
         port: &'static dyn RequestPort,
     ) -> Result<Accepted, DeliverError> {
         let completion = Completion { port, payload: delivery.payload };
-        let waiter = Waiter::completing(completion)
-            .map_err(|error| self.refuse(handle, delivery.revision, error.into()))?;
+        let waiter =
+            Waiter::completing(completion).map_err(|error| self.refuse(handle, &delivery, error.into()))?;
         let mut waiter = Some(waiter);
         let result = self.admit(handle, delivery, &mut waiter, false);
         if let Some(waiter) = waiter {
@@ -63,11 +63,6 @@ impl Dispatcher {
         result
     }
 
-    /// Hands over some items under one lock, with at most one notification. It never waits for room. [any-thread]
-    pub fn deliver_many(&self, handle: Handle, deliveries: &[Delivery<'_>]) -> AcceptedMany {
-        self.admit_many(handle, deliveries)
-    }
-
     /// Counts deliveries that a library's adapter refused, if `handle` names a library. [any-thread]
     pub fn count_refused(&self, handle: Handle, count: u64) {
         if let Some(admission) = self.intake.lock().admission(handle) {
@@ -75,15 +70,9 @@ impl Dispatcher {
         }
     }
 
-    /// Counts a refusal for `handle`, if that names a library, and says which error its caller gets.
-    fn refuse(&self, handle: Handle, revision: u32, error: DeliverError) -> DeliverError {
-        match self.intake.lock().admission_of(handle, revision) {
-            Some(admission) => {
-                admission.refused += 1;
-                error
-            }
-            None => DeliverError::InvalidHandle,
-        }
+    /// Counts a delivery that is refused, and says which error its caller gets.
+    fn refuse(&self, handle: Handle, delivery: &Delivery<'_>, error: DeliverError) -> DeliverError {
+        count_refusal(&mut self.intake.lock(), handle, delivery, error)
     }
 
     /// Locks the intake for what wakes Lua; none in a signal handler that would wait for what it interrupted.

@@ -1,10 +1,10 @@
 //! Ending a delivery before its time, by its library.
 
+use super::outstanding::discard;
 use super::{Called, Dispatcher, PendingStage};
 use crate::boundary;
 use crate::handle::Handle;
 use crate::item::Item;
-use crate::library::Phase as LibraryPhase;
 use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::port::Stage;
@@ -18,9 +18,7 @@ impl Dispatcher {
     pub fn end(&self, handle: Handle, sequence: u64, outcome: Outcome, queued_only: bool) -> bool {
         let caller = self.caller();
         let mut desk = self.lock_desk_as(caller);
-        let Some(library) = desk.library(handle).filter(|it| it.phase == LibraryPhase::Registered) else {
-            return false;
-        };
+        let Some(library) = desk.registered(handle) else { return false };
         let adapter = library.adapter();
         let timed_out = outcome == Outcome::TimedOut;
         let mut intake = self.intake.lock();
@@ -47,7 +45,7 @@ impl Dispatcher {
             let _called = Called { dispatcher: self, slot: handle.slot, caller };
             // There is room for another.
             self.room.ring();
-            self.discard(adapter, handle, vec![(item, outcome)]);
+            discard(adapter, handle, item, outcome);
             return true;
         }
         drop(intake);
@@ -83,9 +81,7 @@ impl Dispatcher {
         let caller = self.caller();
         let mut removed = Removed::new();
         let mut desk = self.lock_desk_as(caller);
-        let Some(library) = desk.library(handle).filter(|it| it.phase == LibraryPhase::Registered) else {
-            return 0;
-        };
+        let Some(library) = desk.registered(handle) else { return 0 };
         let adapter = library.adapter();
         if adapter.number() != revision {
             return 0;

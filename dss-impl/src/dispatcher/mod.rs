@@ -37,7 +37,7 @@ use crate::delegated::Delegated;
 use crate::entrance::Entrance;
 use crate::handle::Handle;
 use crate::item::Item;
-use crate::library::{Caller, Library};
+use crate::library::{Caller, Library, Phase as LibraryPhase};
 use crate::memory::OutOfMemory;
 use crate::notifier::Credit;
 use crate::outcome::Outcome;
@@ -409,6 +409,11 @@ impl Desk {
     /// The record that `handle` names, if its generation is the present one.
     fn library(&mut self, handle: Handle) -> Option<&mut Library> {
         self.libraries.get_mut(handle.slot as usize).filter(|library| library.generation == handle.generation)
+    }
+
+    /// The same, of a library that is registered.
+    fn registered(&mut self, handle: Handle) -> Option<&mut Library> {
+        self.library(handle).filter(|library| library.phase == LibraryPhase::Registered)
     }
 
     /// Makes sure that there is a slot for a delivery.

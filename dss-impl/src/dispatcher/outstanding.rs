@@ -77,11 +77,16 @@ impl Dispatcher {
             pending.waiter.release(outcome);
         }
         for item in removed {
-            boundary::discard_queued(adapter, handle, &item.payload, item.waiter.is_some());
-            if let Some(waiter) = item.waiter {
-                waiter.release(outcome);
-            }
+            discard(adapter, handle, item, outcome);
         }
+    }
+}
+
+/// Ends what was taken out of the queue, with no lock held.
+pub(super) fn discard(adapter: &'static dyn Adapter, handle: Handle, item: Item, outcome: Outcome) {
+    boundary::discard_queued(adapter, handle, &item.payload, item.waiter.is_some());
+    if let Some(waiter) = item.waiter {
+        waiter.release(outcome);
     }
 }
 

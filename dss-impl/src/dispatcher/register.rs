@@ -122,10 +122,7 @@ impl Dispatcher {
         handle: Handle,
         removed: &mut Removed<Item>,
     ) -> Option<Leaving<'_>> {
-        let library = desk.library(handle)?;
-        if library.phase != LibraryPhase::Registered {
-            return None;
-        }
+        let library = desk.registered(handle)?;
         // Until it is `Left`, its slot is not freed.
         library.phase = LibraryPhase::Leaving;
         let adapter = library.adapter();
@@ -135,11 +132,6 @@ impl Dispatcher {
         library.counts.refused += std::mem::take(&mut admission.refused);
         // Calls like others from here on.
         library.evicting = std::mem::take(&mut admission.evicting);
-        for capacity in admission.channels.all() {
-            library.counts.add(capacity);
-        }
-        library.counts.high_water = library.counts.high_water.max(admission.channels.first().high_water);
-        let limited = admission.channels.all().any(|capacity| capacity.limits.is_some());
         intake.registered -= usize::from(admission.keeps());
         let waiting =
             self.take_outstanding(&mut desk, &mut intake, handle.slot, Outcome::Cancelled, removed, |_| true);
@@ -147,7 +139,13 @@ impl Dispatcher {
         library.counts.cancelled += (waiting + removed.len()) as u64;
         let none = Channels::new(Capacity::new(None, library.consumed.clone()), 0);
         let admission = &mut intake.admissions[handle.slot as usize];
-        let left = std::mem::replace(&mut admission.channels, none);
+        let mut left = std::mem::replace(&mut admission.channels, none);
+        let mut limited = false;
+        for capacity in left.all() {
+            library.counts.add(capacity);
+            limited |= capacity.limits.is_some();
+        }
+        library.counts.high_water = library.counts.high_water.max(left.first().high_water);
         let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
         drop(intake);
         drop(desk);

@@ -65,13 +65,13 @@ pub(crate) fn dispatcher(handle: usize) -> Result<(&'static Dispatcher, Handle),
     found.ok_or(Refused::Deliver(DeliverError::InvalidHandle))
 }
 
-/// Makes the payload of a delivery, and says what it counts for the limits. Until it is taken its values are the library's.
+/// Makes a delivery without its key. Until it is taken its values are the library's.
 #[inline]
-fn payload<W: Wire>(
+fn prepare<W: Wire>(
     given: &mut Given<'_, W>,
     dispatcher: &'static Dispatcher,
     request: Option<Box<RequestPart<W>>>,
-) -> Result<(Payload, u32), Refused> {
+) -> Result<Delivery<'static>, Refused> {
     let bytes = push::measure::<W>(given.values, dispatcher)?;
     let callback = dispatcher.retain(CallbackId::from_raw(given.callback)).ok_or(Refused::InvalidCallback)?;
     // SAFETY: whether the values are given up is decided when the payload is taken or refused.
@@ -79,7 +79,8 @@ fn payload<W: Wire>(
     let payload = payload.ok_or(DeliverError::OutOfMemory)?;
     // The record has the reference from here on.
     let _ = callback.into_raw();
-    Ok((payload, bytes))
+    let (stamp, channel) = (dispatcher.stamp(), given.channel);
+    Ok(Delivery { revision: W::NUMBER, payload, stamp, bytes, channel, key: &[] })
 }
 
 /// Takes a payload back that was refused: its values stay the library's.
@@ -102,19 +103,10 @@ fn key<W: Wire>(given: &Given<'_, W>) -> Vec<u8> {
 #[inline]
 pub(crate) fn deliver<W: Wire>(handle: usize, mut given: Given<'_, W>) -> Result<Accepted, Refused> {
     let (dispatcher, handle) = dispatcher(handle)?;
-    let (payload, bytes) =
-        payload(&mut given, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    let channel = given.channel;
-    let delivery = Delivery {
-        revision: W::NUMBER,
-        payload,
-        stamp: dispatcher.stamp(),
-        bytes,
-        channel,
-        key: &key(&given),
-    };
-    dispatcher.deliver(handle, delivery).map_err(|error| {
-        take_back::<W>(&payload, given.callback);
+    let delivery =
+        prepare(&mut given, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
+    dispatcher.deliver(handle, Delivery { key: &key(&given), ..delivery }).map_err(|error| {
+        take_back::<W>(&delivery.payload, given.callback);
         error.into()
     })
 }
@@ -129,31 +121,21 @@ pub(crate) fn deliver_many<'a, W: Wire>(
     let mut ready = Vec::with_capacity(count);
     let mut refused = None;
     for mut given in all {
-        match payload(&mut given, dispatcher, None) {
-            Ok((payload, bytes)) => ready.push((payload, bytes, key(&given), given.channel, given.callback)),
+        match prepare(&mut given, dispatcher, None) {
+            Ok(delivery) => ready.push((delivery, key(&given), given.callback)),
             Err(why) => {
                 refused = Some(why);
                 break;
             }
         }
     }
-    let deliveries: Vec<_> = ready
-        .iter()
-        .map(|(payload, bytes, key, channel, _)| Delivery {
-            revision: W::NUMBER,
-            payload: *payload,
-            stamp: dispatcher.stamp(),
-            bytes: *bytes,
-            channel: *channel,
-            key,
-        })
-        .collect();
+    let deliveries: Vec<_> = ready.iter().map(|(delivery, key, _)| Delivery { key, ..*delivery }).collect();
     let accepted = dispatcher.deliver_many(handle, &deliveries);
     if refused.is_some() {
         dispatcher.count_refused(handle, (count - ready.len()) as u64);
     }
-    for (payload, .., callback) in ready.iter().skip(accepted.taken) {
-        take_back::<W>(payload, *callback);
+    for (delivery, _, callback) in ready.iter().skip(accepted.taken) {
+        take_back::<W>(&delivery.payload, *callback);
     }
     Ok(Batch { refused: accepted.refused.map(Refused::from).or(refused), accepted })
 }
@@ -166,13 +148,10 @@ pub(crate) fn request<W: Wire>(
 ) -> Result<Accepted, Refused> {
     let (dispatcher, handle) = dispatcher(handle)?;
     let part = Box::new(RequestPart { completion, answer: None });
-    let (payload, bytes) =
-        payload(&mut given, dispatcher, Some(part)).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    let channel = given.channel;
     let delivery =
-        Delivery { revision: W::NUMBER, payload, stamp: dispatcher.stamp(), bytes, channel, key: &[] };
+        prepare(&mut given, dispatcher, Some(part)).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
     dispatcher.request(handle, delivery, adapter::<W>()).map_err(|error| {
-        take_back::<W>(&payload, given.callback);
+        take_back::<W>(&delivery.payload, given.callback);
         error.into()
     })
 }
