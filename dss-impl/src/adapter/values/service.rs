@@ -66,7 +66,7 @@ pub(crate) fn dispatcher(handle: usize) -> Result<(&'static Dispatcher, Handle),
 }
 
 /// Makes a delivery without its key. Until it is taken its values are the library's.
-#[inline]
+#[inline(always)] // otherwise the caller reloads a result that was just written in parts, and stalls
 fn prepare<W: Wire>(
     given: &mut Given<'_, W>,
     dispatcher: &'static Dispatcher,
@@ -105,10 +105,25 @@ pub(crate) fn deliver<W: Wire>(handle: usize, mut given: Given<'_, W>) -> Result
     let (dispatcher, handle) = dispatcher(handle)?;
     let delivery =
         prepare(&mut given, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
-    dispatcher.deliver(handle, Delivery { key: &key(&given), ..delivery }).map_err(|error| {
+    let accepted = if given.key.is_empty() {
+        dispatcher.deliver(handle, delivery)
+    } else {
+        deliver_keyed(dispatcher, handle, Delivery { key: &key(&given), ..delivery })
+    };
+    accepted.map_err(|error| {
         take_back::<W>(&delivery.payload, given.callback);
         error.into()
     })
+}
+
+/// [`Dispatcher::deliver`], apart from the path without a key, which is short.
+#[inline(never)]
+fn deliver_keyed(
+    dispatcher: &Dispatcher,
+    handle: Handle,
+    delivery: Delivery<'_>,
+) -> Result<Accepted, DeliverError> {
+    dispatcher.deliver(handle, delivery)
 }
 
 /// Hands over some deliveries under one lock. [any-thread]
