@@ -4,7 +4,9 @@ use std::fs;
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
-use dss_impl::declared::{Declared, DeclaredModule, FileType, Inspected, Platform, ReadError, fits, inspect};
+use dss_impl::declared::{
+    Declared, DeclaredModule, FileType, Inspected, Platform, ReadError, Status, fits, inspect,
+};
 use dss_impl::registry::{by_number, known, name_of};
 use serde_json::{Value, json};
 
@@ -224,13 +226,16 @@ fn foreign(name: &str, platform: &Platform, module: &DeclaredModule) -> Option<S
 }
 
 fn warned(revision: u32, module: &DeclaredModule) -> Option<Verdict> {
-    module.offering.is_deprecated(revision).then(|| {
-        Verdict::Warned(format!(
-            "revision {} is deprecated in DSS {}, and may be gone in a later one",
-            name_of(revision),
-            module.offering.version
-        ))
-    })
+    let (name, dss) = (name_of(revision), &module.offering.version);
+    match module.offering.status(revision)? {
+        Status::Supported => None,
+        Status::Deprecated => Some(Verdict::Warned(format!(
+            "revision {name} is deprecated in DSS {dss}, and may be gone in a later one"
+        ))),
+        Status::Preview => Some(Verdict::Warned(format!(
+            "revision {name} is a preview in DSS {dss}, and a later one may refuse what is built for it"
+        ))),
+    }
 }
 
 fn text(file: &Path, module: &DeclaredModule, rows: &[Row]) -> String {

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use dss_impl::declared::{Declared, DeclaredModule, FileType, Inspected, OfferedRevision, Offering, inspect};
+use dss_impl::declared::{
+    Declared, DeclaredModule, FileType, Inspected, OfferedRevision, Offering, Status, inspect,
+};
 use dss_impl::registry::{known, name_of};
 use serde_json::{Value, json};
 
@@ -37,8 +39,11 @@ pub(crate) fn is_old_module(function: &str, uses: Option<u32>) -> bool {
 /// The revisions that a module offers, with their versions.
 pub(crate) fn offers(offering: &Offering) -> String {
     let each = |revision: &OfferedRevision| {
-        let going = if revision.supported { "" } else { " (deprecated)" };
-        format!("{} {}{going}", revision.name, revision.version)
+        let status = match revision.status {
+            Status::Supported => String::new(),
+            other => format!(" ({})", other.name()),
+        };
+        format!("{} {}{status}", revision.name, revision.version)
     };
     offering.revisions.iter().map(each).collect::<Vec<_>>().join(", ")
 }
@@ -117,7 +122,14 @@ fn lua_module(uses: Option<u32>) -> String {
 
 /// The revisions that a module offers, as JSON.
 fn revisions(offering: &Offering) -> Vec<Value> {
-    let each = |revision: &OfferedRevision| json!({ "name": revision.name, "version": revision.version, "supported": revision.supported });
+    let each = |revision: &OfferedRevision| {
+        json!({
+            "name": revision.name,
+            "version": revision.version,
+            "status": revision.status.name(),
+            "supported": revision.status == Status::Supported,
+        })
+    };
     offering.revisions.iter().map(each).collect()
 }
 

@@ -8,7 +8,7 @@ use std::iter::once;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use dss_abi::{Answer, RENDEZVOUS_KEY, Rendezvous, Request, RevisionStatus};
+use dss_abi::{Answer, RENDEZVOUS_KEY, Rendezvous, Request};
 use semver::Version;
 
 use crate::adapter::{c1v0, v1, v2};
@@ -52,7 +52,7 @@ pub fn offering() -> Offering {
         number: revision.number,
         name: revision.name.to_owned(),
         version: revision.version.to_owned(),
-        supported: revision.status == RevisionStatus::Supported,
+        status: revision.status,
     };
     Offering {
         version: Version::parse(crate::VERSION).expect("cargo takes no other version"),

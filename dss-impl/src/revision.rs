@@ -5,9 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dss_abi::{Rendezvous, Request, RevisionStatus};
+use dss_abi::{Rendezvous, Request};
 
-use crate::declared::{Declared, FitsFn, Known, unnamed};
+use crate::declared::{Declared, FitsFn, Known, Status, unnamed};
 use crate::states::StateRef;
 use crate::value::Module;
 
@@ -20,7 +20,7 @@ pub struct Revision {
     /// The version of its interface, as semver.
     pub version: &'static str,
     /// How long it will be offered.
-    pub status: RevisionStatus,
+    pub status: Status,
     /// How its libraries and DSS find each other.
     pub found: Found,
 }

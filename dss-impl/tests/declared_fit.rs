@@ -3,7 +3,7 @@
 
 mod images;
 
-use dss_impl::declared::{Declared, Known, MisfitKind, OfferedRevision, Offering, fits, parse_for};
+use dss_impl::declared::{Declared, Known, MisfitKind, OfferedRevision, Offering, Status, fits, parse_for};
 use dss_impl::registry::{self, REVISIONS, known, name_of};
 use images::*;
 use semver::{Version, VersionReq};
@@ -18,7 +18,7 @@ fn offering(version: &str, revisions: &[u32]) -> Offering {
         number: *number,
         name: name_of(*number),
         version: "1.0.0".into(),
-        supported: true,
+        status: Status::Supported,
     };
     Offering {
         version: Version::parse(version).unwrap(),
@@ -33,10 +33,8 @@ fn this_dss_offers_what_it_publishes() {
     assert_eq!(here.version.to_string(), dss_impl::VERSION);
     let names: Vec<_> = here.revisions.iter().map(|offered| offered.name.as_str()).collect();
     assert_eq!(names, REVISIONS.iter().map(|revision| revision.name).collect::<Vec<_>>());
-    assert!(REVISIONS.iter().all(|revision| !here.is_deprecated(revision.number)));
-    let mut going = here.clone();
-    going.revisions[1].supported = false;
-    assert!(going.is_deprecated(1) && !going.is_deprecated(2) && !going.is_deprecated(99));
+    assert!(REVISIONS.iter().all(|revision| here.status(revision.number) == Some(revision.status)));
+    assert_eq!(here.status(99), None);
 }
 
 #[test]
@@ -76,6 +74,24 @@ fn a_misfit_names_both_sides() {
         );
         assert_eq!(misfit(&library, None), (MisfitKind::Revision, sentence));
     }
+
+    // A preview serves what was built against the same one, and nothing once it is over.
+    let preview = |built: &str, offered: &str| {
+        let mut dss = dss.clone();
+        dss.revisions[1].version = offered.to_owned();
+        fits(&Declared { interface: built.to_owned(), ..good.clone() }, &dss, None, known())
+    };
+    preview("0.1.0", "0.1.0").unwrap();
+    preview("0.1.0", "0.1.3").unwrap();
+    for offered in ["0.2.0", "1.0.0"] {
+        let sentence = format!(
+            "fswatch 1.2.3 is built for a preview of revision v2 (0.1.0), which is over, and this DSS 2.1.0 offers v1 (1.0.0), v2 \
+             ({offered}): build the library again, with the header of this DSS"
+        );
+        assert_eq!(preview("0.1.0", offered).unwrap_err().to_string(), sentence);
+    }
+    let newer = preview("0.2.0", "0.1.0").unwrap_err().to_string();
+    assert!(newer.ends_with("offers v1 (1.0.0), v2 (0.1.0): upgrade DSS"), "{newer}");
 
     for (requires, advice) in [
         ("^2.3", "upgrade DSS"),

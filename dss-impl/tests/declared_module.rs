@@ -6,9 +6,8 @@ mod images;
 use std::fs;
 use std::path::Path;
 
-use dss_abi::RevisionStatus;
 use dss_impl::declared::module::{ModuleRecord, SECTION_ELF, SECTION_MACH_O, SECTION_PE};
-use dss_impl::declared::{DeclaredModule, FileType, ReadError, inspect};
+use dss_impl::declared::{DeclaredModule, FileType, ReadError, Status, inspect};
 use dss_impl::registry::{known, module_record, offering};
 use images::*;
 use object::Architecture;
@@ -68,17 +67,25 @@ fn a_module_says_what_it_offers_in_every_format() {
 #[test]
 fn a_module_may_offer_a_revision_that_is_not_known_here() {
     static LATER: ModuleRecord = ModuleRecord::new("9.1.0", "Lua 5.4", "0.12", [b'c'; 64])
-        .with(2, RevisionStatus::Deprecated, "1.4.0")
-        .with(7, RevisionStatus::Supported, "1.0.0");
+        .with(2, Status::Deprecated, "1.4.0")
+        .with(7, Status::Supported, "1.0.0")
+        .with(8, Status::Preview, "0.1.0");
     let folder = tempfile::tempdir().unwrap();
     let offering = module(folder.path(), &elf(&[(SECTION_ELF, &bytes_of(&LATER))])).offering;
     assert_eq!((offering.version.to_string().as_str(), offering.abi_stable.as_str()), ("9.1.0", "0.12"));
     let offered: Vec<_> = offering
         .revisions
         .iter()
-        .map(|it| (it.number, it.name.as_str(), it.version.as_str(), it.supported))
+        .map(|it| (it.number, it.name.as_str(), it.version.as_str(), it.status))
         .collect();
-    assert_eq!(offered, [(2, "v2", "1.4.0", false), (7, "v7", "1.0.0", true)]);
+    assert_eq!(
+        offered,
+        [
+            (2, "v2", "1.4.0", Status::Deprecated),
+            (7, "v7", "1.0.0", Status::Supported),
+            (8, "v8", "0.1.0", Status::Preview),
+        ]
+    );
 }
 
 #[test]

@@ -6,7 +6,6 @@
 use std::ffi::{CStr, c_int};
 use std::io::{self, ErrorKind};
 
-use dss_abi::RevisionStatus;
 use dss_impl::memory::try_box;
 use dss_impl::notifier::{Notifier, UdpNotifier};
 use dss_impl::outcome::Failure;
@@ -278,12 +277,7 @@ unsafe extern "C-unwind" fn revisions(lua: *mut ffi::lua_State) -> c_int {
             stack.set_field(2, c"name");
             stack.push_bytes(revision.version.as_bytes());
             stack.set_field(2, c"version");
-            let status: &[u8] = match revision.status {
-                RevisionStatus::Supported => b"supported",
-                RevisionStatus::Deprecated => b"deprecated",
-                _ => b"unknown",
-            };
-            stack.push_bytes(status);
+            stack.push_bytes(revision.status.name().as_bytes());
             stack.set_field(2, c"status");
             stack.raw_set_at(1, at);
         }

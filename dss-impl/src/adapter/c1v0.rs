@@ -3,9 +3,9 @@
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 
-use dss_abi::RevisionStatus;
 use dss_abi_c1v0 as c;
 
+use crate::declared::Status;
 use crate::delivery::{Announced, DeliverError, Delivery};
 use crate::dispatcher::RegisterError;
 use crate::handle::Handle;
@@ -22,7 +22,7 @@ pub static REVISION: Revision = Revision {
     number: 0,
     name: "c1v0",
     version: "1.0.0",
-    status: RevisionStatus::Supported,
+    status: Status::Supported,
     found: Found::RegistryKey { key: c::DSS_API_1V0_KEY, api: &API },
 };
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use abi_stable::StableAbi;
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{RBox, RResult};
-use dss_abi::{RENDEZVOUS_KEY, Request, RevisionStatus};
+use dss_abi::{RENDEZVOUS_KEY, Request};
 use dss_abi_v1::contract::{
     Accepted, ClosingFn, Code, DecodeFn, ENDED_CANCELLED, ENDED_COLLECTED, ENDED_DECODED, ENDED_FAILED,
     ENDED_REPLIED, FinishFn, RawDelivery, RawLua, RawRegistration, Registered, ReplyFn, Report, Service,
@@ -17,6 +17,7 @@ use dss_abi_v1::contract::{
 
 use super::layouts::Layouts;
 use super::panics::{answer, answer_or_abort};
+use crate::declared::Status;
 use crate::delivery::{Announced, DeliverError, Delivery};
 use crate::dispatcher::{Dispatcher, RegisterError};
 use crate::handle::Handle;
@@ -33,7 +34,7 @@ pub static REVISION: Revision = Revision {
     number: dss_abi_v1::REVISION,
     name: "v1",
     version: dss_abi_v1::VERSION,
-    status: RevisionStatus::Supported,
+    status: Status::Supported,
     found: Found::Rendezvous { marker: RENDEZVOUS_KEY, grant },
 };
 

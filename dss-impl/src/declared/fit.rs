@@ -10,7 +10,7 @@ use std::fmt;
 use semver::{Comparator, Prerelease, Version, VersionReq};
 
 use super::known::{by_number, name_of};
-use super::{Declared, Known};
+use super::{Declared, Known, Status};
 
 /// What a revision demands of a library that declares itself for it, beyond what all revisions do. [any-thread]
 pub type FitsFn = fn(declared: &Declared, offering: &Offering) -> Result<(), Misfit>;
@@ -35,15 +35,15 @@ pub struct OfferedRevision {
     pub name: String,
     /// The version of its interface.
     pub version: String,
-    /// Whether it is offered without reserve; false for one that is to go.
-    pub supported: bool,
+    /// How long it will be offered.
+    pub status: Status,
 }
 
 impl Offering {
-    /// Whether a library's revision is offered, and to go.
+    /// How long a revision will be offered, if it is offered now.
     #[must_use]
-    pub fn is_deprecated(&self, revision: u32) -> bool {
-        self.revisions.iter().any(|offered| offered.number == revision && !offered.supported)
+    pub fn status(&self, revision: u32) -> Option<Status> {
+        self.revisions.iter().find(|offered| offered.number == revision).map(|offered| offered.status)
     }
 }
 
@@ -115,6 +115,18 @@ pub fn fits(
         let offers = revisions.iter().map(each).collect::<Vec<_>>().join(", ");
         let newest = revisions.iter().map(|revision| revision.number).max();
         let offered = revisions.iter().any(|revision| revision.number == declared.revision);
+        let built_for_preview = |revision: &OfferedRevision| {
+            revision.number == declared.revision && is_preview_of(&declared.interface, &revision.version)
+        };
+        if revisions.iter().any(built_for_preview) {
+            let sentence = format!(
+                "{who} is built for a preview of revision {} ({}), which is over, and this DSS {dss} offers {offers}: build the \
+                 library again, with the header of this DSS",
+                name_of(known, declared.revision),
+                declared.interface
+            );
+            return misfit(MisfitKind::Revision, sentence);
+        }
         let advice = if offered || Some(declared.revision) > newest {
             "upgrade DSS"
         } else {
@@ -153,11 +165,23 @@ pub fn fits(
 }
 
 /// Whether a revision whose interface has the version `offered` serves a library that was built against `built`: an interface
-/// grows within its major version. What is no version is for the rendezvous to refuse.
+/// grows within its major version, and a preview, whose major version is 0, within its minor version. What is no version is for the
+/// rendezvous to refuse.
 fn serves(offered: &str, built: &str) -> bool {
     match (Version::parse(offered), Version::parse(built)) {
-        (Ok(offered), Ok(built)) => offered.major == built.major && offered >= built,
+        (Ok(offered), Ok(built)) => {
+            let same_preview = built.major > 0 || offered.minor == built.minor;
+            offered.major == built.major && same_preview && offered >= built
+        }
         _ => true,
+    }
+}
+
+/// Whether `built` is the version of a preview that came before `offered`.
+fn is_preview_of(built: &str, offered: &str) -> bool {
+    match (Version::parse(offered), Version::parse(built)) {
+        (Ok(offered), Ok(built)) => built.major == 0 && built < offered,
+        _ => false,
     }
 }
 

@@ -2,6 +2,40 @@
 
 use super::FitsFn;
 
+/// How long a revision will be offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Status {
+    /// It is here to stay.
+    Supported = 1,
+    /// It works, and a later release may drop it.
+    Deprecated = 2,
+    /// It works and is not frozen: a later release may refuse libraries that were built against it.
+    Preview = 3,
+}
+
+impl Status {
+    /// The status of that number. One that is not known here counts as supported, as the rendezvous says.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        match number {
+            2 => Status::Deprecated,
+            3 => Status::Preview,
+            _ => Status::Supported,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Supported => "supported",
+            Status::Deprecated => "deprecated",
+            Status::Preview => "preview",
+        }
+    }
+}
+
 /// What is known of one revision.
 #[derive(Clone, Copy)]
 pub struct Known {

@@ -36,7 +36,7 @@ use crate::search::dangling;
 pub use error::ReadError;
 pub use fit::{FitsFn, Misfit, MisfitKind, OfferedRevision, Offering, fits};
 use image::{Exports, Image};
-pub use known::{Known, unnamed};
+pub use known::{Known, Status, unnamed};
 pub use module::DeclaredModule;
 pub use platform::Platform;
 

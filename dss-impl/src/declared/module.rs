@@ -5,11 +5,10 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use dss_abi::RevisionStatus;
 use semver::Version;
 
 use super::fit::{OfferedRevision, Offering};
-use super::known::name_of;
+use super::known::{Status, name_of};
 use super::record::{Field, invalid};
 use super::{Known, Platform, ReadError};
 
@@ -87,7 +86,7 @@ impl ModuleRecord {
     /// # Panics
     /// At compile time: if there is no room for the revision.
     #[must_use]
-    pub const fn with(mut self, number: u32, status: RevisionStatus, version: &str) -> Self {
+    pub const fn with(mut self, number: u32, status: Status, version: &str) -> Self {
         let at = self.count as usize;
         assert!(at < MOST, "give the record of a module room for another revision");
         self.revisions[at] = Offered { number, status: status as u32, version: padded(version) };
@@ -152,7 +151,7 @@ pub(super) fn parse(
         Ok(OfferedRevision {
             number: number(at),
             name: name_of(known, number(at)),
-            supported: number(at + 4) == RevisionStatus::Supported as u32,
+            status: Status::from_number(number(at + 4)),
             version: text(at + 8..at + EACH, "version of a revision")?,
         })
     });

@@ -15,12 +15,12 @@ use std::sync::{Arc, OnceLock};
 use abi_stable::StableAbi;
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::RBox;
-use dss_abi::{AnswerBuffer, GRANTED, Rendezvous, Request, RevisionStatus};
+use dss_abi::{AnswerBuffer, GRANTED, Rendezvous, Request};
 use dss_abi_v2::contract::{OPEN_SYMBOL, OpenFn, Opening, ServiceObject};
 
 use super::layouts::{self, Layouts};
 use super::values;
-use crate::declared::Declared;
+use crate::declared::{Declared, Status};
 use crate::revision::{Found, Grant, Revision};
 use crate::states::StateRef;
 use crate::value::Module;
@@ -30,7 +30,7 @@ pub static REVISION: Revision = Revision {
     number: dss_abi_v2::REVISION,
     name: "v2",
     version: dss_abi_v2::VERSION,
-    status: RevisionStatus::Supported,
+    status: Status::Supported,
     found: Found::File { fits: layouts::fits, open, grant: Some(grant) },
 };
 
