@@ -187,6 +187,14 @@ impl Callbacks {
         }
     }
 
+    /// Takes another reference to what is in a slot now; none where nothing is. [lua-thread]
+    pub(crate) fn retain_slot(&self, dispatcher: u32, slot: u32) -> Option<CallbackId> {
+        let (generation, _) = unpack(self.at(slot)?.load(Ordering::Relaxed));
+        let id = CallbackId { dispatcher, slot, generation };
+        // On the Lua thread no other callback gets the slot meanwhile.
+        self.retain(id).then_some(id)
+    }
+
     /// Gives a reference back; does nothing where the name names nothing any more. [any-thread]
     #[inline]
     pub(crate) fn release(&self, id: CallbackId) {

@@ -118,6 +118,11 @@ pub trait ReplyPort: Adapter {
 
 /// A revision whose libraries take what a callback returns, and are told how each request ended without a thread that sleeps for it.
 pub trait RequestPort: Adapter {
+    /// Whether a Lua function that is handed over again is the same callback. If not, it is another each time.
+    fn identifies_callbacks(&self) -> bool {
+        false
+    }
+
     /// Keeps what Lua answered, or what it raised, until [`Self::complete`].
     ///
     /// # Errors

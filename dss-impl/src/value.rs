@@ -180,6 +180,8 @@ pub trait Module: Send + Sync {
     fn functions(&self) -> Vec<String>;
     /// The classes of the objects that it may give to Lua.
     fn classes(&self) -> Vec<Arc<dyn Class>>;
+    /// Whether a Lua function that is handed over again is the same callback. If not, it is another each time.
+    fn identifies_callbacks(&self) -> bool;
     /// Whether it is still registered in the state: nothing of it may be called afterwards.
     fn is_registered(&self) -> bool;
     /// Unregisters the library, which nothing in Lua stands for.

@@ -49,6 +49,29 @@ fn a_function_is_forgotten_once_when_nobody_refers_to_it() {
 }
 
 #[test]
+fn what_a_slot_has_is_referred_to_again_until_nobody_does() {
+    let (_alone, state) = open();
+    let dispatcher = state.dispatcher;
+    let first = dispatcher.new_callback().unwrap();
+    let slot = first.id().slot();
+    let second = dispatcher.retain_slot(slot).unwrap();
+    assert_eq!(second.id(), first.id());
+    drop(first);
+    assert_eq!(released(dispatcher), None, "one is left");
+    drop(second);
+    assert!(dispatcher.retain_slot(slot).is_none(), "let go of");
+    assert_eq!(released(dispatcher), Some(vec![slot]));
+    assert!(dispatcher.retain_slot(slot).is_none(), "vacant");
+    assert!(dispatcher.retain_slot(1 << 19).is_none(), "never made");
+    let third = dispatcher.new_callback().unwrap();
+    assert_eq!(third.id().slot(), slot);
+    assert_eq!(dispatcher.retain_slot(slot).unwrap().id(), third.id());
+    drop(third);
+    assert_eq!(released(dispatcher), Some(vec![slot]));
+    unsafe { state.close() };
+}
+
+#[test]
 fn a_place_is_given_again_under_another_name() {
     let (_alone, state) = open();
     let dispatcher = state.dispatcher;

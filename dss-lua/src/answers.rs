@@ -16,7 +16,7 @@ use std::ffi::c_int;
 
 use dss_impl::dispatcher::{Dispatcher, PendingId, ReplyEnd, Taken};
 use dss_impl::outcome::Failure;
-use dss_impl::port::Answers;
+use dss_impl::port::{Answers, RequestPort};
 use dss_impl::value::{Raised, Value};
 use mlua::ffi;
 
@@ -81,17 +81,24 @@ pub(crate) fn prepare(stack: Stack, guard: c_int) {
 }
 
 /// Pushes a request that is over, until the caller says otherwise: what stands half-made is nobody's to end. Raises.
-fn push_request(stack: Stack, dispatcher: &'static Dispatcher, pending: PendingId) -> *mut Request {
-    let request = stack.new_userdata(Request { dispatcher, pending, over: true });
+fn push_request(stack: Stack, request: Request) -> *mut Request {
+    let request = stack.new_userdata(Request { over: true, ..request });
     stack.push_own(&METATABLE);
     stack.set_metatable(-2);
     request
 }
 
 /// Puts the answering function in the place of the function at `index`. Raises.
-pub(crate) fn wrap(stack: Stack, dispatcher: &'static Dispatcher, pending: PendingId, index: c_int) {
+pub(crate) fn wrap(
+    stack: Stack,
+    dispatcher: &'static Dispatcher,
+    pending: PendingId,
+    port: &dyn RequestPort,
+    index: c_int,
+) {
     guard::push_guard(stack);
-    let request = push_request(stack, dispatcher, pending);
+    let request = Request { dispatcher, pending, over: true, identifies: port.identifies_callbacks() };
+    let request = push_request(stack, request);
     stack.push_value(index);
     stack.push_function(answering, 3);
     stack.replace(index);
@@ -170,7 +177,7 @@ fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -
         return End::TooLate;
     }
     // Read first: a request whose reply has begun is not ended by its deadline.
-    let mut reading = Reading::new(request.dispatcher, None);
+    let mut reading = Reading::of_answer(request.dispatcher, request.identifies);
     match reading.read(stack, count) {
         Ok(()) => match conclude(request, Ok(std::mem::take(&mut reading.values))) {
             Some(Ok(())) => End::Taken,
@@ -197,7 +204,7 @@ fn fail_with_value(stack: Stack, request: Request) -> (bool, bool) {
     if served && stack.type_at(-1) != ffi::LUA_TSTRING && stack.reserve(4) {
         stack.push_value(-2);
         stack.push_value(-2);
-        let mut reading = Reading::new(request.dispatcher, None);
+        let mut reading = Reading::of_answer(request.dispatcher, request.identifies);
         match reading.read(stack, 1) {
             Ok(()) => raised.value = reading.values.pop(),
             Err((_, problem)) => interrupted = errors::interrupts(problem.as_bytes()),
@@ -235,7 +242,7 @@ fn conclude(request: Request, answer: Result<Vec<Value>, Raised>) -> Option<Resu
 /// Ends the request of a callback that never came to run, with the error on top.
 #[cold]
 pub(crate) fn abandon(stack: Stack, dispatcher: &'static Dispatcher, pending: PendingId) {
-    fail(stack, Request { dispatcher, pending, over: true });
+    fail(stack, Request { dispatcher, pending, over: true, identifies: false });
 }
 
 /// Tells a request whose decode was left by the error on top, which stays there, what that was.
@@ -268,8 +275,7 @@ pub(crate) unsafe extern "C-unwind" fn defer(lua: *mut ffi::lua_State) -> c_int 
         );
     }
     // SAFETY: the answering function that runs has it.
-    let Request { dispatcher, pending, .. } = unsafe { *frame.request };
-    let request = push_request(stack, dispatcher, pending);
+    let request = push_request(stack, unsafe { *frame.request });
     closing::watch(stack);
     // Nothing raises any more.
     // SAFETY: it is on the stack.
@@ -287,8 +293,8 @@ unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
     }
     let request: *mut Request = stack.pointer_at(1);
     // SAFETY: the metatable is not to be had from Lua, so its functions see what `push_request` made.
-    let Request { dispatcher, pending, over } = unsafe { *request };
-    if over {
+    let answered = unsafe { *request };
+    if answered.over {
         stack.push_boolean(false);
         return 1;
     }
@@ -298,7 +304,7 @@ unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: as above.
     unsafe { (*request).over = true };
     let mut failure = Failure::default();
-    match finish(stack, Request { dispatcher, pending, over: true }, arguments, &mut failure) {
+    match finish(stack, answered, arguments, &mut failure) {
         End::Refused => stack.raise(failure.as_bytes()),
         end => {
             stack.push_boolean(matches!(end, End::Taken));
@@ -313,7 +319,7 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
     let stack = unsafe { Stack::new(lua) };
     let request: *mut Request = stack.pointer_at(1);
     // SAFETY: Lua finalizes what `push_request` made.
-    let Request { dispatcher, pending, over } = unsafe { *request };
+    let Request { dispatcher, pending, over, .. } = unsafe { *request };
     // Once DSS has stopped, its dispatcher may serve another state; its id names nothing there.
     if over {
         return 0;

@@ -139,7 +139,7 @@ fn give(stack: Stack, dispatcher: &'static Dispatcher, callee: &Callee, first: c
     for index in first + 2..=last {
         stack.push_value(index);
     }
-    let mut reading = Reading::new(dispatcher, Some(Arc::clone(library)));
+    let mut reading = Reading::of_arguments(dispatcher, Arc::clone(library));
     match reading.read(stack, last - first - 1) {
         Err((at, problem)) => Given::Refusal(format!("bad argument #{at} to {}: {problem}", callee.name())),
         Ok(()) if !library.module.is_registered() => {

@@ -150,7 +150,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
                     return stack.raise(NO_ROOM);
                 }
                 match how {
-                    Answers::Return(_) => answers::wrap(stack, dispatcher, pending, top - arguments),
+                    Answers::Return(port) => answers::wrap(stack, dispatcher, pending, port, top - arguments),
                     Answers::Function(_) => {
                         reply::push(stack, dispatcher, pending);
                         closing::watch(stack);

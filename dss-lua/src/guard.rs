@@ -39,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) pending: PendingId,
     /// It was called, or given away to what `defer()` returned: its being collected says nothing.
     pub(crate) over: bool,
+    /// Whether its library is told that two functions in answers are the same one.
+    pub(crate) identifies: bool,
 }
 
 /// A callback that runs. Lies in the frame that called it, which restores what was in [`Guard::answering`].

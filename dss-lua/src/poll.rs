@@ -187,8 +187,8 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     }
     let mut replies = 0;
     match awaited {
-        Some((pending, Answers::Return(_))) => {
-            answers::wrap(stack, call.dispatcher, pending, function);
+        Some((pending, Answers::Return(port))) => {
+            answers::wrap(stack, call.dispatcher, pending, port, function);
             closing::watch(stack);
             stack.new_table(count - 1);
         }

@@ -35,6 +35,8 @@ pub(crate) struct Reading {
     dispatcher: &'static Dispatcher,
     /// Whose objects are read; none where there are to be no objects.
     library: Option<Arc<Library>>,
+    /// Whether a function that is handed over again is the same callback.
+    identifies: bool,
     /// All that was read to its end.
     pub(crate) values: Vec<Value>,
     /// The value that was read last, until it has its place.
@@ -104,11 +106,22 @@ impl Stack {
 }
 
 impl Reading {
-    /// A reading for a library, or of an answer, in which there are no objects: they are good for the length of a call.
-    pub(crate) fn new(dispatcher: &'static Dispatcher, library: Option<Arc<Library>>) -> Self {
+    /// A reading of the arguments of a library's function.
+    pub(crate) fn of_arguments(dispatcher: &'static Dispatcher, library: Arc<Library>) -> Self {
+        let identifies = library.module.identifies_callbacks();
+        Self::new(dispatcher, Some(library), identifies)
+    }
+
+    /// A reading of an answer, in which there are no objects: they are good for the length of a call.
+    pub(crate) fn of_answer(dispatcher: &'static Dispatcher, identifies: bool) -> Self {
+        Self::new(dispatcher, None, identifies)
+    }
+
+    fn new(dispatcher: &'static Dispatcher, library: Option<Arc<Library>>, identifies: bool) -> Self {
         Reading {
             dispatcher,
             library,
+            identifies,
             values: Vec::new(),
             done: None,
             open: Vec::new(),
@@ -249,11 +262,21 @@ impl Reading {
 
     fn function(&mut self, stack: Stack) -> Result<(), Problem> {
         callbacks::forget_released(stack, self.dispatcher);
+        if self.identifies
+            && let Some(reference) = callbacks::find(stack, self.dispatcher)
+        {
+            self.done = Some(Value::Callback(reference));
+            return Ok(());
+        }
         let reference = self.dispatcher.new_callback().ok_or(Problem::Callbacks)?;
-        let key = self.dispatcher.callback_key(reference.id().slot());
+        let slot = reference.id().slot();
+        let key = self.dispatcher.callback_key(slot);
         // Where keeping it raises, it is given back with all the rest.
         self.done = Some(Value::Callback(reference));
         callbacks::keep(stack, key);
+        if self.identifies {
+            callbacks::note(stack, slot);
+        }
         Ok(())
     }
 

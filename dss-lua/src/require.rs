@@ -10,6 +10,7 @@ use dss_impl::states::{self, LuaSide, OpenError, StateRef};
 use mlua::ffi;
 
 use crate::answers;
+use crate::callbacks;
 use crate::functions;
 use crate::guard::{GUARD, Guard, Idle, MODULE, TABLE, look_up, push_guard, stop};
 use crate::hosted;
@@ -179,6 +180,7 @@ fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     }
     stack.push_value(module);
     stack.set_own(&MODULE);
+    callbacks::prepare(stack);
     // The last step is to want no memory: the key is there then.
     stack.push_boolean(false);
     stack.set_own(&GUARD);

@@ -303,6 +303,13 @@ impl Dispatcher {
         id.dispatcher == self.index && self.callbacks.retain(id)
     }
 
+    /// Another reference to the callback in a slot; none if nobody refers to it any more. [lua-thread]
+    #[must_use]
+    pub fn retain_slot(&'static self, slot: u32) -> Option<Reference> {
+        let id = self.callbacks.retain_slot(self.index, slot)?;
+        Some(Reference::adopt(id, &self.callbacks))
+    }
+
     /// Gives a reference back. [any-thread]
     #[inline]
     pub fn release_callback(&self, id: CallbackId) {

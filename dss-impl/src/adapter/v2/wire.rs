@@ -38,6 +38,8 @@ impl Wire for V2 {
     const NAME: &'static str = REVISION.name;
     const NUMBER: u32 = REVISION.number;
     const MAY_THROW: bool = false;
+    // Libraries of v2 may rely on two callbacks that have nothing in common, whatever Lua gave.
+    const IDENTIFIES_CALLBACKS: bool = false;
 
     type Value = RawValue;
     type Entry = RawEntry;

@@ -125,6 +125,10 @@ impl<W: Wire> Adapter for Values<W> {
 }
 
 impl<W: Wire> RequestPort for Values<W> {
+    fn identifies_callbacks(&self) -> bool {
+        W::IDENTIFIES_CALLBACKS
+    }
+
     unsafe fn answer(&self, payload: &Payload, answer: Result<Vec<Value>, Raised>) -> Result<(), String> {
         // SAFETY: the reply has begun, or the decode runs, so the record is this call's.
         let record = unsafe { Record::<W>::of(payload) };

@@ -149,6 +149,10 @@ impl<W: Wire> Module for Loaded<W> {
         self.classes.iter().map(each).collect()
     }
 
+    fn identifies_callbacks(&self) -> bool {
+        W::IDENTIFIES_CALLBACKS
+    }
+
     fn is_registered(&self) -> bool {
         let registered = |dispatcher: &Dispatcher| {
             // SAFETY: a module's methods are called on the Lua thread of the state that loaded it, by Lua, and it is served.

@@ -16,6 +16,8 @@ pub(crate) trait Wire: Sized + Send + Sync + 'static {
     const NUMBER: u32;
     /// See [`Adapter::may_throw`](crate::port::Adapter::may_throw).
     const MAY_THROW: bool;
+    /// Whether a Lua function that is handed over again is the same callback. If not, it is another each time, with keys of its own.
+    const IDENTIFIES_CALLBACKS: bool;
 
     /// One value. A record of a delivery has some, and so has what a call returned.
     type Value: 'static;
