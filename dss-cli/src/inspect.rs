@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use dss_impl::declared::{
-    Declared, DeclaredModule, FileType, Inspected, OfferedRevision, Offering, Status, inspect,
+    Declared, DeclaredModule, Description, FileType, Inspected, OfferedRevision, Offering, Status, inspect,
 };
-use dss_impl::registry::{known, name_of};
+use dss_impl::registry::{by_number, known, name_of};
 use serde_json::{Value, json};
 
 use crate::{Outcome, old, table};
@@ -49,7 +49,7 @@ pub(crate) fn offers(offering: &Offering) -> String {
 }
 
 fn rows(inspected: &Inspected) -> Vec<(&'static str, String)> {
-    let Inspected { platform, unmappable, found } = inspected;
+    let Inspected { platform, unmappable, found, descriptions } = inspected;
     let mut rows = match found {
         FileType::Module(module) => module_rows(module),
         FileType::Library(library) => library_rows(library),
@@ -71,7 +71,16 @@ fn rows(inspected: &Inspected) -> Vec<(&'static str, String)> {
         }
         _ => {}
     }
+    rows.extend(descriptions.iter().map(|it| ("has", described(it))));
     rows
+}
+
+/// A description on one line.
+fn described(description: &Description) -> String {
+    let Description { name, signature, text } = description;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let gap = if text.is_empty() { "" } else { "  " };
+    format!("{name}: {signature}{gap}{text}")
 }
 
 fn module_rows(module: &DeclaredModule) -> Vec<(&'static str, String)> {
@@ -87,17 +96,25 @@ fn module_rows(module: &DeclaredModule) -> Vec<(&'static str, String)> {
 
 fn library_rows(library: &Declared) -> Vec<(&'static str, String)> {
     let name = name_of(library.revision);
-    let panics = if library.unwinds { "unwind" } else { "abort the process, so DSS refuses it" };
-    vec![
-        ("is", format!("a library of revision {name}")),
+    let status = match by_number(library.revision).map(|revision| revision.status) {
+        None | Some(Status::Supported) => String::new(),
+        Some(status) => format!(" ({})", status.name()),
+    };
+    let mut rows = vec![
+        ("is", format!("a library of revision {name}{status}")),
         ("name", library.name.clone()),
         ("version", library.version.to_string()),
         ("requires", format!("DSS {}", library.requires)),
         ("interface", format!("{name} {}, by dss-abi-{name} {}", library.interface, library.crate_version)),
-        ("abi_stable", library.abi_stable.clone()),
         ("compiler", library.compiler.clone()),
-        ("panics", panics.to_owned()),
-    ]
+    ];
+    // A library without types of abi_stable has no panics of Rust's either.
+    if !library.abi_stable.is_empty() {
+        let panics = if library.unwinds { "unwind" } else { "abort the process, so DSS refuses it" };
+        rows.insert(5, ("abi_stable", library.abi_stable.clone()));
+        rows.push(("panics", panics.to_owned()));
+    }
+    rows
 }
 
 /// The rows of a module from before 2.1.0, which is recognised by the names in it.
@@ -135,7 +152,7 @@ fn revisions(offering: &Offering) -> Vec<Value> {
 
 /// What a file is, as JSON.
 pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
-    let Inspected { platform, unmappable, found } = inspected;
+    let Inspected { platform, unmappable, found, descriptions } = inspected;
     let mut value = match found {
         FileType::Module(module) => json!({
             "is": "module",
@@ -173,6 +190,10 @@ pub(crate) fn as_json(file: &Path, inspected: &Inspected) -> Value {
         }),
     };
     value["file"] = json!(file.to_string_lossy());
+    if !descriptions.is_empty() {
+        let each = |it: &Description| json!({ "name": it.name, "signature": it.signature, "text": it.text });
+        value["functions"] = descriptions.iter().map(each).collect();
+    }
     value["platform"] = json!(platform.to_string());
     value["unmappable"] = json!(unmappable);
     value

@@ -12,6 +12,7 @@ use super::platform::Platform;
 
 const SECTION: &[u8] = b".dss.library\0";
 const MODULE: &[u8] = b".dss.module\0";
+const DESCRIPTIONS: &[u8] = b".dss.doc\0";
 
 pub(super) fn read<'a, H>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image<'a>, ReadError>
 where
@@ -66,6 +67,7 @@ where
         let kind = match name {
             Some(name) if name.starts_with(SECTION) => Kind::Library,
             Some(name) if name.starts_with(MODULE) => Kind::Module,
+            Some(name) if name.starts_with(DESCRIPTIONS) => Kind::Descriptions,
             _ => continue,
         };
         image.add(kind, section.data(endian, bytes).map_err(wrong)?);

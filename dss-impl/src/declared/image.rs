@@ -10,6 +10,7 @@ use super::{MOST_FUNCTIONS, ReadError, elf, macho as mach, pe};
 pub(super) enum Kind {
     Library,
     Module,
+    Descriptions,
 }
 
 /// What was found in an image.
@@ -19,6 +20,8 @@ pub(super) struct Image<'a> {
     pub(super) sections: Vec<&'a [u8]>,
     /// The same of the sections with the name of a module's record.
     pub(super) modules: Vec<&'a [u8]>,
+    /// What the section with descriptions for tools has; empty without one.
+    pub(super) descriptions: &'a [u8],
     /// What it is built for.
     pub(super) platform: Platform,
     /// Whether a loader may unmap it again; none where its format does not say.
@@ -56,6 +59,7 @@ impl<'a> Image<'a> {
         Self {
             sections: Vec::new(),
             modules: Vec::new(),
+            descriptions: &[],
             platform,
             unmappable: None,
             exports: Exports::default(),
@@ -67,6 +71,10 @@ impl<'a> Image<'a> {
         let sections = match kind {
             Kind::Library => &mut self.sections,
             Kind::Module => &mut self.modules,
+            Kind::Descriptions => {
+                self.descriptions = section;
+                return;
+            }
         };
         if sections.len() < 2 && !section.is_empty() {
             sections.push(section);

@@ -15,6 +15,7 @@ use super::platform::Platform;
 const SEGMENT: &[u8] = b"__DATA";
 const SECTION: &[u8] = b"__dss_library";
 const MODULE: &[u8] = b"__dss_module";
+const DESCRIPTIONS: &[u8] = b"__dss_doc";
 
 pub(super) fn read<'a, H>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image<'a>, ReadError>
 where
@@ -51,6 +52,7 @@ where
             let kind = match section.name() {
                 SECTION if section.segment_name() == SEGMENT => Some(Kind::Library),
                 MODULE if section.segment_name() == SEGMENT => Some(Kind::Module),
+                DESCRIPTIONS if section.segment_name() == SEGMENT => Some(Kind::Descriptions),
                 _ => None,
             };
             if let Some(kind) = kind {

@@ -10,11 +10,13 @@
 //! | `image.rs` | which kind of file it is; `elf.rs`, `macho.rs`, `pe.rs` find the section in it |
 //! | `platform.rs` | what an image is for, and what this process is |
 //! | `record.rs` | the record, from bytes of either byte order |
+//! | `description.rs` | what a library says of its functions, for tools |
 //! | `module.rs` | the record of a module of DSS, which says what it is and offers |
 //! | `known.rs` | what is known of revisions, which the registry hands in |
 //! | `fit.rs` | whether what it declares fits this DSS and the caller |
 //! | `error.rs` | why a file gives no declaration |
 
+mod description;
 mod elf;
 mod error;
 mod fit;
@@ -33,6 +35,7 @@ use std::path::{Path, PathBuf};
 use semver::{Version, VersionReq};
 
 use crate::search::dangling;
+pub use description::Description;
 pub use error::ReadError;
 pub use fit::{FitsFn, Misfit, MisfitKind, OfferedRevision, Offering, fits};
 use image::{Exports, Image};
@@ -59,13 +62,13 @@ pub struct Declared {
     pub revision: u32,
     /// The version of that revision's interface.
     pub interface: String,
-    /// The version of `abi_stable` that its layouts are described with, as `0.11`.
+    /// The version of `abi_stable` that its layouts are described with, as `0.11`. Empty if it has no such types.
     pub abi_stable: String,
     /// Whether it is built so that a panic unwinds.
     pub unwinds: bool,
     /// The compiler, as it calls itself.
     pub compiler: String,
-    /// The version of the author's crate of that revision.
+    /// The version of the author's crate or header of that revision.
     pub crate_version: String,
     /// The processor and the system it is for.
     pub platform: Platform,
@@ -82,6 +85,8 @@ pub struct Inspected {
     pub unmappable: Option<bool>,
     /// What it is.
     pub found: FileType,
+    /// What a library says of its functions and classes, if it does.
+    pub descriptions: Vec<Description>,
 }
 
 /// What a file is.
@@ -112,6 +117,7 @@ pub fn inspect(path: &Path, known: &[Known]) -> Result<Inspected, ReadError> {
     let image = image::read(&bytes, None)?;
     let (platform, unmappable) = (image.platform.clone(), image.unmappable);
     let openers = image.exports.openers.clone();
+    let descriptions = description::parse(image.descriptions);
     let found = match (image.sections.as_slice(), image.modules.as_slice()) {
         ([], [section]) => {
             let mut module = module::parse(section, image.platform, known)?;
@@ -131,7 +137,7 @@ pub fn inspect(path: &Path, known: &[Known]) -> Result<Inspected, ReadError> {
         },
         _ => return Err(ReadError::TwoDeclarations),
     };
-    Ok(Inspected { platform, unmappable, found })
+    Ok(Inspected { platform, unmappable, found, descriptions })
 }
 
 /// Reads what the library at `path` declares, for this process. Links are followed. None of the library's code runs.

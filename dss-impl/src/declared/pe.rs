@@ -12,6 +12,7 @@ use super::platform::Platform;
 
 const SECTION: &[u8; 8] = b".dsslib\0";
 const MODULE: &[u8; 8] = b".dssmod\0";
+const DESCRIPTIONS: &[u8; 8] = b".dssdoc\0";
 
 /// Reads what begins with `MZ`.
 pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image<'a>, ReadError> {
@@ -63,6 +64,7 @@ fn read_wide<'a, H: ImageNtHeaders>(
         let kind = match &section.name {
             SECTION => Kind::Library,
             MODULE => Kind::Module,
+            DESCRIPTIONS => Kind::Descriptions,
             _ => continue,
         };
         image.add(kind, section.pe_data(bytes).map_err(wrong)?);

@@ -32,8 +32,10 @@ const CRATE_VERSION: Range<usize> = 280..296;
 /// How many bytes the fields above have.
 const KNOWN: usize = CRATE_VERSION.end;
 
-/// The flag of a library that is built to unwind. Other flags are a later crate's, and mean nothing here.
+/// The flag of a library that is built to unwind. Flags that are not known here are a later crate's, and mean nothing.
 const UNWINDS: u32 = 1;
+/// The flag of a library without types of `abi_stable`. What its record says of that is for DSS 2.1.0, which looks there first.
+const NO_ABI_STABLE: u32 = 2;
 
 /// The declaration in a section, which begins with it and has nothing else.
 pub(super) fn parse(section: &[u8], platform: Platform) -> Result<Declared, ReadError> {
@@ -74,7 +76,10 @@ pub(super) fn parse(section: &[u8], platform: Platform) -> Result<Declared, Read
         name,
         revision,
         interface: text(INTERFACE, "interface")?,
-        abi_stable: text(ABI_STABLE, "version of abi_stable")?,
+        abi_stable: match flags & NO_ABI_STABLE {
+            0 => text(ABI_STABLE, "version of abi_stable")?,
+            _ => String::new(),
+        },
         unwinds: flags & UNWINDS != 0,
         compiler: text(COMPILER, "compiler")?,
         crate_version: text(CRATE_VERSION, "crate version")?,

@@ -1,0 +1,35 @@
+//! What a library says of its functions, methods and classes, for tools. DSS itself does not look at it.
+//!
+//! The section has texts that end with a NUL, and further NULs between them. Each is a name, a signature and a text, on lines of their own:
+//! `Timer:stop`, `fun()`, `Stops the timer.` Nothing depends on them, so what is not like that is left out.
+
+/// The description of one function, method or class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its name in Lua: of a method with its class's, `Timer:stop`.
+    pub name: String,
+    /// Its type, as the language server of Lua writes types.
+    pub signature: String,
+    /// What it does.
+    pub text: String,
+}
+
+/// Descriptions of one file that are read. A file may have any number of them.
+const MOST: usize = 4096;
+
+/// The descriptions in a section.
+pub(super) fn parse(section: &[u8]) -> Vec<Description> {
+    section.split(|byte| *byte == 0).filter(|text| !text.is_empty()).filter_map(one).take(MOST).collect()
+}
+
+fn one(bytes: &[u8]) -> Option<Description> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    // It is going to stand in a terminal.
+    if text.chars().any(|it| it.is_control() && it != '\n') {
+        return None;
+    }
+    let mut lines = text.splitn(3, '\n');
+    let (name, signature) = (lines.next()?, lines.next()?);
+    let text = lines.next().unwrap_or_default();
+    Some(Description { name: name.to_owned(), signature: signature.to_owned(), text: text.to_owned() })
+}
