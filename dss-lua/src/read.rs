@@ -239,7 +239,8 @@ impl Reading {
             return Err(Problem::TooLong);
         }
         let mut copy = Vec::new();
-        copy.try_reserve_exact(bytes.len()).map_err(|_| Problem::Memory)?;
+        // With room for a 0 behind it, which C wants there.
+        copy.try_reserve_exact(bytes.len() + 1).map_err(|_| Problem::Memory)?;
         copy.extend_from_slice(bytes);
         Ok(copy)
     }

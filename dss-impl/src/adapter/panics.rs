@@ -7,14 +7,37 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Runs DSS's own code for a library's call whose refusal says that nothing was taken, so that the library frees it. After a panic
 /// nobody knows whether it was taken: the process ends with a sentence, and not with memory that is freed twice.
 pub(super) fn answer_or_abort<T>(run: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        say(format_args!(
-            "darksidesync {}: a panic broke off a delivery, and whether it was taken is unknown: the process is aborted, so \
-             that nothing is freed twice",
-            crate::VERSION,
-        ));
-        std::process::abort()
-    })
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| broke_off())
+}
+
+/// Runs DSS's own code for a library's call that may be left by an exception of another language, which is let through. A panic ends the
+/// process, with a sentence.
+#[allow(dead_code, reason = "for the next revision")]
+pub(super) fn abort_on_panic<T>(run: impl FnOnce() -> T) -> T {
+    struct Guard;
+
+    impl Drop for Guard {
+        #[cold]
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                broke_off();
+            }
+        }
+    }
+
+    let guard = Guard;
+    let result = run();
+    std::mem::forget(guard);
+    result
+}
+
+fn broke_off() -> ! {
+    say(format_args!(
+        "darksidesync {}: a panic broke off a delivery, and whether it was taken is unknown: the process is aborted, so \
+         that nothing is freed twice",
+        crate::VERSION,
+    ));
+    std::process::abort()
 }
 
 /// Runs DSS's own code for any other call of a library's. After a panic the library gets `panicked`, a code that its revision does not use. For

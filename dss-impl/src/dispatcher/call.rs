@@ -49,6 +49,20 @@ impl Dispatcher {
         self.lock_desk().library(handle)?.registration.as_ref().map(|registration| registration.context)
     }
 
+    /// Has `look` see the adapter's own word of a library that is registered. It runs under the desk lock, and calls nobody. [any-thread]
+    #[cfg(not(loom))]
+    pub(crate) fn look_at_context<R>(&self, handle: Handle, look: impl FnOnce(usize) -> R) -> Option<R> {
+        let mut desk = self.lock_desk();
+        let library = desk.registered(handle)?;
+        Some(look(library.context()))
+    }
+
+    /// Whether a library of that revision is registered under that handle. [any-thread]
+    #[must_use]
+    pub fn has_of_revision(&self, handle: Handle, revision: u32) -> bool {
+        self.intake.lock().admission_of(handle, revision).is_some()
+    }
+
     /// Whether the library is registered. [any-thread]
     #[must_use]
     pub fn is_registered(&self, handle: Handle) -> bool {

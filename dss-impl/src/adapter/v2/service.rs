@@ -14,7 +14,9 @@ use super::REVISION;
 use super::wire::{Completion, Own, V2, reference};
 use crate::adapter::panics::{answer, answer_or_abort};
 use crate::adapter::values::open::{NotRegistered, Registering, register};
-use crate::adapter::values::service::{Given, Refused, deliver, deliver_many, dispatcher, end_all, request};
+use crate::adapter::values::service::{
+    Given, Refused, Source, deliver, deliver_many, dispatcher, end_all, request,
+};
 use crate::callbacks::CallbackId;
 use crate::capacity::{Limits, Policy};
 use crate::channel::ChannelId;
@@ -39,7 +41,8 @@ fn code(refused: impl Into<Refused>) -> Code {
         Refused::Deliver(DeliverError::TooLarge) => Code::TOO_LARGE,
         Refused::InvalidCallback => Code::INVALID_CALLBACK,
         Refused::TooDeep => Code::TOO_DEEP,
-        Refused::Malformed => Code::MALFORMED,
+        // v2 says by its types whose an object is.
+        Refused::Malformed | Refused::NotYours => Code::MALFORMED,
     }
 }
 
@@ -68,14 +71,30 @@ fn limits(raw: RawLimits) -> Option<Limits> {
 }
 
 #[inline]
-fn given<'a>(delivery: &'a RawDelivery<'_>) -> Given<'a, V2> {
-    let values: &mut [RawValue] = if delivery.count == 0 {
-        &mut []
-    } else {
-        // SAFETY: the contract of `RawDelivery`: so many values, borrowed for the length of the call, and the callee's if it takes them.
-        unsafe { std::slice::from_raw_parts_mut(delivery.values.cast(), delivery.count) }
-    };
+fn given<'a>(delivery: &'a RawDelivery<'_>) -> Given<'a, &'a RawDelivery<'a>> {
+    let values = delivery;
     Given { callback: delivery.callback, values, channel: ChannelId::FIRST, key: delivery.key.as_slice() }
+}
+
+impl Source<V2> for &RawDelivery<'_> {
+    #[inline]
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    #[inline]
+    unsafe fn write(&self, to: *mut RawValue) -> Result<(), Refused> {
+        if self.count > 0 {
+            // SAFETY: the contract of `RawDelivery`: so many values, borrowed for the length of the call, and the callee's if it takes them.
+            // `to` is the caller's own memory, with room for them.
+            unsafe { std::ptr::copy_nonoverlapping(self.values.cast(), to, self.count) };
+        }
+        Ok(())
+    }
+
+    unsafe fn give_back(_: &mut [RawValue]) {
+        // They are the library's as they were, where it has them.
+    }
 }
 
 fn accepted(accepted: delivery::Accepted) -> Accepted {
@@ -83,7 +102,7 @@ fn accepted(accepted: delivery::Accepted) -> Accepted {
 }
 
 fn many(handle: usize, deliveries: &[RawDelivery<'_>]) -> Result<AcceptedMany, Code> {
-    let batch = deliver_many(handle, deliveries.iter().map(given)).map_err(code)?;
+    let batch = deliver_many::<V2, _>(handle, deliveries.iter().map(given)).map_err(code)?;
     Ok(AcceptedMany {
         taken: batch.accepted.taken,
         first: batch.accepted.first,
@@ -134,7 +153,7 @@ impl Service for V2Service {
 
     #[inline(always)] // otherwise the caller reloads a result that was just written in parts, and stalls
     fn deliver(&self, handle: usize, delivery: RawDelivery<'_>) -> RResult<Accepted, Code> {
-        answer_or_abort(|| deliver(handle, given(&delivery)).map(accepted).map_err(code)).into()
+        answer_or_abort(|| deliver::<V2, _>(handle, given(&delivery)).map(accepted).map_err(code)).into()
     }
 
     fn deliver_many(&self, handle: usize, deliveries: RSlice<'_, RawDelivery<'_>>) -> AcceptedMany {
@@ -146,7 +165,7 @@ impl Service for V2Service {
         answer_or_abort(|| {
             let RawRequest { delivery, complete, context } = &wanted;
             let completion = Completion { complete: *complete, context: context.expose_provenance() };
-            request(handle, given(delivery), completion).map(accepted).map_err(code)
+            request::<V2, _>(handle, given(delivery), completion).map(accepted).map_err(code)
         })
         .into()
     }

@@ -1,12 +1,15 @@
 //! Mapping a library's file, and having it register in a Lua state.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use semver::Version;
 
 use super::module::Loaded;
+#[allow(unused_imports, reason = "for the next revision")]
+pub(crate) use super::module::in_call;
 use super::objects::Objects;
 use super::wire::Wire;
 use super::{Context, adapter};
@@ -98,17 +101,17 @@ pub(crate) unsafe fn map<F: Copy>(file: &Path, symbol: &str) -> Result<F, libloa
 }
 
 /// What a library registers with.
-pub(crate) struct Registering<W: Wire> {
+pub(crate) struct Registering<'a, W: Wire> {
     /// An address that is the library's own, the same in all states.
     pub(crate) libid: usize,
     /// Its name.
-    pub(crate) name: &'static str,
+    pub(crate) name: &'a str,
     /// Its version.
-    pub(crate) version: &'static str,
+    pub(crate) version: &'a str,
     /// Its functions.
     pub(crate) functions: &'static [W::Function],
     /// The classes of the objects that it gives to Lua.
-    pub(crate) classes: &'static [&'static W::Class],
+    pub(crate) classes: &'a [&'static W::Class],
     /// Its limits; none if they are malformed.
     pub(crate) limits: Option<Limits>,
     /// Whether it keeps `run` going.
@@ -133,8 +136,24 @@ pub(crate) enum NotRegistered {
     OutOfMemory,
 }
 
+impl fmt::Display for NotRegistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotRegistered::Already(_) => "it is registered in this Lua state already",
+            NotRegistered::InvalidState => "it registered outside of its opening",
+            NotRegistered::Malformed => {
+                "its limits are malformed: set their size, and a policy of this interface"
+            }
+            NotRegistered::Stopping => "the Lua state is closing",
+            NotRegistered::OutOfMemory => {
+                "there is no memory for it, or the Lua state has too many libraries"
+            }
+        })
+    }
+}
+
 /// Registers the library whose opening is under way. [lua-thread]
-pub(crate) fn register<W: Wire>(number: usize, given: Registering<W>) -> Result<Handle, NotRegistered> {
+pub(crate) fn register<W: Wire>(number: usize, given: Registering<'_, W>) -> Result<Handle, NotRegistered> {
     let refuse = |own, why| {
         // SAFETY: it is not registered, so this is its last call.
         unsafe { W::release(own) };
@@ -158,7 +177,7 @@ pub(crate) fn register<W: Wire>(number: usize, given: Registering<W>) -> Result<
     let Some(limits) = given.limits.filter(|_| well_formed) else {
         return refuse(given.own, NotRegistered::Malformed);
     };
-    let objects = Arc::new(Objects::<W>::new());
+    let objects = Arc::new(Objects::<W>::new(given.classes));
     let context = Context::<W> { own: given.own, objects: Arc::clone(&objects) };
     let registration = Registration {
         libid: given.libid,

@@ -43,44 +43,43 @@ fn layout<W: Wire>(count: usize) -> Option<Layout> {
 }
 
 impl<'a, W: Wire> Record<'a, W> {
-    /// Makes a record: moves the values out of `values`, and takes over one reference to `callback`. None if there is no memory, and
-    /// nothing was moved.
-    ///
-    /// # Safety
-    /// If a record is made, its maker gives the values up, unless it frees the record by [`Self::free`].
+    /// Makes a record whose values have yet to be written. None if there is no memory.
     #[inline]
-    pub(super) unsafe fn make(
+    pub(super) fn allocate(
         callback: u64,
-        values: &[W::Value],
+        count: usize,
         request: Option<Box<RequestPart<W>>>,
     ) -> Option<Payload> {
-        let layout = layout::<W>(values.len())?;
+        let layout = layout::<W>(count)?;
         // SAFETY: the layout is not empty: it has the head.
         let head: NonNull<Head> = NonNull::new(unsafe { alloc(layout) })?.cast();
         // SAFETY: fresh memory of that layout.
         unsafe { head.write(Head { callback }) };
-        // SAFETY: the values begin behind the head, within the allocation.
-        let to: NonNull<W::Value> = unsafe { head.add(1) }.cast();
-        // SAFETY: as the caller promises; the allocation is new, so the two do not overlap.
-        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), to.as_ptr(), values.len()) };
         let request = request.map_or(0, |part| Box::into_raw(part).expose_provenance());
-        Some(Payload([request, values.len(), head.as_ptr().expose_provenance()]))
+        Some(Payload([request, count, head.as_ptr().expose_provenance()]))
+    }
+
+    /// Where a record's values are, written or not.
+    #[inline]
+    pub(super) fn values_of(payload: &Payload) -> *mut W::Value {
+        let head: *mut Head = std::ptr::with_exposed_provenance_mut(payload.0[2]);
+        // They begin behind the head, within the allocation.
+        head.wrapping_add(1).cast()
     }
 
     /// # Safety
-    /// The payload is one of [`Self::make`]'s that was not dropped, and nobody else uses it.
+    /// The payload is one of [`Self::allocate`]'s that was not dropped, and nobody else uses it.
     #[inline]
     pub(super) unsafe fn of(payload: &Payload) -> Record<'a, W> {
         let Payload([request, count, head]) = *payload;
         let head: *mut Head = std::ptr::with_exposed_provenance_mut(head);
-        // SAFETY: `make` put the values there.
-        let values: *mut W::Value = unsafe { head.add(1) }.cast();
-        // SAFETY: as above, so many.
+        let values = Self::values_of(payload);
+        // SAFETY: so many were written there.
         let values = unsafe { std::slice::from_raw_parts_mut(values, count) };
         let request: *mut RequestPart<W> = std::ptr::with_exposed_provenance_mut(request);
-        // SAFETY: NULL, or `make`'s box.
+        // SAFETY: NULL, or `allocate`'s box.
         let request = unsafe { request.as_mut() };
-        // SAFETY: `make` wrote it.
+        // SAFETY: `allocate` wrote it.
         let head = unsafe { &*head };
         Record { head, values, request, wire: PhantomData }
     }
@@ -88,10 +87,10 @@ impl<'a, W: Wire> Record<'a, W> {
     /// The callback that a payload is for, whoever else reads or writes the rest of the record.
     ///
     /// # Safety
-    /// The payload is one of [`Self::make`]'s that was not dropped.
+    /// The payload is one of [`Self::allocate`]'s that was not dropped.
     pub(super) unsafe fn callback_of(payload: &Payload) -> CallbackId {
         let head: *const Head = std::ptr::with_exposed_provenance(payload.0[2]);
-        // SAFETY: `make` wrote it, and nobody writes it again.
+        // SAFETY: `allocate` wrote it, and nobody writes it again.
         CallbackId::from_raw(unsafe { (*head).callback })
     }
 
@@ -119,7 +118,7 @@ impl<'a, W: Wire> Record<'a, W> {
         unsafe { Self::free(payload) }
     }
 
-    /// Frees a record's memory, and leaves its values and its reference to whoever they were moved from. Gives the request's part back.
+    /// Frees a record's memory, and leaves its values and its reference to whoever has them. Gives the request's part back.
     ///
     /// # Safety
     /// As [`Self::drop`].
@@ -127,11 +126,11 @@ impl<'a, W: Wire> Record<'a, W> {
         let Payload([request, count, head]) = *payload;
         let head: *mut c_void = std::ptr::with_exposed_provenance_mut(head);
         if let Some(layout) = layout::<W>(count) {
-            // SAFETY: `make` allocated it with that layout.
+            // SAFETY: allocated with that layout.
             unsafe { dealloc(head.cast(), layout) };
         }
         let part: *mut RequestPart<W> = std::ptr::with_exposed_provenance_mut(request);
-        // SAFETY: NULL, or `make`'s box.
+        // SAFETY: NULL, or `allocate`'s box.
         (!part.is_null()).then(|| unsafe { Box::from_raw(part) })
     }
 

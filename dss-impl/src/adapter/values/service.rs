@@ -24,6 +24,8 @@ pub(crate) enum Refused {
     TooDeep,
     /// A value is of a kind that is not handed over.
     Malformed,
+    /// An object is Lua's already, or of a class that the library does not list.
+    NotYours,
 }
 
 impl Refused {
@@ -37,16 +39,33 @@ impl From<DeliverError> for Refused {
 }
 
 /// One delivery, as a library hands it over.
-pub(crate) struct Given<'a, W: Wire> {
+pub(crate) struct Given<'a, S> {
     /// The function's number.
     pub(crate) callback: u64,
-    /// Its arguments. If the delivery is taken, they were moved out, and the caller must not use or drop them. If it is refused, they are the
-    /// caller's as before.
-    pub(crate) values: &'a mut [W::Value],
+    /// Its arguments.
+    pub(crate) values: S,
     /// The library's channel.
     pub(crate) channel: ChannelId,
     /// Which deliveries to this callback replace each other; empty for none.
     pub(crate) key: &'a [u8],
+}
+
+/// The values of a delivery, as its library hands them over. If the delivery is refused they stay the library's.
+pub(crate) trait Source<W: Wire> {
+    /// How many.
+    fn count(&self) -> usize;
+
+    /// Writes all of them. If one is refused there is nothing to drop.
+    ///
+    /// # Safety
+    /// There is room for so many at `to`. If the delivery is refused later, [`Self::give_back`] gets what was written.
+    unsafe fn write(&self, to: *mut W::Value) -> Result<(), Refused>;
+
+    /// Drops what was written and not taken, and leaves to the library what is the library's.
+    ///
+    /// # Safety
+    /// [`Self::write`] wrote them, and they are not used again.
+    unsafe fn give_back(values: &mut [W::Value]);
 }
 
 /// A batch, and how much of it could be made ready.
@@ -65,34 +84,62 @@ pub(crate) fn dispatcher(handle: usize) -> Result<(&'static Dispatcher, Handle),
     found.ok_or(Refused::Deliver(DeliverError::InvalidHandle))
 }
 
+/// The same, if a library of this wire's revision is registered under that handle. [any-thread]
+pub(crate) fn own<W: Wire>(handle: usize) -> Result<(&'static Dispatcher, Handle), Refused> {
+    let (dispatcher, handle) = dispatcher(handle)?;
+    if dispatcher.has_of_revision(handle, W::NUMBER) {
+        return Ok((dispatcher, handle));
+    }
+    Err(DeliverError::InvalidHandle.into())
+}
+
 /// Makes a delivery without its key. Until it is taken its values are the library's.
 #[inline(always)] // otherwise the caller reloads a result that was just written in parts, and stalls
-fn prepare<W: Wire>(
-    given: &mut Given<'_, W>,
+fn prepare<W: Wire, S: Source<W>>(
+    given: &Given<'_, S>,
     dispatcher: &'static Dispatcher,
     request: Option<Box<RequestPart<W>>>,
 ) -> Result<Delivery<'static>, Refused> {
-    let bytes = push::measure::<W>(given.values, dispatcher)?;
     let callback = dispatcher.retain(CallbackId::from_raw(given.callback)).ok_or(Refused::InvalidCallback)?;
-    // SAFETY: whether the values are given up is decided when the payload is taken or refused.
-    let payload = unsafe { Record::<W>::make(given.callback, given.values, request) };
-    let payload = payload.ok_or(DeliverError::OutOfMemory)?;
+    let count = given.values.count();
+    let payload = Record::<W>::allocate(given.callback, count, request).ok_or(DeliverError::OutOfMemory)?;
+    // SAFETY: it has room for so many, and what is refused below is given back.
+    if let Err(refused) = unsafe { given.values.write(Record::<W>::values_of(&payload)) } {
+        // SAFETY: made for this call. The callback's reference is still this function's.
+        drop(unsafe { Record::<W>::free(&payload) });
+        return Err(refused);
+    }
     // The record has the reference from here on.
     let _ = callback.into_raw();
-    let (stamp, channel) = (dispatcher.stamp(), given.channel);
-    Ok(Delivery { revision: W::NUMBER, payload, stamp, bytes, channel, key: &[] })
+    // SAFETY: all of its values were written.
+    let record = unsafe { Record::<W>::of(&payload) };
+    match push::measure::<W>(record.values, dispatcher) {
+        Ok(bytes) => {
+            let (stamp, channel) = (dispatcher.stamp(), given.channel);
+            Ok(Delivery { revision: W::NUMBER, payload, stamp, bytes, channel, key: &[] })
+        }
+        Err(refused) => {
+            take_back::<W, S>(&payload, given.callback);
+            Err(refused)
+        }
+    }
 }
 
 /// Takes a payload back that was refused: its values stay the library's.
-fn take_back<W: Wire>(payload: &Payload, callback: u64) {
+#[cold]
+fn take_back<W: Wire, S: Source<W>>(payload: &Payload, callback: u64) {
     states::release_callback(CallbackId::from_raw(callback));
     // SAFETY: made for this call, and not taken.
+    let record = unsafe { Record::<W>::of(payload) };
+    // SAFETY: `prepare` had them written.
+    unsafe { S::give_back(record.values) };
+    // SAFETY: as above.
     drop(unsafe { Record::<W>::free(payload) });
 }
 
 /// What a key is within the library: keys are each callback's own. Empty if there is none.
 #[inline]
-fn key<W: Wire>(given: &Given<'_, W>) -> Vec<u8> {
+fn key<S>(given: &Given<'_, S>) -> Vec<u8> {
     if given.key.is_empty() {
         return Vec::new();
     }
@@ -101,17 +148,20 @@ fn key<W: Wire>(given: &Given<'_, W>) -> Vec<u8> {
 
 /// Hands over one delivery. [any-thread] `[blocks]` if the library's policy is to wait for room
 #[inline]
-pub(crate) fn deliver<W: Wire>(handle: usize, mut given: Given<'_, W>) -> Result<Accepted, Refused> {
+pub(crate) fn deliver<W: Wire, S: Source<W>>(
+    handle: usize,
+    given: Given<'_, S>,
+) -> Result<Accepted, Refused> {
     let (dispatcher, handle) = dispatcher(handle)?;
     let delivery =
-        prepare(&mut given, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
+        prepare::<W, S>(&given, dispatcher, None).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
     let accepted = if given.key.is_empty() {
         dispatcher.deliver(handle, delivery)
     } else {
         deliver_keyed(dispatcher, handle, Delivery { key: &key(&given), ..delivery })
     };
     accepted.map_err(|error| {
-        take_back::<W>(&delivery.payload, given.callback);
+        take_back::<W, S>(&delivery.payload, given.callback);
         error.into()
     })
 }
@@ -127,16 +177,16 @@ fn deliver_keyed(
 }
 
 /// Hands over some deliveries under one lock. [any-thread]
-pub(crate) fn deliver_many<'a, W: Wire>(
+pub(crate) fn deliver_many<'a, W: Wire, S: Source<W>>(
     handle: usize,
-    all: impl ExactSizeIterator<Item = Given<'a, W>>,
+    all: impl ExactSizeIterator<Item = Given<'a, S>>,
 ) -> Result<Batch, Refused> {
     let (dispatcher, handle) = dispatcher(handle)?;
     let count = all.len();
     let mut ready = Vec::with_capacity(count);
     let mut refused = None;
-    for mut given in all {
-        match prepare(&mut given, dispatcher, None) {
+    for given in all {
+        match prepare::<W, S>(&given, dispatcher, None) {
             Ok(delivery) => ready.push((delivery, key(&given), given.callback)),
             Err(why) => {
                 refused = Some(why);
@@ -150,23 +200,23 @@ pub(crate) fn deliver_many<'a, W: Wire>(
         dispatcher.count_refused(handle, (count - ready.len()) as u64);
     }
     for (delivery, _, callback) in ready.iter().skip(accepted.taken) {
-        take_back::<W>(&delivery.payload, *callback);
+        take_back::<W, S>(&delivery.payload, *callback);
     }
     Ok(Batch { refused: accepted.refused.map(Refused::from).or(refused), accepted })
 }
 
 /// Hands over a request. [any-thread]
-pub(crate) fn request<W: Wire>(
+pub(crate) fn request<W: Wire, S: Source<W>>(
     handle: usize,
-    mut given: Given<'_, W>,
+    given: Given<'_, S>,
     completion: W::Completion,
 ) -> Result<Accepted, Refused> {
     let (dispatcher, handle) = dispatcher(handle)?;
     let part = Box::new(RequestPart { completion, answer: None });
-    let delivery =
-        prepare(&mut given, dispatcher, Some(part)).inspect_err(|_| dispatcher.count_refused(handle, 1))?;
+    let delivery = prepare::<W, S>(&given, dispatcher, Some(part))
+        .inspect_err(|_| dispatcher.count_refused(handle, 1))?;
     dispatcher.request(handle, delivery, adapter::<W>()).map_err(|error| {
-        take_back::<W>(&delivery.payload, given.callback);
+        take_back::<W, S>(&delivery.payload, given.callback);
         error.into()
     })
 }

@@ -1,0 +1,63 @@
+//! Calls that Lua makes, as numbers that their libraries name them by. A number is good until its call ends, on its thread.
+
+use std::any::TypeId;
+use std::cell::Cell;
+use std::ptr::null;
+
+use crate::sync::thread_token;
+
+/// A call that runs. Lies in the frame that made it.
+struct Link {
+    number: u64,
+    /// The call that this one runs in.
+    outer: *const Link,
+    kind: TypeId,
+    of: *const (),
+}
+
+thread_local! {
+    static INNERMOST: Cell<*const Link> = const { Cell::new(null()) };
+    static MADE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Bits of a number that count the calls of a thread. The others name the thread.
+const COUNT_BITS: u32 = 40;
+
+fn next_number() -> u64 {
+    let made = MADE.get().wrapping_add(1);
+    MADE.set(made);
+    thread_token() << COUNT_BITS | made & ((1 << COUNT_BITS) - 1)
+}
+
+/// Puts the calls back as they were before one, also if that is left by an exception.
+struct Entered(*const Link);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        INNERMOST.set(self.0);
+    }
+}
+
+/// Runs a call, of which `of` is kept while it runs, under a number.
+pub(crate) fn enter<T: 'static, R>(of: &T, run: impl FnOnce(u64) -> R) -> R {
+    let outer = INNERMOST.get();
+    let link =
+        Link { number: next_number(), outer, kind: TypeId::of::<T>(), of: std::ptr::from_ref(of).cast() };
+    let _entered = Entered(outer);
+    INNERMOST.set(&raw const link);
+    run(link.number)
+}
+
+/// Has `work` look at the call of that number; none if no such call runs on this thread.
+pub(crate) fn with<T: 'static, R>(number: u64, work: impl FnOnce(&T) -> R) -> Option<R> {
+    let mut at = INNERMOST.get();
+    // SAFETY: a link lies in a frame of this thread that is not left before the link is taken away.
+    while let Some(link) = unsafe { at.as_ref() } {
+        if link.number == number {
+            // SAFETY: `enter` got a reference to a `T`, which lives as long as the link.
+            return (link.kind == TypeId::of::<T>()).then(|| work(unsafe { &*link.of.cast::<T>() }));
+        }
+        at = link.outer;
+    }
+    None
+}

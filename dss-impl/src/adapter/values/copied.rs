@@ -1,0 +1,221 @@
+//! Values that DSS has copied, for the wires of revisions whose libraries keep what they hand over.
+
+use std::ffi::c_void;
+
+use super::service::Refused;
+use super::wire::{Shape, Wire};
+use crate::callbacks::{CallbackId, Reference};
+use crate::delivery::DeliverError;
+use crate::memory::OutOfMemory;
+use crate::states;
+use crate::value::{MAX_DEPTH, ObjectRef};
+
+/// Values in one copy, those in lists and maps included: a list may contain itself, and stand for more than any memory holds.
+const MOST_VALUES: usize = 1 << 20;
+
+/// Bytes in all strings of one copy, for the same reason.
+const MOST_BYTES: usize = 1 << 30;
+
+/// A class of objects, as far as a copy needs it.
+pub(crate) trait ObjectClass: Sync + 'static {
+    /// Drops an object. [any-thread]
+    ///
+    /// # Safety
+    /// The object is of this class, and is not used again.
+    unsafe fn drop_object(&'static self, data: *mut c_void);
+}
+
+/// A value that DSS has. Dropping it drops what it owns, also objects: see [`disown`].
+pub(crate) enum Copied<C: ObjectClass> {
+    Nil,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Bytes(Box<[u8]>),
+    List(Box<[Copied<C>]>),
+    Map(Box<[Entry<C>]>),
+    Callback(Held),
+    /// An object that the library gives away.
+    Object(Given<C>),
+    /// An object that Lua has.
+    Lent(ObjectRef),
+}
+
+/// A key and a value of a map.
+pub(crate) type Entry<C> = (Copied<C>, Copied<C>);
+
+/// A reference to a callback.
+pub(crate) struct Held(u64);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        states::release_callback(CallbackId::from_raw(self.0));
+    }
+}
+
+/// An object that is DSS's.
+pub(crate) struct Given<C: ObjectClass> {
+    data: *mut c_void,
+    class: &'static C,
+}
+
+impl<C: ObjectClass> Drop for Given<C> {
+    fn drop(&mut self) {
+        // SAFETY: it was given away, and neither given to Lua nor back.
+        unsafe { self.class.drop_object(self.data) };
+    }
+}
+
+impl<C: ObjectClass> Copied<C> {
+    /// An object that the library gives away.
+    ///
+    /// # Safety
+    /// The library made the two together, and has not given the object away before.
+    pub(crate) unsafe fn object(data: *mut c_void, class: &'static C) -> Self {
+        Copied::Object(Given { data, class })
+    }
+
+    /// [`Wire::shape`].
+    #[inline]
+    pub(crate) fn shape<W>(&mut self) -> Shape<'_, W>
+    where
+        W: Wire<Value = Copied<C>, Entry = Entry<C>, Class = C>,
+    {
+        match self {
+            Copied::Nil => Shape::Nil,
+            Copied::Boolean(value) => Shape::Boolean(*value),
+            Copied::Integer(value) => Shape::Integer(*value),
+            Copied::Float(value) => Shape::Float(*value),
+            Copied::Bytes(bytes) => Shape::Bytes(bytes),
+            Copied::List(list) => Shape::List(list),
+            Copied::Map(map) => Shape::Map(map),
+            Copied::Callback(held) => Shape::Callback(CallbackId::from_raw(held.0)),
+            Copied::Object(given) => Shape::Object(given.data, given.class),
+            Copied::Lent(object) => Shape::Lent(*object),
+        }
+    }
+
+    /// Makes it nil, and leaves an object to whoever has it.
+    pub(crate) fn forget_object(&mut self) {
+        std::mem::forget(std::mem::replace(self, Copied::Nil));
+    }
+}
+
+/// Leaves the objects in values to their library: these are about to be dropped, and were not taken.
+pub(crate) fn disown<C: ObjectClass>(values: &mut [Copied<C>]) {
+    for value in values {
+        match value {
+            Copied::Object(_) => value.forget_object(),
+            Copied::List(list) => disown(list),
+            Copied::Map(map) => {
+                for (key, value) in map {
+                    disown(std::slice::from_mut(key));
+                    disown(std::slice::from_mut(value));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A copy of a list: `each` writes one item.
+pub(crate) fn list<T, C: ObjectClass>(
+    items: &[T],
+    each: impl FnMut(&T, *mut Copied<C>) -> Result<(), Refused>,
+) -> Result<Box<[Copied<C>]>, Refused> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(items.len()).map_err(no_memory)?;
+    // SAFETY: there is room for so many.
+    unsafe { write(items, copy.as_mut_ptr(), each) }?;
+    // SAFETY: all were written.
+    unsafe { copy.set_len(items.len()) };
+    Ok(copy.into_boxed_slice())
+}
+
+/// A map of keys and values that follow one another.
+pub(crate) fn pairs<C: ObjectClass>(mut flat: Box<[Copied<C>]>) -> Result<Box<[Entry<C>]>, Refused> {
+    let mut map = Vec::new();
+    if map.try_reserve_exact(flat.len() / 2).is_err() {
+        disown(&mut flat);
+        return Err(no_memory(OutOfMemory));
+    }
+    let mut flat = flat.into_iter();
+    while let (Some(key), Some(value)) = (flat.next(), flat.next()) {
+        map.push((key, value));
+    }
+    Ok(map.into_boxed_slice())
+}
+
+/// A reference of DSS's own to a callback.
+pub(crate) fn callback(raw: u64) -> Result<Held, Refused> {
+    let reference = states::retain_callback(CallbackId::from_raw(raw));
+    reference.map(Reference::into_raw).map(Held).ok_or(Refused::InvalidCallback)
+}
+
+fn no_memory<E>(_: E) -> Refused {
+    DeliverError::OutOfMemory.into()
+}
+
+/// What one copy may still be. One for each copy, however deep that goes.
+pub(crate) struct Allowance {
+    values: usize,
+    bytes: usize,
+}
+
+impl Allowance {
+    pub(crate) fn new() -> Self {
+        Allowance { values: MOST_VALUES, bytes: MOST_BYTES }
+    }
+
+    /// Takes so many values off it, which lie so deep.
+    pub(crate) fn take(&mut self, values: usize, depth: usize) -> Result<(), Refused> {
+        if depth > MAX_DEPTH {
+            return Err(Refused::TooDeep);
+        }
+        self.values = self.values.checked_sub(values).ok_or(Refused::TOO_LARGE)?;
+        Ok(())
+    }
+
+    /// Copies a string, and takes its bytes off it.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<Box<[u8]>, Refused> {
+        self.bytes = self.bytes.checked_sub(bytes.len()).ok_or(Refused::TOO_LARGE)?;
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(bytes.len()).map_err(no_memory)?;
+        copy.extend_from_slice(bytes);
+        Ok(copy.into_boxed_slice())
+    }
+}
+
+/// Copies values to where there is room for them: `each` writes one, or nothing. If one is refused, nothing is left there. (It does not return
+/// the value, which would be written in parts and copied in one piece, and stall.)
+///
+/// # Safety
+/// There is room at `to` for as many as there are items.
+#[inline(always)]
+pub(crate) unsafe fn write<T, C: ObjectClass>(
+    items: &[T],
+    to: *mut Copied<C>,
+    mut each: impl FnMut(&T, *mut Copied<C>) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    for (at, item) in items.iter().enumerate() {
+        if let Err(refused) = each(item, to.wrapping_add(at)) {
+            // SAFETY: so many were written.
+            let written = unsafe { std::slice::from_raw_parts_mut(to, at) };
+            // SAFETY: as above.
+            unsafe { give_back(written) };
+            return Err(refused);
+        }
+    }
+    Ok(())
+}
+
+/// Drops copies, and leaves objects to their library.
+///
+/// # Safety
+/// They are not used again.
+#[cold]
+pub(crate) unsafe fn give_back<C: ObjectClass>(values: &mut [Copied<C>]) {
+    disown(values);
+    // SAFETY: as the caller promises.
+    unsafe { std::ptr::drop_in_place(values) };
+}

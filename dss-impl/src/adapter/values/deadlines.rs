@@ -1,0 +1,248 @@
+//! Deadlines of requests, for revisions whose libraries have no thread of their own for that: one thread ends all that are over.
+
+use std::cmp::{Ordering as Order, Reverse};
+use std::collections::BinaryHeap;
+use std::ptr::null_mut;
+use std::sync::atomic::AtomicPtr;
+use std::time::{Duration, Instant};
+
+use crate::fork;
+use crate::handle::Handle;
+use crate::memory::{OutOfMemory, Shared, try_box};
+use crate::outcome::Outcome;
+use crate::states;
+use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+
+/// When Lua must have begun with a request, and when it must have answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline {
+    start: Option<Instant>,
+    finish: Option<Instant>,
+}
+
+impl Deadline {
+    /// So many nanoseconds from now; 0 for no deadline. One that no clock reaches is none.
+    pub(crate) fn within(start: u64, finish: u64) -> Self {
+        if (start, finish) == (0, 0) {
+            return Deadline { start: None, finish: None };
+        }
+        let now = Instant::now();
+        let at = |within: u64| match within {
+            0 => None,
+            nanoseconds => now.checked_add(Duration::from_nanos(nanoseconds)),
+        };
+        Deadline { start: at(start), finish: at(finish) }
+    }
+
+    /// The next one.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        [self.start, self.finish].into_iter().flatten().min()
+    }
+
+    /// Ends the request if a deadline is over, and takes that deadline away.
+    pub(crate) fn check(&mut self, handle: Handle, ticket: u64, late: &Late) {
+        let now = Instant::now();
+        let over = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
+        let end = |queued_only| {
+            states::dispatcher_of(handle)
+                .is_some_and(|dispatcher| dispatcher.end(handle, ticket, Outcome::TimedOut, queued_only))
+        };
+        if over(self.start) {
+            self.start = None;
+            // Before it ends, for then its library is told.
+            late.not_started.store(true, Ordering::Relaxed);
+            if end(true) {
+                return;
+            }
+            late.not_started.store(false, Ordering::Relaxed);
+        }
+        if over(self.finish) {
+            self.finish = None;
+            end(false);
+        }
+    }
+}
+
+/// What a request and its deadline know of each other.
+pub(crate) struct Late {
+    /// The request has ended.
+    over: AtomicBool,
+    /// It is being ended because Lua has not begun with it.
+    not_started: AtomicBool,
+}
+
+impl Late {
+    /// Makes one, and sees to it that its deadline can be watched.
+    pub(crate) fn try_new() -> Result<Shared<Self>, OutOfMemory> {
+        let late = Self::unwatched()?;
+        timer()?.promise()?;
+        Ok(late)
+    }
+
+    /// Makes one for a thread that looks at the deadline itself.
+    pub(crate) fn unwatched() -> Result<Shared<Self>, OutOfMemory> {
+        Shared::try_new(Late { over: AtomicBool::new(false), not_started: AtomicBool::new(false) })
+    }
+
+    /// Says that the request has ended; whether that was because Lua had not begun with it.
+    pub(crate) fn end(&self, outcome: Outcome) -> bool {
+        self.over.store(true, Ordering::Relaxed);
+        outcome == Outcome::TimedOut && self.not_started.load(Ordering::Relaxed)
+    }
+}
+
+/// Watches the deadline of a request that was taken, or lets go of the promise if it was not.
+pub(crate) fn watch(late: &Shared<Late>, taken: Option<(Handle, u64)>, deadline: Deadline) {
+    // It was there when it was promised, unless the process was forked since.
+    if let Ok(timer) = timer() {
+        let watched = taken.and_then(|(handle, ticket)| {
+            Some(Watched { at: deadline.next()?, deadline, handle, ticket, late: late.clone() })
+        });
+        timer.keep_promise(watched);
+    }
+}
+
+/// A request with a deadline ahead.
+struct Watched {
+    at: Instant,
+    deadline: Deadline,
+    handle: Handle,
+    ticket: u64,
+    late: Shared<Late>,
+}
+
+impl PartialEq for Watched {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Watched {}
+
+impl PartialOrd for Watched {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Watched {
+    fn cmp(&self, other: &Self) -> Order {
+        self.at.cmp(&other.at)
+    }
+}
+
+/// How many are watched before it is worth to look for those that are over.
+const FEW: usize = 256;
+
+struct Timer {
+    /// The process whose thread it is.
+    process: u32,
+    all: Mutex<All>,
+    /// The first moment of all has changed.
+    earlier: Condvar,
+}
+
+struct All {
+    /// The earliest first. It has room for all that was promised.
+    heap: BinaryHeap<Reverse<Watched>>,
+    promised: usize,
+    /// At so many, those that are over are thrown out.
+    full: usize,
+}
+
+/// The timer of this process, whose thread runs.
+fn timer() -> Result<&'static Timer, OutOfMemory> {
+    static TIMER: AtomicPtr<Timer> = AtomicPtr::new(null_mut());
+    loop {
+        let seen = TIMER.load(Ordering::Acquire);
+        // SAFETY: what is there is never freed.
+        if let Some(timer) = unsafe { seen.as_ref() }
+            && timer.process == fork::generation()
+        {
+            return Ok(timer);
+        }
+        // That of the process that this one was forked from has no thread here, and perhaps a lock that nobody gives back.
+        let all = All { heap: BinaryHeap::new(), promised: 0, full: FEW };
+        let timer = Timer { process: fork::generation(), all: Mutex::new(all), earlier: Condvar::new() };
+        let made = Box::into_raw(try_box(timer)?);
+        if TIMER.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            // SAFETY: it was not published.
+            drop(unsafe { Box::from_raw(made) });
+            continue;
+        }
+        // SAFETY: it is never freed from here on.
+        let timer: &'static Timer = unsafe { &*made };
+        let thread = std::thread::Builder::new().name("dss deadlines".to_owned());
+        if thread.spawn(|| timer.run()).is_err() {
+            // The next request tries again. This one is lost: another thread may have it.
+            let _ = TIMER.compare_exchange(made, null_mut(), Ordering::AcqRel, Ordering::Relaxed);
+            return Err(OutOfMemory);
+        }
+        return Ok(timer);
+    }
+}
+
+impl Timer {
+    /// Makes room for another, so that no request is taken whose deadline cannot be watched.
+    fn promise(&self) -> Result<(), OutOfMemory> {
+        let mut all = self.all.lock();
+        let promised = all.promised + 1;
+        all.heap.try_reserve(promised).map_err(|_| OutOfMemory)?;
+        all.promised = promised;
+        Ok(())
+    }
+
+    fn keep_promise(&self, watched: Option<Watched>) {
+        let mut all = self.all.lock();
+        all.promised = all.promised.saturating_sub(1);
+        let Some(watched) = watched else { return };
+        if all.heap.len() >= all.full {
+            all.heap.retain(|Reverse(watched)| !watched.late.over.load(Ordering::Relaxed));
+            // Looked through again when as many have come as there are now: that costs a constant for each.
+            all.full = FEW.max(2 * all.heap.len());
+        }
+        let first = all.heap.peek().is_none_or(|Reverse(first)| watched.at < first.at);
+        all.heap.push(Reverse(watched));
+        drop(all);
+        if first {
+            // The thread waits for a later one, with the lock given up; or it has the lock to take yet, and looks then.
+            self.earlier.notify_one();
+        }
+    }
+
+    fn run(&self) {
+        let mut all = self.all.lock();
+        loop {
+            let now = Instant::now();
+            let first = all.heap.peek().map(|Reverse(first)| first.at);
+            all = match first {
+                None => self.earlier.wait(all),
+                Some(at) if at > now => self.earlier.wait_for(all, at - now),
+                Some(_) => {
+                    let due = all.heap.pop();
+                    // A request is ended with no lock held: that runs its library's code.
+                    drop(all);
+                    if let Some(Reverse(mut due)) = due
+                        && !due.late.over.load(Ordering::Relaxed)
+                    {
+                        due.deadline.check(due.handle, due.ticket, &due.late);
+                        if let Some(at) = due.deadline.next() {
+                            self.again(Watched { at, ..due });
+                        }
+                    }
+                    self.all.lock()
+                }
+            };
+        }
+    }
+
+    /// Watches the second deadline of a request, for which there is the room of the first.
+    fn again(&self, watched: Watched) {
+        let mut all = self.all.lock();
+        // Others may have taken that room meanwhile; the request then waits for what else ends it.
+        let promised = all.promised;
+        if all.heap.try_reserve(promised + 1).is_ok() {
+            all.heap.push(Reverse(watched));
+        }
+    }
+}

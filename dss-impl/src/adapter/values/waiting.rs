@@ -1,0 +1,98 @@
+//! Requests whose thread waits for their end, for revisions whose libraries cannot sleep for that themselves.
+
+use std::time::{Duration, Instant};
+
+use super::deadlines::{Deadline, Late};
+use super::service::{Given, Refused, Source, dispatcher, request};
+use super::wire::Wire;
+use crate::delivery::DeliverError;
+use crate::handle::Handle;
+use crate::memory::Shared;
+use crate::outcome::Outcome;
+use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::value::{Raised, Value};
+
+/// How a request ended.
+pub(crate) struct End {
+    pub(crate) outcome: Outcome,
+    /// It was ended because Lua had not begun with it.
+    pub(crate) not_started: bool,
+    pub(crate) answer: Option<Result<Vec<Value>, Raised>>,
+}
+
+/// Where the end of a request arrives.
+pub(crate) struct Cell {
+    end: Mutex<Option<End>>,
+    /// Whether there is one, to be read without the lock.
+    ended: AtomicBool,
+    arrived: Condvar,
+    late: Shared<Late>,
+}
+
+/// Rounds that a thread looks for the end before it sleeps, some two microseconds: a Lua thread that is at its items answers sooner than
+/// a thread falls asleep and is woken.
+const SPINS: u32 = 250;
+
+impl Cell {
+    /// The request has ended. [any-thread]
+    pub(crate) fn end(&self, outcome: Outcome, answer: Option<Result<Vec<Value>, Raised>>) {
+        let not_started = self.late.end(outcome);
+        *self.end.lock() = Some(End { outcome, not_started, answer });
+        self.ended.store(true, Ordering::Release);
+        // The waiting thread looks under the lock before it sleeps: it saw the end, or is asleep by now and gets this.
+        self.arrived.notify_one();
+    }
+
+    /// Sleeps until the request has ended, and ends it at its deadlines. `[blocks]`
+    fn wait(&self, handle: Handle, ticket: u64, mut deadline: Deadline) -> End {
+        for _ in 0..SPINS {
+            if self.ended.load(Ordering::Acquire) {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        loop {
+            let mut end = self.end.lock();
+            let next = deadline.next();
+            if end.is_none() {
+                end = match next.map(|at| at.saturating_duration_since(Instant::now())) {
+                    None => self.arrived.wait(end),
+                    Some(Duration::ZERO) => end,
+                    Some(left) => self.arrived.wait_for(end, left),
+                };
+            }
+            if let Some(end) = end.take() {
+                return end;
+            }
+            drop(end);
+            // With no lock held: what ends the request takes it.
+            if next.is_some_and(|at| at <= Instant::now()) {
+                deadline.check(handle, ticket, &self.late);
+            }
+        }
+    }
+}
+
+/// Hands over a request, and waits for its end. `completion` tells the cell. [any-thread] `[blocks]`
+pub(crate) fn wait<W: Wire, S: Source<W>>(
+    raw: usize,
+    given: Given<'_, S>,
+    deadline: Deadline,
+    completion: impl FnOnce(Shared<Cell>) -> W::Completion,
+) -> Result<End, Refused> {
+    let (dispatcher, handle) = dispatcher(raw)?;
+    if dispatcher.on_lua_thread() {
+        dispatcher.count_refused(handle, 1);
+        return Err(DeliverError::WouldDeadlock.into());
+    }
+    let no_memory = |_| Refused::from(DeliverError::OutOfMemory);
+    let cell = Cell {
+        end: Mutex::new(None),
+        ended: AtomicBool::new(false),
+        arrived: Condvar::new(),
+        late: Late::unwatched().map_err(no_memory)?,
+    };
+    let cell = Shared::try_new(cell).map_err(no_memory)?;
+    let accepted = request::<W, S>(raw, given, completion(cell.clone()))?;
+    Ok(cell.wait(handle, accepted.sequence, deadline))
+}
