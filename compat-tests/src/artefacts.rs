@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use crate::build_lock::BuildLock;
 use crate::c::{self, CModules};
+use crate::c2v0;
 use crate::environment::Environment;
 use crate::luas::{ALL, Lua};
 use crate::stamp;
@@ -21,6 +22,8 @@ pub struct Artefacts {
     pub folder: PathBuf,
     /// The folder with the libraries that are the same files for every Lua.
     pub for_every_lua: PathBuf,
+    /// The folder with those of c2v0, which are, too.
+    pub c2v0: PathBuf,
 }
 
 /// The Rust packages that Lua requires: the package, cargo's name of the file, Lua's name of it. The last one is the same
@@ -121,12 +124,13 @@ impl Artefacts {
     pub fn build(lua: Lua, profile: &str) -> Artefacts {
         let _lock = BuildLock::acquire(&target());
         let at = |name: &str| target().join(profile).join(name);
-        let artefacts = Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2") };
+        let artefacts = Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2"), c2v0: at("c2v0") };
         stamp::unless_current(&artefacts.folder, || artefacts.make(profile));
         // The libraries that do not depend on Lua.
         stamp::unless_current(&artefacts.for_every_lua, || {
             build_into(&artefacts.for_every_lua, profile, &[], &FOR_EVERY_LUA);
         });
+        stamp::unless_current(&artefacts.c2v0, || c2v0::build_all(&artefacts.c2v0));
         artefacts
     }
 
@@ -174,7 +178,7 @@ impl Artefacts {
             lua: self.lua,
             host: self.host(),
             folders: vec![self.folder.clone()],
-            libraries: vec![self.for_every_lua.clone()],
+            libraries: vec![self.for_every_lua.clone(), self.c2v0.clone()],
             folder: self.folder.clone(),
         }
     }

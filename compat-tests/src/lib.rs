@@ -4,6 +4,7 @@
 pub mod artefacts;
 pub mod build_lock;
 pub mod c;
+pub mod c2v0;
 pub mod debian;
 pub mod environment;
 pub mod freeze;

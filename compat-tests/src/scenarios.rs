@@ -3,7 +3,7 @@
 //! A scenario begins with a line `scenario("name", ...)` or `scenario("name", { option = "value" }, ...)`. The options are:
 //!
 //! * `only = "lua54 lua55"`: the Luas that it can run in.
-//! * `needs = "socket"`: what it needs that a machine may lack, such as `socket` or `linux`.
+//! * `needs = "socket"`: what it needs that a machine may lack: `socket`, `linux`, or a library of c2v0 whose compiler may be missing.
 //! * `with = "timer"`: the libraries that it uses, if that is not clear from the file.
 //! * `since = "2.1.0"`: the first release that can pass it.
 //! * `on = "unix: signals are sent"`: the system that it needs, and why.
@@ -17,16 +17,18 @@ use std::time::Duration;
 use semver::Version;
 
 use crate::artefacts::workspace;
+use crate::c2v0::Library;
 use crate::environment::{Environment, system_modules};
 use crate::luas::Lua;
 use crate::run::limited;
 use crate::windows;
 
 /// The libraries that represent a revision in the matrix, and the scenario files about each.
-pub const OF_THE_MATRIX: [(&str, &[&str]); 4] = [
+pub const OF_THE_MATRIX: [(&str, &[&str]); 5] = [
     ("probe", &["keep", "mend", "new", "promises", "badinput", "socket"]),
     ("plain_v1", &["plain"]),
     ("probe_v1", &["v1"]),
+    ("probe_c2v0", &["c2v0", "c2v0/edges"]),
     ("probe_v2", &["v2", "v2/bounds", "v2/closing", "v2/objects", "v2/requests", "v2/values"]),
 ];
 
@@ -200,6 +202,9 @@ fn has(lua: Lua, need: &str) -> bool {
         "copas" => system_modules(lua).iter().any(|folder| folder.join("copas.lua").exists()),
         "interpreter" => system_interpreter(lua).is_some(),
         "linux" => return cfg!(target_os = "linux"),
+        library if Library::named(library).is_some() => {
+            return Library::named(library).is_some_and(Library::can_be_built);
+        }
         "realtime" => may_be_realtime(),
         other => panic!("no scenario can need `{other}`"),
     };

@@ -54,7 +54,7 @@ pub(crate) fn unless_current(folder: &Path, build: impl FnOnce()) {
 }
 
 /// The code that decides what is built and how. It counts as a source.
-const RECIPES: [&str; 2] = [include_str!("artefacts.rs"), include_str!("c.rs")];
+const RECIPES: [&str; 3] = [include_str!("artefacts.rs"), include_str!("c.rs"), include_str!("c2v0.rs")];
 
 /// The current stamp: a checksum of the sources, the compilers, and the environment variables that affect them. It is computed
 /// before the first build of this process.

@@ -5,6 +5,7 @@
 //! | `COMPILER::LUA::dialects` | header and helper compile in each dialect of C, or of C++, without warnings |
 //! | `COMPILER::LUA::library` | a library in C++ with the helper is loaded and runs |
 //! | `COMPILER::LUA::program` | a program in C++ with the helper and Lua linked into it runs |
+//! | `COMPILER::c2v0` | `dss.h` and the library in its head comment compile in each dialect that it is for, without warnings |
 //! | `COMPILER::counter` | the library in the documents compiles in each dialect of C |
 //! | `COMPILER::faults` | that library leaks nothing if a call of Lua's API raises |
 //!
@@ -73,12 +74,54 @@ fn main() {
                 add(format!("{lua}::program"), program, lua, linked);
             }
         }
+        add("c2v0".to_owned(), c2v0, Lua("lua54"), there);
         if language == Language::C {
             add("counter".to_owned(), counter, Lua("lua54"), there);
             add("faults".to_owned(), faults, Lua("lua54"), linked);
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// The library in the head comment of `dss.h`.
+fn example() -> String {
+    let header = fs::read_to_string(compat_tests::c2v0::include().join("dss.h")).expect("the header");
+    let lines = header.lines().map(|line| line.strip_prefix(" *   ").unwrap_or_default());
+    let example = lines.skip_while(|line| !line.starts_with("#include"));
+    let mut text = String::new();
+    for line in example {
+        text.push_str(line);
+        text.push('\n');
+        if line.starts_with("DSS_LIBRARY") {
+            break;
+        }
+    }
+    text
+}
+
+fn c2v0(compiler: &'static str, language: Language, lua: Lua) {
+    let folder = folder(compiler, lua, "c2v0");
+    let source = folder.join("adder.c");
+    fs::write(&source, example()).expect("the target folder can be written to");
+    for (dialect, _) in language.dialects() {
+        // Without `inline`, and without declarations after statements.
+        if ["c89", "gnu89"].contains(dialect) {
+            continue;
+        }
+        for option in ["-O0", "-O2"] {
+            let mut command = Command::new(compiler);
+            command
+                .args(["-x", language.name(), &format!("-std={dialect}"), option, "-fPIC", "-shared"])
+                .args(STRICT);
+            command
+                .arg("-I")
+                .arg(compat_tests::c2v0::include())
+                .arg(&source)
+                .arg("-o")
+                .arg(folder.join("adder.so"));
+            succeed(&mut command);
+        }
+    }
 }
 
 /// Whether the machine has `compiler`.

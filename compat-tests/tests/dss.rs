@@ -143,7 +143,7 @@ fn check_answers_for_a_folder_and_runs_nothing() {
         &[
             "misfit 3.1.4 requires DSS ^2.99, and this is DSS 2.1.0: upgrade DSS",
             "misfit 3.1.4 requires DSS ^3, and this is DSS 2.1.0: upgrade DSS",
-            "wants revision v9 (1.0.0), and this DSS 2.1.0 offers c1v0 (1.0.0), v1 (1.0.0), v2 (1.0.0): upgrade DSS",
+            "wants revision v9 (1.0.0), and this DSS 2.1.0 offers c1v0 (1.0.0), v1 (1.0.0), v2 (1.0.0), c2v0 (0.1.0): upgrade DSS",
             "panic = \"abort\"",
             "3 fit,",
         ],

@@ -3,7 +3,7 @@
 //! | block | test |
 //! |---|---|
 //! | `lua` | runs in the Lua 5.4 host, and must print what the line `<!-- prints: one \| two -->` above it says |
-//! | `c`, `rust` | is compiled as the library whose `luaopen_` or `library!` it has; a `lua` block of the document must require or load it |
+//! | `c`, `rust` | is compiled as the library whose `luaopen_`, `library!` or `DSS_LIBRARY` it has; a `lua` block of the document must require or load it |
 //! | `rust` without either | is a part of a library, compiled with the manifest of the document's library for v2 |
 //! | `toml` | is the manifest of the document's library of that name |
 //! | `sh`, `console` | runs line by line, with paths that lead into the target folder; see `readme/shell.rs` |
@@ -39,12 +39,15 @@ use compat_tests::run::limited;
 use libtest_mimic::{Arguments, Trial};
 
 /// The documents. A missing one counts as empty.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "dss-abi/README.md",
+    "docs/adding-a-revision.md",
+    "docs/c2v0.md",
     "dss-abi/c1v0/README.md",
+    "dss-abi/c2v0/README.md",
     "dss-abi/v1/README.md",
     "dss-abi/v2/README.md",
     "dss-abi/v2-derive/README.md",

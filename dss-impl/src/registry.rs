@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use dss_abi::{Answer, RENDEZVOUS_KEY, Rendezvous, Request};
 use semver::Version;
 
-use crate::adapter::{c1v0, v1, v2};
+use crate::adapter::{c1v0, c2v0, v1, v2};
 use crate::declared::module::ModuleRecord;
 use crate::declared::{Declared, Known, OfferedRevision, Offering};
 use crate::load::{self, LoadError};
@@ -21,7 +21,7 @@ use crate::states::StateRef;
 use crate::value::Module;
 
 /// The revisions, ascending by number.
-pub static REVISIONS: &[&Revision] = &[&c1v0::REVISION, &v1::REVISION, &v2::REVISION];
+pub static REVISIONS: &[&Revision] = &[&c1v0::REVISION, &v1::REVISION, &v2::REVISION, &c2v0::REVISION];
 
 /// The revision of that number. [any-thread]
 #[must_use]

@@ -66,7 +66,7 @@ fn a_misfit_names_both_sides() {
 
     let offered = "v1 (1.0.0), v2 (1.0.0)";
     for (revision, name, advice) in
-        [(3, "v3", "upgrade DSS"), (0, "c1v0", "build the library for one of these revisions")]
+        [(9, "v9", "upgrade DSS"), (0, "c1v0", "build the library for one of these revisions")]
     {
         let library = Declared { revision, ..good.clone() };
         let sentence = format!(

@@ -7,6 +7,7 @@ use dss_abi::{
     Answer, AnswerBuffer, BUILT_TO_UNWIND, GRANTED, MAGIC, Offer, REFUSED, Refused, Rendezvous, Request,
     RevisionStatus, Text,
 };
+use dss_impl::declared::Status;
 use dss_impl::registry::rendezvous;
 
 /// What a library called `misfit` asks for, without any layout.
@@ -47,11 +48,11 @@ fn the_record_can_be_read_and_offers_what_there_is() {
     // SAFETY: it was read.
     let offers: Vec<_> = unsafe { record.offers() }.collect();
     let revisions: Vec<_> = offers.iter().map(|offer| (offer.revision, offer.status)).collect();
-    let supported = RevisionStatus::Supported as u32;
-    assert_eq!(revisions, [(0, supported), (1, supported), (2, supported)]);
+    let (supported, preview) = (RevisionStatus::Supported as u32, Status::Preview as u32);
+    assert_eq!(revisions, [(0, supported), (1, supported), (2, supported), (3, preview)]);
     // SAFETY: texts of the record live as long as the process.
     let names: Vec<_> = offers.iter().map(|offer| unsafe { offer.name.read() }).collect();
-    assert_eq!(names, ["c1v0", "v1", "v2"]);
+    assert_eq!(names, ["c1v0", "v1", "v2", "c2v0"]);
 }
 
 #[test]
@@ -156,7 +157,10 @@ fn a_longer_request_is_read_as_this_one() {
     assert_eq!(later.more, 1);
     let sentence = refusal((&raw const later).cast());
     assert!(sentence.starts_with("misfit wants revision v7 (^7.0), and this DSS "), "{sentence}");
-    assert!(sentence.ends_with(" offers c1v0 (1.0.0), v1 (1.0.0), v2 (1.0.0): upgrade DSS"), "{sentence}");
+    assert!(
+        sentence.ends_with(" offers c1v0 (1.0.0), v1 (1.0.0), v2 (1.0.0), c2v0 (0.1.0): upgrade DSS"),
+        "{sentence}"
+    );
 }
 
 #[test]

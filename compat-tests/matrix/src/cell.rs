@@ -56,7 +56,9 @@ impl Libraries {
             Tool::C(_) => true,
             Tool::Rust(compiler) => compiler == in_use,
         };
-        tool && row.profile == Profile::Release && matches!(row.source, Source::Release(_))
+        // Of a preview no release has a library.
+        let released = row.revision.is_preview() || matches!(row.source, Source::Release(_));
+        tool && row.profile == Profile::Release && released
     }
 }
 
@@ -152,7 +154,7 @@ impl Cell {
         let mut libraries = Vec::new();
         if let Libraries::One(row) = &self.libraries {
             let library = row.folder_for(self.column.lua);
-            if row.revision == Revision::V2 { libraries.push(library) } else { folders.push(library) }
+            if row.revision.is_opened_by_dss() { libraries.push(library) } else { folders.push(library) }
         }
         folders.push(extra.clone());
         libraries.push(extra);

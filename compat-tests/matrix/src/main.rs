@@ -31,6 +31,7 @@ use compat_tests::standalone::Source;
 
 use crate::args::Args;
 use crate::cell::{Cell, Libraries};
+use crate::columns::Column;
 use crate::compilers::Compiler;
 use crate::report::Report;
 use crate::results::Outcome;
@@ -100,12 +101,18 @@ fn conclude(args: &Args, outcomes: Vec<Outcome>, differences: Vec<Difference>) -
 fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
     let releases: Vec<_> = frozen::releases().into_iter().map(Source::Release).collect();
     let frozen_of = |revision: Revision| -> Vec<Source> {
+        // Of a preview there is the tree's alone.
+        if revision.is_preview() {
+            return vec![tree.clone()];
+        }
         revision.releases().into_iter().map(Source::Release).collect()
     };
     let (rows, columns) = if args.all {
         let with_tree = |revision: Revision| {
             let mut sources = frozen_of(revision);
-            sources.push(tree.clone());
+            if !sources.contains(tree) {
+                sources.push(tree.clone());
+            }
             sources
         };
         let compilers = compilers::all()?;
@@ -119,6 +126,14 @@ fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
             columns::columns(std::slice::from_ref(tree)),
         )
     };
+    // The last release refuses a preview that came after it. The full run has that in its columns.
+    let before: Vec<_> = if args.all { None } else { frozen::releases().pop() }
+        .map(|release| Column { source: Source::Release(release), lua: Lua("lua54") })
+        .into_iter()
+        .collect();
+    let previews = rows.iter().filter(|row| row.revision.is_preview()).cloned().map(Libraries::One);
+    let refused: Vec<_> =
+        previews.flat_map(|row| before.iter().map(move |it| (row.clone(), it.clone()))).collect();
     let mut libraries: Vec<_> = rows.iter().cloned().map(Libraries::One).collect();
     libraries.push(Libraries::All(rows));
     let mut cells = Vec::new();
@@ -129,6 +144,12 @@ fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
             cells.push(Cell { libraries: libraries.clone(), column: column.clone(), is_quick, broken: None });
         }
     }
+    cells.extend(refused.into_iter().map(|(libraries, column)| Cell {
+        libraries,
+        column,
+        is_quick: true,
+        broken: None,
+    }));
     Ok(cells)
 }
 

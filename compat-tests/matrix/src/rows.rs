@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use compat_tests::artefacts::{Artefacts, copy, extension, try_succeed, workspace};
 use compat_tests::c::{self, CModules};
+use compat_tests::c2v0::Library;
 use compat_tests::frozen;
 use compat_tests::luas::Lua;
 use compat_tests::standalone::{Lock, Source, Standalone};
@@ -25,10 +26,13 @@ pub(crate) enum Revision {
     V1Mlua,
     /// v2.
     V2,
+    /// The C interface c2v0, a preview.
+    C2v0,
 }
 
 impl Revision {
-    pub(crate) const ALL: [Revision; 4] = [Revision::C1v0, Revision::V1, Revision::V1Mlua, Revision::V2];
+    pub(crate) const ALL: [Revision; 5] =
+        [Revision::C1v0, Revision::V1, Revision::V1Mlua, Revision::V2, Revision::C2v0];
 
     /// The name in `libraries()` of a module and in the sentence of a refusal.
     pub(crate) fn name(self) -> &'static str {
@@ -36,7 +40,23 @@ impl Revision {
             Revision::C1v0 => "c1v0",
             Revision::V1 | Revision::V1Mlua => "v1",
             Revision::V2 => "v2",
+            Revision::C2v0 => "c2v0",
         }
+    }
+
+    /// Whether it is a preview: no release has frozen it.
+    pub(crate) fn is_preview(self) -> bool {
+        self == Revision::C2v0
+    }
+
+    /// Whether DSS finds and opens its libraries, and not Lua.
+    pub(crate) fn is_opened_by_dss(self) -> bool {
+        matches!(self, Revision::V2 | Revision::C2v0)
+    }
+
+    /// Whether its libraries are compiled by the C compiler.
+    fn is_in_c(self) -> bool {
+        matches!(self, Revision::C1v0 | Revision::C2v0)
     }
 
     /// The contract crate of its libraries.
@@ -45,6 +65,7 @@ impl Revision {
             Revision::C1v0 => "dss-abi-c1v0",
             Revision::V1 | Revision::V1Mlua => "dss-abi-v1",
             Revision::V2 => "dss-abi-v2",
+            Revision::C2v0 => "dss-abi-c2v0",
         }
     }
 
@@ -73,6 +94,7 @@ impl Revision {
             Revision::V1 => "plain_v1",
             Revision::V1Mlua => "probe_v1",
             Revision::V2 => "probe_v2",
+            Revision::C2v0 => "probe_c2v0",
         }
     }
 
@@ -83,6 +105,7 @@ impl Revision {
             Revision::V1 => "plain-v1",
             Revision::V1Mlua => "probe-v1",
             Revision::V2 => "probe-v2",
+            Revision::C2v0 => "probe-c2v0",
         }
     }
 }
@@ -160,7 +183,7 @@ pub(crate) fn rows(
     for revision in Revision::ALL {
         for source in sources(revision) {
             let tools: Vec<Tool> = match revision {
-                Revision::C1v0 => vec![Tool::C(c::compiler_name())],
+                in_c if in_c.is_in_c() => vec![Tool::C(c::compiler_name())],
                 _ => compilers
                     .iter()
                     .filter(|compiler| compiler.release.minor >= revision.oldest())
@@ -202,12 +225,13 @@ impl Row {
         self.folder_for(lua).join(format!("{}.so", self.revision.library()))
     }
 
-    /// The file of its library for a state that also loads the libraries of other rows. Libraries of v2 then need different
+    /// The file of its library for a state that also loads the libraries of other rows. Those that DSS opens then need different
     /// names.
     pub(crate) fn file_among_others(&self, lua: Lua) -> PathBuf {
-        match self.revision {
-            Revision::V2 => self.folder_for(lua).join(format!("{}.so", self.slug())),
-            _ => self.file(lua),
+        if self.revision.is_opened_by_dss() {
+            self.folder_for(lua).join(format!("{}.so", self.slug()))
+        } else {
+            self.file(lua)
         }
     }
 
@@ -219,6 +243,7 @@ impl Row {
         fs::create_dir_all(self.folder_for(lua))
             .map_err(|error| format!("{}: {error}", self.folder_for(lua).display()))?;
         match &self.tool {
+            Tool::C(_) if self.revision == Revision::C2v0 => self.build_c2v0(lua),
             Tool::C(_) => self.build_c(lua),
             Tool::Rust(compiler) => self.build_rust(compiler, lua),
         }
@@ -239,6 +264,18 @@ impl Row {
             flag: Some(level),
         };
         modules.c1v0(&c::try_compile)
+    }
+
+    fn build_c2v0(&self, lua: Lua) -> Result<(), String> {
+        let include = match &self.source {
+            Source::Tree(tree) => tree.join("dss-abi/c2v0/include"),
+            Source::Release(release) => unpacked("dss-abi-c2v0", release).join("include"),
+        };
+        let level = if self.profile == Profile::Debug { "-O0" } else { "-O2" };
+        let named = format!("-DPROBE_NAME=\"{}\"", self.slug());
+        let probe = Library::named(self.revision.library()).expect("it is one of them");
+        probe.build_c(&self.file(lua), &include, &[level])?;
+        probe.build_c(&self.file_among_others(lua), &include, &[level, &named])
     }
 
     fn build_rust(&self, compiler: &Compiler, lua: Lua) -> Result<(), String> {

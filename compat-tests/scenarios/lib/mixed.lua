@@ -53,6 +53,16 @@ kinds.probe_v2 = {
     leave = function(library) library.module.unregister() end,
 }
 
+kinds.probe_c2v0 = {
+    load = function(library) return dss.load(library.file) end,
+    begin = function(library, take)
+        library.module.start(take, ITEMS)
+        library.module.request(function(n) library.answers = library.answers + 1 return n end, 0, 0, 1)
+        library.asks = true
+    end,
+    leave = function(library) library.module.unregister() end,
+}
+
 for _, library in ipairs(libraries) do
     library.does = assert(kinds[library.kind], library.kind)
     library.module = library.does.load(library)

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use compat_tests::artefacts::{cargo, extension, succeed, target, workspace};
 use compat_tests::c::{self, Module};
+use compat_tests::c2v0;
 
 use crate::blocks::Block;
 use crate::{artefacts, folder, read};
@@ -18,10 +19,14 @@ const COPIED: [&str; 3] =
 /// The start of the macro call by which a library for v2 declares itself.
 const DECLARED: &str = "library! {";
 
+/// The same of one for c2v0.
+const DECLARED_IN_C: &str = "DSS_LIBRARY(\"";
+
 /// The Lua name of the library in `block`. `None` if the block is only a part of a library.
 pub(crate) fn name(block: &Block) -> Option<String> {
     let after = |text: &'static str| block.text.split_once(text).map(|(_, after)| after);
     let (after, end) = match &*block.language {
+        "c" if is_c2v0(block) => (after(DECLARED_IN_C)?, '"'),
         "c" => (after("int luaopen_")?, '('),
         _ if is_v2(block) => (after(DECLARED)?.split_once("name: \"").expect("its name follows").1, '"'),
         _ => (after("#[mlua::lua_module]")?.split_once("fn ").expect("a function follows").1, '('),
@@ -29,9 +34,17 @@ pub(crate) fn name(block: &Block) -> Option<String> {
     Some(after.split(end).next().expect("split gives one").to_owned())
 }
 
-/// Whether the library is loaded by DSS and not by Lua.
 fn is_v2(block: &Block) -> bool {
     block.text.contains(DECLARED)
+}
+
+fn is_c2v0(block: &Block) -> bool {
+    block.text.contains(DECLARED_IN_C)
+}
+
+/// Whether the library is loaded by DSS and not by Lua.
+pub(crate) fn is_loaded_by_dss(block: &Block) -> bool {
+    is_v2(block) || is_c2v0(block)
 }
 
 /// Whether Lua code requires the module `name`, or loads the library.
@@ -69,13 +82,18 @@ fn manifest<'a>(name: &str, all: &'a [Block]) -> &'a Block {
 pub(crate) fn build(name: &str, all: &[Block]) {
     let block = all.iter().find(|block| library(block).is_some_and(|it| it == name));
     let block = block.expect("a library of the document");
-    let kind = if is_v2(block) { "v2" } else { "modules" };
+    let kind = if is_loaded_by_dss(block) { "v2" } else { "modules" };
     let output = folder(kind).join(format!("{name}.so"));
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if built.contains(&output) {
         return;
     }
     match &*block.language {
+        "c" if is_c2v0(block) => {
+            let source = c_sources(name, block, "c").join(format!("{name}.c"));
+            let (includes, flags) = ([c2v0::include()], ["-Wpedantic"]);
+            c::compile(&Module { sources: &[source], includes: &includes, flags: &flags, output: &output });
+        }
         "c" => {
             let sources = c_sources(name, block, "c");
             let helper = sources.join("darksidesync_aux.c");
@@ -118,8 +136,8 @@ pub(crate) fn include() -> PathBuf {
 pub(crate) fn c_sources(name: &str, block: &Block, folder_name: &str) -> PathBuf {
     let folder = folder(folder_name);
     fs::write(folder.join(format!("{name}.c")), &block.text).expect("the target folder can be written to");
-    for file in COPIED {
-        let path = workspace().join("dss-abi/c1v0").join(file);
+    let copied = COPIED.map(|file| workspace().join("dss-abi/c1v0").join(file));
+    for path in copied.into_iter().chain([c2v0::include().join("dss.h")]) {
         let name = path.file_name().expect("a file");
         fs::copy(&path, folder.join(name)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }

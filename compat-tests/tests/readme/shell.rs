@@ -29,7 +29,7 @@ pub(crate) fn run(block: &Block, all: &[Block]) {
             execute(line, &folder, &own, all);
         }
     }
-    check(&folder);
+    check(&folder, all);
 }
 
 fn execute(line: &str, folder: &Path, own: &str, all: &[Block]) {
@@ -121,7 +121,7 @@ fn shell(line: &str, folder: &Path, inside: &Path) {
 }
 
 /// Checks that what a block of commands made can be used.
-fn check(folder: &Path) {
+fn check(folder: &Path, all: &[Block]) {
     let require = |cpath: &Path, path: &Path, name: &str| {
         let mut command = Command::new(artefacts().host());
         command.arg("--cpath").arg(cpath.join("?.so")).arg("--path").arg(path.join("?.lua"));
@@ -142,7 +142,12 @@ fn check(folder: &Path) {
     {
         let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
         let mut command = artefacts().command(&[folder.to_owned()]);
-        succeed(command.arg("-e").arg(format!("require '{name}'")));
+        let by_dss = |block: &&Block| libraries::is_loaded_by_dss(block);
+        let loads = match all.iter().filter(by_dss).find_map(libraries::name) {
+            Some(it) if it == name => format!("require('darksidesync').load '{}'", path.display()),
+            _ => format!("require '{name}'"),
+        };
+        succeed(command.arg("-e").arg(loads));
     }
     let releases = folder.join("releases");
     for release in entries(&releases) {

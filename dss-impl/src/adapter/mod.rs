@@ -1,6 +1,7 @@
 //! The adapters: the translation of one revision each onto the [port](crate::port). They decide nothing and hold no queue.
 
 pub mod c1v0;
+pub mod c2v0;
 mod layouts;
 mod panics;
 pub mod v1;

@@ -12,7 +12,6 @@ pub(super) fn answer_or_abort<T>(run: impl FnOnce() -> T) -> T {
 
 /// Runs DSS's own code for a library's call that may be left by an exception of another language, which is let through. A panic ends the
 /// process, with a sentence.
-#[allow(dead_code, reason = "for the next revision")]
 pub(super) fn abort_on_panic<T>(run: impl FnOnce() -> T) -> T {
     struct Guard;
 

@@ -22,20 +22,15 @@
 //! | `calls.rs` | calls by Lua, as numbers |
 //! | `deadlines.rs`, `waiting.rs` | requests that DSS ends in time; requests whose thread waits |
 
-#[allow(dead_code, reason = "for the next revision")]
 pub(super) mod calls;
-#[allow(dead_code, reason = "for the next revision")]
 pub(super) mod copied;
-#[allow(dead_code, reason = "for the next revision")]
 pub(super) mod deadlines;
 mod module;
-#[allow(dead_code, reason = "for the next revision")]
 pub(super) mod objects;
 pub(super) mod open;
 mod push;
 mod record;
 pub(super) mod service;
-#[allow(dead_code, reason = "for the next revision")]
 pub(super) mod waiting;
 pub(super) mod wire;
 

@@ -42,7 +42,6 @@ impl Drop for Call {
 }
 
 /// Runs `work` as a call into a library, if that is registered. [lua-thread]
-#[allow(dead_code, reason = "for the next revision")]
 pub(crate) fn in_call<R>(state: StateRef, handle: Handle, work: impl FnOnce() -> R) -> Option<R> {
     let _call = Call::begin(state, handle)?;
     Some(work())

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use semver::Version;
 
 use super::module::Loaded;
-#[allow(unused_imports, reason = "for the next revision")]
 pub(crate) use super::module::in_call;
 use super::objects::Objects;
 use super::wire::Wire;

@@ -1,0 +1,200 @@
+//! The libraries of c2v0, each built from `dss.h` alone, as its author would: with the compiler of its language and no cargo. One file of each
+//! serves every Lua.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use crate::artefacts::{try_succeed, workspace};
+use crate::c;
+
+/// How a library is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// With the C compiler that tests use.
+    C,
+    /// With g++.
+    Cpp,
+    /// With the `zig` of the PyPI package `ziglang`.
+    Zig,
+    /// With Go, and cgo for the declaration.
+    Go,
+}
+
+/// A library of c2v0.
+#[derive(Clone, Copy, Debug)]
+pub struct Library {
+    /// Its name.
+    pub name: &'static str,
+    /// Its folder in `compat-tests`.
+    pub folder: &'static str,
+    /// What it is written in.
+    pub language: Language,
+    /// Further arguments of its compiler.
+    pub flags: &'static [&'static str],
+    /// The package of the system library that it is on, as `pkg-config` has it.
+    pub on: Option<&'static str>,
+}
+
+/// The libraries that the tests use. The first ones need nothing but a C compiler.
+pub const LIBRARIES: &[Library] = &[
+    Library {
+        name: "probe_c2v0",
+        folder: "fixtures/probe-c2v0",
+        language: Language::C,
+        flags: &[],
+        on: None,
+    },
+    Library {
+        name: "probe_refuses",
+        folder: "fixtures/probe-c2v0",
+        language: Language::C,
+        flags: &["-DPROBE_REFUSES", "-DPROBE_NAME=\"probe_refuses\""],
+        on: None,
+    },
+];
+
+/// All warnings, as errors.
+pub const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+/// The folder of the header.
+#[must_use]
+pub fn include() -> PathBuf {
+    workspace().join("dss-abi/c2v0/include")
+}
+
+/// The sources in a folder that end so.
+fn sources(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|it| it == ending));
+    files.sort();
+    files
+}
+
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+impl Library {
+    /// The library of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Library> {
+        LIBRARIES.iter().find(|library| library.name == name)
+    }
+
+    /// Whether this machine has what it is built with.
+    ///
+    /// # Panics
+    /// Not so, and `DSS_REQUIRE_SYSTEM_LUA` says that all that tests can use must be installed.
+    #[must_use]
+    pub fn can_be_built(&self) -> bool {
+        static CAN: LazyLock<Vec<bool>> =
+            LazyLock::new(|| LIBRARIES.iter().map(Library::has_tools).collect());
+        LIBRARIES.iter().zip(&*CAN).any(|(library, can)| library.name == self.name && *can)
+    }
+
+    fn has_tools(&self) -> bool {
+        let compiler = match self.language {
+            Language::C => true,
+            Language::Cpp => runs("g++", &["--version"]),
+            Language::Zig => runs("python3", &["-m", "ziglang", "version"]),
+            Language::Go => runs("go", &["version"]),
+        };
+        let there = compiler && self.on.is_none_or(|package| runs("pkg-config", &["--exists", package]));
+        assert!(
+            there || std::env::var_os("DSS_REQUIRE_SYSTEM_LUA").is_none(),
+            "what {} is built with is missing, and DSS_REQUIRE_SYSTEM_LUA says that it must be here",
+            self.name
+        );
+        there
+    }
+
+    /// The folder with its sources.
+    #[must_use]
+    pub fn sources(&self) -> PathBuf {
+        workspace().join("compat-tests").join(self.folder)
+    }
+
+    /// Builds a library in C with the header in `include` and further flags.
+    ///
+    /// # Errors
+    /// The compiler fails: what it said.
+    pub fn build_c(&self, output: &Path, include: &Path, flags: &[&str]) -> Result<(), String> {
+        let sources = sources(&self.sources(), "c");
+        let all: Vec<_> =
+            ["-std=gnu11", "-Wpedantic"].iter().chain(self.flags).chain(flags).copied().collect();
+        c::try_compile(&c::Module { sources: &sources, includes: &[include.to_owned()], flags: &all, output })
+    }
+
+    /// Builds it into `folder`.
+    ///
+    /// # Errors
+    /// A compiler fails: what it said.
+    pub fn build(&self, folder: &Path) -> Result<(), String> {
+        let output = folder.join(format!("{}.so", self.name));
+        let on: Vec<String> = match self.on {
+            Some(package) => {
+                let said = try_succeed(Command::new("pkg-config").args(["--cflags", "--libs", package]))?;
+                said.split_whitespace().map(str::to_owned).collect()
+            }
+            None => Vec::new(),
+        };
+        match self.language {
+            Language::C => {
+                let on: Vec<_> = on.iter().map(String::as_str).collect();
+                self.build_c(&output, &include(), &on)
+            }
+            Language::Cpp => {
+                let mut command = Command::new("g++");
+                command
+                    .args(["-std=c++17", "-O2", "-shared", "-fPIC", "-pthread"])
+                    .args(STRICT)
+                    .args(self.flags);
+                command
+                    .arg("-I")
+                    .arg(include())
+                    .args(sources(&self.sources(), "cpp"))
+                    .arg("-o")
+                    .arg(&output)
+                    .args(on);
+                try_succeed(&mut command).map(drop)
+            }
+            Language::Zig => {
+                let mut command = Command::new("python3");
+                command.args(["-m", "ziglang", "build-lib", "-dynamic", "-O", "ReleaseSafe", "-fPIC", "-lc"]);
+                command.args(self.flags).arg("-I").arg(include());
+                command.arg(format!("-femit-bin={}", output.display())).args(sources(&self.sources(), "zig"));
+                try_succeed(command.current_dir(folder)).map(drop)
+            }
+            Language::Go => {
+                let mut command = Command::new("go");
+                command.args(["build", "-buildmode=c-shared", "-trimpath"]).args(self.flags);
+                command.arg("-o").arg(&output).arg(".").current_dir(self.sources());
+                command
+                    .env("CGO_CFLAGS", format!("-O2 -I{}", include().display()))
+                    .env("GOFLAGS", "-mod=mod");
+                command.env("GO111MODULE", "auto");
+                try_succeed(&mut command)?;
+                // Go writes a header beside it, which nobody here includes.
+                let _ = fs::remove_file(output.with_extension("h"));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Builds all libraries that can be built here into `folder`.
+///
+/// # Panics
+/// A build fails.
+pub(crate) fn build_all(folder: &Path) {
+    for library in LIBRARIES {
+        if library.can_be_built() {
+            library.build(folder).unwrap_or_else(|error| panic!("{}: {error}", library.name));
+        } else {
+            eprintln!("what {} is built with is not here: its scenarios are left out", library.name);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The codes that libraries of c2v0 get, and the sentences for them.
+
+use std::ffi::{CStr, c_int};
+
+use dss_abi_c2v0::*;
+
+use crate::adapter::values::service::Refused;
+use crate::delivery::DeliverError;
+
+/// The code of a refusal.
+pub(super) fn code(refused: Refused) -> c_int {
+    match refused {
+        Refused::Deliver(DeliverError::InvalidHandle) => DSS_INVALID_LIBRARY,
+        Refused::Deliver(DeliverError::InvalidChannel) => DSS_INVALID_CHANNEL,
+        Refused::Deliver(DeliverError::Stopping) => DSS_STOPPING,
+        Refused::Deliver(DeliverError::OutOfMemory) => DSS_OUT_OF_MEMORY,
+        Refused::Deliver(DeliverError::WouldDeadlock) => DSS_WOULD_DEADLOCK,
+        Refused::Deliver(DeliverError::Full) => DSS_FULL,
+        Refused::Deliver(DeliverError::TimedOut) => DSS_TIMED_OUT,
+        Refused::Deliver(DeliverError::TooLarge) => DSS_TOO_LARGE,
+        Refused::InvalidCallback => DSS_INVALID_CALLBACK,
+        Refused::TooDeep => DSS_TOO_DEEP,
+        Refused::Malformed => DSS_MALFORMED,
+        Refused::NotYours => DSS_NOT_YOURS,
+    }
+}
+
+/// The sentence for a code.
+pub(super) fn sentence(code: c_int) -> &'static CStr {
+    match code {
+        DSS_OK => c"done",
+        DSS_INVALID_LIBRARY => c"the library is not registered in a Lua state: it left, or the state closed",
+        DSS_STOPPING => c"the Lua state is closing",
+        DSS_OUT_OF_MEMORY => c"there is not enough memory",
+        DSS_WOULD_DEADLOCK => c"the call would wait for the thread that it is made on",
+        DSS_FULL => c"the library has as much queued as its limits allow",
+        DSS_TIMED_OUT => c"there was no room in the queue in time",
+        DSS_INVALID_CALLBACK => c"the Lua function is gone, or belongs to another Lua state",
+        DSS_TOO_DEEP => c"lists and maps are nested more than 64 deep",
+        DSS_TOO_LARGE => c"one delivery is more than the limit in bytes",
+        DSS_MALFORMED => c"the library handed over what is not a value, or a record of a wrong size",
+        DSS_RAISED => c"the library raised an error, and did not say which",
+        DSS_INVALID_CALL => c"the call by Lua is over, or runs on another thread",
+        DSS_TOO_LATE => c"the delivery has ended, or Lua has it",
+        DSS_INVALID_CHANNEL => c"the library has no such channel",
+        DSS_NOT_YOURS => c"the object is Lua's already, or its class is not listed by the library",
+        _ => c"the library returned a code that this DSS does not know",
+    }
+}

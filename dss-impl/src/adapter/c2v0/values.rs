@@ -1,0 +1,174 @@
+//! Values there and back: copied when a library hands them over, laid out when it is handed them.
+
+use std::ffi::{CString, c_void};
+
+use dss_abi_c2v0::*;
+
+use super::{C2v0, Frame};
+use crate::adapter::values::copied::{self, Allowance, Copied};
+use crate::adapter::values::service::{Refused, Source};
+use crate::adapter::values::{objects, waiting};
+use crate::outcome::Outcome;
+use crate::value::{ObjectRef, Raised, Value};
+
+/// Who hands values over: a library, and the call if they are its results.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a>(pub(super) usize, pub(super) Option<&'a Frame>);
+
+/// Values that a library hands over.
+#[derive(Clone, Copy)]
+pub(super) struct Handed<'a> {
+    pub(super) values: &'a [dss_value],
+    pub(super) of: Origin<'a>,
+}
+
+impl Source<C2v0> for Handed<'_> {
+    #[inline]
+    fn count(&self) -> usize {
+        self.values.len()
+    }
+
+    #[inline]
+    unsafe fn write(&self, to: *mut Copied<dss_class>) -> Result<(), Refused> {
+        let mut allowance = Allowance::new();
+        allowance.take(self.values.len(), 0)?;
+        let each = |value: &dss_value, to| {
+            // SAFETY: it is what it says, as its library promises.
+            unsafe { copy(value, self.of, &mut allowance, 0, to) }
+        };
+        // SAFETY: the room is the caller's.
+        unsafe { copied::write(self.values, to, each) }
+    }
+
+    unsafe fn give_back(values: &mut [Copied<dss_class>]) {
+        // SAFETY: as the caller promises.
+        unsafe { copied::give_back(values) };
+    }
+}
+
+/// Writes a copy of a value, or nothing if that is refused.
+///
+/// # Safety
+/// The value is what it says, for the length of the call, and there is room at `to` for its copy.
+#[inline]
+unsafe fn copy(
+    value: &dss_value,
+    of: Origin<'_>,
+    allowance: &mut Allowance,
+    depth: usize,
+    to: *mut Copied<dss_class>,
+) -> Result<(), Refused> {
+    // SAFETY: as the caller promises.
+    let copied = match unsafe { value.read() }.ok_or(Refused::Malformed)? {
+        Read::Nil => Copied::Nil,
+        Read::Boolean(truth) => Copied::Boolean(truth),
+        Read::Integer(integer) => Copied::Integer(integer),
+        Read::Number(number) => Copied::Float(number),
+        // SAFETY: as the caller promises.
+        other => unsafe { copy_more(other, of, allowance, depth) }?,
+    };
+    // SAFETY: as the caller promises.
+    unsafe { to.write(copied) };
+    Ok(())
+}
+
+/// The same, of what needs memory or a look at what it is.
+///
+/// # Safety
+/// As [`copy`].
+#[inline(never)]
+unsafe fn copy_more(
+    value: Read<'_>,
+    of: Origin<'_>,
+    allowance: &mut Allowance,
+    depth: usize,
+) -> Result<Copied<dss_class>, Refused> {
+    let mut list = |items: &[dss_value]| {
+        allowance.take(items.len(), depth + 1)?;
+        // SAFETY: as the caller promises.
+        copied::list(items, |item, to| unsafe { copy(item, of, allowance, depth + 1, to) })
+    };
+    Ok(match value {
+        Read::Bytes(bytes) => Copied::Bytes(allowance.bytes(bytes)?),
+        Read::List(items) => Copied::List(list(items)?),
+        Read::Map(pairs) => Copied::Map(copied::pairs(list(pairs)?)?),
+        Read::Callback(callback) => Copied::Callback(copied::callback(callback)?),
+        Read::Object(dss_object { cls, data }) => {
+            let Origin(library, frame) = of;
+            if data.is_null() {
+                return Err(Refused::Malformed);
+            }
+            if frame.is_some_and(|frame| frame.has(data, cls)) {
+                return Ok(Copied::Lent(ObjectRef { data, class: cls.addr() }));
+            }
+            // SAFETY: its library made the two together.
+            unsafe { objects::give::<C2v0, _>(library, data, |class| std::ptr::eq(class, cls)) }?
+        }
+        // The rest is copied as it is.
+        _ => Copied::Nil,
+    })
+}
+
+/// Values from Lua as the library reads them. They point into `values` and `arena`.
+pub(super) fn lay_out(values: &mut [Value], arena: &mut Arena) -> Vec<dss_value> {
+    values.iter_mut().map(|value| lay_out_one(value, arena)).collect()
+}
+
+fn lay_out_one(value: &mut Value, arena: &mut Arena) -> dss_value {
+    let plain = Arena::plain;
+    match value {
+        Value::Nil => plain(DSS_NIL, dss_payload { integer: 0 }),
+        Value::Boolean(truth) => plain(DSS_BOOLEAN, dss_payload { integer: i64::from(*truth) }),
+        Value::Integer(integer) => plain(DSS_INTEGER, dss_payload { integer: *integer }),
+        Value::Float(number) => plain(DSS_NUMBER, dss_payload { number: *number }),
+        Value::Bytes(bytes) => Arena::string(bytes),
+        Value::List(items) => {
+            let laid = lay_out(items, arena);
+            arena.list(DSS_LIST, laid, items.len())
+        }
+        Value::Map(entries) => {
+            let pairs = entries.iter_mut().flat_map(|(key, value)| [key, value]);
+            let laid = pairs.map(|value| lay_out_one(value, arena)).collect();
+            arena.list(DSS_MAP, laid, entries.len())
+        }
+        Value::Callback(reference) => plain(DSS_CALLBACK, dss_payload { callback: reference.id().to_raw() }),
+        Value::Object(ObjectRef { data, class }) => {
+            arena.object(std::ptr::with_exposed_provenance(*class), *data)
+        }
+    }
+}
+
+/// Tells a library how its request ended.
+pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
+    let text = |text: String| CString::new(text.replace('\0', "?")).unwrap_or_default();
+    let (mut values, error, traceback) = match end.answer {
+        Some(Ok(values)) => (values, String::new(), String::new()),
+        Some(Err(Raised { message, traceback, value })) => (value.into_iter().collect(), message, traceback),
+        None => (Vec::new(), String::new(), String::new()),
+    };
+    let ended = match end.outcome {
+        Outcome::Replied | Outcome::Decoded => DSS_ANSWERED,
+        Outcome::Failed => DSS_FAILED,
+        Outcome::Collected => DSS_COLLECTED,
+        Outcome::Cancelled => DSS_CLOSED,
+        Outcome::Withdrawn => DSS_CANCELLED,
+        Outcome::TimedOut if end.not_started => DSS_NOT_STARTED,
+        Outcome::TimedOut => DSS_LATE,
+        Outcome::Dropped => DSS_DROPPED,
+    };
+    let mut arena = Arena::default();
+    let values = lay_out(&mut values, &mut arena);
+    let (error, traceback) = (text(error), text(traceback));
+    let answer = dss_answer {
+        size: size_of::<dss_answer>() as u32,
+        ended,
+        values: values.as_ptr(),
+        count: values.len(),
+        error: error.as_ptr(),
+        traceback: traceback.as_ptr(),
+    };
+    if let Some(done) = done {
+        // SAFETY: the contract of `dss_done`: once, with the library's own context.
+        unsafe { done(context, &raw const answer) };
+    }
+}
