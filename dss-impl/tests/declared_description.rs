@@ -28,7 +28,7 @@ fn each_text_is_a_name_a_signature_and_what_it_does() {
     };
     assert_eq!(
         descriptions(section),
-        [of("start", "fun(last: integer)", "Counts.\nTo last."), of("Timer:stop", "fun()", "")]
+        [of("Timer:stop", "fun()", ""), of("start", "fun(last: integer)", "Counts.\nTo last.")]
     );
 }
 

@@ -19,7 +19,11 @@ const MOST: usize = 4096;
 
 /// The descriptions in a section.
 pub(super) fn parse(section: &[u8]) -> Vec<Description> {
-    section.split(|byte| *byte == 0).filter(|text| !text.is_empty()).filter_map(one).take(MOST).collect()
+    let texts = section.split(|byte| *byte == 0).filter(|text| !text.is_empty());
+    let mut all: Vec<_> = texts.filter_map(one).take(MOST).collect();
+    // In a file they have the order that a compiler gave them.
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
 }
 
 fn one(bytes: &[u8]) -> Option<Description> {

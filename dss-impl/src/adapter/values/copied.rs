@@ -1,13 +1,16 @@
 //! Values that DSS has copied, for the wires of revisions whose libraries keep what they hand over.
 
+use std::collections::HashSet;
 use std::ffi::c_void;
+use std::sync::Arc;
 
 use super::service::Refused;
 use super::wire::{Shape, Wire};
 use crate::callbacks::{CallbackId, Reference};
 use crate::delivery::DeliverError;
-use crate::memory::OutOfMemory;
+use crate::memory::{OutOfMemory, try_box};
 use crate::states;
+use crate::sync::Mutex;
 use crate::value::{MAX_DEPTH, ObjectRef};
 
 /// Values in one copy, those in lists and maps included: a list may contain itself, and stand for more than any memory holds.
@@ -53,26 +56,73 @@ impl Drop for Held {
     }
 }
 
-/// An object that is DSS's.
-pub(crate) struct Given<C: ObjectClass> {
+/// An object that is DSS's, and not yet Lua's.
+pub(crate) struct Given<C: ObjectClass>(Box<Claimed<C>>);
+
+struct Claimed<C: ObjectClass> {
     data: *mut c_void,
     class: &'static C,
+    claims: Arc<Claims>,
+    /// Whether it is dropped with this. If not, it is Lua's now, or its library's again.
+    owned: bool,
 }
 
-impl<C: ObjectClass> Drop for Given<C> {
+impl<C: ObjectClass> Drop for Claimed<C> {
     fn drop(&mut self) {
-        // SAFETY: it was given away, and neither given to Lua nor back.
-        unsafe { self.class.drop_object(self.data) };
+        if self.owned {
+            self.claims.give_up(key(self.data, self.class));
+            // SAFETY: it was given away, and neither given to Lua nor back.
+            unsafe { self.class.drop_object(self.data) };
+        }
+    }
+}
+
+/// An object by its data and its class.
+pub(super) type Key = (usize, usize);
+
+/// The key of an object.
+pub(super) fn key<C>(data: *mut c_void, class: &'static C) -> Key {
+    (data.expose_provenance(), std::ptr::from_ref(class).expose_provenance())
+}
+
+/// The objects of one library in one Lua state that were given away and not dropped: queued, in a result, or Lua's.
+pub(crate) struct Claims(Mutex<HashSet<Key>>);
+
+impl Claims {
+    pub(super) fn new() -> Self {
+        Claims(Mutex::new(HashSet::new()))
+    }
+
+    /// Takes an object over; false if it was given away before, or if there is no memory to note it.
+    pub(super) fn claim(&self, key: Key) -> Result<bool, OutOfMemory> {
+        let mut claims = self.0.lock();
+        claims.try_reserve(1).map_err(|_| OutOfMemory)?;
+        Ok(claims.insert(key))
+    }
+
+    /// An object is about to be dropped, or is its library's again.
+    pub(super) fn give_up(&self, key: Key) {
+        self.0.lock().remove(&key);
     }
 }
 
 impl<C: ObjectClass> Copied<C> {
-    /// An object that the library gives away.
+    /// An object that the library gives away, and that was claimed.
+    ///
+    /// # Errors
+    /// There is no memory, and the claim was given up.
     ///
     /// # Safety
-    /// The library made the two together, and has not given the object away before.
-    pub(crate) unsafe fn object(data: *mut c_void, class: &'static C) -> Self {
-        Copied::Object(Given { data, class })
+    /// The library made the two together.
+    pub(super) unsafe fn object(
+        data: *mut c_void,
+        class: &'static C,
+        claims: &Arc<Claims>,
+    ) -> Result<Self, OutOfMemory> {
+        let claimed = Claimed { data, class, claims: Arc::clone(claims), owned: false };
+        let mut claimed = try_box(claimed).inspect_err(|_| claims.give_up(key(data, class)))?;
+        claimed.owned = true;
+        Ok(Copied::Object(Given(claimed)))
     }
 
     /// [`Wire::shape`].
@@ -90,14 +140,17 @@ impl<C: ObjectClass> Copied<C> {
             Copied::List(list) => Shape::List(list),
             Copied::Map(map) => Shape::Map(map),
             Copied::Callback(held) => Shape::Callback(CallbackId::from_raw(held.0)),
-            Copied::Object(given) => Shape::Object(given.data, given.class),
+            Copied::Object(Given(object)) => Shape::Object(object.data, object.class),
             Copied::Lent(object) => Shape::Lent(*object),
         }
     }
 
-    /// Makes it nil, and leaves an object to whoever has it.
+    /// Makes it nil: the object is Lua's now.
     pub(crate) fn forget_object(&mut self) {
-        std::mem::forget(std::mem::replace(self, Copied::Nil));
+        if let Copied::Object(Given(object)) = self {
+            object.owned = false;
+        }
+        *self = Copied::Nil;
     }
 }
 
@@ -105,7 +158,10 @@ impl<C: ObjectClass> Copied<C> {
 pub(crate) fn disown<C: ObjectClass>(values: &mut [Copied<C>]) {
     for value in values {
         match value {
-            Copied::Object(_) => value.forget_object(),
+            Copied::Object(Given(object)) => {
+                object.owned = false;
+                object.claims.give_up(key(object.data, object.class));
+            }
             Copied::List(list) => disown(list),
             Copied::Map(map) => {
                 for (key, value) in map {
@@ -138,6 +194,13 @@ pub(crate) fn pairs<C: ObjectClass>(mut flat: Box<[Copied<C>]>) -> Result<Box<[E
     if map.try_reserve_exact(flat.len() / 2).is_err() {
         disown(&mut flat);
         return Err(no_memory(OutOfMemory));
+    }
+    // No Lua table has such a key.
+    let wrong =
+        |key: &Copied<C>| matches!(key, Copied::Nil) || matches!(key, Copied::Float(it) if it.is_nan());
+    if flat.iter().step_by(2).any(wrong) {
+        disown(&mut flat);
+        return Err(Refused::Malformed);
     }
     let mut flat = flat.into_iter();
     while let (Some(key), Some(value)) = (flat.next(), flat.next()) {

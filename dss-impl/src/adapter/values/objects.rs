@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::sync::Arc;
 
-use super::copied::{Copied, ObjectClass};
+use super::copied::{Claims, Copied, Key, ObjectClass, key};
 use super::service::Refused;
 use super::wire::Wire;
 use super::{Context, service};
@@ -17,7 +18,9 @@ use crate::sync::Mutex;
 pub(super) struct Objects<W: Wire> {
     /// The classes that the library lists.
     pub(super) classes: Box<[&'static W::Class]>,
-    luas: Mutex<HashMap<(usize, usize), Held<W>>>,
+    /// Those that it gave away, for wires that say so.
+    claims: Arc<Claims>,
+    luas: Mutex<HashMap<Key, Held<W>>>,
 }
 
 struct Held<W: Wire> {
@@ -25,26 +28,22 @@ struct Held<W: Wire> {
     count: usize,
 }
 
-fn key<W: Wire>(data: *mut c_void, class: &'static W::Class) -> (usize, usize) {
-    (data.expose_provenance(), std::ptr::from_ref(class).expose_provenance())
-}
-
 impl<W: Wire> Objects<W> {
     pub(super) fn new(classes: &[&'static W::Class]) -> Self {
-        Objects { classes: classes.into(), luas: Mutex::new(HashMap::new()) }
+        Objects { classes: classes.into(), claims: Arc::new(Claims::new()), luas: Mutex::new(HashMap::new()) }
     }
 
     fn add(&self, data: *mut c_void, class: &'static W::Class) {
-        self.luas.lock().entry(key::<W>(data, class)).or_insert(Held { class, count: 0 }).count += 1;
+        self.luas.lock().entry(key(data, class)).or_insert(Held { class, count: 0 }).count += 1;
     }
 
     pub(super) fn has(&self, data: *mut c_void, class: &'static W::Class) -> bool {
-        self.luas.lock().contains_key(&key::<W>(data, class))
+        self.luas.lock().contains_key(&key(data, class))
     }
 
     /// Drops an object, if it was not dropped before.
     pub(super) fn drop_one(&self, data: *mut c_void, class: &'static W::Class) {
-        let key = key::<W>(data, class);
+        let key = key(data, class);
         let mut objects = self.luas.lock();
         let Some(held) = objects.get_mut(&key) else { return };
         held.count -= 1;
@@ -52,13 +51,16 @@ impl<W: Wire> Objects<W> {
             objects.remove(&key);
         }
         drop(objects);
+        self.claims.give_up(key);
         // SAFETY: the library made the two together, and the map had them once more than it has now.
         unsafe { W::drop_object(class, data) };
     }
 
     pub(super) fn drop_all(&self) {
         let all = std::mem::take(&mut *self.luas.lock());
-        for ((data, _), Held { class, count }) in all {
+        for (key, Held { class, count }) in all {
+            self.claims.give_up(key);
+            let (data, _) = key;
             let data: *mut c_void = std::ptr::with_exposed_provenance_mut(data);
             for _ in 0..count {
                 // SAFETY: as above.
@@ -68,8 +70,7 @@ impl<W: Wire> Objects<W> {
     }
 }
 
-/// An object that a library gives away: of one of its classes, that which `is` says, and not given away before as far as can be told.
-/// [any-thread]
+/// An object that a library gives away: of one of its classes, that which `is` says, and not given away before. [any-thread]
 ///
 /// # Safety
 /// The library made the object, as one of that class.
@@ -83,15 +84,18 @@ where
     C: ObjectClass,
 {
     let (dispatcher, handle) = service::own::<W>(raw)?;
-    let class = dispatcher.look_at_context(handle, |context| {
+    let objects = dispatcher.look_at_context(handle, |context| {
         // SAFETY: the library is registered, of this revision, and does not leave before this returns.
-        let objects = &unsafe { Context::<W>::of(context) }.objects;
-        let class = objects.classes.iter().copied().find(|class| is(class))?;
-        (!objects.has(data, class)).then_some(class)
+        Arc::clone(&unsafe { Context::<W>::of(context) }.objects)
     });
-    let class = class.ok_or(DeliverError::InvalidHandle)?.ok_or(Refused::NotYours)?;
+    let objects = objects.ok_or(DeliverError::InvalidHandle)?;
+    let class = objects.classes.iter().copied().find(|class| is(class)).ok_or(Refused::NotYours)?;
+    let no_memory = |error| Refused::Deliver(DeliverError::from(error));
+    if !objects.claims.claim(key(data, class)).map_err(no_memory)? {
+        return Err(Refused::NotYours);
+    }
     // SAFETY: as the caller promises.
-    Ok(unsafe { Copied::object(data, class) })
+    unsafe { Copied::object(data, class, &objects.claims) }.map_err(no_memory)
 }
 
 /// Notes that Lua owns an object now. In a call into the library of `handle`.
