@@ -1,4 +1,4 @@
-//! Measures the cost of DSS compared with the floor, a minimal C module; of v2 compared with v1; and of calling a function of v2
+//! Measures the cost of DSS compared with the floor, a minimal C module; of v2 compared with v1, and c2v0 with v2; and of calling a function of v2
 //! compared with a C function. `cargo bench -p compat-tests` prints the tables of the README.
 //!
 //! Both sides of a table run alternately in one process. The ratio of a row is the median of the ratios of all rounds, followed by
@@ -21,7 +21,7 @@ struct Table {
     rows: &'static [(&'static str, Option<f64>)],
 }
 
-const TABLES: [Table; 3] = [
+const TABLES: [Table; 4] = [
     Table {
         sides: ["floor", "darksidesync"],
         script: "floor.lua",
@@ -42,6 +42,16 @@ const TABLES: [Table; 3] = [
             ("deliver, two integers", None),
             ("dispatch, two integers", None),
             ("deliver to callback", Some(1.6)),
+        ],
+    },
+    Table {
+        sides: ["v2", "c2v0"],
+        script: "c2v0.lua",
+        rows: &[
+            ("deliver, two integers", Some(1.1)),
+            ("dispatch, two integers", None),
+            ("request and answer", Some(1.1)),
+            ("call, an integer", Some(1.1)),
         ],
     },
     Table {

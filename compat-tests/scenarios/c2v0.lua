@@ -167,10 +167,10 @@ scenario("a request is answered by what the function returns", { with = "probe_c
     ok(probe.request(function() dss.defer() end, 0, 0))
     dss.dispatch()
     collectgarbage() collectgarbage()
-    eq(reports(1), "collected")
+    eq(reports(1), "collected: Lua put the answer off by `defer()`, and dropped it")
     local ticket = ok(probe.request(print, 0, 0))
     ok(probe.cancel(ticket))
-    eq(reports(1), "cancelled")
+    eq(reports(1), "cancelled: the library cancelled the request")
     eq(select(2, probe.cancel(ticket)), "the delivery has ended, or Lua has it")
     eq(dss.dispatch(), 0)
 end)
@@ -197,7 +197,7 @@ scenario("deadlines end what Lua is too slow for, to start and to finish", { wit
     ok(probe.request(count, 0, 0.01))
     local lines = {}
     eventually(function()
-        for line in probe.reports():gmatch "[^\n]+" do lines[#lines + 1] = line end
+        for line in probe.reports():gmatch "([^\n:]+):[^\n]*" do lines[#lines + 1] = line end
         return #lines == 4
     end, "four ends")
     table.sort(lines)
@@ -208,7 +208,7 @@ scenario("deadlines end what Lua is too slow for, to start and to finish", { wit
     local reply
     ok(probe.request(function() reply = dss.defer() end, 30, 0.05))
     dss.dispatch()
-    eq(reports(1), "late")
+    eq(reports(1), "late: Lua had not answered at the deadline")
     eq(reply(1), false)
     -- A thousand deadlines that are never reached.
     for n = 1, 1000 do ok(probe.request(function() return n end, 60, 120)) end

@@ -16,7 +16,7 @@ local function take() called = called + 1 end
 
 scenario("values that are none are refused", { with = "probe_c2v0" }, function()
     for _, what in ipairs {
-        "kind", "string without memory", "list without memory", "map without memory", "object without memory", "object without data",
+        "kind", "string without memory", "list without memory", "map without memory", "object without memory", "object without data", "nil as a key",
         "values",
         "too many values", "key", "delivery", "deliveries", "older delivery", "done", "limits", "older limits", "channel without a name",
     } do
@@ -36,11 +36,13 @@ scenario("values that are none are refused", { with = "probe_c2v0" }, function()
 end)
 
 scenario("objects that are not the library's to give are refused", { with = "probe_c2v0" }, function()
-    local NOT_YOURS = "the object is Lua's already, or its class is not listed by the library"
+    local NOT_YOURS = "the object was given away before, or its class is not listed by the library"
     local thing = probe.thing(3)
     refused(NOT_YOURS, "object of a stranger", take)
     refused(NOT_YOURS, "object of no class", take)
     refused(NOT_YOURS, "object of Lua's", take, thing)
+    local none, why, given = probe.edge("object twice", take)
+    eq(none, nil) eq(why, NOT_YOURS) eq(given:number(), 1)
     eq(thing:number(), 3)
     raises("a userdata that is no object of a library's", probe.edge, "object of Lua's", take, io.stdout)
     eq(dss.dispatch(), 0)
@@ -61,6 +63,7 @@ end)
 
 scenario("a function that says nothing of its error raises one", { with = "probe_c2v0" }, function()
     raises("the library raised an error, and did not say which", probe.edge, "raised without an error")
+    raises("what was raised", probe.edge, "raised, and nothing said")
     raises("bad argument #3 to 'probe_c2v0.edge': wanted another value, found nothing", probe.edge, "bad argument without words")
 end)
 

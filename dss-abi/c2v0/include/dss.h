@@ -19,7 +19,7 @@
  *   static int open(const dss_api *api, dss_call call, void **state) { (void)call; (void)state; dss = api; return DSS_OK; }
  *   static const dss_method functions[] = { { "add", add, NULL }, { NULL, NULL, NULL } };
  *   static const dss_definition definition = { sizeof definition, 0, functions, NULL, NULL, open, NULL, NULL };
- *   DSS_LIBRARY("adder", "1.0.0", "^2.2", definition);
+ *   DSS_LIBRARY("adder", "1.0.0", "^2.1", definition);
  *
  * and in Lua:  local adder = require("darksidesync").load("adder");  print(adder.add(2, 3))
  *
@@ -112,7 +112,7 @@ typedef struct dss_value {
 } dss_value;
 
 /* A function or a method, as Lua calls it. [lua] `self` is the object's data, or NULL in a function. Arguments that Lua did not give
- * are not there: look at `count`.
+ * are not there: look at `count`. If that is 0, `arguments` may be NULL.
  *
  * Returns DSS_OK, with what was given to `result` as its results; or DSS_RAISED, after `raise`; or any other code, which becomes a Lua
  * error with that code's sentence. So `return dss->deliver(...)` is a good ending. */
@@ -147,7 +147,8 @@ typedef struct dss_object {
 /* What happens to a delivery that does not fit its channel's limits. */
 enum {
   DSS_REFUSE = 1,      /* it is refused */
-  DSS_WAIT = 2,        /* `deliver` waits for room, for `wait_ns`; everything else is refused */
+  DSS_WAIT = 2,        /* `deliver` waits for room, for `wait_ns`; everything else is refused. What ends the wait is room, time, other
+                          limits, `close_channel`, or that the library leaves */
   DSS_DROP_OLDEST = 3, /* the oldest of the channel make room */
   DSS_LATEST = 4       /* one with a key replaces the one of the same function and key that is still queued; else it is refused */
 };
@@ -189,7 +190,7 @@ typedef struct dss_answer {
   uint32_t ended;
   const dss_value *values;
   size_t count;
-  const char *error;       /* never NULL */
+  const char *error;       /* why there is no answer; empty for DSS_ANSWERED. Never NULL */
   const char *traceback;   /* never NULL */
 } dss_answer;
 
@@ -212,10 +213,10 @@ typedef struct dss_api {
   void *(*data)(dss_call call);
   /* Appends one result. */
   int (*result)(dss_call call, const dss_value *value);
-  /* Has the call raise a Lua error: any value; a string gets the position of the Lua code that called. Returns DSS_RAISED, for you to
-   * return. */
+  /* Has the call raise a Lua error, whatever the function returns then: any value; a string gets the position of the Lua code that
+   * called. Returns DSS_RAISED, for you to return. Results that were given are dropped. */
   int (*raise)(dss_call call, const dss_value *error);
-  /* Has the call raise "bad argument #2 to 'start' of the library counter: wanted a function, found nil", for index 2 and "a function". Returns
+  /* Has the call raise "bad argument #2 to 'counter.start': wanted a function, found nil", for index 2 and "a function". Returns
    * DSS_RAISED. */
   int (*bad_argument)(dss_call call, size_t index, const char *wanted);
 
@@ -223,7 +224,7 @@ typedef struct dss_api {
 
   /* Takes a reference, so that the function stays after the call. */
   int (*retain)(dss_callback callback);
-  /* Gives one reference of yours back. */
+  /* Gives back one reference that you took. */
   void (*release)(dss_callback callback);
 
   /* Deliveries. [any] The ticket may be NULL. */
@@ -253,7 +254,7 @@ typedef struct dss_api {
   int (*keep_alive)(dss_library library, int keeps);
   /* Changes a channel's limits. What is queued stays. */
   int (*limit)(dss_library library, dss_channel channel, const dss_limits *limits);
-  /* Opens a channel; `stats()` shows it under that name. At most 4096 at a time: DSS_FULL. */
+  /* Opens a channel; `stats()` shows it under that name, which is UTF-8 and not empty. At most 4096 at a time: DSS_FULL. */
   int (*open_channel)(dss_library library, const char *name, const dss_limits *limits, dss_channel *channel);
   /* Closes one: what is queued in it is cancelled. */
   int (*close_channel)(dss_library library, dss_channel channel);
@@ -280,11 +281,13 @@ typedef struct dss_definition {
   const dss_class *const *classes;                                  /* ends with NULL; NULL for none */
   const dss_limits *limits;                                         /* of the first channel; NULL for the defaults */
   /* [lua] A Lua state loads the library. May store its own data for that state; returns as a dss_function does, and an error refuses the
-   * library. Keep `dss`: it is the same in every state. */
+   * library. Keep `dss`: it is the same in every state. Two states may load the library on two threads at the same time. */
   int (*open)(const dss_api *dss, dss_call call, void **state);
-  /* [lua] The state closes: stop your threads. All that was queued is cancelled. NULL for none. */
+  /* [lua] The state closes: stop your threads. All that was queued is cancelled, and deliveries are refused: DSS_STOPPING. Not called
+   * if the library left by `unregister`. NULL for none. */
   void (*closing)(void *state, dss_library library);
-  /* [any] The last call with that data. NULL for none. Called once for each `open` that returned DSS_OK. */
+  /* [any] The last call with that data: no code of the library runs for that state, and none will. NULL for none. Called once for each
+   * `open` that returned DSS_OK. */
   void (*release)(void *state);
 } dss_definition;
 
@@ -381,6 +384,22 @@ struct dss_declaration {
   char interface_[16], abi[16], name[64], version[32], requires_[64], compiler[64], header[16];
 };
 
+/* What DSS_LIBRARY puts there, for languages without it: revision and flags, and what DSS 2.1 looks at before it says that it does not know
+ * this interface. The section is `.dss.library` (ELF), `__DATA,__dss_library` (Mach-O) or `.dsslib` (PE). */
+#define DSS_REVISION 3
+#define DSS_DECLARATION_FLAGS 3
+#define DSS_DECLARATION_ABI "0.11"
+
+/* So that what nothing refers to stays when the linker collects garbage. */
+#if defined(__has_attribute)
+#if __has_attribute(retain)
+#define DSS_RETAIN_ __attribute__((retain))
+#endif
+#endif
+#if !defined(DSS_RETAIN_)
+#define DSS_RETAIN_
+#endif
+
 #if defined(_MSC_VER)
 #pragma section(".dsslib", read)
 #pragma section(".dssdoc", read)
@@ -400,7 +419,7 @@ struct dss_declaration {
 #define DSS_COMPILER_ __VERSION__
 #else
 #define DSS_SECTION_ __attribute__((section(".dss.library"), used))
-#define DSS_DOC_SECTION_ __attribute__((section(".dss.doc"), used))
+#define DSS_DOC_SECTION_ __attribute__((section(".dss.doc"), used)) DSS_RETAIN_
 #define DSS_EXPORT_ __attribute__((visibility("default")))
 #if defined(__clang__)
 #define DSS_COMPILER_ __VERSION__
@@ -415,14 +434,13 @@ struct dss_declaration {
 #define DSS_C_ extern
 #endif
 
-/* Declares the library, once in a file: DSS_LIBRARY("counter", "1.0.0", "^2.2", definition). The name has letters, digits, `_`, `-` and
- * `.`, at most 63; the version is semver; the third says which versions of DSS will do. Texts that are too long do not compile.
- * The flags and "0.11" are what DSS 2.1 looks at before it says that it does not know this interface. */
+/* Declares the library, once in a file: DSS_LIBRARY("counter", "1.0.0", "^2.1", definition). The name has letters, digits, `_`, `-` and
+ * `.`, at most 63; the version is semver; the third says which versions of DSS will do. Texts that are too long do not compile. */
 #define DSS_LIBRARY(name_, version_, required_, definition_)                                                                    \
   DSS_C_ DSS_EXPORT_ const struct dss_declaration dss_library_c2v0_declaration;                                                 \
   DSS_SECTION_ const struct dss_declaration dss_library_c2v0_declaration = {                                                    \
-    { 'D', 'S', 'S', 0, 'L', 'I', 'B', 0 }, (uint32_t)sizeof(struct dss_declaration), 3, 3, 0, DSS_INTERFACE, "0.11", name_,     \
-    version_, required_, DSS_COMPILER_, DSS_INTERFACE };                                                                        \
+    { 'D', 'S', 'S', 0, 'L', 'I', 'B', 0 }, (uint32_t)sizeof(struct dss_declaration), DSS_REVISION, DSS_DECLARATION_FLAGS, 0,    \
+    DSS_INTERFACE, DSS_DECLARATION_ABI, name_, version_, required_, DSS_COMPILER_, DSS_INTERFACE };                             \
   DSS_C_ DSS_EXPORT_ const dss_definition *dss_library_c2v0(void);                                                              \
   const dss_definition *dss_library_c2v0(void) { return &(definition_); }                                                       \
   struct dss_declaration /* for the semicolon */

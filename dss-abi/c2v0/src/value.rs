@@ -51,7 +51,7 @@ impl dss_value {
             DSS_MAP => Read::Map(unsafe { slice(items, count.checked_mul(2)?) }?),
             DSS_CALLBACK => Read::Callback(integer as u64),
             // SAFETY: as the caller promises.
-            DSS_OBJECT => Read::Object(*unsafe { items.cast::<dss_object>().as_ref() }?),
+            DSS_OBJECT => Read::Object(*unsafe { slice(items.cast::<dss_object>(), 1) }?.first()?),
             _ => return None,
         })
     }

@@ -192,8 +192,9 @@ fn run(
     let frame = Frame { on, method, arguments: laid.as_ptr(), count: laid.len(), results, raised };
     let code = calls::enter(&frame, |number| call(number, &laid));
     match (code, frame.raised.take()) {
-        (DSS_OK, _) => Returned::Values(frame.results.into_inner()),
-        (DSS_RAISED, Some(error)) => Returned::Raised(vec![error]),
+        // Whatever it returns then.
+        (_, Some(error)) => Returned::Raised(vec![error]),
+        (DSS_OK, None) => Returned::Values(frame.results.into_inner()),
         (code, _) => Returned::Raised(vec![Copied::Bytes(codes::sentence(code).to_bytes().into())]),
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn sentence(code: c_int) -> &'static CStr {
         DSS_STOPPING => c"the Lua state is closing",
         DSS_OUT_OF_MEMORY => c"there is not enough memory",
         DSS_WOULD_DEADLOCK => c"the call would wait for the thread that it is made on",
-        DSS_FULL => c"the library has as much queued as its limits allow",
+        DSS_FULL => c"the channel has as much queued as its limits allow",
         DSS_TIMED_OUT => c"there was no room in the queue in time",
         DSS_INVALID_CALLBACK => c"the Lua function is gone, or belongs to another Lua state",
         DSS_TOO_DEEP => c"lists and maps are nested more than 64 deep",
@@ -43,7 +43,20 @@ pub(super) fn sentence(code: c_int) -> &'static CStr {
         DSS_INVALID_CALL => c"the call by Lua is over, or runs on another thread",
         DSS_TOO_LATE => c"the delivery has ended, or Lua has it",
         DSS_INVALID_CHANNEL => c"the library has no such channel",
-        DSS_NOT_YOURS => c"the object is Lua's already, or its class is not listed by the library",
+        DSS_NOT_YOURS => c"the object was given away before, or its class is not listed by the library",
         _ => c"the library returned a code that this DSS does not know",
+    }
+}
+
+/// Why a request has no answer, for the ends that no error of Lua's tells.
+pub(super) fn why(ended: u32) -> &'static str {
+    match ended {
+        DSS_COLLECTED => "Lua put the answer off by `defer()`, and dropped it",
+        DSS_CANCELLED => "the library cancelled the request",
+        DSS_CLOSED => "the library left, or its Lua state closed",
+        DSS_LATE => "Lua had not answered at the deadline",
+        DSS_DROPPED => "the request made room for a later one",
+        DSS_NOT_STARTED => "Lua had not begun with the request at its first deadline",
+        _ => "",
     }
 }

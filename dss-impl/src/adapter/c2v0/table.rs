@@ -392,7 +392,8 @@ unsafe extern "C-unwind" fn open_channel(
             return Err(Refused::Malformed);
         }
         // SAFETY: the contract of `open_channel`.
-        let name = Arc::from(unsafe { CStr::from_ptr(name) }.to_string_lossy());
+        let name = unsafe { CStr::from_ptr(name) }.to_str().ok().filter(|name| !name.is_empty());
+        let name = Arc::from(name.ok_or(Refused::Malformed)?);
         // SAFETY: as above.
         let limits = unsafe { limits(wanted) }.ok_or(Refused::Malformed)?;
         let opened = dispatcher.open_channel(handle, dss_abi_c2v0::REVISION, name, limits)?;

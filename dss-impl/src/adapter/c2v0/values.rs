@@ -4,7 +4,7 @@ use std::ffi::{CString, c_void};
 
 use dss_abi_c2v0::*;
 
-use super::{C2v0, Frame};
+use super::{C2v0, Frame, codes};
 use crate::adapter::values::copied::{self, Allowance, Copied};
 use crate::adapter::values::service::{Refused, Source};
 use crate::adapter::values::{objects, waiting};
@@ -158,6 +158,7 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
     };
     let mut arena = Arena::default();
     let values = lay_out(&mut values, &mut arena);
+    let error = if error.is_empty() { codes::why(ended).to_owned() } else { error };
     let (error, traceback) = (text(error), text(traceback));
     let answer = dss_answer {
         size: size_of::<dss_answer>() as u32,
