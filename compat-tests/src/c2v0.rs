@@ -53,6 +53,20 @@ pub const LIBRARIES: &[Library] = &[
         flags: &["-DPROBE_REFUSES", "-DPROBE_NAME=\"probe_refuses\""],
         on: None,
     },
+    Library {
+        name: "zigsum",
+        folder: "libraries/c2v0/zig-sum",
+        language: Language::Zig,
+        flags: &[],
+        on: None,
+    },
+    Library {
+        name: "gozip",
+        folder: "libraries/c2v0/go-zip",
+        language: Language::Go,
+        flags: &["-buildvcs=false"],
+        on: None,
+    },
 ];
 
 /// All warnings, as errors.
@@ -162,11 +176,24 @@ impl Library {
                 try_succeed(&mut command).map(drop)
             }
             Language::Zig => {
-                let mut command = Command::new("python3");
-                command.args(["-m", "ziglang", "build-lib", "-dynamic", "-O", "ReleaseSafe", "-fPIC", "-lc"]);
-                command.args(self.flags).arg("-I").arg(include());
-                command.arg(format!("-femit-bin={}", output.display())).args(sources(&self.sources(), "zig"));
-                try_succeed(command.current_dir(folder)).map(drop)
+                let zig = || {
+                    let mut command = Command::new("python3");
+                    command.current_dir(folder).args(["-m", "ziglang"]);
+                    command
+                };
+                let header = include().join("dss.h");
+                let translated =
+                    try_succeed(zig().args(["translate-c", "-lc", "-I"]).arg(include()).arg(header))?;
+                let dss = folder.join("dss.zig");
+                fs::write(&dss, translated).map_err(|error| format!("{}: {error}", dss.display()))?;
+                let source = self.sources().join(format!("{}.zig", self.name));
+                // For any processor of this kind, and not for this one alone.
+                let options =
+                    ["build-lib", "-dynamic", "-O", "ReleaseSafe", "-fPIC", "-lc", "-mcpu=baseline"];
+                let mut command = zig();
+                command.args(options).arg(format!("-femit-bin={}", output.display())).args(["--dep", "dss"]);
+                command.arg(format!("-Mroot={}", source.display())).arg(format!("-Mdss={}", dss.display()));
+                try_succeed(command.args(["--name", self.name]).args(self.flags)).map(drop)
             }
             Language::Go => {
                 let mut command = Command::new("go");
