@@ -54,6 +54,13 @@ pub const LIBRARIES: &[Library] = &[
         on: None,
     },
     Library {
+        name: "curl",
+        folder: "libraries/c2v0/curl",
+        language: Language::C,
+        flags: &[],
+        on: Some("libcurl"),
+    },
+    Library {
         name: "zigsum",
         folder: "libraries/c2v0/zig-sum",
         language: Language::Zig,
