@@ -154,6 +154,14 @@ impl Library {
     /// # Errors
     /// A compiler fails: what it said.
     pub fn build(&self, folder: &Path) -> Result<(), String> {
+        self.build_with(folder, &[])
+    }
+
+    /// The same with further arguments for the compiler.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_with(&self, folder: &Path, further: &[&str]) -> Result<(), String> {
         let output = folder.join(format!("{}.so", self.name));
         let on: Vec<String> = match self.on {
             Some(package) => {
@@ -164,15 +172,16 @@ impl Library {
         };
         match self.language {
             Language::C => {
-                let on: Vec<_> = on.iter().map(String::as_str).collect();
-                self.build_c(&output, &include(), &on)
+                let flags: Vec<_> = further.iter().copied().chain(on.iter().map(String::as_str)).collect();
+                self.build_c(&output, &include(), &flags)
             }
             Language::Cpp => {
                 let mut command = Command::new("g++");
                 command
                     .args(["-std=c++17", "-O2", "-shared", "-fPIC", "-pthread"])
                     .args(STRICT)
-                    .args(self.flags);
+                    .args(self.flags)
+                    .args(further);
                 command
                     .arg("-I")
                     .arg(include())
