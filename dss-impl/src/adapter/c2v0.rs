@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `c2v0.rs` | the revision, calls into its libraries, and how they are opened |
 //! | `c2v0/codes.rs` | its codes, and a sentence for each |
-//! | `c2v0/values.rs` | values there and back |
+//! | `c2v0/values.rs` | values there and back; limits |
 //! | `c2v0/table.rs` | the functions that its libraries are handed |
 
 mod codes;
@@ -148,7 +148,7 @@ fn open(
             functions,
             classes: &classes,
             // SAFETY: the contract of a definition.
-            limits: unsafe { table::limits(raw.limits) },
+            limits: unsafe { values::limits(raw.limits) },
             keeps_alive: raw.flags & DSS_KEEPS_ALIVE != 0,
             context,
             own,

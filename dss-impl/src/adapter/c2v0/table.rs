@@ -3,12 +3,11 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
-use std::time::Duration;
 
 use dss_abi_c2v0::*;
 
 use super::codes::{code, sentence};
-use super::values::{Handed, Origin, tell};
+use super::values::{Handed, Origin, limits, tell};
 use super::{C2v0, Completion, Frame};
 use crate::adapter::panics::abort_on_panic;
 use crate::adapter::values::copied::{Copied, disown};
@@ -16,7 +15,6 @@ use crate::adapter::values::deadlines::{Deadline, Late, watch};
 use crate::adapter::values::service::{self, Given, Refused, Source, own};
 use crate::adapter::values::{calls, waiting};
 use crate::callbacks::{CallbackId, Reference};
-use crate::capacity::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
 use crate::channel::ChannelId;
 use crate::delivery::{Accepted, DeliverError};
 use crate::dispatcher::Dispatcher;
@@ -52,26 +50,6 @@ pub(super) static API: dss_api = dss_api {
     strerror,
     extension,
 };
-
-/// A library's limits; none if they are malformed.
-///
-/// # Safety
-/// NULL for the defaults, or limits.
-pub(super) unsafe fn limits(raw: *const dss_limits) -> Option<Limits> {
-    // SAFETY: as the caller promises.
-    let Some(raw) = (unsafe { raw.as_ref() }) else { return Some(Limits::default()) };
-    let policy = match raw.policy {
-        0 | DSS_REFUSE => Policy::Refuse,
-        DSS_WAIT => Policy::Wait(Duration::from_nanos(raw.wait_ns)),
-        DSS_DROP_OLDEST => Policy::DropOldest,
-        DSS_LATEST => Policy::Latest,
-        _ => return None,
-    };
-    let or =
-        |given: u64, default| if given == 0 { default } else { usize::try_from(given).unwrap_or(usize::MAX) };
-    let sized = raw.size as usize >= size_of::<dss_limits>();
-    sized.then(|| Limits { items: or(raw.items, DEFAULT_ITEMS), bytes: or(raw.bytes, DEFAULT_BYTES), policy })
-}
 
 /// The number of a library as the core has it; 0, which is no library's, if it cannot be one.
 fn raw(library: dss_library) -> usize {

@@ -1,6 +1,7 @@
-//! Values there and back: copied when a library hands them over, laid out when it is handed them.
+//! Values there and back: copied when a library hands them over, laid out when it is handed them. And a library's limits.
 
 use std::ffi::{CString, c_void};
+use std::time::Duration;
 
 use dss_abi_c2v0::*;
 
@@ -8,6 +9,7 @@ use super::{C2v0, Frame, codes};
 use crate::adapter::values::copied::{self, Allowance, Copied};
 use crate::adapter::values::service::{Refused, Source};
 use crate::adapter::values::{objects, waiting};
+use crate::capacity::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
 use crate::outcome::Outcome;
 use crate::value::{ObjectRef, Raised, Value};
 
@@ -172,4 +174,24 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
         // SAFETY: the contract of `dss_done`: once, with the library's own context.
         unsafe { done(context, &raw const answer) };
     }
+}
+
+/// A library's limits; none if they are malformed.
+///
+/// # Safety
+/// NULL for the defaults, or limits.
+pub(super) unsafe fn limits(raw: *const dss_limits) -> Option<Limits> {
+    // SAFETY: as the caller promises.
+    let Some(raw) = (unsafe { raw.as_ref() }) else { return Some(Limits::default()) };
+    let policy = match raw.policy {
+        0 | DSS_REFUSE => Policy::Refuse,
+        DSS_WAIT => Policy::Wait(Duration::from_nanos(raw.wait_ns)),
+        DSS_DROP_OLDEST => Policy::DropOldest,
+        DSS_LATEST => Policy::Latest,
+        _ => return None,
+    };
+    let or =
+        |given: u64, default| if given == 0 { default } else { usize::try_from(given).unwrap_or(usize::MAX) };
+    let sized = raw.size as usize >= size_of::<dss_limits>();
+    sized.then(|| Limits { items: or(raw.items, DEFAULT_ITEMS), bytes: or(raw.bytes, DEFAULT_BYTES), policy })
 }
