@@ -13,6 +13,8 @@ pub struct Module<'a> {
     pub includes: &'a [PathBuf],
     /// More flags.
     pub flags: &'a [&'a str],
+    /// The libraries that it is linked to, as options.
+    pub libraries: &'a [&'a str],
     /// The file to make.
     pub output: &'a Path,
 }
@@ -70,7 +72,7 @@ pub fn try_compile(module: &Module<'_>) -> Result<(), String> {
     for include in module.includes {
         command.arg("-I").arg(include);
     }
-    command.args(module.sources).arg("-o").arg(&partial).arg("-lpthread");
+    command.args(module.sources).arg("-o").arg(&partial).args(module.libraries).arg("-lpthread");
     try_succeed(&mut command).map_err(|error| format!("the C compiler: {error}"))?;
     std::fs::rename(&partial, module.output).expect("the folder was just written to");
     Ok(())
@@ -105,7 +107,7 @@ impl CModules<'_> {
         let includes = [self.include.to_owned(), self.abi.join("include"), self.abi.join("helper")];
         let output = self.folder.join(format!("{name}.{}", self.ending));
         let flags: Vec<_> = flags.iter().copied().chain(self.flag).collect();
-        compile(&Module { sources, includes: &includes, flags: &flags, output: &output })
+        compile(&Module { sources, includes: &includes, flags: &flags, libraries: &[], output: &output })
     }
 
     /// Builds the libraries of 1.0's interface with `compile`.

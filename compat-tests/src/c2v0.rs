@@ -61,6 +61,20 @@ pub const LIBRARIES: &[Library] = &[
         on: Some("libcurl"),
     },
     Library {
+        name: "re2",
+        folder: "libraries/c2v0/re2",
+        language: Language::Cpp,
+        flags: &[],
+        on: Some("re2"),
+    },
+    Library {
+        name: "cpptypes",
+        folder: "fixtures/cpptypes-c2v0",
+        language: Language::Cpp,
+        flags: &[],
+        on: None,
+    },
+    Library {
         name: "zigsum",
         folder: "libraries/c2v0/zig-sum",
         language: Language::Zig,
@@ -138,15 +152,22 @@ impl Library {
         workspace().join("compat-tests").join(self.folder)
     }
 
-    /// Builds a library in C with the header in `include` and further flags.
+    /// Builds a library in C with the header in `include`, further flags, and libraries that it is linked to.
     ///
     /// # Errors
     /// The compiler fails: what it said.
-    pub fn build_c(&self, output: &Path, include: &Path, flags: &[&str]) -> Result<(), String> {
+    pub fn build_c(
+        &self,
+        output: &Path,
+        include: &Path,
+        flags: &[&str],
+        libraries: &[&str],
+    ) -> Result<(), String> {
         let sources = sources(&self.sources(), "c");
         let all: Vec<_> =
             ["-std=gnu11", "-Wpedantic"].iter().chain(self.flags).chain(flags).copied().collect();
-        c::try_compile(&c::Module { sources: &sources, includes: &[include.to_owned()], flags: &all, output })
+        let includes = [include.to_owned()];
+        c::try_compile(&c::Module { sources: &sources, includes: &includes, flags: &all, libraries, output })
     }
 
     /// Builds it into `folder`.
@@ -172,8 +193,8 @@ impl Library {
         };
         match self.language {
             Language::C => {
-                let flags: Vec<_> = further.iter().copied().chain(on.iter().map(String::as_str)).collect();
-                self.build_c(&output, &include(), &flags)
+                let on: Vec<_> = on.iter().map(String::as_str).collect();
+                self.build_c(&output, &include(), further, &on)
             }
             Language::Cpp => {
                 let mut command = Command::new("g++");

@@ -50,6 +50,7 @@ fn preloaded(artefacts: &Artefacts) -> PathBuf {
         includes: &[include],
         // The compiler's assumptions about malloc do not hold here.
         flags: &["-fno-builtin"],
+        libraries: &[],
         output: &folder.join("fail_alloc.so"),
     });
     folder

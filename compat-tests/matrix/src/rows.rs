@@ -274,8 +274,8 @@ impl Row {
         let level = if self.profile == Profile::Debug { "-O0" } else { "-O2" };
         let named = format!("-DPROBE_NAME=\"{}\"", self.slug());
         let probe = Library::named(self.revision.library()).expect("it is one of them");
-        probe.build_c(&self.file(lua), &include, &[level])?;
-        probe.build_c(&self.file_among_others(lua), &include, &[level, &named])
+        probe.build_c(&self.file(lua), &include, &[level], &[])?;
+        probe.build_c(&self.file_among_others(lua), &include, &[level, &named], &[])
     }
 
     fn build_rust(&self, compiler: &Compiler, lua: Lua) -> Result<(), String> {

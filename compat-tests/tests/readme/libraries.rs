@@ -92,7 +92,13 @@ pub(crate) fn build(name: &str, all: &[Block]) {
         "c" if is_c2v0(block) => {
             let source = c_sources(name, block, "c").join(format!("{name}.c"));
             let (includes, flags) = ([c2v0::include()], ["-Wpedantic"]);
-            c::compile(&Module { sources: &[source], includes: &includes, flags: &flags, output: &output });
+            c::compile(&Module {
+                sources: &[source],
+                includes: &includes,
+                flags: &flags,
+                libraries: &[],
+                output: &output,
+            });
         }
         "c" => {
             let sources = c_sources(name, block, "c");
@@ -101,6 +107,7 @@ pub(crate) fn build(name: &str, all: &[Block]) {
                 sources: &[sources.join(format!("{name}.c")), helper],
                 includes: &[include(), sources],
                 flags: &[],
+                libraries: &[],
                 output: &output,
             });
         }

@@ -27,6 +27,7 @@
  * OWNERSHIP. What you hand over is copied before the call returns. What you are handed is good until the function that got it returns.
  *   Neither side frees memory of the other. The one thing that changes hands is an object's data: see dss_object.
  * HANDLES are numbers that DSS checks. One that is too old, or made up, is refused.
+ * ORDER. All that a library delivers in one Lua state comes to Lua in the order in which it was taken, whatever its channel.
  * CODES. A function that returns int returns DSS_OK or the reason of its refusal; then nothing was taken, and nothing has changed.
  * EXCEPTIONS, longjmp and pthread_exit must not leave a function of yours that DSS called. dss.hpp sees to that in C++.
  */
@@ -85,13 +86,13 @@ enum {
 enum {
   DSS_NIL = 0,
   DSS_BOOLEAN = 1,  /* as.integer: 0 or 1 */
-  DSS_INTEGER = 2,  /* as.integer */
-  DSS_NUMBER = 3,   /* as.number */
+  DSS_INTEGER = 2,  /* as.integer; from a Lua without integers a number without a fraction, of at most 2^53 */
+  DSS_NUMBER = 3,   /* as.number; 3.0 is one from Lua 5.3 on */
   DSS_STRING = 4,   /* as.string: `size` bytes of any value; from DSS with a 0 behind them */
-  DSS_LIST = 5,     /* as.items: `count` values */
-  DSS_MAP = 6,      /* as.items: `count` pairs, key, value, key, value, ... */
+  DSS_LIST = 5,     /* as.items: `count` values. From Lua a table with the keys 1 to n alone, an empty one too */
+  DSS_MAP = 6,      /* as.items: `count` pairs, key, value, key, value, ... From Lua any other table; no key is nil or NaN */
   DSS_CALLBACK = 7, /* as.callback: from DSS good for the call; `retain` it to keep it */
-  DSS_OBJECT = 8    /* as.object */
+  DSS_OBJECT = 8    /* as.object. Lua gives one as an argument alone, not within a table and not in an answer */
 };
 
 struct dss_object;
@@ -131,7 +132,7 @@ typedef struct dss_class {
   uint32_t reserved;            /* 0 */
   const char *name;             /* UTF-8 */
   const dss_method *methods;    /* NULL for none */
-  dss_function close;           /* for `object:close()` and Lua's <close>; called once at most. NULL for none */
+  dss_function close;           /* for `object:close()` and Lua's <close>; called once at most, and methods may be called after it. NULL for none */
   dss_function text;            /* for `tostring`: its one result, a string. NULL for DSS's own */
   void (*drop)(void *data);     /* frees the data. [any] Called once for each object that DSS took, as the last call with it */
 } dss_class;
@@ -148,7 +149,8 @@ typedef struct dss_object {
 enum {
   DSS_REFUSE = 1,      /* it is refused */
   DSS_WAIT = 2,        /* `deliver` waits for room, for `wait_ns`; everything else is refused. What ends the wait is room, time, other
-                          limits, `close_channel`, or that the library leaves */
+                          limits, `close_channel`, or that the library leaves. Say the end of something in another channel:
+                          a request does not wait for room */
   DSS_DROP_OLDEST = 3, /* the oldest of the channel make room */
   DSS_LATEST = 4       /* one with a key replaces the one of the same function and key that is still queued; else it is refused */
 };
@@ -238,7 +240,8 @@ typedef struct dss_api {
    * `finish_ns` from now it must have answered; 0 is no deadline. */
   int (*request)(dss_library library, const dss_delivery *delivery, uint64_t start_ns, uint64_t finish_ns, dss_done done, void *context,
                  dss_ticket *ticket);
-  /* The same, and waits: `done` is called on this thread before it returns DSS_OK. [blocks] DSS_WOULD_DEADLOCK on the Lua thread. */
+  /* The same, and waits: `done` is called on this thread before it returns DSS_OK. [blocks] DSS_WOULD_DEADLOCK on the Lua thread. Another
+   * thread ends it by `cancel_all`. */
   int (*wait)(dss_library library, const dss_delivery *delivery, uint64_t start_ns, uint64_t finish_ns, dss_done done, void *context);
   /* Ends a delivery that is queued, or a request that has no answer yet: DSS_TOO_LATE if there is no such thing any more. */
   int (*cancel)(dss_library library, dss_ticket ticket);
@@ -281,12 +284,13 @@ typedef struct dss_definition {
   const dss_class *const *classes;                                  /* ends with NULL; NULL for none */
   const dss_limits *limits;                                         /* of the first channel; NULL for the defaults */
   /* [lua] A Lua state loads the library. May store its own data for that state; returns as a dss_function does, and an error refuses the
-   * library. Keep `dss`: it is the same in every state. Two states may load the library on two threads at the same time. */
+   * library. Keep `dss`: it is the same in every state. Two states may load the library on two threads at the same time, and then
+   * both store it: use an atomic, or `pthread_once`, where a tool would call that a race. */
   int (*open)(const dss_api *dss, dss_call call, void **state);
   /* [lua] The state closes: stop your threads. All that was queued is cancelled, and deliveries are refused: DSS_STOPPING. Not called
    * if the library left by `unregister`. NULL for none. */
   void (*closing)(void *state, dss_library library);
-  /* [any] The last call with that data: no code of the library runs for that state, and none will. NULL for none. Called once for each
+  /* [any] The last call with that data: the library's handle is of no use any more, no code of the library runs for that state, and none will. NULL for none. Called once for each
    * `open` that returned DSS_OK. */
   void (*release)(void *state);
 } dss_definition;
@@ -341,6 +345,15 @@ static inline dss_value dss_object_value(const dss_object *object) {
   dss_value value = dss_value_(DSS_OBJECT, 0, 0);
   value.as.object = object;
   return value;
+}
+
+/* Limits with that policy, and the defaults. */
+static inline dss_limits dss_limits_of(uint32_t policy) {
+  dss_limits limits;
+  limits.size = (uint32_t)sizeof limits;
+  limits.policy = policy;
+  limits.items = limits.bytes = limits.wait_ns = 0;
+  return limits;
 }
 
 /* The data of an object of that class; NULL if the value is not one. */

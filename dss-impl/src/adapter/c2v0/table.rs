@@ -1,5 +1,6 @@
 //! The table of functions that libraries of c2v0 are handed. Each function translates, and decides nothing.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
@@ -146,7 +147,7 @@ unsafe extern "C-unwind" fn bad_argument(call: dss_call, index: usize, wanted: *
     let raised = calls::with(call, |frame: &Frame| {
         // SAFETY: the contract of `bad_argument`: NULL, or a text.
         let wanted = if wanted.is_null() { c"another value" } else { unsafe { CStr::from_ptr(wanted) } };
-        let found = frame.arguments().get(index.wrapping_sub(1)).map_or("nothing", found);
+        let found = frame.arguments().get(index.wrapping_sub(1)).map_or("nothing".into(), found);
         let sentence = format!(
             "bad argument #{index} to '{}': wanted {}, found {found}",
             frame.name(),
@@ -159,8 +160,8 @@ unsafe extern "C-unwind" fn bad_argument(call: dss_call, index: usize, wanted: *
 }
 
 /// What a value is, in the words of errors.
-fn found(value: &dss_value) -> &'static str {
-    match value.kind {
+fn found(value: &dss_value) -> Cow<'static, str> {
+    let kind = match value.kind {
         DSS_NIL => "nil",
         DSS_BOOLEAN => "a boolean",
         DSS_INTEGER => "an integer",
@@ -168,8 +169,19 @@ fn found(value: &dss_value) -> &'static str {
         DSS_STRING => "a string",
         DSS_LIST | DSS_MAP => "a table",
         DSS_CALLBACK => "a function",
-        _ => "an object",
-    }
+        // SAFETY: DSS laid it out.
+        _ => match unsafe { value.read() } {
+            Some(Read::Object(object)) => {
+                let cls: *const dss_class = object.cls;
+                // SAFETY: it is one of the library's, which stay as they are.
+                let class: Option<&'static dss_class> = unsafe { cls.as_ref() };
+                return class
+                    .map_or("an object".into(), |class| format!("an object '{}'", class.name()).into());
+            }
+            _ => "an object",
+        },
+    };
+    kind.into()
 }
 
 unsafe extern "C-unwind" fn retain(callback: dss_callback) -> c_int {
