@@ -16,8 +16,13 @@ use crate::queue::Removed;
 pub struct ChannelId {
     /// 0 for the first; else the place among the others, from 1.
     pub(crate) index: u16,
-    pub(crate) generation: u16,
+    pub(crate) generation: u32,
 }
+
+/// Bits of a number that are the index. The others are the generation.
+const INDEX_BITS: u32 = 13;
+/// The last generation of an index, which is used no more after it: so no number is given twice.
+const LAST_GENERATION: u32 = (1 << (32 - INDEX_BITS)) - 1;
 
 /// Channels that a library may have at once, beside the first.
 pub const MOST_CHANNELS: usize = 4096;
@@ -29,13 +34,13 @@ impl ChannelId {
     /// As the number that a library keeps; 0 for the first channel.
     #[must_use]
     pub fn to_raw(self) -> u32 {
-        u32::from(self.generation) << 16 | u32::from(self.index)
+        self.generation << INDEX_BITS | u32::from(self.index)
     }
 
     /// Takes a number apart; any number gives a name.
     #[must_use]
     pub fn from_raw(raw: u32) -> Self {
-        ChannelId { index: raw as u16, generation: (raw >> 16) as u16 }
+        ChannelId { index: (raw & ((1 << INDEX_BITS) - 1)) as u16, generation: raw >> INDEX_BITS }
     }
 }
 
@@ -64,7 +69,7 @@ pub struct ChannelInfo {
 
 /// A channel beside the first, under the intake lock.
 pub(crate) struct Channel {
-    generation: u16,
+    generation: u32,
     open: bool,
     name: Arc<str>,
     pub(crate) capacity: Capacity,
@@ -150,7 +155,7 @@ impl Channels {
 
     /// The index of a channel that is closed, to be opened again.
     pub(crate) fn vacant(&self) -> Option<usize> {
-        self.others.iter().position(|channel| !channel.open)
+        self.others.iter().position(|channel| !channel.open && channel.generation < LAST_GENERATION)
     }
 
     /// How many there are beside the first, closed ones included.
@@ -174,13 +179,14 @@ impl Channels {
         let capacity = Capacity::new(Some(limits), consumed);
         let generation = match self.others.get_mut(at) {
             Some(channel) => {
-                let generation = channel.generation.wrapping_add(1);
+                let generation = channel.generation + 1;
                 *channel = Channel { generation, open: true, name, capacity };
                 generation
             }
             None => {
-                self.others.push(Channel { generation: self.base, open: true, name, capacity });
-                self.base
+                let generation = u32::from(self.base);
+                self.others.push(Channel { generation, open: true, name, capacity });
+                generation
             }
         };
         // `MOST_CHANNELS` fit.
@@ -224,4 +230,4 @@ impl Channels {
     }
 }
 
-const _: () = assert!(MOST_CHANNELS < u16::MAX as usize);
+const _: () = assert!(MOST_CHANNELS < 1 << INDEX_BITS);

@@ -33,6 +33,21 @@ fn keyed(channel: ChannelId, data: usize, key: &[u8]) -> Delivery<'_> {
 }
 
 #[test]
+fn the_number_of_a_closed_channel_is_not_given_again() {
+    let (dispatcher, _, _, handle) = bounded_house(2, Policy::Refuse);
+    let first = open(dispatcher, handle, 1, Policy::Refuse);
+    dispatcher.close_channel(handle, first).unwrap();
+    // More than 16 bits can tell apart.
+    for _ in 0..70_000 {
+        let channel = open(dispatcher, handle, 1, Policy::Refuse);
+        assert_ne!(channel.to_raw(), first.to_raw());
+        assert_eq!(ChannelId::from_raw(channel.to_raw()), channel);
+        dispatcher.close_channel(handle, channel).unwrap();
+    }
+    assert_eq!(dispatcher.close_channel(handle, first), Err(DeliverError::InvalidChannel));
+}
+
+#[test]
 fn a_channel_that_is_full_leaves_the_others_their_room() {
     let (dispatcher, _, _, handle) = bounded_house(2, Policy::Refuse);
     let noisy = open(dispatcher, handle, 3, Policy::Refuse);

@@ -8,7 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 
-use common::{Call, Deliver, Library, open, payload, poll, waiting_for_reply, waiting_thread};
+use common::{
+    Call, Deliver, Library, hand_over, open, payload, poll, request, waiting_for_reply, waiting_thread,
+};
 use dss_impl::dispatcher::DecodeEnd;
 use dss_impl::outcome::Outcome;
 
@@ -101,6 +103,23 @@ fn a_reply_that_nobody_can_give_ends_where_its_cancelling_throws() {
     left_by_an_exception(|| unsafe { dispatcher.cancel_reply(ticket) });
     assert_eq!(waiting.join().unwrap(), Outcome::Cancelled);
     dispatcher.unregister(handle).unwrap();
+    unsafe { dispatcher.close(epoch) };
+    assert!(dispatcher.claim(), "a call is left in the library");
+}
+
+#[test]
+fn a_request_whose_completion_throws_leaves_no_call_in_its_library() {
+    let (dispatcher, epoch) = open();
+    let library = throwing(|call| matches!(call, Call::Complete(..)));
+    let handle = library.register(dispatcher, 1).unwrap();
+    hand_over(dispatcher, handle, request(1)).unwrap();
+    let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
+    left_by_an_exception(|| {
+        dispatcher.decoded(&taken, DecodeEnd::Failed);
+    });
+    // This waits for a call that is left in the library.
+    std::thread::spawn(move || dispatcher.unregister(handle)).join().unwrap().unwrap();
+    assert!(library.calls().contains(&Call::Release(1)));
     unsafe { dispatcher.close(epoch) };
     assert!(dispatcher.claim(), "a call is left in the library");
 }

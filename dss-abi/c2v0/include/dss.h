@@ -23,7 +23,7 @@
  *
  * and in Lua:  local adder = require("darksidesync").load("adder");  print(adder.add(2, 3))
  *
- * THREADS. [lua]: only in a call that Lua made, on its thread. [any]: on every thread, at any time. [blocks]: may wait for another thread.
+ * THREADS. [lua]: only in a call that Lua made, on its thread. [any]: on every thread, at any time, but not in a signal handler. [blocks]: may wait for another thread.
  * OWNERSHIP. What you hand over is copied before the call returns. What you are handed is good until the function that got it returns.
  *   Neither side frees memory of the other. The one thing that changes hands is an object's data: see dss_object.
  * HANDLES are numbers that DSS checks. One that is too old, or made up, is refused.
@@ -197,7 +197,7 @@ typedef struct dss_answer {
 } dss_answer;
 
 /* Tells how a request ended, once for each that was taken. [any] On the thread that ends it, and perhaps before `request` returns. It
- * does not wait for anything, and holds no lock that is held over a call of DSS's. */
+ * does not wait for anything (a slow one delays the deadlines of all libraries), and holds no lock that is held over a call of DSS's. */
 typedef void (*dss_done)(void *context, const dss_answer *answer);
 
 /* What DSS does for a library. The table stays valid until the process ends. It grows at its end: what lies beyond `size` is not there. */
@@ -262,7 +262,7 @@ typedef struct dss_api {
   /* Closes one: what is queued in it is cancelled. */
   int (*close_channel)(dss_library library, dss_channel channel);
   /* Leaves the state: all that is queued is cancelled, and no code of the library runs for this state any more when this returns, except
-   * for calls that the calling thread stands in. [blocks] while another thread is in the library's code. */
+   * for calls that the calling thread stands in and the `done` of a `wait`, which its own thread calls. [blocks] while another thread is in the library's code. */
   int (*unregister)(dss_library library);
   /* Whether this is the thread that the library's Lua state runs on: 1 or 0. */
   int (*on_lua_thread)(dss_library library);

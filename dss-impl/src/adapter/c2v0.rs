@@ -103,13 +103,17 @@ impl Frame {
         unsafe { slice(self.arguments, self.count) }.unwrap_or_default()
     }
 
+    /// The class whose method was called.
+    fn class(&self) -> Option<&'static dss_class> {
+        let method = self.method?;
+        let has = |class: &&'static dss_class| class.methods().iter().any(|it| std::ptr::eq(it, method));
+        self.own().definition.classes.iter().copied().find(has)
+    }
+
     /// What was called, as errors name it.
     fn name(&self) -> String {
         let name = self.method.map_or("open", dss_method::name);
-        let has = |class: &&&'static dss_class| {
-            class.methods().iter().any(|it| self.method.is_some_and(|method| std::ptr::eq(it, method)))
-        };
-        match self.own().definition.classes.iter().find(has) {
+        match self.class() {
             Some(class) => format!("{}:{name}", class.name()),
             None => format!("{}.{name}", self.own().name),
         }
@@ -119,7 +123,8 @@ impl Frame {
     fn has(&self, data: *mut c_void, class: *const dss_class) -> bool {
         // SAFETY: DSS laid them out.
         let read = |value: &dss_value| matches!(unsafe { value.read() }, Some(Read::Object(it)) if it.data == data && it.cls == class);
-        self.on.object == data || self.arguments().iter().any(read)
+        let own = self.class().is_none_or(|own| std::ptr::eq(own, class));
+        own && self.on.object == data || self.arguments().iter().any(read)
     }
 }
 
@@ -162,20 +167,20 @@ fn open(
                 Some(open) => unsafe { open(&table::API, call, &raw mut data) },
                 None => DSS_OK,
             });
-            if let Returned::Values(_) = returned {
-                // SAFETY: the library is being called.
-                *unsafe { Own::of(context) }.state.lock() = Some(data.expose_provenance());
+            // What it gave is dropped in the call: that may run the library's code.
+            match returned {
+                Returned::Values(_) => {
+                    // SAFETY: the library is being called.
+                    *unsafe { Own::of(context) }.state.lock() = Some(data.expose_provenance());
+                    Ok(())
+                }
+                Returned::Raised(mut error) => Err(match error.first_mut().map(Copied::shape::<C2v0>) {
+                    Some(Shape::Bytes(text)) => refuse(&String::from_utf8_lossy(text)),
+                    _ => refuse(&"its open raised an error that is no text"),
+                }),
             }
-            returned
         });
-        match opened {
-            Some(Returned::Values(_)) => Ok(()),
-            Some(Returned::Raised(mut error)) => Err(match error.first_mut().map(Copied::shape::<C2v0>) {
-                Some(Shape::Bytes(text)) => refuse(&String::from_utf8_lossy(text)),
-                _ => refuse(&"its open raised an error that is no text"),
-            }),
-            None => Err(refuse(&"it left while it was opened")),
-        }
+        opened.unwrap_or_else(|| Err(refuse(&"it left while it was opened")))
     })
 }
 

@@ -385,8 +385,9 @@ impl Dispatcher {
         match pending {
             Some(Pending { waiter, .. }) if waiter.completes() => {
                 drop(desk);
+                // The call ends also if an exception of the library's leaves it.
+                let _called = Called { dispatcher: self, slot, caller: Caller::Lua };
                 waiter.release(outcome);
-                self.leave(self.lock_desk_as(Caller::Lua), slot, Caller::Lua);
             }
             pending => {
                 self.leave(desk, slot, Caller::Lua);

@@ -49,14 +49,14 @@ pub(super) fn sentence(code: c_int) -> &'static CStr {
 }
 
 /// Why a request has no answer, for the ends that no error of Lua's tells.
-pub(super) fn why(ended: u32) -> &'static str {
+pub(super) fn why(ended: u32) -> &'static CStr {
     match ended {
-        DSS_COLLECTED => "Lua put the answer off by `defer()`, and dropped it",
-        DSS_CANCELLED => "the library cancelled the request",
-        DSS_CLOSED => "the library left, or its Lua state closed",
-        DSS_LATE => "Lua had not answered at the deadline",
-        DSS_DROPPED => "the request made room for a later one",
-        DSS_NOT_STARTED => "Lua had not begun with the request at its first deadline",
-        _ => "",
+        DSS_COLLECTED => c"Lua put the answer off by `defer()`, and dropped it",
+        DSS_CANCELLED => c"the library cancelled the request",
+        DSS_CLOSED => c"the library left, or its Lua state closed",
+        DSS_LATE => c"Lua had not answered at the deadline",
+        DSS_DROPPED => c"the request made room for a later one",
+        DSS_NOT_STARTED => c"Lua had not begun with the request at its first deadline",
+        _ => c"",
     }
 }

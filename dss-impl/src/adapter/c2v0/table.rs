@@ -203,7 +203,7 @@ unsafe fn read<'a>(
     delivery: *const dss_delivery,
 ) -> Result<Given<'a, Handed<'a>>, Refused> {
     // SAFETY: as the caller promises.
-    let delivery = unsafe { delivery.as_ref() }.ok_or(Refused::Malformed)?;
+    let delivery = unsafe { slice(delivery, 1) }.and_then(<[_]>::first).ok_or(Refused::Malformed)?;
     if (delivery.size as usize) < size_of::<dss_delivery>() {
         return Err(Refused::Malformed);
     }
@@ -255,7 +255,7 @@ unsafe extern "C-unwind" fn deliver_many(
 ) -> c_int {
     abort_on_panic(|| {
         // SAFETY: the contract of `deliver_many`: so many, each of the size that the first states.
-        let stride = unsafe { all.as_ref() }.map_or(0, |first| first.size as usize);
+        let stride = unsafe { slice(all, 1) }.map_or(0, |first| first[0].size as usize);
         let mut refused = None;
         // SAFETY: as above.
         let each = |at: usize| unsafe { read(library, all.wrapping_byte_add(at * stride)) };
@@ -404,7 +404,7 @@ unsafe extern "C-unwind" fn unregister(library: dss_library) -> c_int {
 }
 
 unsafe extern "C-unwind" fn on_lua_thread(library: dss_library) -> c_int {
-    c_int::from(service::dispatcher(raw(library)).is_ok_and(|(dispatcher, _)| dispatcher.on_lua_thread()))
+    c_int::from(own::<C2v0>(raw(library)).is_ok_and(|(dispatcher, _)| dispatcher.on_lua_thread()))
 }
 
 unsafe extern "C-unwind" fn strerror(code: c_int) -> *const c_char {

@@ -1,6 +1,7 @@
 //! Values there and back: copied when a library hands them over, laid out when it is handed them. And a library's limits.
 
-use std::ffi::{CString, c_void};
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, c_void};
 use std::time::Duration;
 
 use dss_abi_c2v0::*;
@@ -142,7 +143,6 @@ fn lay_out_one(value: &mut Value, arena: &mut Arena) -> dss_value {
 
 /// Tells a library how its request ended.
 pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
-    let text = |text: String| CString::new(text.replace('\0', "?")).unwrap_or_default();
     let (mut values, error, traceback) = match end.answer {
         Some(Ok(values)) => (values, String::new(), String::new()),
         Some(Err(Raised { message, traceback, value })) => (value.into_iter().collect(), message, traceback),
@@ -160,8 +160,7 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
     };
     let mut arena = Arena::default();
     let values = lay_out(&mut values, &mut arena);
-    let error = if error.is_empty() { codes::why(ended).to_owned() } else { error };
-    let (error, traceback) = (text(error), text(traceback));
+    let (error, traceback) = (text(error, codes::why(ended)), text(traceback, c""));
     let answer = dss_answer {
         size: size_of::<dss_answer>() as u32,
         ended,
@@ -176,13 +175,26 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
     }
 }
 
+/// A text as C has it, or what stands for an empty one. That of a delivery which is ended needs no memory.
+fn text(text: String, empty: &'static CStr) -> Cow<'static, CStr> {
+    if text.is_empty() {
+        return Cow::Borrowed(empty);
+    }
+    Cow::Owned(CString::new(text.replace('\0', "?")).unwrap_or_default())
+}
+
 /// A library's limits; none if they are malformed.
 ///
 /// # Safety
 /// NULL for the defaults, or limits.
 pub(super) unsafe fn limits(raw: *const dss_limits) -> Option<Limits> {
     // SAFETY: as the caller promises.
-    let Some(raw) = (unsafe { raw.as_ref() }) else { return Some(Limits::default()) };
+    let Some(raw) = (unsafe { slice(raw, usize::from(!raw.is_null())) }?).first() else {
+        return Some(Limits::default());
+    };
+    if (raw.size as usize) < size_of::<dss_limits>() {
+        return None;
+    }
     let policy = match raw.policy {
         0 | DSS_REFUSE => Policy::Refuse,
         DSS_WAIT => Policy::Wait(Duration::from_nanos(raw.wait_ns)),
@@ -192,6 +204,5 @@ pub(super) unsafe fn limits(raw: *const dss_limits) -> Option<Limits> {
     };
     let or =
         |given: u64, default| if given == 0 { default } else { usize::try_from(given).unwrap_or(usize::MAX) };
-    let sized = raw.size as usize >= size_of::<dss_limits>();
-    sized.then(|| Limits { items: or(raw.items, DEFAULT_ITEMS), bytes: or(raw.bytes, DEFAULT_BYTES), policy })
+    Some(Limits { items: or(raw.items, DEFAULT_ITEMS), bytes: or(raw.bytes, DEFAULT_BYTES), policy })
 }

@@ -148,6 +148,8 @@ struct All {
     promised: usize,
     /// At so many, those that are over are thrown out.
     full: usize,
+    /// Another timer is the one: the thread ends.
+    superseded: bool,
 }
 
 /// The timer of this process, whose thread runs.
@@ -162,21 +164,20 @@ fn timer() -> Result<&'static Timer, OutOfMemory> {
             return Ok(timer);
         }
         // That of the process that this one was forked from has no thread here, and perhaps a lock that nobody gives back.
-        let all = All { heap: BinaryHeap::new(), promised: 0, full: FEW };
+        let all = All { heap: BinaryHeap::new(), promised: 0, full: FEW, superseded: false };
         let timer = Timer { process: fork::generation(), all: Mutex::new(all), earlier: Condvar::new() };
-        let made = Box::into_raw(try_box(timer)?);
-        if TIMER.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            // SAFETY: it was not published.
-            drop(unsafe { Box::from_raw(made) });
-            continue;
-        }
-        // SAFETY: it is never freed from here on.
-        let timer: &'static Timer = unsafe { &*made };
+        // Never freed: its thread has it.
+        let timer: &'static Timer = Box::leak(try_box(timer)?);
         let thread = std::thread::Builder::new().name("dss deadlines".to_owned());
+        // Published once its thread runs: who finds it relies on that.
         if thread.spawn(|| timer.run()).is_err() {
-            // The next request tries again. This one is lost: another thread may have it.
-            let _ = TIMER.compare_exchange(made, null_mut(), Ordering::AcqRel, Ordering::Relaxed);
             return Err(OutOfMemory);
+        }
+        let made = std::ptr::from_ref(timer).cast_mut();
+        if TIMER.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            timer.all.lock().superseded = true;
+            timer.earlier.notify_one();
+            continue;
         }
         return Ok(timer);
     }
@@ -212,7 +213,7 @@ impl Timer {
 
     fn run(&self) {
         let mut all = self.all.lock();
-        loop {
+        while !all.superseded {
             let now = Instant::now();
             let first = all.heap.peek().map(|Reverse(first)| first.at);
             all = match first {

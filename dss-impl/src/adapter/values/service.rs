@@ -9,6 +9,7 @@ use crate::channel::ChannelId;
 use crate::delivery::{Accepted, AcceptedMany, DeliverError, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::handle::Handle;
+use crate::memory::try_box;
 use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::states;
@@ -212,7 +213,7 @@ pub(crate) fn request<W: Wire, S: Source<W>>(
     completion: W::Completion,
 ) -> Result<Accepted, Refused> {
     let (dispatcher, handle) = dispatcher(handle)?;
-    let part = Box::new(RequestPart { completion, answer: None });
+    let part = try_box(RequestPart { completion, answer: None }).map_err(DeliverError::from)?;
     let delivery = prepare::<W, S>(&given, dispatcher, Some(part))
         .inspect_err(|_| dispatcher.count_refused(handle, 1))?;
     dispatcher.request(handle, delivery, adapter::<W>()).map_err(|error| {
