@@ -9,7 +9,7 @@ use crate::delivery::DeliverError;
 use crate::handle::Handle;
 use crate::memory::Shared;
 use crate::outcome::Outcome;
-use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::sync::{Condvar, Mutex};
 use crate::value::{Raised, Value};
 
 /// How a request ended.
@@ -23,34 +23,21 @@ pub(crate) struct End {
 /// Where the end of a request arrives.
 pub(crate) struct Cell {
     end: Mutex<Option<End>>,
-    /// Whether there is one, to be read without the lock.
-    ended: AtomicBool,
     arrived: Condvar,
     late: Shared<Late>,
 }
-
-/// Rounds that a thread looks for the end before it sleeps, some two microseconds: a Lua thread that is at its items answers sooner than
-/// a thread falls asleep and is woken.
-const SPINS: u32 = 250;
 
 impl Cell {
     /// The request has ended. [any-thread]
     pub(crate) fn end(&self, outcome: Outcome, answer: Option<Result<Vec<Value>, Raised>>) {
         let not_started = self.late.end(outcome);
         *self.end.lock() = Some(End { outcome, not_started, answer });
-        self.ended.store(true, Ordering::Release);
         // The waiting thread looks under the lock before it sleeps: it saw the end, or is asleep by now and gets this.
         self.arrived.notify_one();
     }
 
     /// Sleeps until the request has ended, and ends it at its deadlines. `[blocks]`
     fn wait(&self, handle: Handle, ticket: u64, mut deadline: Deadline) -> End {
-        for _ in 0..SPINS {
-            if self.ended.load(Ordering::Acquire) {
-                break;
-            }
-            std::hint::spin_loop();
-        }
         loop {
             let mut end = self.end.lock();
             let next = deadline.next();
@@ -86,12 +73,8 @@ pub(crate) fn wait<W: Wire, S: Source<W>>(
         return Err(DeliverError::WouldDeadlock.into());
     }
     let no_memory = |_| Refused::from(DeliverError::OutOfMemory);
-    let cell = Cell {
-        end: Mutex::new(None),
-        ended: AtomicBool::new(false),
-        arrived: Condvar::new(),
-        late: Late::unwatched().map_err(no_memory)?,
-    };
+    let cell =
+        Cell { end: Mutex::new(None), arrived: Condvar::new(), late: Late::unwatched().map_err(no_memory)? };
     let cell = Shared::try_new(cell).map_err(no_memory)?;
     let accepted = request::<W, S>(raw, given, completion(cell.clone()))?;
     Ok(cell.wait(handle, accepted.sequence, deadline))
