@@ -1,105 +1,44 @@
 /* curl: HTTP transfers, made on a thread of their own.
  *
- *   local curl = require("darksidesync").load("curl")
+ *   local curl = require("darksidesync").load "curl"
  *   local transfer = curl.fetch(url, { timeout = 10 }, function(err, status, body, headers) ... end)
  *
- * This file is Lua's side; `engine.c` has the thread. */
-#include "engine.h"
-
+ * This file is what Lua sees. `engine.c` has the thread, `transfer.c` and `redirect.c` what it does. */
+#define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "transfer.h"
+
 const dss_api *dss;
 
-/* The entry of a table of options; NULL if it is not there. */
-static const dss_value *option(const dss_value *options, const char *name) {
-  uint32_t at;
-  if (options->kind != DSS_MAP) return NULL;
-  for (at = 0; at < options->count; at++) {
-    const dss_value *key = &options->as.items[2 * at];
-    if (key->kind == DSS_STRING && strcmp(key->as.string, name) == 0) return key + 1;
-  }
-  return NULL;
-}
+/* One lock for all states, taken while one loads the library or numbers a transfer. */
+static pthread_mutex_t process = PTHREAD_MUTEX_INITIALIZER;
 
-/* A copy of a string; NULL if there is no memory. */
-static char *copy(const dss_value *value) {
-  char *text = (char *)malloc(value->size + 1);
-  if (text != NULL) memcpy(text, value->as.string, value->size + 1);
-  return text;
-}
-
-static int wrong_option(dss_call call, const char *name, const char *wanted) {
-  return dss_fail(dss, call, "bad argument #2 to 'curl.fetch': the option `%s` is to be %s", name, wanted);
-}
-
-/* Keeps an option that is a function. */
-static int function_option(dss_call call, const dss_value *options, const char *name, dss_callback *to) {
-  const dss_value *value = option(options, name);
-  int code;
-  if (value == NULL) return DSS_OK;
-  if (value->kind != DSS_CALLBACK) return wrong_option(call, name, "a function");
-  code = dss->retain(value->as.callback);
-  if (code == DSS_OK) *to = value->as.callback;
-  return code;
-}
-
-/* Reads the options into a transfer. */
-static int read_options(dss_call call, const dss_value *options, struct transfer *transfer) {
-  static const char *const known[] = { "headers", "method", "body", "progress", "redirect", "timeout" };
-  const dss_value *value;
-  uint32_t at, name;
-  int code;
-  for (at = 0; options->kind == DSS_MAP && at < options->count; at++) {
-    const dss_value *key = &options->as.items[2 * at];
-    for (name = 0; name < 6; name++) if (key->kind == DSS_STRING && strcmp(key->as.string, known[name]) == 0) break;
-    if (name == 6) return wrong_option(call, key->kind == DSS_STRING ? key->as.string : "?", "one that is known");
-  }
-  if ((value = option(options, "method")) != NULL) {
-    if (value->kind != DSS_STRING) return wrong_option(call, "method", "a string");
-    if ((transfer->method = copy(value)) == NULL) return DSS_OUT_OF_MEMORY;
-  }
-  if ((value = option(options, "body")) != NULL) {
-    if (value->kind != DSS_STRING) return wrong_option(call, "body", "a string");
-    if (!buffer_add(&transfer->body, value->as.string, value->size + 1)) return DSS_OUT_OF_MEMORY;
-    transfer->body.size = value->size;
-  }
-  if ((value = option(options, "timeout")) != NULL) {
-    if (value->kind == DSS_INTEGER) transfer->timeout = (double)value->as.integer;
-    else if (value->kind == DSS_NUMBER) transfer->timeout = value->as.number;
-    if (!(transfer->timeout > 0 && transfer->timeout < 1e6)) return wrong_option(call, "timeout", "a number of seconds");
-  }
-  if ((value = option(options, "headers")) != NULL) {
-    if (value->kind != DSS_LIST) return wrong_option(call, "headers", "a list of strings");
-    for (at = 0; at < value->count; at++) {
-      struct curl_slist *more;
-      if (value->as.items[at].kind != DSS_STRING) return wrong_option(call, "headers", "a list of strings");
-      more = curl_slist_append(transfer->headers, value->as.items[at].as.string);
-      if (more == NULL) return DSS_OUT_OF_MEMORY;
-      transfer->headers = more;
-    }
-  }
-  code = function_option(call, options, "progress", &transfer->progress);
-  return code != DSS_OK ? code : function_option(call, options, "redirect", &transfer->redirect);
-}
-
-/* A transfer as Lua has it. */
+/* The object that Lua has. */
 
 static int transfer_cancel(dss_call call, void *self, const dss_value *arguments, size_t count) {
   struct transfer *transfer = (struct transfer *)self;
-  (void)arguments, (void)count;
-  atomic_store(&transfer->cancelled, 1);
-  engine_wake((struct engine *)dss->state(call));
+  (void)call, (void)arguments, (void)count;
+  engine_post(transfer->engine, transfer, CANCELLED);
+  /* At once, so that the next dispatch does not ask. */
+  redirect_cancel(transfer);
   return DSS_OK;
 }
 
 static int transfer_text(dss_call call, void *self, const dss_value *arguments, size_t count) {
-  char text[300];
+  static const char before[] = "curl transfer of ";
+  const struct transfer *transfer = (const struct transfer *)self;
+  struct buffer text = { NULL, 0, 0 };
   dss_value value;
+  int code = DSS_OUT_OF_MEMORY;
   (void)arguments, (void)count;
-  snprintf(text, sizeof text, "curl transfer of %s", ((struct transfer *)self)->url);
-  value = dss_string(text);
-  return dss->result(call, &value);
+  if (buffer_add(&text, before, sizeof before - 1) && buffer_add(&text, transfer->url, strlen(transfer->url))) {
+    value = dss_bytes(text.bytes, text.size);
+    code = dss->result(call, &value);
+  }
+  free(text.bytes);
+  return code;
 }
 
 static void transfer_drop(void *data) { transfer_release((struct transfer *)data); }
@@ -109,55 +48,185 @@ static const dss_class transfer_class = { sizeof transfer_class, 0,             
                                           transfer_cancel,       transfer_text, transfer_drop };
 static const dss_class *const classes[] = { &transfer_class, NULL };
 
-/* fetch(url [, options], done) */
-static int fetch(dss_call call, void *self, const dss_value *arguments, size_t count) {
-  struct engine *engine = (struct engine *)dss->state(call);
-  const dss_value *done = count > 0 ? &arguments[count - 1] : NULL;
-  struct transfer *transfer;
-  dss_object object;
-  dss_value value;
-  int code = DSS_OK;
-  (void)self;
-  if (count < 1 || arguments[0].kind != DSS_STRING) return dss->bad_argument(call, 1, "a URL");
-  if (count > 2 && arguments[1].kind != DSS_MAP && arguments[1].kind != DSS_LIST && arguments[1].kind != DSS_NIL)
-    return dss->bad_argument(call, 2, "a table of options");
-  if (count < 2 || count > 3 || done->kind != DSS_CALLBACK) return dss->bad_argument(call, count < 3 ? 2 : 3, "a function");
-  transfer = (struct transfer *)calloc(1, sizeof *transfer);
-  if (transfer == NULL) return DSS_OUT_OF_MEMORY;
-  atomic_init(&transfer->references, 1);
-  atomic_init(&transfer->cancelled, 0);
-  transfer->engine = engine;
-  transfer->url = copy(&arguments[0]);
-  if (transfer->url == NULL) code = DSS_OUT_OF_MEMORY;
-  if (code == DSS_OK && count > 2) code = read_options(call, &arguments[1], transfer);
-  if (code == DSS_OK && (code = dss->retain(done->as.callback)) == DSS_OK) transfer->done = done->as.callback;
-  if (code == DSS_OK) {
-    object.cls = &transfer_class;
-    object.data = transfer;
-    value = dss_object_value(&object);
-    code = dss->result(call, &value);
+DSS_DESCRIBE(transfer, "Transfer", "transfer", "A transfer. It goes on if it is collected.");
+DSS_DESCRIBE(cancel, "Transfer:cancel", "fun()", "Ends the transfer: `done` gets \"cancelled\", unless it has ended by itself.");
+DSS_DESCRIBE(close, "Transfer:close", "fun()", "The same, for Lua's <close>.");
+
+/* The table of options. */
+
+/* A string without a 0 in it, as libcurl takes it. */
+static int is_text(const dss_value *value) {
+  return value->kind == DSS_STRING && strlen(value->as.string) == value->size;
+}
+
+/* Readers of one option each: DSS_MALFORMED if the value is not what is wanted. */
+
+static int read_body(struct transfer *transfer, const dss_value *value) {
+  if (value->kind != DSS_STRING) return DSS_MALFORMED;
+  transfer->has_body = 1;
+  return buffer_add(&transfer->body, value->as.string, value->size) ? DSS_OK : DSS_OUT_OF_MEMORY;
+}
+
+static int read_headers(struct transfer *transfer, const dss_value *value) {
+  uint32_t at;
+  if (value->kind != DSS_LIST) return DSS_MALFORMED;
+  for (at = 0; at < value->count; at++) {
+    const dss_value *line = &value->as.items[at];
+    struct curl_slist *longer;
+    /* A line end would begin another header, or the body. */
+    if (!is_text(line) || strpbrk(line->as.string, "\r\n") != NULL) return DSS_MALFORMED;
+    longer = curl_slist_append(transfer->headers, line->as.string);
+    if (longer == NULL) return DSS_OUT_OF_MEMORY;
+    transfer->headers = longer;
   }
-  if (code != DSS_OK) {
-    transfer_release(transfer);
-    return code;
-  }
-  /* The object has the first reference. `run` goes on until the transfer has ended. */
-  atomic_fetch_add(&transfer->references, 1);
-  dss->hold(dss->library(call));
-  engine_add(engine, transfer);
   return DSS_OK;
 }
 
+static int read_method(struct transfer *transfer, const dss_value *value) {
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  if (!is_text(value) || value->size == 0 || strspn(value->as.string, letters) != value->size) return DSS_MALFORMED;
+  transfer->method = copy_text(value->as.string, value->size);
+  return transfer->method != NULL ? DSS_OK : DSS_OUT_OF_MEMORY;
+}
+
+static int read_function(const dss_value *value, dss_callback *to) {
+  int code;
+  if (value->kind != DSS_CALLBACK) return DSS_MALFORMED;
+  code = dss->retain(value->as.callback);
+  if (code == DSS_OK) *to = value->as.callback;
+  return code;
+}
+
+static int read_progress(struct transfer *transfer, const dss_value *value) {
+  return read_function(value, &transfer->progress);
+}
+
+static int read_redirect(struct transfer *transfer, const dss_value *value) {
+  return read_function(value, &transfer->redirect);
+}
+
+static int read_timeout(struct transfer *transfer, const dss_value *value) {
+  double seconds = value->kind == DSS_INTEGER ? (double)value->as.integer : value->kind == DSS_NUMBER ? value->as.number : 0;
+  if (!(seconds > 0 && seconds <= 1e6)) return DSS_MALFORMED;
+  transfer->deadline = now_ns() + (uint64_t)(seconds * 1e9);
+  return DSS_OK;
+}
+
+static const struct {
+  const char *name, *wanted;
+  int (*read)(struct transfer *transfer, const dss_value *value);
+} all[] = {
+  { "body", "a string", read_body },
+  { "headers", "a list of strings without line ends", read_headers },
+  { "method", "a name of letters", read_method },
+  { "progress", "a function", read_progress },
+  { "redirect", "a function", read_redirect },
+  { "timeout", "a number of seconds that is more than 0, and at most 1000000", read_timeout },
+};
+
+/* Stores the options in a transfer. */
+static int read_options(dss_call call, const dss_value *options, struct transfer *transfer) {
+  uint32_t pair;
+  size_t at;
+  /* An empty table is a list. */
+  if (options->kind == DSS_LIST && options->count > 0)
+    return dss_fail(dss, call, "bad argument #2 to 'curl.fetch': wanted a table of options, found a list");
+  for (pair = 0; options->kind == DSS_MAP && pair < options->count; pair++) {
+    const dss_value *name = &options->as.items[2 * pair], *value = name + 1;
+    int code;
+    if (name->kind != DSS_STRING) return dss_fail(dss, call, "bad argument #2 to 'curl.fetch': an option without a name");
+    for (at = 0; at < sizeof all / sizeof *all && strcmp(name->as.string, all[at].name) != 0; at++) continue;
+    if (at == sizeof all / sizeof *all)
+      return dss_fail(dss, call, "bad argument #2 to 'curl.fetch': no option '%s'", name->as.string);
+    code = all[at].read(transfer, value);
+    if (code == DSS_MALFORMED)
+      return dss_fail(dss, call, "bad argument #2 to 'curl.fetch': field '%s': wanted %s", all[at].name, all[at].wanted);
+    if (code != DSS_OK) return code;
+  }
+  return DSS_OK;
+}
+
+/* fetch(url, [options,] done) */
+
+static uint64_t next_number(void) {
+  static uint64_t last;
+  uint64_t number;
+  pthread_mutex_lock(&process);
+  number = ++last;
+  pthread_mutex_unlock(&process);
+  return number;
+}
+
+static int start(dss_call call, const dss_value *url, const dss_value *options, dss_callback done, struct transfer *transfer) {
+  dss_object object;
+  dss_value value;
+  int code;
+  transfer->url = copy_text(url->as.string, url->size);
+  transfer->at = copy_text(url->as.string, url->size);
+  if (transfer->url == NULL || transfer->at == NULL) return DSS_OUT_OF_MEMORY;
+  if (options != NULL && (code = read_options(call, options, transfer)) != DSS_OK) return code;
+  if ((code = dss->retain(done)) != DSS_OK) return code;
+  transfer->done = done;
+  object.cls = &transfer_class;
+  object.data = transfer;
+  value = dss_object_value(&object);
+  /* `run` goes on until the transfer has ended. */
+  if ((code = dss->hold(engine_library(transfer->engine))) != DSS_OK) return code;
+  code = dss->result(call, &value);
+  if (code != DSS_OK) dss->let_go(engine_library(transfer->engine));
+  return code;
+}
+
+static int fetch(dss_call call, void *self, const dss_value *arguments, size_t count) {
+  const dss_value *options = count > 1 && arguments[1].kind != DSS_CALLBACK ? &arguments[1] : NULL;
+  size_t last = options == NULL ? 1 : 2;
+  struct transfer *transfer;
+  int code;
+  (void)self;
+  if (count < 1 || arguments[0].kind != DSS_STRING || strlen(arguments[0].as.string) != arguments[0].size)
+    return dss->bad_argument(call, 1, "a URL");
+  if (count < 2 || (options != NULL && options->kind != DSS_MAP && options->kind != DSS_LIST && options->kind != DSS_NIL))
+    return dss->bad_argument(call, 2, "a table of options, or a function");
+  if (count <= last || arguments[last].kind != DSS_CALLBACK) return dss->bad_argument(call, last + 1, "a function");
+  transfer = (struct transfer *)calloc(1, sizeof *transfer);
+  if (transfer == NULL) return DSS_OUT_OF_MEMORY;
+  transfer->engine = (struct engine *)dss->state(call);
+  transfer->number = next_number();
+  transfer->references = 2; /* the object's and the engine's */
+  code = start(call, &arguments[0], options, arguments[last].as.callback, transfer);
+  if (code == DSS_OK) {
+    engine_post(transfer->engine, transfer, ARRIVED);
+  } else {
+    /* The object was not taken, so both are this function's. */
+    transfer_release(transfer);
+    transfer_release(transfer);
+  }
+  return code;
+}
+
+DSS_DESCRIBE(fetch, "fetch",
+             "fun(url: string, options?: {headers?: string[], method?: string, body?: string, timeout?: number, "
+             "progress?: fun(received: integer, expected?: integer), "
+             "redirect?: fun(from: string, to: string): boolean|string|nil}, "
+             "done: fun(err?: string, status?: integer, body?: string, headers?: string[])): Transfer",
+             "Makes a request, and calls `done` once, however it ends. `redirect` is asked whether to follow a redirect: "
+             "true, another URL, or false; without it none is followed. `timeout` is in seconds, for the whole transfer.");
+
 /* The library. */
 
-static void initialise(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
-
 static int open_library(const dss_api *api, dss_call call, void **state) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  dss = api;
-  pthread_once(&once, initialise);
-  *state = engine_start(dss->library(call));
-  return *state != NULL ? DSS_OK : dss_fail(dss, call, "curl cannot start: there is no memory, or no thread");
+  struct engine *engine = NULL;
+  CURLcode initialised;
+  int code;
+  pthread_mutex_lock(&process);
+  /* libcurl counts these, and one is enough. */
+  initialised = dss == NULL ? curl_global_init(CURL_GLOBAL_DEFAULT) : CURLE_OK;
+  if (initialised == CURLE_OK && dss == NULL) dss = api;
+  pthread_mutex_unlock(&process);
+  if (initialised != CURLE_OK) return dss_fail(api, call, "libcurl does not start: %s", curl_easy_strerror(initialised));
+  code = engine_start(api->library(call), &engine);
+  if (code == DSS_OK) *state = engine;
+  return code;
 }
 
 static void closing(void *state, dss_library library) {
@@ -168,14 +237,8 @@ static void closing(void *state, dss_library library) {
 static void release(void *state) { engine_free((struct engine *)state); }
 
 static const dss_method functions[] = { { "fetch", fetch, NULL }, { NULL, NULL, NULL } };
-static const dss_limits limits = { sizeof limits, DSS_REFUSE, 0, 1u << 30, 0 };
+/* Each `done` belongs to a `fetch` of Lua's, so Lua itself bounds them; and there is always room for one. */
+static const dss_limits limits = { sizeof limits, DSS_REFUSE, UINT64_MAX, UINT64_MAX, 0 };
 static const dss_definition definition = { sizeof definition, 0,       functions, classes, &limits,
                                            open_library,      closing, release };
-
-DSS_DESCRIBE(fetch, "fetch",
-             "fun(url: string, options?: {headers?: string[], method?: string, body?: string, timeout?: number, "
-             "progress?: fun(received: integer, expected?: integer), redirect?: fun(from: string, to: string): boolean|string|nil}, "
-             "done: fun(err?: string, status?: integer, body?: string, headers?: string[])): transfer",
-             "Makes a request. `done` is called once, whatever happens.");
-DSS_DESCRIBE(cancel, "transfer:cancel", "fun()", "Ends the transfer: `done` gets \"cancelled\", unless it has ended by itself.");
 DSS_LIBRARY("curl", "1.0.0", "^2.1", definition);

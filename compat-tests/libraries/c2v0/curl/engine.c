@@ -1,361 +1,187 @@
-/* The thread that makes a Lua state's transfers, on libcurl's multi interface. Only it uses the handles; others hand it transfers and
- * decisions under a lock, and wake it. */
+/* The engine: its thread, and the queue of news to it. */
+#define _POSIX_C_SOURCE 200809L
 #include "engine.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
+#include "transfer.h"
+
 struct engine {
-  CURLM *multi;
+  /* Set by `engine_start`. */
   dss_library library;
   dss_channel progress;
+  CURLM *multi;
+
+  /* The Lua thread's. */
   pthread_t thread;
   int runs;
 
-  pthread_mutex_t lock; /* of what follows, and of the transfers' decisions; held over no call of DSS's */
-  struct transfer *arrived;
+  /* The engine thread's. */
+  struct transfer *all;
+  int untold; /* some transfer has ended, and Lua could not be told */
+
+  pthread_mutex_t lock; /* of what follows, and of transfers */
+  struct transfer *first, *last; /* transfers with news; each is there once */
   int stopping;
 };
 
-/* Redirects of one transfer. */
-enum { MOST_HOPS = 50 };
-/* How long Lua may take to decide on one. */
-static const uint64_t DECISION_NS = 60000000000u;
+/* How long libcurl may sleep: with nothing to do, and until Lua is told again. */
+enum { IDLE_MS = 60000, AGAIN_MS = 20 };
 
-int buffer_add(struct buffer *buffer, const void *bytes, size_t size) {
-  if (size > buffer->room - buffer->size) {
-    size_t room = buffer->size + size + buffer->room;
-    char *more = (char *)realloc(buffer->bytes, room);
-    if (more == NULL) return 0;
-    buffer->bytes = more;
-    buffer->room = room;
+dss_library engine_library(const struct engine *engine) { return engine->library; }
+dss_channel engine_progress(const struct engine *engine) { return engine->progress; }
+CURLM *engine_multi(const struct engine *engine) { return engine->multi; }
+void engine_lock(struct engine *engine) { pthread_mutex_lock(&engine->lock); }
+void engine_unlock(struct engine *engine) { pthread_mutex_unlock(&engine->lock); }
+
+void engine_post(struct engine *engine, struct transfer *transfer, unsigned news) {
+  engine_lock(engine);
+  if (transfer->news == 0) {
+    transfer->references++;
+    transfer->next_news = NULL;
+    if (engine->first == NULL) engine->first = transfer;
+    else engine->last->next_news = transfer;
+    engine->last = transfer;
   }
-  if (size > 0) memcpy(buffer->bytes + buffer->size, bytes, size);
-  buffer->size += size;
-  return 1;
+  transfer->news |= news;
+  engine_unlock(engine);
+  /* No wake-up is lost: libcurl remembers one that comes before it sleeps. */
+  curl_multi_wakeup(engine->multi);
 }
 
-void transfer_release(struct transfer *transfer) {
-  if (atomic_fetch_sub(&transfer->references, 1) > 1) return;
-  if (transfer->done != 0) dss->release(transfer->done);
-  if (transfer->progress != 0) dss->release(transfer->progress);
-  if (transfer->redirect != 0) dss->release(transfer->redirect);
-  curl_slist_free_all(transfer->headers);
-  free(transfer->url);
-  free(transfer->method);
-  free(transfer->body.bytes);
-  free(transfer->received.bytes);
-  free(transfer->head.bytes);
-  free(transfer->decided);
-  free(transfer);
-}
-
-/* What libcurl calls. */
-
-static size_t on_body(char *bytes, size_t one, size_t size, void *context) {
-  struct transfer *transfer = (struct transfer *)context;
-  return buffer_add(&transfer->received, bytes, one * size) ? one * size : 0;
-}
-
-static size_t on_header(char *bytes, size_t one, size_t size, void *context) {
-  struct transfer *transfer = (struct transfer *)context;
-  /* The last response counts: one may come before it, as `100 Continue` does. */
-  if (size >= 5 && memcmp(bytes, "HTTP/", 5) == 0) transfer->head.size = 0;
-  return buffer_add(&transfer->head, bytes, one * size) ? one * size : 0;
-}
-
-static int on_progress(void *context, curl_off_t expected, curl_off_t received, curl_off_t to_send, curl_off_t sent) {
-  struct transfer *transfer = (struct transfer *)context;
-  (void)to_send, (void)sent;
-  if (transfer->progress != 0 && received > 0) {
-    dss_value values[2];
-    dss_delivery delivery = dss_to(transfer->progress, values, 2);
-    values[0] = dss_integer(received);
-    values[1] = expected > 0 ? dss_integer(expected) : dss_nil();
-    /* In a channel of its own: the latest of each transfer stays, and `done` is not behind any number of them. */
-    delivery.channel = transfer->engine->progress;
-    delivery.key = &transfer;
-    delivery.key_size = sizeof transfer;
-    (void)dss->deliver(transfer->engine->library, &delivery, NULL); /* one that is refused is not missed */
+/* Takes the oldest news, and the list's reference; NULL if there is none. */
+static struct transfer *take_news(struct engine *engine, unsigned *news) {
+  struct transfer *transfer;
+  engine_lock(engine);
+  transfer = engine->first;
+  if (transfer != NULL) {
+    engine->first = transfer->next_news;
+    *news = transfer->news;
+    transfer->news = 0;
   }
-  return atomic_load(&transfer->cancelled);
-}
-
-/* The end of a transfer. */
-
-/* The response's header lines, as strings; returns how many. */
-static uint32_t header_lines(const struct buffer *head, dss_value *lines, uint32_t most) {
-  const char *at = head->bytes, *end = head->bytes + head->size;
-  uint32_t count = 0;
-  while (at != NULL && at < end && count < most) {
-    const char *line_end = (const char *)memchr(at, '\n', (size_t)(end - at));
-    size_t size = (size_t)((line_end == NULL ? end : line_end) - at);
-    const char *next = at + size + 1;
-    while (size > 0 && (at[size - 1] == '\r' || at[size - 1] == '\n')) size--;
-    if (size > 0 && memchr(at, ':', size) != NULL) lines[count++] = dss_bytes(at, size);
-    at = next;
-  }
-  return count;
-}
-
-/* Tells Lua how a transfer ended; 0 if there is no room for that now. */
-static int tell(struct transfer *transfer, const char *error) {
-  dss_value lines[256], values[4];
-  dss_delivery delivery = dss_to(transfer->done, values, 1);
-  long status = 0;
-  int code;
-  if (error != NULL) {
-    values[0] = dss_string(error);
-  } else {
-    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    values[0] = dss_nil();
-    values[1] = dss_integer(status);
-    values[2] = dss_bytes(transfer->received.bytes, transfer->received.size);
-    values[3] = dss_list(lines, header_lines(&transfer->head, lines, 256));
-    delivery.count = 4;
-  }
-  code = dss->deliver(transfer->engine->library, &delivery, NULL);
-  if (code == DSS_TOO_LARGE) return tell(transfer, dss->strerror(code));
-  /* Every transfer has its `done`: where there is no room for it, it comes later. Where the state closes, it comes no more. */
-  return code != DSS_FULL && code != DSS_OUT_OF_MEMORY;
-}
-
-static void end(struct transfer *transfer, const char *error) {
-  if (error != transfer->error && error != NULL) snprintf(transfer->error, sizeof transfer->error, "%s", error);
-  if (error == NULL) transfer->error[0] = 0;
-  transfer->ended = 1;
-}
-
-/* Redirects. */
-
-/* Lua has decided, or will not. [any] */
-static void decided(void *context, const dss_answer *answer) {
-  struct transfer *transfer = (struct transfer *)context;
-  struct engine *engine = transfer->engine;
-  const dss_value *value = answer->count > 0 ? answer->values : NULL;
-  enum decision decision = STOP;
-  const char *text = NULL;
-  if (answer->ended != DSS_ANSWERED) {
-    decision = FAILED, text = answer->error;
-  } else if (value != NULL && value->kind == DSS_STRING) {
-    decision = FOLLOW, text = value->as.string;
-  } else if (value != NULL && value->kind == DSS_BOOLEAN && value->as.integer != 0) {
-    decision = FOLLOW;
-  } else if (value != NULL && value->kind != DSS_NIL && value->kind != DSS_BOOLEAN) {
-    decision = FAILED, text = "the redirect function returned neither a boolean, a URL nor nil";
-  }
-  pthread_mutex_lock(&engine->lock);
-  transfer->decision = decision;
-  if (text != NULL) {
-    free(transfer->decided);
-    transfer->decided = strdup(text);
-  }
-  pthread_mutex_unlock(&engine->lock);
-  engine_wake(engine);
-  transfer_release(transfer);
-}
-
-/* Asks Lua whether to follow a redirect; 0 if it is not to be asked. */
-static int ask(struct transfer *transfer) {
-  char *from = NULL, *location = NULL;
-  dss_value values[2];
-  dss_delivery delivery = dss_to(transfer->redirect, values, 2);
-  int code;
-  curl_easy_getinfo(transfer->easy, CURLINFO_REDIRECT_URL, &location);
-  if (location == NULL || transfer->redirect == 0) return 0;
-  if (++transfer->hops > MOST_HOPS) {
-    end(transfer, "too many redirects");
-    return 1;
-  }
-  curl_easy_getinfo(transfer->easy, CURLINFO_EFFECTIVE_URL, &from);
-  values[0] = dss_string(from);
-  values[1] = dss_string(location);
-  pthread_mutex_lock(&transfer->engine->lock);
-  transfer->decision = UNDECIDED;
-  free(transfer->decided);
-  transfer->decided = strdup(location);
-  pthread_mutex_unlock(&transfer->engine->lock);
-  transfer->deciding = 1;
-  atomic_fetch_add(&transfer->references, 1);
-  code = dss->request(transfer->engine->library, &delivery, 0, DECISION_NS, decided, transfer, NULL);
-  if (code != DSS_OK) {
-    transfer->deciding = 0;
-    transfer_release(transfer);
-    end(transfer, dss->strerror(code));
-  }
-  return 1;
-}
-
-/* Goes on with a transfer as Lua decided. */
-static void go_on(struct engine *engine, struct transfer *transfer) {
-  enum decision decision;
-  pthread_mutex_lock(&engine->lock);
-  decision = transfer->decision;
-  pthread_mutex_unlock(&engine->lock);
-  if (decision == UNDECIDED && !atomic_load(&transfer->cancelled)) return;
-  if (decision == UNDECIDED) {
-    end(transfer, "cancelled");
-    return;
-  }
-  transfer->deciding = 0;
-  /* What was decided changes no more. */
-  if (decision == STOP) end(transfer, NULL);
-  else if (transfer->decided == NULL) end(transfer, "out of memory");
-  else if (decision == FAILED) end(transfer, transfer->decided);
-  else {
-    transfer->received.size = transfer->head.size = 0;
-    curl_easy_setopt(transfer->easy, CURLOPT_URL, transfer->decided);
-    /* As browsers do: what a redirect leads to is got. */
-    curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, NULL);
-    curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
-    if (curl_multi_add_handle(engine->multi, transfer->easy) != CURLM_OK) end(transfer, "out of memory");
-  }
-}
-
-/* The thread. */
-
-static void begin(struct engine *engine, struct transfer *transfer) {
-  CURL *easy = transfer->easy = curl_easy_init();
-  if (easy == NULL) {
-    end(transfer, "out of memory");
-    return;
-  }
-  curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-  curl_easy_setopt(easy, CURLOPT_URL, transfer->url);
-#if LIBCURL_VERSION_NUM >= 0x075500
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-  curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-  curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-  curl_easy_setopt(easy, CURLOPT_XFERINFODATA, transfer);
-  if (transfer->headers != NULL) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
-  if (transfer->timeout > 0) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(transfer->timeout * 1000));
-  if (transfer->body.bytes != NULL) {
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->body.size);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->body.bytes);
-  }
-  if (transfer->method != NULL) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, transfer->method);
-  if (curl_multi_add_handle(engine->multi, easy) != CURLM_OK) end(transfer, "out of memory");
+  engine_unlock(engine);
+  return transfer;
 }
 
 /* The engine is done with a transfer. */
 static void forget(struct engine *engine, struct transfer *transfer) {
-  if (transfer->easy != NULL) {
-    curl_multi_remove_handle(engine->multi, transfer->easy);
-    curl_easy_cleanup(transfer->easy);
-    transfer->easy = NULL;
-  }
+  transfer_detach(transfer);
+  transfer->state = GONE;
+  if (transfer->previous != NULL) transfer->previous->next = transfer->next;
+  else engine->all = transfer->next;
+  if (transfer->next != NULL) transfer->next->previous = transfer->previous;
   dss->let_go(engine->library);
   transfer_release(transfer);
 }
 
-static void handle_ends(struct engine *engine) {
+/* Looks whether a transfer has ended. */
+static void settle(struct engine *engine, struct transfer *transfer) {
+  if (transfer->state != ENDED) return;
+  if (transfer_tell(transfer)) forget(engine, transfer);
+  else engine->untold = 1;
+}
+
+static void handle_news(struct engine *engine, struct transfer *transfer, unsigned news) {
+  if (news & ARRIVED) {
+    transfer->next = engine->all;
+    if (engine->all != NULL) engine->all->previous = transfer;
+    engine->all = transfer;
+  }
+  if (news & CANCELLED) {
+    /* Again: the question may have been asked after `transfer:cancel()` looked. */
+    redirect_cancel(transfer);
+    transfer_end(transfer, "cancelled");
+  }
+  if ((news & ARRIVED) && transfer->state == WAITING) transfer_send(transfer);
+  if ((news & DECIDED) && transfer->state == ASKING) redirect_go_on(transfer);
+  settle(engine, transfer);
+}
+
+static void handle_messages(struct engine *engine) {
   CURLMsg *message;
   int left;
   while ((message = curl_multi_info_read(engine->multi, &left)) != NULL) {
     struct transfer *transfer = NULL;
-    CURLcode result = message->data.result;
     if (message->msg != CURLMSG_DONE) continue;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
-    curl_multi_remove_handle(engine->multi, transfer->easy);
-    if (result == CURLE_OK) {
-      if (!ask(transfer)) end(transfer, NULL);
-    } else if (atomic_load(&transfer->cancelled)) {
-      end(transfer, "cancelled");
-    } else {
-      end(transfer, transfer->error[0] != 0 ? transfer->error : curl_easy_strerror(result));
-    }
+    transfer_came(transfer, message->data.result);
+    settle(engine, transfer);
   }
 }
 
 static void *run(void *context) {
   struct engine *engine = (struct engine *)context;
-  struct transfer *all = NULL, **link, *transfer;
-  int stopping = 0, running, waits = 0;
-  while (!stopping) {
-    pthread_mutex_lock(&engine->lock);
-    struct transfer *arrived = engine->arrived;
-    engine->arrived = NULL;
+  struct transfer *transfer, *next;
+  for (;;) {
+    unsigned news = 0;
+    int stopping, running;
+    engine_lock(engine);
     stopping = engine->stopping;
-    pthread_mutex_unlock(&engine->lock);
-    while ((transfer = arrived) != NULL) {
-      arrived = transfer->next;
-      transfer->next = all;
-      all = transfer;
-      begin(engine, transfer);
+    engine_unlock(engine);
+    if (stopping) break;
+    while ((transfer = take_news(engine, &news)) != NULL) {
+      handle_news(engine, transfer, news);
+      transfer_release(transfer);
+    }
+    if (engine->untold) {
+      engine->untold = 0;
+      for (transfer = engine->all; transfer != NULL; transfer = next) {
+        next = transfer->next;
+        settle(engine, transfer);
+      }
     }
     curl_multi_perform(engine->multi, &running);
-    handle_ends(engine);
-    waits = 0;
-    for (link = &all; (transfer = *link) != NULL;) {
-      if (transfer->deciding && !transfer->ended) go_on(engine, transfer);
-      if (transfer->ended && tell(transfer, transfer->error[0] != 0 ? transfer->error : NULL)) {
-        *link = transfer->next;
-        forget(engine, transfer);
-        continue;
-      }
-      waits |= transfer->ended;
-      link = &transfer->next;
-    }
-    if (!stopping) curl_multi_poll(engine->multi, NULL, 0, waits ? 20 : 1000, NULL);
+    handle_messages(engine);
+    curl_multi_poll(engine->multi, NULL, 0, engine->untold ? AGAIN_MS : IDLE_MS, NULL);
   }
-  while ((transfer = all) != NULL) {
-    all = transfer->next;
-    forget(engine, transfer);
-  }
+  while (engine->all != NULL) forget(engine, engine->all);
   return NULL;
 }
 
-struct engine *engine_start(dss_library library) {
-  dss_limits latest = { sizeof latest, DSS_LATEST, 0, 0, 0 };
+int engine_start(dss_library library, struct engine **started) {
+  const dss_limits latest = dss_limits_of(DSS_LATEST);
   struct engine *engine = (struct engine *)calloc(1, sizeof *engine);
-  if (engine == NULL) return NULL;
+  sigset_t all, before;
+  int code;
+  if (engine == NULL) return DSS_OUT_OF_MEMORY;
   engine->library = library;
   pthread_mutex_init(&engine->lock, NULL);
   engine->multi = curl_multi_init();
-  if (engine->multi != NULL && dss->open_channel(library, "progress", &latest, &engine->progress) == DSS_OK) {
+  code = engine->multi == NULL ? DSS_OUT_OF_MEMORY : dss->open_channel(library, "progress", &latest, &engine->progress);
+  if (code == DSS_OK) {
+    /* The program's signals are for its own threads, and a SIGPIPE of TLS's is for nobody. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     engine->runs = pthread_create(&engine->thread, NULL, run, engine) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!engine->runs) code = DSS_OUT_OF_MEMORY;
   }
-  if (engine->runs) return engine;
-  engine_free(engine);
-  return NULL;
+  if (code == DSS_OK) *started = engine;
+  else engine_free(engine);
+  return code;
 }
-
-void engine_add(struct engine *engine, struct transfer *transfer) {
-  pthread_mutex_lock(&engine->lock);
-  transfer->next = engine->arrived;
-  engine->arrived = transfer;
-  pthread_mutex_unlock(&engine->lock);
-  engine_wake(engine);
-}
-
-void engine_wake(struct engine *engine) { curl_multi_wakeup(engine->multi); }
 
 void engine_stop(struct engine *engine) {
-  struct transfer *transfer;
   if (!engine->runs) return;
-  pthread_mutex_lock(&engine->lock);
+  engine_lock(engine);
   engine->stopping = 1;
-  pthread_mutex_unlock(&engine->lock);
-  engine_wake(engine);
+  engine_unlock(engine);
+  curl_multi_wakeup(engine->multi);
   pthread_join(engine->thread, NULL);
   engine->runs = 0;
-  while ((transfer = engine->arrived) != NULL) {
-    engine->arrived = transfer->next;
-    forget(engine, transfer);
-  }
 }
 
 void engine_free(struct engine *engine) {
+  struct transfer *transfer;
+  unsigned news = 0;
   engine_stop(engine);
+  /* What the thread did not look at any more: a transfer that has not arrived has the engine's reference, too. */
+  while ((transfer = take_news(engine, &news)) != NULL) {
+    if (news & ARRIVED) transfer_release(transfer);
+    transfer_release(transfer);
+  }
   if (engine->multi != NULL) curl_multi_cleanup(engine->multi);
   pthread_mutex_destroy(&engine->lock);
   free(engine);

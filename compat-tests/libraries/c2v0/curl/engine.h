@@ -1,60 +1,50 @@
-/* The thread of one Lua state that makes its transfers, and what a transfer is. */
+/* The thread that makes the transfers of one Lua state, on libcurl's multi interface.
+ *
+ * Only that thread uses libcurl's handles. Other threads hand it news of a transfer and wake it. */
 #ifndef ENGINE_H
 #define ENGINE_H
 
 #include <curl/curl.h>
-#include <stdatomic.h>
 
 #include "dss.h"
 
+/* These names are this library's alone: another library, or the program, may have the same. */
+#pragma GCC visibility push(hidden)
+
+/* DSS's functions; stored once, before any thread is started. */
 extern const dss_api *dss;
 
-/* Bytes that grow. */
-struct buffer {
-  char *bytes;
-  size_t size, room;
-};
+struct engine;
+struct transfer;
 
-/* What Lua decided on a redirect. */
-enum decision { UNDECIDED, FOLLOW, STOP, FAILED };
+/* News of a transfer; several may come together. */
+enum { ARRIVED = 1, CANCELLED = 2, DECIDED = 4 };
 
-/* One transfer. Lua's object, the engine, and a redirect that is being decided have a reference each. */
-struct transfer {
-  atomic_int references;
-  atomic_int cancelled;
-  struct engine *engine;
-  struct transfer *next; /* in a list of the engine's */
+/* Starts the thread; returns a code of DSS's. [blocks] for as long as a thread takes to start. */
+int engine_start(dss_library library, struct engine **engine);
 
-  /* What was asked for; nobody changes it while the engine has the transfer. */
-  char *url, *method;
-  struct curl_slist *headers;
-  struct buffer body;
-  double timeout;
-  dss_callback done, progress, redirect; /* 0 for none */
+/* Hands over news of a transfer. [any] */
+void engine_post(struct engine *engine, struct transfer *transfer, unsigned news);
 
-  /* The engine thread's. */
-  CURL *easy;
-  struct buffer received, head;
-  char error[CURL_ERROR_SIZE];
-  int hops, deciding, ended;
+/* Protects what several threads touch. Nobody calls DSS, libcurl or Lua while holding it. [any] */
+void engine_lock(struct engine *engine);
+void engine_unlock(struct engine *engine);
 
-  /* Under the engine's lock: how Lua decided on the redirect, and the URL or the error that goes with it. */
-  enum decision decision;
-  char *decided;
-};
+dss_library engine_library(const struct engine *engine);
 
-struct engine *engine_start(dss_library library);
-/* Hands a transfer over, with one reference. */
-void engine_add(struct engine *engine, struct transfer *transfer);
-/* Has the thread look again. [any] */
-void engine_wake(struct engine *engine);
-/* Stops the thread: its transfers end without a word. */
+/* The channel of progress. */
+dss_channel engine_progress(const struct engine *engine);
+
+/* The handle of all transfers; the thread's. */
+CURLM *engine_multi(const struct engine *engine);
+
+/* Stops the thread and waits for it: its transfers end without a word. [lua] [blocks] also for a name that libcurl looks up:
+ * it cannot end that. */
 void engine_stop(struct engine *engine);
+
+/* Frees a stopped engine. [any] */
 void engine_free(struct engine *engine);
 
-void transfer_release(struct transfer *transfer);
-
-/* Adds bytes; 0 if there is no memory. */
-int buffer_add(struct buffer *buffer, const void *bytes, size_t size);
+#pragma GCC visibility pop
 
 #endif
