@@ -27,7 +27,8 @@
  * OWNERSHIP. What you hand over is copied before the call returns. What you are handed is good until the function that got it returns.
  *   Neither side frees memory of the other. The one thing that changes hands is an object's data: see dss_object.
  * HANDLES are numbers that DSS checks. One that is too old, or made up, is refused.
- * ORDER. All that a library delivers in one Lua state comes to Lua in the order in which it was taken, whatever its channel.
+ * ORDER. All that a library delivers in one Lua state comes to Lua in the order in which it was taken, whatever its channel. What
+ *   replaces an older delivery, under DSS_LATEST, comes in that one's place.
  * CODES. A function that returns int returns DSS_OK or the reason of its refusal; then nothing was taken, and nothing has changed.
  * EXCEPTIONS, longjmp and pthread_exit must not leave a function of yours that DSS called. dss.hpp sees to that in C++.
  */
@@ -145,7 +146,7 @@ typedef struct dss_object {
   void *data;
 } dss_object;
 
-/* What happens to a delivery that does not fit its channel's limits. */
+/* A channel's policy: what happens to a delivery that does not fit its limits, and, with DSS_LATEST, to one whose key is queued. */
 enum {
   DSS_REFUSE = 1,      /* it is refused */
   DSS_WAIT = 2,        /* `deliver` waits for room, for `wait_ns`; everything else is refused. What ends the wait is room, time, other
@@ -159,8 +160,8 @@ enum {
 typedef struct dss_limits {
   uint32_t size;    /* sizeof(dss_limits) */
   uint32_t policy;  /* 0 is DSS_REFUSE */
-  uint64_t items;   /* deliveries queued at most; 0 is 65536 */
-  uint64_t bytes;   /* bytes in their values at most; 0 is 64 MiB */
+  uint64_t items;   /* deliveries queued at most; 0 is 65536, UINT64_MAX is no limit */
+  uint64_t bytes;   /* bytes in their values at most; 0 is 64 MiB, UINT64_MAX is no limit */
   uint64_t wait_ns; /* for DSS_WAIT */
 } dss_limits;
 
@@ -290,7 +291,7 @@ typedef struct dss_definition {
   /* [lua] The state closes: stop your threads. All that was queued is cancelled, and deliveries are refused: DSS_STOPPING. Not called
    * if the library left by `unregister`. NULL for none. */
   void (*closing)(void *state, dss_library library);
-  /* [any] The last call with that data: the library's handle is of no use any more, no code of the library runs for that state, and none will. NULL for none. Called once for each
+  /* [any] The last call with that data: every object was dropped, the library's handle is of no use any more, no code of the library runs for that state, and none will. NULL for none. Called once for each
    * `open` that returned DSS_OK. */
   void (*release)(void *state);
 } dss_definition;
