@@ -43,11 +43,18 @@ fn is_instrumented(language: Language) -> bool {
     matches!(language, Language::C | Language::Cpp)
 }
 
-/// The runtime, which has to be loaded before all else.
-fn runtime() -> Option<PathBuf> {
-    let said = Command::new("gcc").arg("-print-file-name=libasan.so").output().ok()?;
-    let path = PathBuf::from(String::from_utf8(said.stdout).ok()?.trim());
-    path.is_absolute().then_some(path)
+/// What has to be loaded before all else: the sanitizer's runtime, and that of C++, in which it looks for `throw` when it is loaded.
+fn runtime() -> Option<String> {
+    let of_gcc = |name: &str| {
+        let said = Command::new("gcc").arg(format!("-print-file-name={name}")).output().ok()?;
+        let path = PathBuf::from(String::from_utf8(said.stdout).ok()?.trim());
+        path.is_absolute().then(|| path.display().to_string())
+    };
+    Some(format!(
+        "{} {}",
+        of_gcc("libasan.so")?,
+        of_gcc("libstdc++.so.6").or_else(|| of_gcc("libstdc++.so"))?
+    ))
 }
 
 /// The folder with the instrumented libraries, built once in this process.
