@@ -3,7 +3,7 @@
 //! A table in the registry has the slot of each function that is the same callback when it is handed over again. An entry is there for as
 //! long as the function is kept, so it keeps nothing alive.
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 
 use dss_impl::callbacks::Reference;
 use dss_impl::dispatcher::Dispatcher;
@@ -14,9 +14,9 @@ use crate::raw::Stack;
 /// The registry key of the table of slots.
 static SLOTS: u8 = 16;
 
-/// Makes the table of slots. *Raises* for want of memory.
-pub(crate) fn prepare(stack: Stack) {
-    stack.new_table(0);
+/// Sets the table of slots to the empty one at that index. *Raises* for want of memory, and runs no finalizer.
+pub(crate) fn prepare(stack: Stack, index: c_int) {
+    stack.push_value(index);
     stack.set_own(&SLOTS);
 }
 

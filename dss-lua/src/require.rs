@@ -171,6 +171,9 @@ fn publish(stack: Stack, opening: &mut Opening) -> c_int {
         stack.raw_set(table);
     }
 
+    stack.new_table(0);
+    let slots = stack.top();
+
     // Making these may have run finalizers, and they this function.
     if is_served(stack) {
         push_guard(stack);
@@ -180,7 +183,7 @@ fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     }
     stack.push_value(module);
     stack.set_own(&MODULE);
-    callbacks::prepare(stack);
+    callbacks::prepare(stack, slots);
     // The last step is to want no memory: the key is there then.
     stack.push_boolean(false);
     stack.set_own(&GUARD);
