@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use crate::artefacts::{try_succeed, workspace};
 use crate::c;
+use crate::scenarios::required;
 
 /// How a library is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +139,7 @@ impl Library {
             Language::Go => runs("go", &["version"]),
         };
         let there = compiler && self.on.is_none_or(|package| runs("pkg-config", &["--exists", package]));
-        assert!(
-            there || std::env::var_os("DSS_REQUIRE_SYSTEM_LUA").is_none(),
-            "what {} is built with is missing, and DSS_REQUIRE_SYSTEM_LUA says that it must be here",
-            self.name
-        );
-        there
+        required(there, &format!("compiler or package for {}", self.name))
     }
 
     /// The folder with its sources.
@@ -257,8 +253,6 @@ pub(crate) fn build_all(folder: &Path) {
     for library in LIBRARIES {
         if library.can_be_built() {
             library.build(folder).unwrap_or_else(|error| panic!("{}: {error}", library.name));
-        } else {
-            eprintln!("what {} is built with is not here: its scenarios are left out", library.name);
         }
     }
 }

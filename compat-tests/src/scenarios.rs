@@ -11,6 +11,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -119,6 +120,13 @@ impl Scenario {
     /// # Errors
     /// It failed: how the process ended, and what it printed.
     pub fn run(&self, environment: &Environment) -> Result<(), String> {
+        let ended = limited(&mut self.command(environment), Duration::from_secs(120));
+        if ended.succeeded() { Ok(()) } else { Err(ended.report()) }
+    }
+
+    /// The command that runs it in `environment`.
+    #[must_use]
+    pub fn command(&self, environment: &Environment) -> Command {
         let mut command = environment.command();
         command
             .arg(workspace().join("compat-tests/scenarios/lib/runner.lua"))
@@ -132,9 +140,24 @@ impl Scenario {
         if let Some(interpreter) = system_interpreter(environment.lua) {
             command.env("DSS_TEST_INTERPRETER", interpreter);
         }
-        let ended = limited(&mut command, Duration::from_secs(120));
-        if ended.succeeded() { Ok(()) } else { Err(ended.report()) }
+        command
     }
+}
+
+/// Whether something that tests use is there; a line says so if it is not.
+///
+/// # Panics
+/// It is missing, and `DSS_REQUIRE_SYSTEM_LUA` says that all that tests can use must be installed.
+#[must_use]
+pub fn required(there: bool, what: &str) -> bool {
+    if !there {
+        eprintln!("there is no {what}: its tests are ignored");
+    }
+    assert!(
+        there || std::env::var_os("DSS_REQUIRE_SYSTEM_LUA").is_none(),
+        "{what} is missing, and DSS_REQUIRE_SYSTEM_LUA says that it must be here"
+    );
+    there
 }
 
 /// All scenarios, in the order of their files.

@@ -19,6 +19,7 @@ use std::time::Duration;
 use compat_tests::artefacts::{Artefacts, succeed, target, workspace};
 use compat_tests::luas::{ALL, Lua};
 use compat_tests::run::limited;
+use compat_tests::scenarios::required;
 use libtest_mimic::{Arguments, Trial};
 
 /// The compilers and their languages.
@@ -125,19 +126,9 @@ fn c2v0(compiler: &'static str, language: Language, lua: Lua) {
 }
 
 /// Whether the machine has `compiler`.
-///
-/// # Panics
-/// The compiler is missing, and `DSS_REQUIRE_SYSTEM_LUA` says that it must be installed.
 fn is_there(compiler: &str) -> bool {
-    let there = Command::new(compiler).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !there {
-        eprintln!("there is no {compiler}: its tests are ignored");
-    }
-    assert!(
-        there || std::env::var_os("DSS_REQUIRE_SYSTEM_LUA").is_none(),
-        "{compiler} is missing, and DSS_REQUIRE_SYSTEM_LUA says that it must be here"
-    );
-    there
+    let said = Command::new(compiler).arg("--version").output();
+    required(said.is_ok_and(|output| output.status.success()), compiler)
 }
 
 /// A fresh folder for one test.

@@ -9,23 +9,16 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use compat_tests::artefacts::{Artefacts, target, workspace};
+use compat_tests::artefacts::{Artefacts, target};
 use compat_tests::c2v0::{LIBRARIES, Language};
 use compat_tests::luas::Lua;
 use compat_tests::run::limited;
-use compat_tests::scenarios::{self, Scenario};
+use compat_tests::scenarios::{self, Scenario, required};
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let there = cfg!(target_os = "linux") && runtime().is_some();
-    if !there {
-        eprintln!("there is no AddressSanitizer for gcc: its tests are ignored");
-        assert!(
-            std::env::var_os("DSS_REQUIRE_SYSTEM_LUA").is_none(),
-            "AddressSanitizer is missing, and DSS_REQUIRE_SYSTEM_LUA says that it must be here"
-        );
-    }
+    let there = required(cfg!(target_os = "linux") && runtime().is_some(), "AddressSanitizer for gcc");
     let lua = Lua("lua54");
     let is_native = |scenario: &Scenario| {
         let of = |name: &str| scenario.group == name || scenario.group == format!("c2v0/{name}");
@@ -74,11 +67,7 @@ fn folder() -> &'static PathBuf {
 fn run(scenario: &Scenario) -> Result<(), String> {
     let mut environment = Artefacts::of(Lua("lua54")).environment();
     environment.libraries.insert(0, folder().clone());
-    let mut command = environment.command();
-    command
-        .arg(workspace().join("compat-tests/scenarios/lib/runner.lua"))
-        .arg(&scenario.file)
-        .arg(&scenario.name);
+    let mut command = scenario.command(&environment);
     command.env("LD_PRELOAD", runtime().expect("looked for before"));
     command.env("ASAN_OPTIONS", "detect_leaks=1:exitcode=77");
     let ended = limited(&mut command, Duration::from_secs(300));

@@ -4,21 +4,8 @@ local dss = require "darksidesync"
 local re2 = dss.load "re2"
 local types = dss.load "cpptypes"
 
-local function collect() for _ = 1, 3 do collectgarbage() end end
-
--- Runs what a library delivers until `f` returns a true value.
-local function dispatch(f, what)
-    return eventually(function() dss.dispatch() return f() end, what)
-end
-
--- A function that keeps what it is called with, and one that waits for that and returns it.
-local function receiver(what)
-    local got
-    return function(...) got = { n = select("#", ...), ... } end, function()
-        dispatch(function() return got end, what or "the callback")
-        return unpack(got, 1, got.n)
-    end
-end
+local lib = shared "receiver"
+local collect, dispatch, receiver = lib.collect, lib.dispatch, lib.new
 
 scenario("re2 compiles, matches and replaces", { needs = "re2", with = "re2" }, function()
     local mail = re2.compile "(?P<user>\\w+)@(\\w+)(!)?"

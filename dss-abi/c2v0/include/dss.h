@@ -80,7 +80,7 @@ enum {
   DSS_INVALID_CALL = 16,     /* the call is over, or runs on another thread */
   DSS_TOO_LATE = 17,         /* the delivery has ended, or Lua has it */
   DSS_INVALID_CHANNEL = 18,  /* the channel is closed, or the number is made up */
-  DSS_NOT_YOURS = 19         /* an object that Lua owns already, or of a class that the library does not list */
+  DSS_NOT_YOURS = 19         /* an object that was given away before, or of a class that the library does not list */
 };
 
 /* Kinds of values. */

@@ -69,7 +69,7 @@ pub const DSS_INVALID_CALL: c_int = 16;
 pub const DSS_TOO_LATE: c_int = 17;
 /// The channel is closed.
 pub const DSS_INVALID_CHANNEL: c_int = 18;
-/// An object that Lua owns already, or of a class that the library does not list.
+/// An object that was given away before, or of a class that the library does not list.
 pub const DSS_NOT_YOURS: c_int = 19;
 
 /// `nil`.

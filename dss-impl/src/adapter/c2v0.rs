@@ -123,8 +123,8 @@ impl Frame {
     fn has(&self, data: *mut c_void, class: *const dss_class) -> bool {
         // SAFETY: DSS laid them out.
         let read = |value: &dss_value| matches!(unsafe { value.read() }, Some(Read::Object(it)) if it.data == data && it.cls == class);
-        let own = self.class().is_none_or(|own| std::ptr::eq(own, class));
-        own && self.on.object == data || self.arguments().iter().any(read)
+        let is_self = self.on.object == data && self.class().is_none_or(|own| std::ptr::eq(own, class));
+        is_self || self.arguments().iter().any(read)
     }
 }
 

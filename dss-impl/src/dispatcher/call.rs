@@ -49,11 +49,17 @@ impl Dispatcher {
         self.lock_desk().library(handle)?.registration.as_ref().map(|registration| registration.context)
     }
 
-    /// Has `look` see the adapter's own word of a library that is registered. It runs under the desk lock, and calls nobody. [any-thread]
+    /// Has `look` see the adapter's own word of a library of that revision, if it is registered. It runs under the desk lock, and calls
+    /// nobody. [any-thread]
     #[cfg(not(loom))]
-    pub(crate) fn look_at_context<R>(&self, handle: Handle, look: impl FnOnce(usize) -> R) -> Option<R> {
+    pub(crate) fn look_at_context<R>(
+        &self,
+        handle: Handle,
+        revision: u32,
+        look: impl FnOnce(usize) -> R,
+    ) -> Option<R> {
         let mut desk = self.lock_desk();
-        let library = desk.registered(handle)?;
+        let library = desk.registered(handle).filter(|library| library.adapter().number() == revision)?;
         Some(look(library.context()))
     }
 

@@ -93,7 +93,7 @@ impl Claims {
         Claims(Mutex::new(HashSet::new()))
     }
 
-    /// Takes an object over; false if it was given away before, or if there is no memory to note it.
+    /// Takes an object over; false if it was given away before.
     pub(super) fn claim(&self, key: Key) -> Result<bool, OutOfMemory> {
         let mut claims = self.0.lock();
         claims.try_reserve(1).map_err(|_| OutOfMemory)?;

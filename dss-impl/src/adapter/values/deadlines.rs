@@ -74,14 +74,14 @@ pub(crate) struct Late {
 impl Late {
     /// Makes one, and sees to it that its deadline can be watched.
     pub(crate) fn try_new() -> Result<Shared<Self>, OutOfMemory> {
-        let late = Self::unwatched()?;
+        let late = Shared::try_new(Self::unwatched())?;
         timer()?.promise()?;
         Ok(late)
     }
 
     /// Makes one for a thread that looks at the deadline itself.
-    pub(crate) fn unwatched() -> Result<Shared<Self>, OutOfMemory> {
-        Shared::try_new(Late { over: AtomicBool::new(false), not_started: AtomicBool::new(false) })
+    pub(crate) fn unwatched() -> Self {
+        Late { over: AtomicBool::new(false), not_started: AtomicBool::new(false) }
     }
 
     /// Says that the request has ended; whether that was because Lua had not begun with it.

@@ -124,7 +124,6 @@ pub(super) struct Loaded<W: Wire> {
     pub(super) version: String,
     pub(super) file: String,
     pub(super) functions: &'static [W::Function],
-    pub(super) classes: Arc<[&'static W::Class]>,
     pub(super) objects: Arc<Objects<W>>,
 }
 
@@ -148,11 +147,10 @@ impl<W: Wire> Module for Loaded<W> {
     fn classes(&self) -> Vec<Arc<dyn Class>> {
         let each = |class: &&'static W::Class| -> Arc<dyn Class> {
             let (state, handle, context) = (self.state, self.handle, self.context);
-            let (library, classes) = (self.name.clone(), Arc::clone(&self.classes));
-            let objects = Arc::clone(&self.objects);
-            Arc::new(LoadedClass::<W> { class, state, handle, context, library, classes, objects })
+            let (library, objects) = (self.name.clone(), Arc::clone(&self.objects));
+            Arc::new(LoadedClass::<W> { class, state, handle, context, library, objects })
         };
-        self.classes.iter().map(each).collect()
+        self.objects.classes.iter().map(each).collect()
     }
 
     fn identifies_callbacks(&self) -> bool {
@@ -181,7 +179,7 @@ impl<W: Wire> Module for Loaded<W> {
         })?;
         let on = On { context: self.context, handle: self.handle, object: std::ptr::null_mut() };
         // SAFETY: the call has begun, and it is a function.
-        check::<W>(unsafe { W::call(function, on, arguments, &self.classes) }, call)
+        check::<W>(unsafe { W::call(function, on, arguments, &self.objects.classes) }, call)
     }
 }
 
@@ -195,7 +193,6 @@ struct LoadedClass<W: Wire> {
     handle: Handle,
     context: usize,
     library: String,
-    classes: Arc<[&'static W::Class]>,
     objects: Arc<Objects<W>>,
 }
 
@@ -238,7 +235,7 @@ impl<W: Wire> Class for LoadedClass<W> {
         let method = &W::methods(self.class)[method];
         let call = self.begin(W::function_name(method), data)?;
         // SAFETY: the call has begun, and Lua has the object, which is of the method's class.
-        check::<W>(unsafe { W::call(method, self.on(data), arguments, &self.classes) }, call)
+        check::<W>(unsafe { W::call(method, self.on(data), arguments, &self.objects.classes) }, call)
     }
 
     unsafe fn close(&self, data: *mut c_void) -> Result<Option<Box<dyn Results>>, String> {

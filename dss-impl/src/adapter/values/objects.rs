@@ -83,8 +83,8 @@ where
     W: Wire<Class = C>,
     C: ObjectClass,
 {
-    let (dispatcher, handle) = service::own::<W>(raw)?;
-    let objects = dispatcher.look_at_context(handle, |context| {
+    let (dispatcher, handle) = service::dispatcher(raw)?;
+    let objects = dispatcher.look_at_context(handle, W::NUMBER, |context| {
         // SAFETY: the library is registered, of this revision, and does not leave before this returns.
         Arc::clone(&unsafe { Context::<W>::of(context) }.objects)
     });

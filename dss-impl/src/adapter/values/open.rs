@@ -195,8 +195,8 @@ pub(crate) fn register<W: Wire>(number: usize, given: Registering<'_, W>) -> Res
         RegisterError::Stopping => NotRegistered::Stopping,
         RegisterError::Full | RegisterError::OutOfMemory => NotRegistered::OutOfMemory,
     })?;
-    let (context, functions, classes) = (given.context, given.functions, Arc::from(given.classes));
-    let module = Loaded::<W> { state, handle, context, name, version, file, functions, classes, objects };
+    let (context, functions) = (given.context, given.functions);
+    let module = Loaded::<W> { state, handle, context, name, version, file, functions, objects };
     OPENINGS.with_borrow_mut(|openings| {
         if let Some(opening) = openings.last_mut() {
             opening.registered = Some((handle, Arc::new(module)));

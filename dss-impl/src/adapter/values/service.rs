@@ -213,8 +213,10 @@ pub(crate) fn request<W: Wire, S: Source<W>>(
     completion: W::Completion,
 ) -> Result<Accepted, Refused> {
     let (dispatcher, handle) = dispatcher(handle)?;
-    let part = try_box(RequestPart { completion, answer: None }).map_err(DeliverError::from)?;
-    let delivery = prepare::<W, S>(&given, dispatcher, Some(part))
+    let part =
+        try_box(RequestPart { completion, answer: None }).map_err(|error| DeliverError::from(error).into());
+    let delivery = part
+        .and_then(|part| prepare::<W, S>(&given, dispatcher, Some(part)))
         .inspect_err(|_| dispatcher.count_refused(handle, 1))?;
     dispatcher.request(handle, delivery, adapter::<W>()).map_err(|error| {
         take_back::<W, S>(&delivery.payload, given.callback);

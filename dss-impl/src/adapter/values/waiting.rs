@@ -24,7 +24,7 @@ pub(crate) struct End {
 pub(crate) struct Cell {
     end: Mutex<Option<End>>,
     arrived: Condvar,
-    late: Shared<Late>,
+    late: Late,
 }
 
 impl Cell {
@@ -72,10 +72,8 @@ pub(crate) fn wait<W: Wire, S: Source<W>>(
         dispatcher.count_refused(handle, 1);
         return Err(DeliverError::WouldDeadlock.into());
     }
-    let no_memory = |_| Refused::from(DeliverError::OutOfMemory);
-    let cell =
-        Cell { end: Mutex::new(None), arrived: Condvar::new(), late: Late::unwatched().map_err(no_memory)? };
-    let cell = Shared::try_new(cell).map_err(no_memory)?;
+    let cell = Cell { end: Mutex::new(None), arrived: Condvar::new(), late: Late::unwatched() };
+    let cell = Shared::try_new(cell).map_err(DeliverError::from)?;
     let accepted = request::<W, S>(raw, given, completion(cell.clone()))?;
     Ok(cell.wait(handle, accepted.sequence, deadline))
 }
