@@ -15,7 +15,7 @@ use compat_tests::c::{Module, compile};
 use compat_tests::luas::{ALL, Lua};
 use compat_tests::run::limited;
 
-const OPERATIONS: [&str; 12] = [
+const OPERATIONS: [&str; 13] = [
     "register",
     "deliver",
     "deliver_and_notify",
@@ -28,10 +28,11 @@ const OPERATIONS: [&str; 12] = [
     "setport",
     "unregister",
     "close",
+    "c2v0",
 ];
 
 /// Operations that always allocate. The test would be void if none of their allocations failed.
-const ALLOCATE: [&str; 2] = ["register", "deliver"];
+const ALLOCATE: [&str; 3] = ["register", "deliver", "c2v0"];
 
 /// The most allocations that an operation may make.
 const MOST: usize = 500;

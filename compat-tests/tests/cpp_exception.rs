@@ -1,6 +1,6 @@
 //! C++ exceptions that are thrown in a library's functions, pass through DSS and Lua, and are caught in the host. Nothing may
 //! abort, and no thread may still wait after the state is closed. `fixtures/cpp-exception/cpp_exception.cpp` is the host and the
-//! libraries; it needs g++.
+//! libraries of 1.0, `fixtures/throws-c2v0` those of c2v0; it needs g++.
 
 use std::env;
 use std::fs;
@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use compat_tests::artefacts::{Artefacts, succeed, target, workspace};
+use compat_tests::c2v0;
 use compat_tests::luas::Lua;
 use compat_tests::run::limited;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -31,6 +32,9 @@ const CASES: [&str; 14] = [
     "cancel close",
     "thread_exit elsewhere",
 ];
+
+/// Where the library of c2v0 throws.
+const CASES_OF_C2V0: [&str; 3] = ["call", "done", "drop"];
 
 const LUAS: [Lua; 2] = [Lua("lua51"), Lua("lua54")];
 
@@ -55,30 +59,67 @@ fn archive(folder: &Path) -> PathBuf {
     files.find(|file| file.extension().is_some_and(|ending| ending == "a")).expect("Lua's library")
 }
 
-/// Compiles the program with all of a Lua linked into it, as an application that embeds Lua would be.
-fn program(artefacts: &Artefacts) -> PathBuf {
+fn folder() -> PathBuf {
     let folder = target().join("cpp-exception");
     fs::create_dir_all(&folder).expect("the target folder can be written to");
-    let include = PathBuf::from(succeed(Command::new(artefacts.host()).arg("--include")).trim());
-    let source = workspace().join("compat-tests/fixtures/cpp-exception/cpp_exception.cpp");
-    let output = folder.join(artefacts.lua.0);
+    folder
+}
+
+/// A call of g++ with a source in `fixtures`.
+fn compiler(source: &str, output: &Path) -> Command {
+    let source = workspace().join("compat-tests/fixtures").join(source);
     let mut compiler = Command::new("g++");
-    compiler.args(["-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-I"]).arg(&include);
-    compiler.arg("-I").arg(workspace().join("dss-abi/c1v0/include")).arg(source).arg("-o").arg(&output);
+    compiler
+        .args(["-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror"])
+        .arg(source)
+        .arg("-o")
+        .arg(output);
+    compiler
+}
+
+/// Compiles a program with all of a Lua linked into it, as an application that embeds Lua would be.
+fn program(artefacts: &Artefacts, source: &str, name: &str) -> PathBuf {
+    let include = PathBuf::from(succeed(Command::new(artefacts.host()).arg("--include")).trim());
+    let output = folder().join(format!("{name}-{}", artefacts.lua.0));
+    let mut compiler = compiler(source, &output);
+    compiler.arg("-I").arg(&include).arg("-I").arg(workspace().join("dss-abi/c1v0/include"));
     compiler.args(["-Wl,-E", "-Wl,--whole-archive"]).arg(archive(&include.with_file_name("lib")));
     compiler.args(["-Wl,--no-whole-archive", "-lpthread", "-ldl", "-lm"]);
     succeed(&mut compiler);
     output
 }
 
-fn run(lua: Lua, case: &str) -> Result<(), Failed> {
-    static PROGRAMS: [OnceLock<PathBuf>; LUAS.len()] = [const { OnceLock::new() }; LUAS.len()];
+/// The programs of each Lua.
+type Programs = [OnceLock<PathBuf>; LUAS.len()];
+
+fn run(programs: &Programs, lua: Lua, source: &str, arguments: &[&str]) -> Result<(), Failed> {
     let artefacts = Artefacts::of(lua);
     let at = LUAS.iter().position(|known| *known == lua).expect("one of them");
-    let mut command = Command::new(PROGRAMS[at].get_or_init(|| program(artefacts)));
-    command.args(case.split(' ')).env("DSS_CPATH", artefacts.folder.join("?.so"));
+    let name = Path::new(source).file_stem().expect("a file").to_string_lossy();
+    let mut command = Command::new(programs[at].get_or_init(|| program(artefacts, source, &name)));
+    command.args(arguments).env("DSS_CPATH", artefacts.folder.join("?.so"));
     let ended = limited(&mut command, Duration::from_secs(90));
     if ended.succeeded() { Ok(()) } else { Err(ended.report().into()) }
+}
+
+/// With libraries that are in the program.
+fn run_1v0(lua: Lua, case: &str) -> Result<(), Failed> {
+    static PROGRAMS: Programs = [const { OnceLock::new() }; LUAS.len()];
+    let arguments: Vec<_> = case.split(' ').collect();
+    run(&PROGRAMS, lua, "cpp-exception/cpp_exception.cpp", &arguments)
+}
+
+/// With a library in a file of its own, which is made of `dss.h` alone.
+fn run_c2v0(lua: Lua, case: &str) -> Result<(), Failed> {
+    static PROGRAMS: Programs = [const { OnceLock::new() }; LUAS.len()];
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let output = folder().join("throws.so");
+        let mut compiler = compiler("throws-c2v0/throws.cpp", &output);
+        succeed(compiler.args(["-shared", "-fPIC", "-I"]).arg(c2v0::include()));
+        output
+    });
+    run(&PROGRAMS, lua, "throws-c2v0/host.cpp", &[case, library.to_str().expect("a path in UTF-8")])
 }
 
 fn main() {
@@ -88,7 +129,11 @@ fn main() {
     let mut trials = Vec::new();
     for lua in LUAS {
         for case in CASES {
-            let trial = Trial::test(format!("{lua}::{case}"), move || run(lua, case));
+            let trial = Trial::test(format!("{lua}::{case}"), move || run_1v0(lua, case));
+            trials.push(trial.with_ignored_flag(left_out));
+        }
+        for case in CASES_OF_C2V0 {
+            let trial = Trial::test(format!("{lua}::c2v0::{case}"), move || run_c2v0(lua, case));
             trials.push(trial.with_ignored_flag(left_out));
         }
     }

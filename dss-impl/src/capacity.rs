@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::item::Item;
-use crate::memory::{OutOfMemory, Shared};
+use crate::memory::{OutOfMemory, Shared, try_bytes};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// The items that a library may have queued if it says nothing else.
@@ -128,6 +128,9 @@ struct Latest {
     number: u64,
 }
 
+/// What is kept of an item's key.
+pub(crate) struct Noted(Option<Box<[u8]>>);
+
 /// No item's position.
 const GONE: u64 = 0;
 
@@ -218,9 +221,28 @@ impl Capacity {
         !self.has_room(bytes)
     }
 
-    /// An item enters.
+    /// Makes room for what [`Self::enter`] notes; returns what that needs of the key.
     #[inline]
-    pub(crate) fn enter(&mut self, sequence: u64, bytes: u32, key: &[u8]) {
+    pub(crate) fn prepare(&mut self, key: &[u8]) -> Result<Noted, OutOfMemory> {
+        match self.limits.map(|limits| limits.policy) {
+            Some(Policy::DropOldest) => self.order.try_reserve(1).map_err(|_| OutOfMemory)?,
+            Some(Policy::Latest) if !key.is_empty() => {
+                self.latest.try_reserve(1).map_err(|_| OutOfMemory)?;
+                return try_bytes(key).map(|key| Noted(Some(key)));
+            }
+            _ => {}
+        }
+        Ok(Noted(None))
+    }
+
+    /// Makes room for what [`Self::coalesce`] notes; false if there is no memory.
+    pub(crate) fn prepare_coalesce(&mut self) -> bool {
+        self.moved.try_reserve(2).is_ok()
+    }
+
+    /// An item enters. `noted` is what [`Self::prepare`] gave for it.
+    #[inline]
+    pub(crate) fn enter(&mut self, sequence: u64, bytes: u32, noted: Noted) {
         self.entered = self.entered.wrapping_add(1);
         let Some(limits) = &self.limits else { return };
         self.entered_bytes = self.entered_bytes.wrapping_add(bytes as usize);
@@ -234,9 +256,11 @@ impl Capacity {
                     self.order.pop_front();
                 }
             }
-            Policy::Latest if !key.is_empty() => {
-                self.latest.insert(key.into(), Latest { position: sequence, number: sequence });
-                self.tidy_if_large(items);
+            Policy::Latest => {
+                if let Noted(Some(key)) = noted {
+                    self.latest.insert(key, Latest { position: sequence, number: sequence });
+                    self.tidy_if_large(items);
+                }
             }
             _ => {}
         }
@@ -278,8 +302,13 @@ impl Capacity {
     pub(crate) fn end(&mut self, sequence: u64, bytes: u32) {
         self.remove(sequence, bytes);
         if self.policy() == Policy::Latest {
-            self.ended.insert(sequence);
-            self.tidy_if_large(self.items());
+            if self.ended.try_reserve(1).is_ok() {
+                self.ended.insert(sequence);
+                self.tidy_if_large(self.items());
+            } else {
+                // Dearer, and needs no memory.
+                self.latest.retain(|_, latest| latest.position != sequence);
+            }
         }
     }
 
@@ -342,25 +371,32 @@ impl Capacity {
         !self.order.is_empty() || self.latest.contains_key(key)
     }
 
-    /// Changes the limits; what is `queued`, the oldest first, stays. Under both locks.
-    pub(crate) fn change<'a>(&mut self, limits: Limits, queued: impl Iterator<Item = &'a Item>) {
-        if (self.policy(), limits.policy) != (Policy::Latest, Policy::Latest) {
-            self.latest = HashMap::new();
-            self.ended = HashSet::new();
-        }
-        self.order = VecDeque::new();
+    /// Changes the limits; what is `queued`, the oldest first, stays. Under both locks. Without memory nothing changes.
+    pub(crate) fn change<'a>(
+        &mut self,
+        limits: Limits,
+        queued: impl Iterator<Item = &'a Item>,
+    ) -> Result<(), OutOfMemory> {
+        let mut order = VecDeque::new();
         let mut bytes = 0_usize;
         for item in queued {
             bytes = bytes.wrapping_add(item.bytes as usize);
             if limits.policy == Policy::DropOldest {
-                self.order.push_back(item.sequence);
+                order.try_reserve(1).map_err(|_| OutOfMemory)?;
+                order.push_back(item.sequence);
             }
         }
+        if (self.policy(), limits.policy) != (Policy::Latest, Policy::Latest) {
+            self.latest = HashMap::new();
+            self.ended = HashSet::new();
+        }
+        self.order = order;
         if self.limits.is_none() {
             // They were not counted before.
             self.entered_bytes = self.consumed.bytes.load(Ordering::Relaxed).wrapping_add(bytes);
         }
         self.limits = Some(limits);
         self.consumed.counting.store(counting(Some(&limits)), Ordering::Relaxed);
+        Ok(())
     }
 }

@@ -4,8 +4,6 @@
 //! and so that a policy which drops or replaces governs only the deliveries that it is meant for. All channels of a state share one queue:
 //! first in, first out.
 
-use std::sync::Arc;
-
 use crate::capacity::{Capacity, Consumed, Limits};
 use crate::item::Item;
 use crate::memory::Shared;
@@ -48,7 +46,7 @@ impl ChannelId {
 #[derive(Clone, Debug)]
 pub struct ChannelInfo {
     /// Its name, as its library gave it.
-    pub name: Arc<str>,
+    pub name: Shared<Box<str>>,
     /// Its limits.
     pub limits: Option<Limits>,
     /// Items in the queue.
@@ -71,7 +69,7 @@ pub struct ChannelInfo {
 pub(crate) struct Channel {
     generation: u32,
     open: bool,
-    name: Arc<str>,
+    name: Shared<Box<str>>,
     pub(crate) capacity: Capacity,
 }
 
@@ -172,7 +170,7 @@ impl Channels {
     pub(crate) fn open(
         &mut self,
         at: usize,
-        name: Arc<str>,
+        name: Shared<Box<str>>,
         limits: Limits,
         consumed: Shared<Consumed>,
     ) -> ChannelId {
@@ -211,7 +209,7 @@ impl Channels {
         self.others.iter().filter(|channel| channel.open).map(|channel| {
             let capacity = &channel.capacity;
             ChannelInfo {
-                name: Arc::clone(&channel.name),
+                name: channel.name.clone(),
                 limits: capacity.limits,
                 queued: capacity.items(),
                 bytes: capacity.bytes(),

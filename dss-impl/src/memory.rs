@@ -32,6 +32,28 @@ pub fn try_box<T>(value: T) -> Result<Box<T>, OutOfMemory> {
     Ok(unsafe { Box::from_raw(slice.cast::<T>()) })
 }
 
+/// A copy of some bytes. [any-thread]
+///
+/// # Errors
+/// There is no memory for it.
+pub(crate) fn try_bytes(bytes: &[u8]) -> Result<Box<[u8]>, OutOfMemory> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| OutOfMemory)?;
+    copy.extend_from_slice(bytes);
+    Ok(copy.into_boxed_slice())
+}
+
+/// A copy of a text. [any-thread]
+///
+/// # Errors
+/// There is no memory for it.
+pub(crate) fn try_str(text: &str) -> Result<Box<str>, OutOfMemory> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(|_| OutOfMemory)?;
+    copy.push_str(text);
+    Ok(copy.into_boxed_str())
+}
+
 /// What a [`Shared`] points to.
 struct Counted<T> {
     owners: AtomicUsize,
@@ -39,7 +61,7 @@ struct Counted<T> {
 }
 
 /// A value that several threads own, as an `Arc`; to make one may fail.
-pub(crate) struct Shared<T>(NonNull<Counted<T>>);
+pub struct Shared<T>(NonNull<Counted<T>>);
 
 // SAFETY: as `Arc`: owners on several threads have references to the value, and any of them may drop it.
 unsafe impl<T: Send + Sync> Send for Shared<T> {}
@@ -73,6 +95,12 @@ impl<T> Clone for Shared<T> {
         // Relaxed: who clones has it, so it is there. More owners than memory has bytes cannot be.
         self.counted().owners.fetch_add(1, Ordering::Relaxed);
         Shared(self.0)
+    }
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
     }
 }
 

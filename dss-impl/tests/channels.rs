@@ -20,7 +20,7 @@ fn limits(items: usize, policy: Policy) -> Limits {
 }
 
 fn open(dispatcher: &Dispatcher, handle: Handle, items: usize, policy: Policy) -> ChannelId {
-    dispatcher.open_channel(handle, NUMBER, "channel".into(), limits(items, policy)).unwrap()
+    dispatcher.open_channel(handle, NUMBER, "channel", limits(items, policy)).unwrap()
 }
 
 /// An item in that channel.
@@ -215,7 +215,7 @@ fn each_channel_of_a_batch_counts_its_own_refusals() {
 fn there_are_so_many_channels_and_no_more() {
     let (dispatcher, _, _, handle) = bounded_house(1, Policy::Refuse);
     let all: Vec<_> = (0..MOST_CHANNELS).map(|_| open(dispatcher, handle, 1, Policy::Refuse)).collect();
-    let more = dispatcher.open_channel(handle, NUMBER, "more".into(), limits(1, Policy::Refuse));
+    let more = dispatcher.open_channel(handle, NUMBER, "more", limits(1, Policy::Refuse));
     assert_eq!(more, Err(DeliverError::Full));
     dispatcher.close_channel(handle, all[17]).unwrap();
     assert_ne!(open(dispatcher, handle, 1, Policy::Refuse), all[17]);

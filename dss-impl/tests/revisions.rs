@@ -33,7 +33,7 @@ fn another_revision_does_not_limit_a_library_nor_look_at_what_it_has() {
     let (dispatcher, _, _, handle) = house();
     dispatcher.deliver(handle, plain(0)).unwrap();
     assert_eq!(dispatcher.limit(handle, OTHER, ChannelId::FIRST, Limits::default()), Err(INVALID));
-    assert_eq!(dispatcher.open_channel(handle, OTHER, "one".into(), Limits::default()), Err(INVALID));
+    assert_eq!(dispatcher.open_channel(handle, OTHER, "one", Limits::default()), Err(INVALID));
     let looked = |_: &_| panic!("the payload is another revision's");
     assert_eq!(dispatcher.end_all(handle, OTHER, Outcome::Withdrawn, looked), 0);
     assert_eq!(info(dispatcher).limits, None);

@@ -198,7 +198,7 @@ typedef struct dss_answer {
 } dss_answer;
 
 /* Tells how a request ended, once for each that was taken. [any] On the thread that ends it, and perhaps before `request` returns. It
- * does not wait for anything (a slow one delays the deadlines of all libraries), and holds no lock that is held over a call of DSS's. */
+ * does not wait for anything (a slow one delays the other deadlines of its Lua state), and holds no lock that is held over a call of DSS's. */
 typedef void (*dss_done)(void *context, const dss_answer *answer);
 
 /* What DSS does for a library. The table stays valid until the process ends. It grows at its end: what lies beyond `size` is not there. */

@@ -73,16 +73,15 @@ pub unsafe fn slice<'a, T>(first: *const T, count: usize) -> Option<&'a [T]> {
     Some(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
-/// Memory that values point to which are laid out for a library.
+/// Memory that values point to which are laid out for a library. What cannot be laid out for want of memory is none.
 #[derive(Default)]
 pub struct Arena {
     lists: Vec<Vec<dss_value>>,
-    #[allow(clippy::vec_box, reason = "values point to them, and the list grows")]
-    objects: Vec<Box<dss_object>>,
+    objects: Vec<Vec<dss_object>>,
 }
 
 impl Arena {
-    /// A value that needs none. [any-thread]
+    /// A value that needs no memory. [any-thread]
     #[must_use]
     pub fn plain(kind: u32, payload: dss_payload) -> dss_value {
         dss_value { kind, count: 0, payload, size: 0 }
@@ -90,24 +89,33 @@ impl Arena {
 
     /// A string, which gets a 0 behind it, and stays where it is for as long as the value is used. [any-thread]
     #[must_use]
-    pub fn string(bytes: &mut Vec<u8>) -> dss_value {
+    pub fn string(bytes: &mut Vec<u8>) -> Option<dss_value> {
         let size = bytes.len();
-        bytes.push(0);
-        dss_value { size, ..Self::plain(DSS_STRING, dss_payload { string: bytes.as_ptr().cast() }) }
+        push(bytes, 0)?;
+        Some(dss_value { size, ..Self::plain(DSS_STRING, dss_payload { string: bytes.as_ptr().cast() }) })
     }
 
     /// A list, or a map of the kind [`DSS_MAP`], of so many items or pairs. [any-thread]
-    pub fn list(&mut self, kind: u32, items: Vec<dss_value>, count: usize) -> dss_value {
+    pub fn list(&mut self, kind: u32, items: Vec<dss_value>, count: usize) -> Option<dss_value> {
         let payload = dss_payload { items: items.as_ptr() };
-        self.lists.push(items);
-        dss_value { count: count as u32, ..Self::plain(kind, payload) }
+        push(&mut self.lists, items)?;
+        Some(dss_value { count: count as u32, ..Self::plain(kind, payload) })
     }
 
     /// An object. [any-thread]
-    pub fn object(&mut self, cls: *const dss_class, data: *mut c_void) -> dss_value {
-        let object = Box::new(dss_object { cls, data });
-        let payload = dss_payload { object: &raw const *object };
-        self.objects.push(object);
-        Self::plain(DSS_OBJECT, payload)
+    pub fn object(&mut self, cls: *const dss_class, data: *mut c_void) -> Option<dss_value> {
+        // In a memory of its own: the list of all moves while it grows.
+        let mut object = Vec::new();
+        push(&mut object, dss_object { cls, data })?;
+        let payload = dss_payload { object: object.as_ptr() };
+        push(&mut self.objects, object)?;
+        Some(Self::plain(DSS_OBJECT, payload))
     }
+}
+
+/// None if there is no memory.
+fn push<T>(to: &mut Vec<T>, item: T) -> Option<()> {
+    to.try_reserve(1).ok()?;
+    to.push(item);
+    Some(())
 }

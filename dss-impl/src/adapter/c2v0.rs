@@ -192,7 +192,9 @@ fn run(
     call: impl FnOnce(dss_call, &[dss_value]) -> c_int,
 ) -> Returned<C2v0> {
     let mut arena = Arena::default();
-    let laid = values::lay_out(&mut arguments, &mut arena);
+    let Some(laid) = values::lay_out(&mut arguments, &mut arena) else {
+        return Returned::Raised(vec![error(DSS_OUT_OF_MEMORY)]);
+    };
     let (results, raised) = (RefCell::new(Vec::new()), Cell::new(None));
     let frame = Frame { on, method, arguments: laid.as_ptr(), count: laid.len(), results, raised };
     let code = calls::enter(&frame, |number| call(number, &laid));
@@ -200,8 +202,13 @@ fn run(
         // Whatever it returns then.
         (_, Some(error)) => Returned::Raised(vec![error]),
         (DSS_OK, None) => Returned::Values(frame.results.into_inner()),
-        (code, _) => Returned::Raised(vec![Copied::Bytes(codes::sentence(code).to_bytes().into())]),
+        (code, _) => Returned::Raised(vec![error(code)]),
     }
+}
+
+/// The error of a call that says no more than a code.
+fn error(code: c_int) -> Copied<dss_class> {
+    Copied::Bytes(codes::sentence(code).to_bytes().into())
 }
 
 impl Wire for C2v0 {

@@ -148,7 +148,7 @@ impl Dispatcher {
     /// Changes the limits of a channel of a library of that revision; what is queued stays. [any-thread]
     ///
     /// # Errors
-    /// The handle names no registered library, or the library has no such channel.
+    /// The handle names no registered library, the library has no such channel, or there is no memory.
     pub fn limit(
         &self,
         handle: Handle,
@@ -163,7 +163,7 @@ impl Dispatcher {
         let capacity = admission.channels.get(channel).ok_or(DeliverError::InvalidChannel)?;
         let ahead = desk.iter().flat_map(|desk| desk.items.iter());
         let own = |item: &&Item| (u32::from(item.slot), item.channel) == (handle.slot, channel.index);
-        capacity.change(limits, ahead.chain(items.iter()).filter(own));
+        capacity.change(limits, ahead.chain(items.iter()).filter(own))?;
         drop(locks);
         // A producer that waits looks at the limits again.
         self.room.ring();
@@ -200,6 +200,8 @@ impl Dispatcher {
         };
         let mut ahead = desk.as_mut().map(|desk| &mut desk.items);
         let before = evicted.len();
+        // Room first: what leaves the queue below has to be kept.
+        evicting.try_reserve(1).map_err(|_| DeliverError::OutOfMemory)?;
         let Delivery { payload, stamp, bytes, channel, key, .. } = *delivery;
         // What somebody waits for is not replaced.
         let key = if waiter.is_some() { &[] } else { key };
@@ -223,6 +225,7 @@ impl Dispatcher {
             Hindrance::Desk => Refusal::Desk,
             Hindrance::Full => Refusal::Refused(DeliverError::Full),
             Hindrance::TooLarge => Refusal::Refused(DeliverError::TooLarge),
+            Hindrance::Memory => Refusal::Refused(DeliverError::OutOfMemory),
         })?;
         if replaced {
             *last = sequence;
@@ -379,6 +382,7 @@ fn push(
     let sequence = *last + 1;
     let waits = usize::from(waiter.is_some());
     let slot = slot as u16;
+    let noted = capacity.prepare(key)?;
     let item = Item { payload, stamp, waiter: waiter.take(), sequence, slot, channel: channel.index, bytes };
     if let Err(item) = items.push(item) {
         *waiter = item.waiter;
@@ -386,7 +390,7 @@ fn push(
     }
     *last = sequence;
     *awaited += waits;
-    capacity.enter(sequence, bytes, key);
+    capacity.enter(sequence, bytes, noted);
     Ok(sequence)
 }
 

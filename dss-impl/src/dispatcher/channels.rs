@@ -1,13 +1,12 @@
 //! Opening and closing channels: see [`channel`](crate::channel).
 
-use std::sync::Arc;
-
 use super::{Called, Dispatcher};
 use crate::capacity::{Consumed, Limits};
 use crate::channel::{ChannelId, MOST_CHANNELS};
 use crate::delivery::DeliverError;
 use crate::handle::Handle;
 use crate::item::Item;
+use crate::memory::{Shared, try_str};
 use crate::outcome::Outcome;
 use crate::queue::Removed;
 
@@ -20,9 +19,10 @@ impl Dispatcher {
         &self,
         handle: Handle,
         revision: u32,
-        name: Arc<str>,
+        name: &str,
         limits: Limits,
     ) -> Result<ChannelId, DeliverError> {
+        let name = Shared::try_new(try_str(name)?)?;
         let mut guard = self.lock_desk();
         let library = guard.registered(handle).ok_or(DeliverError::InvalidHandle)?;
         let mut intake = self.intake.lock();

@@ -11,6 +11,8 @@ pub(super) enum Hindrance {
     Desk,
     Full,
     TooLarge,
+    /// There is none.
+    Memory,
 }
 
 /// Replaces the item before of the same key, if the policy says so. None if there is no such item, or this one is too large for its
@@ -36,6 +38,9 @@ pub(super) fn coalesce(
     // What may be too much is what it is larger by.
     let left = capacity.bytes_left();
     let old = queue.get(position).filter(|old| bytes.saturating_sub(old.bytes) as usize <= left)?.bytes;
+    if evicted.try_reserve(1).is_err() || !capacity.prepare_coalesce() {
+        return Some(Err(Hindrance::Memory));
+    }
     let replaced = queue.replace(Item { sequence: position, ..item }).ok()?;
     capacity.coalesce(key, number, bytes, old);
     evicted.push((replaced, Outcome::Dropped));
@@ -65,6 +70,9 @@ pub(super) fn make_room(
             let unsettled = !exact && capacity.was_taken(key);
             return Err(if unsettled { Hindrance::Desk } else { Hindrance::Full });
         };
+        if evicted.try_reserve(1).is_err() {
+            return Err(Hindrance::Memory);
+        }
         let found = match (behind.remove(sequence, |_| true), &mut ahead) {
             (Some(item), _) => Some(item),
             (None, Some(ahead)) => ahead.remove(sequence, |_| true),

@@ -8,10 +8,7 @@ use crate::fake::{FOREVER, House, NUMBER, beside, bounded_house, deliver, item, 
 
 fn open(house: &House, policy: Policy) -> ChannelId {
     let limits = Limits { items: 1, policy, ..Limits::default() };
-    house
-        .dispatcher
-        .open_channel(house.handle, NUMBER, "channel".into(), limits)
-        .expect("there is room for one")
+    house.dispatcher.open_channel(house.handle, NUMBER, "channel", limits).expect("there is room for one")
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
-use std::sync::Arc;
 
 use dss_abi_c2v0::*;
 
@@ -256,22 +255,15 @@ unsafe extern "C-unwind" fn deliver_many(
     abort_on_panic(|| {
         // SAFETY: the contract of `deliver_many`: so many, each of the size that the first states.
         let stride = unsafe { slice(all, 1) }.map_or(0, |first| first[0].size as usize);
-        let mut refused = None;
         // SAFETY: as above.
         let each = |at: usize| unsafe { read(library, all.wrapping_byte_add(at * stride)) };
-        let each = (0..count).map_while(|at| each(at).inspect_err(|why| refused = Some(*why)).ok());
-        let ready: Vec<_> = each.collect();
-        let accepted = match service::deliver_many::<C2v0, _>(raw(library), ready.into_iter()) {
+        let (accepted, refused) = match service::deliver_many::<C2v0, _>(raw(library), (0..count).map(each)) {
             Ok(batch) => {
-                refused = batch.refused.or(refused);
                 // SAFETY: as above.
                 unsafe { say(first, batch.accepted.first) };
-                batch.accepted.taken
+                (batch.accepted.taken, batch.refused)
             }
-            Err(why) => {
-                refused = Some(why);
-                0
-            }
+            Err(why) => (0, Some(why)),
         };
         // SAFETY: as above.
         unsafe { say(taken, accepted) };
@@ -293,14 +285,17 @@ unsafe extern "C-unwind" fn request(
             return DSS_MALFORMED;
         }
         let deadline = Deadline::within(start_ns, finish_ns);
-        let Ok(late) = deadline.next().map(|_| Late::try_new()).transpose() else { return DSS_OUT_OF_MEMORY };
+        let handle = Handle::from_raw(raw(library));
+        let late = match deadline.next().map(|_| Late::try_new(handle)).transpose() {
+            Ok(late) => late,
+            Err(error) => return code(error.into()),
+        };
         let completion = Completion::Done(done, context, late.clone());
         // SAFETY: the contract of `request`.
         let given = unsafe { read(library, delivery) };
         let taken = given.and_then(|given| service::request::<C2v0, _>(raw(library), given, completion));
         if let Some(late) = late {
-            let taken = taken.ok().map(|accepted| (Handle::from_raw(raw(library)), accepted.sequence));
-            watch(&late, taken, deadline);
+            watch(&late, handle, taken.ok().map(|accepted| accepted.sequence), deadline);
         }
         // SAFETY: as above.
         unsafe { accept(taken, ticket) }
@@ -383,7 +378,7 @@ unsafe extern "C-unwind" fn open_channel(
         }
         // SAFETY: the contract of `open_channel`.
         let name = unsafe { CStr::from_ptr(name) }.to_str().ok().filter(|name| !name.is_empty());
-        let name = Arc::from(name.ok_or(Refused::Malformed)?);
+        let name = name.ok_or(Refused::Malformed)?;
         // SAFETY: as above.
         let limits = unsafe { limits(wanted) }.ok_or(Refused::Malformed)?;
         let opened = dispatcher.open_channel(handle, dss_abi_c2v0::REVISION, name, limits)?;

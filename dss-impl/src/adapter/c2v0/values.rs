@@ -1,7 +1,7 @@
 //! Values there and back: copied when a library hands them over, laid out when it is handed them. And a library's limits.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, c_void};
 use std::time::Duration;
 
 use dss_abi_c2v0::*;
@@ -112,13 +112,26 @@ unsafe fn copy_more(
     })
 }
 
-/// Values from Lua as the library reads them. They point into `values` and `arena`.
-pub(super) fn lay_out(values: &mut [Value], arena: &mut Arena) -> Vec<dss_value> {
-    values.iter_mut().map(|value| lay_out_one(value, arena)).collect()
+/// Values from Lua as the library reads them; none if there is no memory. They point into `values` and `arena`.
+pub(super) fn lay_out(values: &mut [Value], arena: &mut Arena) -> Option<Vec<dss_value>> {
+    lay_out_all(values.len(), values.iter_mut(), arena)
 }
 
-fn lay_out_one(value: &mut Value, arena: &mut Arena) -> dss_value {
-    let plain = Arena::plain;
+fn lay_out_all<'a>(
+    count: usize,
+    values: impl Iterator<Item = &'a mut Value>,
+    arena: &mut Arena,
+) -> Option<Vec<dss_value>> {
+    let mut laid = Vec::new();
+    laid.try_reserve_exact(count).ok()?;
+    for value in values {
+        laid.push(lay_out_one(value, arena)?);
+    }
+    Some(laid)
+}
+
+fn lay_out_one(value: &mut Value, arena: &mut Arena) -> Option<dss_value> {
+    let plain = |kind, payload| Some(Arena::plain(kind, payload));
     match value {
         Value::Nil => plain(DSS_NIL, dss_payload { integer: 0 }),
         Value::Boolean(truth) => plain(DSS_BOOLEAN, dss_payload { integer: i64::from(*truth) }),
@@ -126,13 +139,14 @@ fn lay_out_one(value: &mut Value, arena: &mut Arena) -> dss_value {
         Value::Float(number) => plain(DSS_NUMBER, dss_payload { number: *number }),
         Value::Bytes(bytes) => Arena::string(bytes),
         Value::List(items) => {
-            let laid = lay_out(items, arena);
+            let laid = lay_out(items, arena)?;
             arena.list(DSS_LIST, laid, items.len())
         }
         Value::Map(entries) => {
+            let count = entries.len();
             let pairs = entries.iter_mut().flat_map(|(key, value)| [key, value]);
-            let laid = pairs.map(|value| lay_out_one(value, arena)).collect();
-            arena.list(DSS_MAP, laid, entries.len())
+            let laid = lay_out_all(2 * count, pairs, arena)?;
+            arena.list(DSS_MAP, laid, count)
         }
         Value::Callback(reference) => plain(DSS_CALLBACK, dss_payload { callback: reference.id().to_raw() }),
         Value::Object(ObjectRef { data, class }) => {
@@ -141,7 +155,7 @@ fn lay_out_one(value: &mut Value, arena: &mut Arena) -> dss_value {
     }
 }
 
-/// Tells a library how its request ended.
+/// Tells a library how its request ended. If there is no memory for the answer it failed, and says so.
 pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
     let (mut values, error, traceback) = match end.answer {
         Some(Ok(values)) => (values, String::new(), String::new()),
@@ -159,15 +173,20 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
         Outcome::Dropped => DSS_DROPPED,
     };
     let mut arena = Arena::default();
-    let values = lay_out(&mut values, &mut arena);
-    let (error, traceback) = (text(error, codes::why(ended)), text(traceback, c""));
+    let laid = lay_out(&mut values, &mut arena);
+    let ended = if laid.is_some() { ended } else { DSS_FAILED };
+    let (why, values) = match laid {
+        Some(values) => (codes::why(ended), values),
+        None => (codes::sentence(DSS_OUT_OF_MEMORY), Vec::new()),
+    };
+    let (error, traceback) = (text(error, why), text(traceback, c""));
     let answer = dss_answer {
         size: size_of::<dss_answer>() as u32,
         ended,
         values: values.as_ptr(),
         count: values.len(),
-        error: error.as_ptr(),
-        traceback: traceback.as_ptr(),
+        error: error.as_ptr().cast(),
+        traceback: traceback.as_ptr().cast(),
     };
     if let Some(done) = done {
         // SAFETY: the contract of `dss_done`: once, with the library's own context.
@@ -175,12 +194,18 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
     }
 }
 
-/// A text as C has it, or what stands for an empty one. That of a delivery which is ended needs no memory.
-fn text(text: String, empty: &'static CStr) -> Cow<'static, CStr> {
-    if text.is_empty() {
-        return Cow::Borrowed(empty);
+/// A text as C has it, with its 0, or what stands for an empty one and for one that there is no memory for.
+fn text(text: String, empty: &'static CStr) -> Cow<'static, [u8]> {
+    let mut bytes = text.into_bytes();
+    if bytes.is_empty() || bytes.try_reserve_exact(1).is_err() {
+        return Cow::Borrowed(empty.to_bytes_with_nul());
     }
-    Cow::Owned(CString::new(text.replace('\0', "?")).unwrap_or_default())
+    // A 0 within would end it.
+    for byte in bytes.iter_mut().filter(|byte| **byte == 0) {
+        *byte = b'?';
+    }
+    bytes.push(0);
+    Cow::Owned(bytes)
 }
 
 /// A library's limits; none if they are malformed.

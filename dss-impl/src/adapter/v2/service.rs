@@ -102,7 +102,7 @@ fn accepted(accepted: delivery::Accepted) -> Accepted {
 }
 
 fn many(handle: usize, deliveries: &[RawDelivery<'_>]) -> Result<AcceptedMany, Code> {
-    let batch = deliver_many::<V2, _>(handle, deliveries.iter().map(given)).map_err(code)?;
+    let batch = deliver_many::<V2, _>(handle, deliveries.iter().map(|it| Ok(given(it)))).map_err(code)?;
     Ok(AcceptedMany {
         taken: batch.accepted.taken,
         first: batch.accepted.first,

@@ -1,4 +1,7 @@
-//! Deadlines of requests, for revisions whose libraries have no thread of their own for that: one thread ends all that are over.
+//! Deadlines of requests, for revisions whose libraries have no thread of their own for that: one thread for each Lua state ends what is over.
+//!
+//! The thread runs from the state's first request with a deadline on. It stays when the state closes, for the next state that has the same
+//! dispatcher.
 
 use std::cmp::{Ordering as Order, Reverse};
 use std::collections::BinaryHeap;
@@ -6,6 +9,8 @@ use std::ptr::null_mut;
 use std::sync::atomic::AtomicPtr;
 use std::time::{Duration, Instant};
 
+use crate::chunks::Chunks;
+use crate::delivery::DeliverError;
 use crate::fork;
 use crate::handle::Handle;
 use crate::memory::{OutOfMemory, Shared, try_box};
@@ -72,10 +77,12 @@ pub(crate) struct Late {
 }
 
 impl Late {
-    /// Makes one, and sees to it that its deadline can be watched.
-    pub(crate) fn try_new() -> Result<Shared<Self>, OutOfMemory> {
+    /// Makes one for a request of the library of that handle, and sees to it that its deadline can be watched.
+    pub(crate) fn try_new(handle: Handle) -> Result<Shared<Self>, DeliverError> {
+        // It may be made up, and name any dispatcher.
+        states::dispatcher_of(handle).ok_or(DeliverError::InvalidHandle)?;
         let late = Shared::try_new(Self::unwatched())?;
-        timer()?.promise()?;
+        timer(handle)?.promise()?;
         Ok(late)
     }
 
@@ -92,10 +99,10 @@ impl Late {
 }
 
 /// Watches the deadline of a request that was taken, or lets go of the promise if it was not.
-pub(crate) fn watch(late: &Shared<Late>, taken: Option<(Handle, u64)>, deadline: Deadline) {
+pub(crate) fn watch(late: &Shared<Late>, handle: Handle, taken: Option<u64>, deadline: Deadline) {
     // It was there when it was promised, unless the process was forked since.
-    if let Ok(timer) = timer() {
-        let watched = taken.and_then(|(handle, ticket)| {
+    if let Ok(timer) = timer(handle) {
+        let watched = taken.and_then(|ticket| {
             Some(Watched { at: deadline.next()?, deadline, handle, ticket, late: late.clone() })
         });
         timer.keep_promise(watched);
@@ -134,6 +141,7 @@ impl Ord for Watched {
 /// How many are watched before it is worth to look for those that are over.
 const FEW: usize = 256;
 
+/// The deadlines of one dispatcher.
 struct Timer {
     /// The process whose thread it is.
     process: u32,
@@ -152,11 +160,14 @@ struct All {
     superseded: bool,
 }
 
-/// The timer of this process, whose thread runs.
-fn timer() -> Result<&'static Timer, OutOfMemory> {
-    static TIMER: AtomicPtr<Timer> = AtomicPtr::new(null_mut());
+/// The timers, by the number of their dispatcher.
+static TIMERS: Chunks<AtomicPtr<Timer>> = Chunks::new();
+
+/// The timer of the dispatcher that a handle names. Its thread runs.
+fn timer(handle: Handle) -> Result<&'static Timer, OutOfMemory> {
+    let known = TIMERS.get_or_make(handle.dispatcher, |_| AtomicPtr::new(null_mut())).ok_or(OutOfMemory)?;
     loop {
-        let seen = TIMER.load(Ordering::Acquire);
+        let seen = known.load(Ordering::Acquire);
         // SAFETY: what is there is never freed.
         if let Some(timer) = unsafe { seen.as_ref() }
             && timer.process == fork::generation()
@@ -168,18 +179,56 @@ fn timer() -> Result<&'static Timer, OutOfMemory> {
         let timer = Timer { process: fork::generation(), all: Mutex::new(all), earlier: Condvar::new() };
         // Never freed: its thread has it.
         let timer: &'static Timer = Box::leak(try_box(timer)?);
-        let thread = std::thread::Builder::new().name("dss deadlines".to_owned());
         // Published once its thread runs: who finds it relies on that.
-        if thread.spawn(|| timer.run()).is_err() {
-            return Err(OutOfMemory);
-        }
+        thread::start(timer)?;
         let made = std::ptr::from_ref(timer).cast_mut();
-        if TIMER.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        if known.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire).is_err() {
             timer.all.lock().superseded = true;
             timer.earlier.notify_one();
             continue;
         }
         return Ok(timer);
+    }
+}
+
+/// Starting a timer's thread. The standard library ends the process if there is no memory for what it keeps of a thread.
+mod thread {
+    use super::{OutOfMemory, Timer};
+
+    #[cfg(unix)]
+    pub(super) fn start(timer: &'static Timer) -> Result<(), OutOfMemory> {
+        use std::ffi::c_void;
+        use std::ptr::{from_ref, null, null_mut};
+
+        extern "C" fn run(timer: *mut c_void) -> *mut c_void {
+            // SAFETY: `start` passes a timer, which is never freed.
+            unsafe { &*timer.cast::<Timer>() }.run();
+            null_mut()
+        }
+
+        let mut thread = std::mem::MaybeUninit::uninit();
+        // SAFETY: the thread's number is written there, which nobody wants; the argument lives as long as the process.
+        let failed = unsafe {
+            libc::pthread_create(thread.as_mut_ptr(), null(), run, from_ref(timer).cast_mut().cast())
+        };
+        if failed != 0 {
+            return Err(OutOfMemory);
+        }
+        // SAFETY: it was written.
+        let thread = unsafe { thread.assume_init() };
+        #[cfg(target_os = "linux")]
+        // SAFETY: it runs, and is not detached.
+        unsafe {
+            libc::pthread_setname_np(thread, c"dss deadlines".as_ptr())
+        };
+        // SAFETY: nobody joins it.
+        unsafe { libc::pthread_detach(thread) };
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn start(timer: &'static Timer) -> Result<(), OutOfMemory> {
+        std::thread::Builder::new().spawn(|| timer.run()).map(drop).map_err(|_| OutOfMemory)
     }
 }
 

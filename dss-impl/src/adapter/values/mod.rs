@@ -44,7 +44,7 @@ use crate::payload::Payload;
 use crate::port::{Adapter, Answers, FAILED, RequestPort, Stage};
 use crate::value::{Raised, Value};
 use objects::Objects;
-use record::Record;
+use record::{Record, RequestPart};
 use wire::Wire;
 
 /// The adapter of a wire's revision.
@@ -114,7 +114,7 @@ impl<W: Wire> Adapter for Values<W> {
     unsafe fn discard(&self, _: Handle, payload: &Payload, stage: Stage) {
         if stage == Stage::Finished {
             // SAFETY: the last call with that payload.
-            unsafe { Record::<W>::drop(payload) };
+            unsafe { Record::<W>::end(payload, drop) };
         }
     }
 
@@ -128,11 +128,22 @@ impl<W: Wire> Adapter for Values<W> {
     unsafe fn release(&self, context: usize) {
         let context: *mut Context<W> = std::ptr::with_exposed_provenance_mut(context);
         // SAFETY: `register` made it, and this is the last call with it.
-        let context = unsafe { Box::from_raw(context) };
+        let Context { own, objects } = *unsafe { Box::from_raw(context) };
+        let _releasing = Releasing::<W>(Some(own));
         // What Lua still has of it is not used any more, and not dropped again.
-        context.objects.drop_all();
-        // SAFETY: as above.
-        unsafe { W::release(context.own) };
+        objects.drop_all();
+    }
+}
+
+/// A registration that is released when this is dropped, also if the drop of one of its objects is left by an exception.
+struct Releasing<W: Wire>(Option<W::Own>);
+
+impl<W: Wire> Drop for Releasing<W> {
+    fn drop(&mut self) {
+        if let Some(own) = self.0.take() {
+            // SAFETY: `Values::release` made this, as the last call with the registration.
+            unsafe { W::release(own) };
+        }
     }
 }
 
@@ -151,9 +162,9 @@ impl<W: Wire> RequestPort for Values<W> {
     }
 
     unsafe fn complete(&self, payload: &Payload, outcome: Outcome) {
-        // SAFETY: called once, for a request, as the last use of the record.
-        let Some(request) = (unsafe { Record::<W>::end(payload) }) else { return };
         // SAFETY: called once for each request.
-        unsafe { W::complete(request.completion, outcome, request.answer) };
+        let complete = |it: Box<RequestPart<W>>| unsafe { W::complete(it.completion, outcome, it.answer) };
+        // SAFETY: called once, for a request, as the last use of the record.
+        unsafe { Record::<W>::end(payload, complete) };
     }
 }

@@ -1,6 +1,7 @@
 //! The objects of one library that one Lua state has.
 
 use std::collections::HashMap;
+use std::collections::hash_map::IntoIter;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -58,15 +59,33 @@ impl<W: Wire> Objects<W> {
 
     pub(super) fn drop_all(&self) {
         let all = std::mem::take(&mut *self.luas.lock());
-        for (key, Held { class, count }) in all {
+        DropAll { claims: &self.claims, all: all.into_iter() }.run();
+    }
+}
+
+/// Objects that are being dropped. If one's drop is left by an exception, the others are dropped when this is.
+struct DropAll<'a, W: Wire> {
+    claims: &'a Claims,
+    all: IntoIter<Key, Held<W>>,
+}
+
+impl<W: Wire> DropAll<'_, W> {
+    fn run(&mut self) {
+        for (key, Held { class, count }) in &mut self.all {
             self.claims.give_up(key);
             let (data, _) = key;
             let data: *mut c_void = std::ptr::with_exposed_provenance_mut(data);
             for _ in 0..count {
-                // SAFETY: as above.
+                // SAFETY: the library made the two together, and Lua's were so many.
                 unsafe { W::drop_object(class, data) };
             }
         }
+    }
+}
+
+impl<W: Wire> Drop for DropAll<'_, W> {
+    fn drop(&mut self) {
+        self.run();
     }
 }
 
@@ -98,12 +117,20 @@ where
     unsafe { Copied::object(data, class, &objects.claims) }.map_err(no_memory)
 }
 
+/// Makes room for an object that is about to be given to Lua, and some for those that Lua's finalizers may get meanwhile. In a call into the
+/// library of `handle`. False if there is no memory.
+pub(super) fn make_room<W: Wire>(handle: Handle) -> bool {
+    within::<W, _>(handle, |objects| objects.luas.lock().try_reserve(16).is_ok()).unwrap_or(true)
+}
+
 /// Notes that Lua owns an object now. In a call into the library of `handle`.
 pub(super) fn given<W: Wire>(handle: Handle, data: *mut c_void, class: &'static W::Class) {
-    let context = states::dispatcher_of(handle).and_then(|dispatcher| dispatcher.context(handle));
-    if let Some(context) = context {
-        // SAFETY: the library is being called, so its registration is there.
-        let context = unsafe { Context::<W>::of(context) };
-        context.objects.add(data, class);
-    }
+    within::<W, _>(handle, |objects| objects.add(data, class));
+}
+
+/// In a call into the library of `handle`.
+fn within<W: Wire, R>(handle: Handle, work: impl FnOnce(&Objects<W>) -> R) -> Option<R> {
+    let context = states::dispatcher_of(handle)?.context(handle)?;
+    // SAFETY: the library is being called, so its registration is there.
+    Some(work(&unsafe { Context::<W>::of(context) }.objects))
 }

@@ -13,6 +13,7 @@ use crate::states;
 use crate::value::{LuaValues, MAX_DEPTH};
 
 const NO_LUA: &str = "DSS has no Lua yet: `darksidesync` was not required";
+const NO_MEMORY: &str = "there is not enough memory for an object of a library's";
 const NO_ROOM: &str = "a library's values are more than Lua's stack has room for";
 const NO_INTEGER: &str = "an integer of a library's is past 2^53, and this Lua has no integers: have the library deliver a \
                           float or a string, or use Lua 5.3 or later";
@@ -123,6 +124,9 @@ pub(super) unsafe fn push<W: Wire>(
         // SAFETY: as above.
         Shape::Callback(callback) => unsafe { to.push_callback(lua, key(callback, handle)) },
         Shape::Object(data, class) => {
+            if !objects::make_room::<W>(handle) {
+                return Err(NO_MEMORY);
+            }
             // SAFETY: as above; the library made the two together.
             if !unsafe { to.push_object(lua, std::ptr::from_ref(class).addr(), data) } {
                 return Err(NO_CLASS);

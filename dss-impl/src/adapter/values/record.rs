@@ -94,34 +94,25 @@ impl<'a, W: Wire> Record<'a, W> {
         CallbackId::from_raw(unsafe { (*head).callback })
     }
 
-    /// Drops what is in a record, and its memory.
+    /// Drops what is in a record, and its memory. `last` then gets the request's part, if there is one, also if a value's drop is left by an
+    /// exception.
     ///
     /// # Safety
     /// As [`Self::of`], and it is not used again.
-    pub(super) unsafe fn drop(payload: &Payload) {
-        // SAFETY: as the caller promises.
-        drop(unsafe { Self::end(payload) });
-    }
-
-    /// The same, but for the request's part.
-    ///
-    /// # Safety
-    /// As [`Self::drop`].
     #[inline]
-    pub(super) unsafe fn end(payload: &Payload) -> Option<Box<RequestPart<W>>> {
+    pub(super) unsafe fn end(payload: &Payload, last: impl FnOnce(Box<RequestPart<W>>)) {
         // SAFETY: as the caller promises.
         let record = unsafe { Self::of(payload) };
         states::release_callback(record.callback());
+        let _ending = Ending::<W, _> { payload, last: Some(last), wire: PhantomData };
         // SAFETY: the values are not used again.
         unsafe { std::ptr::drop_in_place(record.values) };
-        // SAFETY: as above.
-        unsafe { Self::free(payload) }
     }
 
     /// Frees a record's memory, and leaves its values and its reference to whoever has them. Gives the request's part back.
     ///
     /// # Safety
-    /// As [`Self::drop`].
+    /// As [`Self::end`].
     pub(super) unsafe fn free(payload: &Payload) -> Option<Box<RequestPart<W>>> {
         let Payload([request, count, head]) = *payload;
         let head: *mut c_void = std::ptr::with_exposed_provenance_mut(head);
@@ -140,5 +131,22 @@ impl<'a, W: Wire> Record<'a, W> {
 
     pub(super) fn request(self) -> Option<&'a mut RequestPart<W>> {
         self.request
+    }
+}
+
+/// A record whose values are being dropped. Its memory is freed when this is.
+struct Ending<'a, W: Wire, F: FnOnce(Box<RequestPart<W>>)> {
+    payload: &'a Payload,
+    last: Option<F>,
+    wire: PhantomData<W>,
+}
+
+impl<W: Wire, F: FnOnce(Box<RequestPart<W>>)> Drop for Ending<'_, W, F> {
+    fn drop(&mut self) {
+        // SAFETY: `end` made this, and its caller promised that the record is not used again.
+        let part = unsafe { Record::<W>::free(self.payload) };
+        if let (Some(part), Some(last)) = (part, self.last.take()) {
+            last(part);
+        }
     }
 }

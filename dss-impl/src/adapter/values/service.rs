@@ -140,11 +140,15 @@ fn take_back<W: Wire, S: Source<W>>(payload: &Payload, callback: u64) {
 
 /// What a key is within the library: keys are each callback's own. Empty if there is none.
 #[inline]
-fn key<S>(given: &Given<'_, S>) -> Vec<u8> {
-    if given.key.is_empty() {
-        return Vec::new();
+fn key<S>(given: &Given<'_, S>) -> Result<Vec<u8>, Refused> {
+    let mut key = Vec::new();
+    if !given.key.is_empty() {
+        let callback = given.callback.to_ne_bytes();
+        key.try_reserve_exact(callback.len() + given.key.len()).map_err(|_| DeliverError::OutOfMemory)?;
+        key.extend_from_slice(&callback);
+        key.extend_from_slice(given.key);
     }
-    [&given.callback.to_ne_bytes(), given.key].concat()
+    Ok(key)
 }
 
 /// Hands over one delivery. [any-thread] `[blocks]` if the library's policy is to wait for room
@@ -159,7 +163,7 @@ pub(crate) fn deliver<W: Wire, S: Source<W>>(
     let accepted = if given.key.is_empty() {
         dispatcher.deliver(handle, delivery)
     } else {
-        deliver_keyed(dispatcher, handle, Delivery { key: &key(&given), ..delivery })
+        deliver_keyed(dispatcher, handle, &given, delivery)
     };
     accepted.map_err(|error| {
         take_back::<W, S>(&delivery.payload, given.callback);
@@ -169,41 +173,63 @@ pub(crate) fn deliver<W: Wire, S: Source<W>>(
 
 /// [`Dispatcher::deliver`], apart from the path without a key, which is short.
 #[inline(never)]
-fn deliver_keyed(
+fn deliver_keyed<S>(
     dispatcher: &Dispatcher,
     handle: Handle,
+    given: &Given<'_, S>,
     delivery: Delivery<'_>,
 ) -> Result<Accepted, DeliverError> {
-    dispatcher.deliver(handle, delivery)
+    let Ok(key) = key(given) else {
+        dispatcher.count_refused(handle, 1);
+        return Err(DeliverError::OutOfMemory);
+    };
+    dispatcher.deliver(handle, Delivery { key: &key, ..delivery })
 }
 
-/// Hands over some deliveries under one lock. [any-thread]
+/// Hands over some deliveries under one lock. The first that could not be read, or made ready, ends the batch. [any-thread]
 pub(crate) fn deliver_many<'a, W: Wire, S: Source<W>>(
     handle: usize,
-    all: impl ExactSizeIterator<Item = Given<'a, S>>,
+    all: impl ExactSizeIterator<Item = Result<Given<'a, S>, Refused>>,
 ) -> Result<Batch, Refused> {
     let (dispatcher, handle) = dispatcher(handle)?;
     let count = all.len();
-    let mut ready = Vec::with_capacity(count);
+    let mut ready = Vec::new();
+    let mut deliveries = Vec::new();
     let mut refused = None;
     for given in all {
-        match prepare::<W, S>(&given, dispatcher, None) {
-            Ok(delivery) => ready.push((delivery, key(&given), given.callback)),
-            Err(why) => {
-                refused = Some(why);
-                break;
-            }
+        if let Err(why) = given.and_then(|given| prepare_next::<W, S>(&given, dispatcher, &mut ready)) {
+            refused = Some(why);
+            break;
         }
     }
-    let deliveries: Vec<_> = ready.iter().map(|(delivery, key, _)| Delivery { key, ..*delivery }).collect();
+    if deliveries.try_reserve_exact(ready.len()).is_ok() {
+        deliveries.extend(ready.iter().map(|(delivery, key, _)| Delivery { key, ..*delivery }));
+    } else {
+        // None of them is handed over.
+        refused = Some(DeliverError::OutOfMemory.into());
+    }
     let accepted = dispatcher.deliver_many(handle, &deliveries);
     if refused.is_some() {
-        dispatcher.count_refused(handle, (count - ready.len()) as u64);
+        dispatcher.count_refused(handle, (count - deliveries.len()) as u64);
     }
     for (delivery, _, callback) in ready.iter().skip(accepted.taken) {
         take_back::<W, S>(&delivery.payload, *callback);
     }
     Ok(Batch { refused: accepted.refused.map(Refused::from).or(refused), accepted })
+}
+
+/// Makes the next delivery of a batch ready, with its key and its callback.
+fn prepare_next<W: Wire, S: Source<W>>(
+    given: &Given<'_, S>,
+    dispatcher: &'static Dispatcher,
+    ready: &mut Vec<(Delivery<'static>, Vec<u8>, u64)>,
+) -> Result<(), Refused> {
+    // Room first: what is made ready has to be kept. And not for all at once: their count may lie.
+    ready.try_reserve(1).map_err(|_| DeliverError::OutOfMemory)?;
+    let key = key(given)?;
+    let delivery = prepare::<W, S>(given, dispatcher, None)?;
+    ready.push((delivery, key, given.callback));
+    Ok(())
 }
 
 /// Hands over a request. [any-thread]
