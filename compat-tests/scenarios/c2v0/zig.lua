@@ -1,107 +1,115 @@
--- zigsum, a library in Zig: sums of all files in a folder, a thread that waits for Lua, an object that ends it early.
+-- zigsum, a library in Zig: the sum of a file, a thread that an object owns.
 
 local dss = require "darksidesync"
 local zigsum = dss.load "zigsum"
 
--- Calls `use` with a folder that has these files, and removes it.
-local function folder(files, use)
+-- Calls `use` with the path of a file that has this text, and removes it.
+local function file(text, use)
     local path = os.tmpname()
-    os.remove(path)
-    os.execute(("mkdir -p '%s/sub/sub'"):format(path))
-    for name, text in pairs(files) do
-        local file = assert(io.open(path .. "/" .. name, "wb"))
-        file:write(text)
-        file:close()
-    end
+    local made = assert(io.open(path, "wb"))
+    made:write(text)
+    made:close()
     local fine, err = pcall(use, path)
-    os.execute(("rm -r '%s'"):format(path))
+    os.remove(path)
     if not fine then error(err, 0) end
 end
 
-local function many(count)
-    local files = {}
-    for n = 1, count do files[n % 2 == 0 and "sub/" .. n or tostring(n)] = ("x"):rep(n) end
-    return files
+-- What the function of a job gets. The job keeps `run` going.
+local function sum(path)
+    local got
+    local job = zigsum.start(path, function(...) got = { n = select("#", ...), ... } end)
+    eq(dss.run(30), 1)
+    ok(job)
+    return unpack(got, 1, got.n)
 end
 
-scenario("zigsum computes the sums of all files in a folder", { needs = "zigsum", with = "zigsum" }, function()
-    folder({ empty = "", ["sub/abc"] = "abc", ["sub/sub/large"] = ("\0"):rep(200000) }, function(path)
-        local sums, sizes, total = {}, {}, nil
-        zigsum.start(path, function(file, sum, size) sums[file], sizes[file] = sum, size end, function(...) total = { ... } end)
-        -- The walk keeps `run` going.
-        eq(dss.run(30), 4)
-        eq(sums.empty, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")
-        eq(sums["sub/abc"], "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85")
-        eq(#sums["sub/sub/large"], 64)
-        eq(sizes["sub/sub/large"], 200000)
-        eq(total[1], nil) eq(total[2], 3) eq(total[3], 200003)
-    end)
+-- The inputs and sums of BLAKE3's test vectors.
+local function counted(length)
+    local bytes = {}
+    for n = 0, 250 do bytes[n + 1] = string.char(n) end
+    return table.concat(bytes):rep(math.ceil(length / 251)):sub(1, length)
+end
+
+scenario("zigsum computes the sum of a file", { needs = "zigsum", with = "zigsum" }, function()
+    for text, wanted in pairs {
+        [""] = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+        abc = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85",
+        [counted(102400)] = "bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085",
+    } do
+        file(text, function(path)
+            local err, found, size = sum(path)
+            eq(err, nil) eq(found, wanted) eq(size, #text)
+        end)
+    end
 end)
 
-scenario("zigsum says which argument is wrong", { needs = "zigsum", with = "zigsum" }, function()
-    raises("bad argument #1 to 'zigsum%.start': wanted a folder, found nothing", zigsum.start)
-    raises("bad argument #2 to 'zigsum%.start': wanted a function, found a string", zigsum.start, ".", ".", nothing)
-    raises("bad argument #3 to 'zigsum%.start': wanted a function, found nothing", zigsum.start, ".", nothing)
-    raises("zigsum: cannot open /no/such/folder: FileNotFound", zigsum.start, "/no/such/folder", nothing, nothing)
-    raises("zigsum: cannot open .*: BadPathName", zigsum.start, "zero \0 byte", nothing, nothing)
-    raises("zigsum: cannot open x+: NameTooLong", zigsum.start, ("x"):rep(100000), nothing, nothing)
+scenario("zigsum says what is wrong", { needs = "zigsum", with = "zigsum" }, function()
+    raises("bad argument #1 to 'zigsum%.start': wanted a string, found nothing", zigsum.start)
+    raises("bad argument #2 to 'zigsum%.start': wanted a function, found a string", zigsum.start, ".", ".")
+    raises("bad argument #2 to 'zigsum%.start': wanted a function, found nothing", zigsum.start, ".")
+    raises("FileNotFound", zigsum.start, "/no/such/file", nothing)
+    raises("BadPathName", zigsum.start, "zero \0 byte", nothing)
+    raises("NameTooLong", zigsum.start, ("x"):rep(100000), nothing)
     eq(dss.run(30), 0)
+    -- What only the thread finds.
+    local err, found, size = sum(".")
+    eq(err, "IsDir") eq(found, nil) eq(size, nil)
 end)
 
-scenario("zigsum waits for a Lua that takes too little, and loses nothing", { needs = "zigsum", with = "zigsum" }, function()
-    folder(many(1000), function(path)
-        local found, total = 0, nil
-        local function file(_, sum) found = found + #sum / 64 end
-        zigsum.start(path, file, function(err, files) eq(err, nil) total = files end)
-        host.sleep(0.2)
-        eq(dss.run(30), 1001)
-        eq(found, 1000) eq(total, 1000)
-    end)
-end)
-
-scenario("a walk ends early if it is closed", { needs = "zigsum", with = "zigsum" }, function()
-    folder(many(1000), function(path)
-        local found, err, walk = 0, nil, nil
-        local function file()
-            found = found + 1
-            walk:close()
-        end
-        walk = zigsum.start(path, file, function(why) err = why end)
-        matches(tostring(walk), "^Walk")
-        dss.run(30)
-        eq(err, "Closed")
-        -- What was queued came, and no more.
-        ok(found > 0 and found < 1000, found)
-        walk:close()
-    end)
-end)
-
-scenario("a walk goes on if its object is collected", { needs = "zigsum", with = "zigsum" }, function()
-    folder(many(50), function(path)
-        local ended = 0
-        for _ = 1, 5 do
-            zigsum.start(path, nothing, function(err, files)
-                eq(err, nil) eq(files, 50)
-                ended = ended + 1
+scenario("many sums at once come to a Lua that takes them late", { needs = "zigsum", with = "zigsum" }, function()
+    file("abc", function(path)
+        local jobs, found = {}, 0
+        for n = 1, 200 do
+            jobs[n] = zigsum.start(path, function(err, _, size)
+                eq(err, nil) eq(size, 3)
+                found = found + 1
             end)
-            collectgarbage() collectgarbage()
         end
-        dss.run(30)
-        eq(ended, 5)
+        host.sleep(0.2)
+        eq(found, 0)
+        eq(dss.run(30), 200)
+        eq(found, 200)
     end)
 end)
 
-scenario("a state closes under walks", { needs = "zigsum", with = "zigsum" }, function()
-    folder(many(1000), function(path)
+scenario("a job ends early if it is closed", { needs = "zigsum", with = "zigsum" }, function()
+    local got
+    -- This file never ends.
+    local job = zigsum.start("/dev/zero", function(...) got = { ... } end)
+    matches(tostring(job), "^Job")
+    host.sleep(0.05)
+    dss.dispatch()
+    eq(got, nil)
+    job:close()
+    eq(dss.run(30), 1)
+    eq(got[1], "Closed") eq(got[2], nil)
+    job:close()
+end)
+
+scenario("a job ends early if its object is collected", { needs = "zigsum", with = "zigsum" }, function()
+    local ended = 0
+    for _ = 1, 5 do
+        zigsum.start("/dev/zero", function(err)
+            eq(err, "Closed")
+            ended = ended + 1
+        end)
+    end
+    collectgarbage() collectgarbage()
+    eq(dss.run(30), 5)
+    eq(ended, 5)
+end)
+
+scenario("a state closes under jobs", { needs = "zigsum", with = "zigsum" }, function()
+    file(("x"):rep(1000), function(path)
         for round = 1, 6 do
             local state = host.newstate()
             inside(state, [[
                 local path, closed = ...
                 dss = require "darksidesync"
                 local function nothing() end
-                walks = {}
-                for n = 1, 4 do walks[n] = dss.load "zigsum".start(path, nothing, nothing) end
-                if closed then walks[1]:close() end
+                jobs = {}
+                for n = 1, 8 do jobs[n] = dss.load "zigsum".start(n % 2 == 0 and path or "/dev/zero", nothing) end
+                if closed then jobs[1]:close() end
             ]], path, round % 2 == 0)
             host.sleep(0.01 * (round - 1))
             inside(state, "for _ = 1, ... do dss.poll() end", round)
