@@ -69,6 +69,8 @@ pub mod memory;
 pub mod metrics;
 pub mod notifier;
 pub mod outcome;
+#[cfg(not(loom))]
+pub mod pair;
 pub mod payload;
 pub mod port;
 mod queue;
@@ -83,6 +85,8 @@ pub mod search;
 #[cfg(not(loom))]
 pub mod states;
 mod sync;
+#[cfg(not(loom))]
+mod thread;
 pub mod value;
 mod waiter;
 

@@ -1,16 +1,20 @@
 //! What wakes a Lua thread that sleeps elsewhere, and the credit that keeps it from being woken too often.
 //!
-//! At most one notification is outstanding. The credit is a bit under the intake lock:
+//! A state may have two notifiers: 1.0's, a datagram to a port, and a descriptor. Both say the same at the same time, so there is one credit.
+//! At most one notification is outstanding: sent, or planned for a moment later. The credit lies under the intake lock:
 //!
-//! | outstanding | event                          | outstanding | sends                     |
-//! |-------------|--------------------------------|-------------|---------------------------|
-//! | no          | deliver                        | yes         | one                       |
-//! | yes         | deliver                        | yes         | none                      |
-//! | any         | poll, dispatch begins          | no          | none                      |
-//! | no          | poll or dispatch ends, items   | yes         | one                       |
-//! | no          | poll or dispatch ends, none    | no          | none                      |
-//! | any         | the notifier changes, items    | yes         | one, by the new notifier  |
-//! | yes         | the send failed                | no          | -                         |
+//! | outstanding | event                                        | outstanding | sends                          |
+//! |-------------|----------------------------------------------|-------------|--------------------------------|
+//! | no          | deliver                                      | sent        | one                            |
+//! | yes         | deliver                                      | as it is    | none                           |
+//! | any         | poll, dispatch begins                        | no          | none                           |
+//! | no          | poll or dispatch ends, items                 | sent        | one                            |
+//! | no          | the same, and the program had no pause lately | planned    | one, when the pause is over    |
+//! | no          | poll or dispatch ends, none                  | no          | none                           |
+//! | planned     | the pause is over                            | sent        | one                            |
+//! | any         | a notifier changes, items                    | sent        | one                            |
+//! | no          | the state comes alive, or stops being so     | sent        | one, if the program asked      |
+//! | sent        | the send failed                              | no          | -                              |
 //!
 //! Sends happen outside of all locks.
 
@@ -19,8 +23,12 @@ use std::io;
 use crate::memory::{OutOfMemory, Shared};
 
 #[cfg(not(loom))]
+pub use descriptor::{DescriptorNotifier, NoDescriptor};
+#[cfg(not(loom))]
 pub use udp::UdpNotifier;
 
+#[cfg(not(loom))]
+mod descriptor;
 #[cfg(not(loom))]
 mod udp;
 
@@ -31,11 +39,27 @@ pub trait Notifier: Send + Sync {
     /// # Errors
     /// The notification is not on its way.
     fn notify(&self, queued: usize) -> io::Result<()>;
+
+    /// Takes back what was sent and not read, if that is this side's to do. [lua-thread], before it looks at what is queued.
+    fn clear(&self) {}
+
+    /// The number that the program waits on, if there is one and it is open. [any-thread]
+    fn descriptor(&self) -> Option<i64> {
+        None
+    }
 }
 
 impl<N: Notifier + ?Sized> Notifier for std::sync::Arc<N> {
     fn notify(&self, queued: usize) -> io::Result<()> {
         (**self).notify(queued)
+    }
+
+    fn clear(&self) {
+        (**self).clear();
+    }
+
+    fn descriptor(&self) -> Option<i64> {
+        (**self).descriptor()
     }
 }
 
@@ -47,46 +71,120 @@ pub(crate) fn share(notifier: Option<Box<dyn Notifier>>) -> Result<Option<Shared
     notifier.map(Shared::try_new).transpose()
 }
 
+/// Which of a state's notifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// 1.0's, which sends to a port.
+    Port,
+    /// The descriptor.
+    Descriptor,
+}
+
+/// The notifiers of one state, by [`Way`].
+type Notifiers = [Option<SharedNotifier>; 2];
+
+/// Whether a notification is on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Outstanding {
+    #[default]
+    No,
+    /// It will be sent when the pause is over.
+    Planned,
+    Sent,
+}
+
 /// The credit of one state.
 #[derive(Default)]
 pub(crate) struct Credit {
-    notifier: Option<SharedNotifier>,
-    outstanding: bool,
+    notifiers: Notifiers,
+    outstanding: Outstanding,
 }
 
 /// A notification that must be sent as soon as the lock is given up.
 pub(crate) struct Due {
-    pub(crate) notifier: SharedNotifier,
+    pub(crate) notifiers: Notifiers,
     pub(crate) queued: usize,
 }
 
 impl Credit {
-    /// Takes the credit where items wait and none is outstanding.
+    /// Takes the credit if items wait and none is outstanding.
     #[inline]
     pub(crate) fn claim(&mut self, queued: usize) -> Option<Due> {
-        if self.outstanding || queued == 0 {
+        if queued == 0 {
             return None;
         }
-        let notifier = self.notifier.as_ref()?.clone();
-        self.outstanding = true;
-        Some(Due { notifier, queued })
+        self.claim_for_news(queued)
+    }
+
+    /// The same, also if no items wait.
+    #[inline]
+    pub(crate) fn claim_for_news(&mut self, queued: usize) -> Option<Due> {
+        if self.outstanding != Outstanding::No || !self.is_notifying() {
+            return None;
+        }
+        Some(self.take(queued))
+    }
+
+    #[cold]
+    fn take(&mut self, queued: usize) -> Due {
+        self.outstanding = Outstanding::Sent;
+        Due { notifiers: self.notifiers.clone(), queued }
+    }
+
+    /// As [`Self::claim`], for a notification that is sent later, by [`Self::claim_planned`]. False if there is nothing to plan.
+    pub(crate) fn plan(&mut self, queued: usize) -> bool {
+        let plans = queued > 0 && self.outstanding == Outstanding::No && self.is_notifying();
+        if plans {
+            self.outstanding = Outstanding::Planned;
+        }
+        plans
+    }
+
+    /// The pause is over: what was planned is due, unless Lua looked meanwhile.
+    pub(crate) fn claim_planned(&mut self, queued: usize) -> Option<Due> {
+        if self.outstanding != Outstanding::Planned {
+            return None;
+        }
+        self.outstanding = Outstanding::No;
+        self.claim(queued)
     }
 
     /// Lua looks: what was outstanding is spent.
     pub(crate) fn spend(&mut self) {
-        self.outstanding = false;
+        self.outstanding = Outstanding::No;
     }
 
-    /// The send of `due` failed: nothing is outstanding, unless the notifier was changed meanwhile.
+    /// The send of `due` failed: nothing is outstanding, unless a notifier was changed meanwhile.
     pub(crate) fn failed(&mut self, due: &Due) {
-        if self.notifier.as_ref().is_some_and(|current| current.is(&due.notifier)) {
-            self.outstanding = false;
+        let is_same = |(now, then): (&Option<SharedNotifier>, &Option<SharedNotifier>)| match (now, then) {
+            (Some(now), Some(then)) => now.is(then),
+            (now, then) => now.is_none() && then.is_none(),
+        };
+        if self.notifiers.iter().zip(&due.notifiers).all(is_same) {
+            self.outstanding = Outstanding::No;
         }
     }
 
-    /// Changes the notifier; returns the old one, to be dropped outside of the lock.
-    pub(crate) fn change(&mut self, notifier: Option<SharedNotifier>) -> Option<SharedNotifier> {
-        self.outstanding = false;
-        std::mem::replace(&mut self.notifier, notifier)
+    /// Changes one notifier; returns the old one, to be dropped outside of the lock.
+    pub(crate) fn change(&mut self, way: Way, notifier: Option<SharedNotifier>) -> Option<SharedNotifier> {
+        self.outstanding = Outstanding::No;
+        std::mem::replace(&mut self.notifiers[way as usize], notifier)
+    }
+
+    /// Whether there is a notifier.
+    #[inline]
+    pub(crate) fn is_notifying(&self) -> bool {
+        self.notifiers.iter().any(Option::is_some)
+    }
+}
+
+impl Due {
+    /// Sends it. What one of the notifiers says is said if another fails, too.
+    ///
+    /// # Errors
+    /// One of them failed.
+    pub(crate) fn send(&self) -> io::Result<()> {
+        let sends = self.notifiers.iter().flatten().map(|notifier| notifier.notify(self.queued));
+        sends.fold(Ok(()), io::Result::and)
     }
 }

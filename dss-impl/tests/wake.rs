@@ -50,3 +50,73 @@ fn the_last_unregister_ends_a_wait() {
     leaver.join().unwrap();
     assert_eq!(dispatcher.wait_registered(LONG), Waited::Nothing, "nobody is left to wait for");
 }
+
+#[cfg(unix)]
+mod with_descriptors {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use dss_impl::Dispatcher;
+    use dss_impl::pair::{Found, Other};
+
+    use super::*;
+
+    fn wait(dispatcher: &Dispatcher, others: &mut [Other], for_a_library: bool) -> Waited {
+        unsafe { dispatcher.wait_on(others, Some(LONG), for_a_library) }.unwrap()
+    }
+
+    #[test]
+    fn a_deliver_ends_a_wait() {
+        let (dispatcher, _, _, handle) = house();
+        let producer = std::thread::spawn(move || {
+            for data in 0..1000 {
+                dispatcher.deliver_plain(handle, payload(data)).unwrap();
+            }
+        });
+        for data in 0..1000 {
+            while wait(dispatcher, &mut [], false) != Waited::Queued {}
+            assert_eq!(poll(dispatcher), Some(data));
+        }
+        producer.join().unwrap();
+    }
+
+    #[test]
+    fn the_last_unregister_ends_a_wait() {
+        let (dispatcher, _, _, handle) = house();
+        let leaver = std::thread::spawn(move || dispatcher.unregister(handle).unwrap());
+        while dispatcher.registered() > 0 {
+            wait(dispatcher, &mut [], true);
+        }
+        leaver.join().unwrap();
+        assert_eq!(wait(dispatcher, &mut [], true), Waited::Nothing, "nobody is left to wait for");
+    }
+
+    #[test]
+    fn a_descriptor_of_the_program_ends_a_wait() {
+        let (dispatcher, _, _, handle) = house();
+        let (reader, mut writer) = UnixStream::pair().unwrap();
+        let mut others = [Other { number: reader.as_raw_fd(), found: Found::Nothing }];
+        std::thread::scope(|scope| {
+            scope.spawn(|| writer.write_all(b"x").unwrap());
+            while others[0].found == Found::Nothing {
+                assert_eq!(wait(dispatcher, &mut others, false), Waited::Nothing);
+            }
+        });
+        assert_eq!(others[0].found, Found::Ready);
+        // Both are told of.
+        dispatcher.deliver_plain(handle, payload(1)).unwrap();
+        others[0].found = Found::Nothing;
+        assert_eq!(wait(dispatcher, &mut others, false), Waited::Queued);
+        assert_eq!(others[0].found, Found::Ready);
+        assert_eq!(poll(dispatcher), Some(1));
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_open_is_told_of() {
+        let (dispatcher, ..) = house();
+        let mut others = [Other { number: 1_000_000, found: Found::Nothing }];
+        assert_eq!(wait(dispatcher, &mut others, false), Waited::Nothing);
+        assert_eq!(others[0].found, Found::Closed);
+    }
+}

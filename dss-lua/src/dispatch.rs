@@ -1,7 +1,8 @@
-//! `dispatch([max])`: takes items and runs their callbacks itself. No table is made an item.
+//! `dispatch([max [, seconds]])`: takes items and runs their callbacks itself. No table is made an item.
 
 use std::ffi::c_int;
 use std::ptr::null_mut;
+use std::time::{Duration, Instant};
 
 use dss_impl::dispatcher::Dispatching;
 use dss_impl::port::Answers;
@@ -17,7 +18,7 @@ use crate::poll::{Call, Decode, NO_ROOM, Net, has_room};
 use crate::raw::Stack;
 use crate::reply;
 
-/// `dispatch([max])` → handled, remaining.
+/// `dispatch([max [, seconds]])` → handled, remaining.
 pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
@@ -29,9 +30,15 @@ pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_i
         Ok(max) => max,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
+    let until = match until(stack) {
+        Ok(until) => until,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
     // What comes in meanwhile is left to the next call: producers that keep up with this one do not keep it from returning.
     let max = max.min(guard.state.dispatcher.queue_size());
-    let Some((handled, remaining)) = run(stack, guard, max, false) else { return stack.raise_top() };
+    let Some((handled, remaining)) = run(stack, guard, Limits { max, until, stops: false }) else {
+        return stack.raise_top();
+    };
     stack.set_top(0);
     stack.push_integer(handled);
     stack.push_integer(remaining);
@@ -56,15 +63,40 @@ fn limit(stack: Stack) -> Result<usize, &'static str> {
     )
 }
 
+/// The second argument: when to stop.
+fn until(stack: Stack) -> Result<Option<Instant>, &'static str> {
+    match stack.type_at(2) {
+        ffi::LUA_TNONE | ffi::LUA_TNIL => Ok(None),
+        ffi::LUA_TNUMBER if stack.number_at(2) >= 0.0 => {
+            let duration = Duration::try_from_secs_f64(stack.number_at(2)).ok();
+            // What no clock reaches is no limit.
+            Ok(duration.and_then(|duration| Instant::now().checked_add(duration)))
+        }
+        _ => Err(
+            "bad argument #2 to 'dispatch': wanted for how many seconds to handle items, a number of 0 or more, or \
+                  nothing for no limit",
+        ),
+    }
+}
+
+/// How far a dispatch goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// So many items.
+    pub(crate) max: usize,
+    /// Until then, but one item at least.
+    pub(crate) until: Option<Instant>,
+    /// Whether `stop()` ends it.
+    pub(crate) stops: bool,
+}
+
 /// The upvalue with the text of an error for which there may be no memory later.
 const NO_MEMORY: c_int = 5;
 
 /// A dispatch that is under way. Lies in the frame of `run`, below the protected call that works on it.
 struct Batch<'a> {
     guard: &'a Guard,
-    max: usize,
-    /// Whether `stop()` ends it.
-    stops: bool,
+    limits: Limits,
     handled: usize,
     /// There was no memory to take the next item, which stays queued.
     out_of_memory: bool,
@@ -74,15 +106,19 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn goes_on(&self) -> bool {
-        self.handled < self.max && self.guard.state.get().is_some() && !(self.stops && self.guard.stop.get())
+        let Limits { max, until, stops } = self.limits;
+        self.handled < max
+            && self.guard.state.get().is_some()
+            && !(stops && self.guard.stop.get())
+            && until.is_none_or(|until| self.handled == 0 || Instant::now() < until)
     }
 }
 
-/// Handles up to `max` items, while the state is served and, where `stops`, `stop()` was not called; returns how many, and how many remain. None,
+/// Handles items as far as `limits` go, while the state is served; returns how many, and how many remain. None,
 /// with an error on top, where a debug hook raised it: that is how an interpreter breaks off on Ctrl-C, and no item's
 /// affair; and where there is no memory to take an item. The running function's upvalues 2 to 5 are [`protected`], [`errors::handle`], [`reply::protected`] and
 /// [`errors::NO_MEMORY`].
-pub(crate) fn run(stack: Stack, guard: &Guard, max: usize, stops: bool) -> Option<(usize, usize)> {
+pub(crate) fn run(stack: Stack, guard: &Guard, limits: Limits) -> Option<(usize, usize)> {
     let state = guard.state;
     // SAFETY: Lua called, on its thread, and the state is served.
     let dispatching = unsafe { state.dispatcher.begin_dispatch() };
@@ -90,7 +126,7 @@ pub(crate) fn run(stack: Stack, guard: &Guard, max: usize, stops: bool) -> Optio
     stack.push_value(Stack::upvalue(3));
     let call = Call::new(state.dispatcher);
     callbacks::forget_released(stack, state.dispatcher);
-    let mut batch = Batch { guard, max, stops, handled: 0, out_of_memory: false, dispatching, call };
+    let mut batch = Batch { guard, limits, handled: 0, out_of_memory: false, dispatching, call };
     // Within a callback that answers a request, the callbacks that run now answer none.
     let _answering = Answering::replace(guard, null_mut());
     // One protected call for as many items as raise no error.

@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_int};
 use std::io::{self, ErrorKind};
 
 use dss_impl::memory::try_box;
-use dss_impl::notifier::{Notifier, UdpNotifier};
+use dss_impl::notifier::{DescriptorNotifier, NoDescriptor, Notifier, UdpNotifier};
 use dss_impl::outcome::Failure;
 use dss_impl::registry::REVISIONS;
 use dss_impl::value::Value;
@@ -17,10 +17,10 @@ use crate::answers;
 use crate::closing;
 use crate::dispatch;
 use crate::entry::{answer, no_memory, plain};
-use crate::errors::HANDLER;
+use crate::errors::{HANDLER, NO_MEMORY};
 use crate::load;
 use crate::poll;
-use crate::protected::{self, FIRST};
+use crate::protected::{self, FIRST, Failed};
 use crate::raw::{CFunction, Stack};
 use crate::reply;
 use crate::searcher;
@@ -28,8 +28,9 @@ use crate::sleep;
 use crate::stats;
 
 /// The functions that [`answer`], by name.
-const ANSWERING: [(&CStr, CFunction); 5] = [
+const ANSWERING: [(&CStr, CFunction); 6] = [
     (c"setport", set_port),
+    (c"getfd", get_fd),
     (c"libraries", stats::libraries),
     (c"stats", stats::stats),
     (c"metrics", stats::metrics),
@@ -37,7 +38,8 @@ const ANSWERING: [(&CStr, CFunction); 5] = [
 ];
 
 /// Those that own nothing.
-const PLAIN: [(&CStr, CFunction); 7] = [
+const PLAIN: [(&CStr, CFunction); 8] = [
+    (c"alive", alive),
     (c"queuesize", queue_size),
     (c"getport", get_port),
     (c"seterrorhandler", set_error_handler),
@@ -143,6 +145,46 @@ unsafe extern "C-unwind" fn pending(lua: *mut ffi::lua_State) -> c_int {
 /// `getport()`
 unsafe extern "C-unwind" fn get_port(lua: *mut ffi::lua_State) -> c_int {
     plain(lua, |stack, guard| stack.push_integer(guard.port.get().into()))
+}
+
+/// `getfd()`
+unsafe extern "C-unwind" fn get_fd(lua: *mut ffi::lua_State) -> c_int {
+    answer(lua, |lua, guard| {
+        let dispatcher = guard.state.dispatcher;
+        // SAFETY: Lua called this function, here and below.
+        let number = match unsafe { dispatcher.within_lua(|| dispatcher.descriptor()) } {
+            Some(number) => number,
+            None => {
+                let notifier = DescriptorNotifier::new().map_err(no_descriptor)?;
+                let number = notifier.descriptor().unwrap_or_default();
+                let notifier: Box<dyn Notifier> = try_box(notifier).map_err(no_memory)?;
+                // SAFETY: as above.
+                unsafe { dispatcher.within_lua(|| dispatcher.set_descriptor(Some(notifier))) }
+                    .map_err(no_memory)?;
+                number
+            }
+        };
+        lua.stack.push_integer(number as usize);
+        Ok(1)
+    })
+}
+
+fn no_descriptor(error: NoDescriptor) -> Failed {
+    match error {
+        NoDescriptor::OutOfMemory => NO_MEMORY.into(),
+        NoDescriptor::Refused(error) => {
+            format!("no descriptor could be opened for notifications ({error}){}", advice(&error)).into()
+        }
+    }
+}
+
+/// `alive()`
+unsafe extern "C-unwind" fn alive(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, guard| {
+        let dispatcher = guard.state.dispatcher;
+        // SAFETY: Lua called this function.
+        stack.push_boolean(unsafe { dispatcher.within_lua(|| dispatcher.is_alive()) });
+    })
 }
 
 /// `stop()`

@@ -63,6 +63,11 @@ pub(crate) fn breathe(stack: Stack) -> bool {
     stack.protected_call(0, 0, 0)
 }
 
+/// Whether nothing is left to do while nothing comes: no reply is out, or Lua has those that are.
+pub(crate) fn is_settled(guard: &Guard) -> bool {
+    guard.idle.get().rounds >= ROUNDS || guard.state.get().is_none_or(|dispatcher| pending(dispatcher) == 0)
+}
+
 /// Nothing came for `slept`.
 pub(crate) fn note(stack: Stack, guard: &Guard, slept: Duration) {
     let Some(dispatcher) = guard.state.get() else { return };

@@ -35,6 +35,7 @@ mod idle;
 mod kept;
 mod kind;
 mod load;
+mod nap;
 mod objects;
 mod poll;
 mod protected;

@@ -197,6 +197,13 @@ impl Stack {
         unsafe { ffi::lua_rawgeti(self.0, table, at.into()) };
     }
 
+    /// Pops a key, and pushes the next one of the table at `index` and its value; false, with nothing pushed, after the last. *Raises* if
+    /// the key is not in the table.
+    pub(crate) fn next(self, index: c_int) -> bool {
+        // SAFETY: see `new`; the caller has seen a table there.
+        unsafe { ffi::lua_next(self.0, index) != 0 }
+    }
+
     /// The length of the table at `index`, without metamethods.
     pub(crate) fn raw_length(self, index: c_int) -> c_int {
         // SAFETY: see `new`.

@@ -71,13 +71,6 @@ enum Problem {
 }
 
 impl Stack {
-    /// Pops a key and pushes the entry after it; false, with nothing pushed, after the last. *Raises* where there is no
-    /// such key.
-    fn next(self, table: c_int) -> bool {
-        // SAFETY: see `new`; the caller has seen a table there.
-        unsafe { ffi::lua_next(self.0, table) != 0 }
-    }
-
     /// The number at `index`.
     pub(crate) fn value_of_number(self, index: c_int) -> Value {
         if HAS_INTEGERS {

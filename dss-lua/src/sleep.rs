@@ -1,22 +1,21 @@
-//! `wait([seconds])` and `run([seconds])`: a Lua thread that has nothing else to sleep in.
+//! `wait([seconds [, fds]])` and `run([seconds [, fds]])`: a Lua thread that has nothing else to sleep in.
 
 use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
 use dss_impl::dispatcher::Waited;
+use dss_impl::pair::{Found, Other};
 use mlua::ffi;
 
 use crate::callbacks;
-use crate::dispatch;
+use crate::dispatch::{self, Limits};
+use crate::errors;
 use crate::guard::{self, Guard};
 use crate::idle;
+use crate::nap::{self, Others};
 use crate::raw::Stack;
 
-/// How long a sleep lasts before Lua is let in: that is when its debug hooks run, by which a Lua interpreter breaks off
-/// on Ctrl-C.
-const SLICE: Duration = Duration::from_millis(100);
-
-/// Items that `run` handles before it looks at the clock and at `stop`.
+/// Items that `run` handles before it looks at the clock, at `stop` and at the program's descriptors.
 const ROUND: usize = 256;
 
 /// Until when to sleep; none for ever.
@@ -32,13 +31,11 @@ fn deadline(stack: Stack, sentence: &'static str) -> Result<Option<Instant>, &'s
     }
 }
 
-/// The next slice until `deadline`; none where that is over.
-fn slice(deadline: Option<Instant>) -> Option<Duration> {
-    let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
-    (!left.is_zero()).then(|| left.min(SLICE))
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
-/// `wait([seconds])` → whether something is queued.
+/// `wait([seconds [, fds]])` → whether something is queued; with descriptors also a list of those that are ready.
 pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
@@ -46,9 +43,9 @@ pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
         Ok(guard) => guard,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    let dispatcher = guard.state.dispatcher;
+    stack.set_top(2);
     idle::enter(guard);
-    callbacks::forget_released(stack, dispatcher);
+    callbacks::forget_released(stack, guard.state.dispatcher);
     let deadline = match deadline(
         stack,
         "bad argument #1 to 'wait': wanted how many seconds to wait at most, a number of 0 or more, or nothing for no limit",
@@ -56,27 +53,53 @@ pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
         Ok(deadline) => deadline,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    let mut queued = dispatcher.wait(Duration::ZERO) == Waited::Queued;
-    while !queued {
-        let Some(slice) = slice(deadline) else { break };
-        queued = dispatcher.wait(slice) == Waited::Queued;
-        if !queued {
-            idle::note(stack, guard, slice);
-        }
+    let mut others = match Others::listed(stack, 2) {
+        Ok(others) => others,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    let queued = match wait_until(stack, guard, deadline, &mut others) {
+        Ok(Some(queued)) => queued,
+        Ok(None) => return stack.raise_top(),
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    stack.push_boolean(queued);
+    if stack.type_at(2) == ffi::LUA_TNIL {
+        return 1;
+    }
+    stack.new_table(0);
+    let (table, mut ready) = (stack.top(), 0);
+    for other in others.all().iter().filter(|other| other.found == Found::Ready) {
+        ready += 1;
+        stack.push_integer(other.number as usize);
+        stack.raw_set_at(table, ready);
+    }
+    2
+}
+
+/// The loop of `wait`. None, with the error on top, if a hook raised one.
+fn wait_until(
+    stack: Stack,
+    guard: &Guard,
+    deadline: Option<Instant>,
+    others: &mut Others,
+) -> Result<Option<bool>, &'static str> {
+    // A look, which costs no sleep and lets no hook run.
+    let mut waited = nap::look(guard, others)?;
+    while waited == Waited::Nothing && !others.has_ready() && !is_over(deadline) {
+        waited = nap::nap(stack, guard, deadline, false, others)?;
         if !idle::breathe(stack) {
-            return stack.raise_top();
+            return Ok(None);
         }
         // A hook, or a finalizer, may have closed the state.
         if guard.state.get().is_none() {
-            break;
+            return Ok(Some(false));
         }
     }
-    stack.push_boolean(queued);
-    1
+    Ok(Some(waited == Waited::Queued))
 }
 
-/// `run([seconds])` → handled. Waits and dispatches until nothing that is registered keeps it going, `stop()` was called, or
-/// the time is over.
+/// `run([seconds [, fds]])` → handled. Waits and dispatches until nothing that is registered keeps it going and there is no descriptor to wait
+/// on, `stop()` was called, or the time is over.
 pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
@@ -84,6 +107,7 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
         Ok(guard) => guard,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
+    stack.set_top(2);
     let deadline = match deadline(
         stack,
         "bad argument #1 to 'run': wanted how many seconds to run at most, a number of 0 or more, or nothing for no limit",
@@ -91,19 +115,29 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
         Ok(deadline) => deadline,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    // Each `run` has a stop of its own: one that runs within a callback of another does not end that, nor take its stop away.
+    if let Err(sentence) = Others::called(stack, 2) {
+        return stack.raise(sentence.as_bytes());
+    }
+    // Each `run` has descriptors and a stop of its own: one that runs within a callback of another does not end that, nor take its stop away.
+    nap::push_functions(stack, 2);
     let outer = guard.stop.replace(false);
     idle::enter(guard);
     let handled = run_until(stack, guard, deadline);
     guard.stop.set(outer);
-    let Some(handled) = handled else { return stack.raise_top() };
-    stack.set_top(0);
-    stack.push_integer(handled);
-    1
+    nap::pop_functions(stack);
+    match handled {
+        Ok(Some(handled)) => {
+            stack.set_top(0);
+            stack.push_integer(handled);
+            1
+        }
+        Ok(None) => stack.raise_top(),
+        Err(sentence) => stack.raise(sentence.as_bytes()),
+    }
 }
 
 /// The loop of `run`; how many items were handled, or none, with the error on top, where one broke it off.
-fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Option<usize> {
+fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<Option<usize>, &'static str> {
     let state = guard.state;
     let dispatcher = state.dispatcher;
     let mut handled = 0;
@@ -112,32 +146,72 @@ fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Option<u
     let mut owed = None;
     while !guard.stop.get() && state.get().is_some() {
         let round = owed.map_or(ROUND, |owed| ROUND.min(owed));
-        let (now, _) = dispatch::run(stack, guard, round, true)?;
+        let limits = Limits { max: round, until: None, stops: true };
+        let Some((now, _)) = dispatch::run(stack, guard, limits) else { return Ok(None) };
         handled += now;
         if state.get().is_none() {
             // A callback closed the state: the dispatcher may serve another by now.
             break;
         }
         if !idle::breathe(stack) {
-            return None;
+            return Ok(None);
         }
         if state.get().is_none() {
             // So may a hook.
             break;
         }
-        let kept = dispatcher.registered() > 0;
+        let mut others = nap::functions(stack)?;
+        let kept = dispatcher.registered() > 0 || !others.all().is_empty();
         // After that: what a library delivered before it let go is seen here.
         let remaining = dispatcher.queue_size();
         owed = (!kept).then(|| owed.map_or(remaining, |owed| remaining.min(owed - now)));
-        if owed == Some(0) {
+        if owed == Some(0) || is_over(deadline) {
             break;
         }
-        let Some(slice) = slice(deadline) else { break };
-        if kept && now < round && !guard.stop.get() && dispatcher.wait_registered(slice) == Waited::Nothing {
-            idle::note(stack, guard, slice);
+        if guard.stop.get() {
+            break;
+        }
+        if others.all().is_empty() {
+            if kept && now < round {
+                nap::nap(stack, guard, deadline, true, &mut others)?;
+            }
+            continue;
+        }
+        // Between items, too: these are not to be starved.
+        if now < round {
+            nap::nap(stack, guard, deadline, false, &mut others)?;
+        } else {
+            nap::look(guard, &mut others)?;
+        }
+        if !call_ready(stack, guard, &others) {
+            return Ok(None);
         }
     }
-    Some(handled)
+    Ok(Some(handled))
+}
+
+/// Calls the functions of the descriptors that are ready. False, with the error on top, if a hook raised one.
+fn call_ready(stack: Stack, guard: &Guard, others: &Others) -> bool {
+    for Other { number, .. } in others.all().iter().filter(|other| other.found == Found::Ready) {
+        if guard.stop.get() || guard.state.get().is_none() {
+            break;
+        }
+        stack.set_top(0);
+        stack.push_value(Stack::upvalue(3));
+        // An earlier one may have taken it away.
+        if !nap::push_function(stack, *number) {
+            continue;
+        }
+        stack.push_integer(*number as usize);
+        let status = stack.protected_status(1, 0, 1);
+        if status == ffi::LUA_ERRMEM {
+            errors::tell_unheard(stack, Stack::upvalue(3));
+        }
+        if status != ffi::LUA_OK && errors::is_interruption(stack) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Pushes the upvalues that both functions want after the guard. Raises.

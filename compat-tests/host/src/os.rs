@@ -14,6 +14,8 @@ pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[
     (c"kill", kill),
     (c"setrlimit", setrlimit),
     (c"rss", rss),
+    (c"readable", readable),
+    (c"closefd", closefd),
 ];
 
 /// A time in seconds from Lua. `None` if it is infinite or too long for a `Duration`.
@@ -77,6 +79,61 @@ unsafe extern "C-unwind" fn setrlimit(l: *mut State) -> c_int {
 unsafe extern "C-unwind" fn rss(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe { reply(l, || Ok(vec![resident().map_or(Value::Nil, Value::count)])) }
+}
+
+/// `host.readable(descriptor, seconds) -> boolean`, or `nil, "closed"`: waits until it is readable, like a loop does.
+unsafe extern "C-unwind" fn readable(l: *mut State) -> c_int {
+    // SAFETY: the frame owns nothing.
+    unsafe {
+        let descriptor = lua::checkinteger(l, 1);
+        let limit = lua::checknumber(l, 2);
+        reply(l, move || wait_readable(descriptor, seconds(limit)?.ok_or("a wait has to end")?))
+    }
+}
+
+/// `host.closefd(descriptor) -> true`, or `nil, message`: closes it, whoever has opened it.
+unsafe extern "C-unwind" fn closefd(l: *mut State) -> c_int {
+    // SAFETY: the frame owns nothing.
+    unsafe {
+        let descriptor = lua::checkinteger(l, 1);
+        reply(l, move || close(descriptor))
+    }
+}
+
+#[cfg(unix)]
+fn wait_readable(descriptor: lua::Integer, limit: Duration) -> Reply {
+    let fd = c_int::try_from(descriptor).map_err(|_| format!("{descriptor} is not a descriptor"))?;
+    let mut wanted = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let milliseconds = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: one record, which outlives the call.
+    let ready = unsafe { libc::poll(&raw mut wanted, 1, milliseconds) };
+    if ready < 0 {
+        return Err(std::io::Error::last_os_error().to_string());
+    }
+    if wanted.revents & libc::POLLNVAL != 0 {
+        return Ok(vec![Value::Nil, "closed".into()]);
+    }
+    Ok(vec![(ready > 0).into()])
+}
+
+#[cfg(unix)]
+fn close(descriptor: lua::Integer) -> Reply {
+    let fd = c_int::try_from(descriptor).map_err(|_| format!("{descriptor} is not a descriptor"))?;
+    // SAFETY: the test says that nobody uses it, or wants to see what happens then.
+    Ok(match unsafe { libc::close(fd) } {
+        0 => vec![true.into()],
+        _ => vec![Value::Nil, std::io::Error::last_os_error().to_string().into()],
+    })
+}
+
+#[cfg(not(unix))]
+fn wait_readable(_: lua::Integer, _: Duration) -> Reply {
+    Err("there are no such descriptors on this OS".into())
+}
+
+#[cfg(not(unix))]
+fn close(_: lua::Integer) -> Reply {
+    Err("there are no such descriptors on this OS".into())
 }
 
 #[cfg(unix)]

@@ -9,6 +9,7 @@ pub(crate) fn called(name: &str) -> &'static str {
         "visit" => VISIT,
         "sigterm" => SIGTERM,
         "copas" => COPAS,
+        "posix" => POSIX,
         "too-new" => "require 'darksidesync'  print(require('probe_v1').request(7, '^7.0'))",
         "other-layout" => "require 'darksidesync'  print(require('probe_v1').request(1, '^1.0', 'layout'))",
         "unwanted" => UNWANTED,
@@ -43,6 +44,16 @@ const VISIT: &str = r#"
 /// Sends SIGTERM to this process a little later.
 const SIGTERM: &str = r#"
     require("timer").after(0.05, function() host.kill(host.pid(), 15) end)
+"#;
+
+/// Replaces luaposix with the part that the example uses.
+const POSIX: &str = r#"
+    package.preload["posix.poll"] = function()
+        return { poll = function(fds, milliseconds)
+            assert(milliseconds == -1)
+            return host.readable(assert(next(fds)), 60) and 1 or 0
+        end }
+    end
 "#;
 
 /// Replaces LuaSocket and copas with the parts that the example uses: a UDP socket, and a loop of threads that yield while their

@@ -1,10 +1,12 @@
 //! Closing a state. It always ends: nothing in here waits for a library or for a thread.
 
 use super::inside::Inside;
+use super::pace::Busy;
 use super::{Desk, Dispatcher, Phase};
 use crate::boundary;
 use crate::handle::Handle;
 use crate::library::{Caller, Phase as LibraryPhase};
+use crate::notifier::Way;
 use crate::outcome::Outcome;
 use crate::queue::Removed;
 use crate::sync::{Ordering, thread_id, thread_token};
@@ -25,7 +27,7 @@ impl Dispatcher {
         }
         self.enter_lua();
         let inside = Inside::begin(self);
-        let notifier = {
+        let notifiers = {
             let mut desk = self.lock_desk_as(Caller::Lua);
             if desk.phase != Phase::Open {
                 return;
@@ -34,9 +36,15 @@ impl Dispatcher {
             desk.phase = Phase::Stopping;
             intake.phase = Phase::Stopping;
             desk.notifying = false;
-            intake.credit.change(None)
+            desk.busy = Busy::default();
+            intake.told_alive = None;
+            let changed = [Way::Port, Way::Descriptor].map(|way| intake.credit.change(way, None));
+            #[cfg(not(loom))]
+            let changed = (changed, desk.bed.take());
+            (desk.clears.take(), changed)
         };
-        drop(notifier);
+        // With no lock held: the last owner closes what it has.
+        drop(notifiers);
         // A producer that waits for room is released before any library is asked to join its threads.
         self.room.ring();
         let mut closing = Closing { dispatcher: self, epoch, inside: Some(inside) };

@@ -1,7 +1,7 @@
 //! The way in: `deliver` and its kin, on any thread.
 
 use super::admit::count_refusal;
-use super::{Dispatcher, Intake};
+use super::{Dispatcher, Intake, Sleeping};
 use crate::delivery::{Accepted, Announced, DeliverError, Delivery};
 use crate::entrance::Entered;
 use crate::handle::Handle;
@@ -79,7 +79,7 @@ impl Dispatcher {
     #[inline(always)] // a part of every deliver
     pub(super) fn enter_intake(&self) -> Option<Entered<'_, Intake>> {
         let intake = self.intake.enter()?;
-        if !intake.sleeping || !self.on_lua_thread() {
+        if !matches!(intake.sleeping, Sleeping::InBell) || !self.on_lua_thread() {
             return Some(intake);
         }
         // A handler: the Lua thread sleeps. Where that stands does not change meanwhile.
@@ -94,10 +94,10 @@ impl Dispatcher {
         self.behind.store(behind, Ordering::Relaxed);
         // One at least: what replaced another item may lie at the desk.
         let due = intake.credit.claim(behind.max(1));
-        let wake = std::mem::take(&mut intake.sleeping);
+        let sleeper = intake.take_sleeper();
         drop(intake);
-        if wake {
-            self.wake_lua();
+        if let Some(sleeper) = sleeper {
+            self.wake_lua(sleeper);
         }
         match due {
             Some(due) => self.send(due),
@@ -119,9 +119,8 @@ impl Dispatcher {
             }
         }
 
-        let (notifier, queued) = (due.notifier.clone(), due.queued);
         let mut unsent = Unsent(self, Some(due));
-        match notifier.notify(queued) {
+        match unsent.1.as_ref().map_or(Ok(()), Due::send) {
             Ok(()) => {
                 unsent.1 = None;
                 Announced::Yes

@@ -1,8 +1,9 @@
 //! What keeps `run` going: each library that says so, or that holds something open.
 
-use super::{Admission, Dispatcher};
+use super::{Admission, Dispatcher, Intake, Sleeping};
 use crate::delivery::DeliverError;
 use crate::handle::Handle;
+use crate::notifier::Due;
 
 impl Dispatcher {
     /// Says whether a library keeps `run` going while it holds nothing. [any-thread]
@@ -38,13 +39,46 @@ impl Dispatcher {
         change(admission);
         let keeps = admission.keeps();
         intake.registered = intake.registered + usize::from(keeps) - usize::from(kept);
-        let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
+        // `run` sleeps for a library that keeps it, and there is none now.
+        let sleeper = intake.take_sleeper_in_vain();
+        let due = intake.news_of_life();
         drop(intake);
-        if wake {
-            // `run` sleeps for a library that keeps it, and there is none now.
-            self.wake_lua();
-        }
+        self.tell(sleeper, due);
         Ok(())
+    }
+
+    /// Whether something keeps the program going: a library that says so or holds something open, or an item that is queued. From the first
+    /// call on a notification is sent when a library begins to keep it going, or none does any more. [lua-thread]
+    pub fn is_alive(&self) -> bool {
+        self.enter_lua();
+        let mut intake = self.intake.lock();
+        let kept = intake.registered > 0;
+        intake.told_alive = Some(kept);
+        kept || self.queue_size() > 0
+    }
+
+    /// Wakes the Lua thread if it sleeps in vain, and sends what is due. With no lock held.
+    pub(super) fn tell(&self, sleeper: Option<Sleeping>, due: Option<Due>) {
+        if let Some(sleeper) = sleeper {
+            self.wake_lua(sleeper);
+        }
+        if let Some(due) = due {
+            // If it fails nothing is outstanding; the program hears of it with the next.
+            self.send(due);
+        }
+    }
+}
+
+impl Intake {
+    /// The notification that is due if the program asked whether something keeps it going, and was told otherwise.
+    pub(super) fn news_of_life(&mut self) -> Option<Due> {
+        let kept = self.registered > 0;
+        if self.told_alive.is_none_or(|told| told == kept) {
+            return None;
+        }
+        self.told_alive = Some(kept);
+        let queued = self.items.len();
+        self.credit.claim_for_news(queued)
     }
 }
 

@@ -19,6 +19,7 @@ mod end;
 mod inside;
 mod keep;
 mod outstanding;
+mod pace;
 mod register;
 mod reply;
 mod room;
@@ -39,13 +40,19 @@ use crate::handle::Handle;
 use crate::item::Item;
 use crate::library::{Caller, Library, Phase as LibraryPhase};
 use crate::memory::OutOfMemory;
-use crate::notifier::Credit;
+#[cfg(not(loom))]
+use crate::memory::Shared;
+use crate::notifier::{Credit, SharedNotifier};
 use crate::outcome::Outcome;
+#[cfg(not(loom))]
+use crate::pair::Pair;
 use crate::payload::Payload;
 use crate::port::Adapter;
 use crate::queue::Queue;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Ordering};
 use crate::waiter::Waiter;
+
+use pace::{Busy, Pacer};
 
 pub use call::Calling;
 pub use register::{RegisterError, UnregisterError};
@@ -79,6 +86,18 @@ struct Admission {
     channels: Channels,
 }
 
+/// How the Lua thread sleeps. Whoever wakes it takes this, and leaves `No`.
+#[derive(Default)]
+enum Sleeping {
+    #[default]
+    No,
+    /// It hears [`Dispatcher::arrived`].
+    InBell,
+    /// It waits on this, and on descriptors of the program's.
+    #[cfg(not(loom))]
+    On(Shared<Pair>),
+}
+
 /// Where producers meet.
 struct Intake {
     phase: Phase,
@@ -87,10 +106,12 @@ struct Intake {
     /// The number of the item that came last.
     sequence: u64,
     credit: Credit,
-    /// The Lua thread sleeps in `wait`.
-    sleeping: bool,
+    /// How the Lua thread sleeps, if it does.
+    sleeping: Sleeping,
     /// Libraries that are registered and keep `run` going.
     registered: usize,
+    /// Whether the program was told that something keeps it going, if it asked.
+    told_alive: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +154,13 @@ struct Desk {
     awaiting: usize,
     /// Whether a notifier is set: a poll without one need not look at the credit.
     notifying: bool,
+    /// The notifier that Lua's looks clear.
+    clears: Option<SharedNotifier>,
+    /// What the Lua thread sleeps on that has descriptors of its own to wait on.
+    #[cfg(not(loom))]
+    bed: Option<Shared<Pair>>,
+    /// Since when the program has had no pause from what is announced; see [`pace`].
+    busy: Busy,
 }
 
 /// The core of one Lua state.
@@ -161,6 +189,8 @@ pub struct Dispatcher {
     intake: Entrance<Intake>,
     /// Something came for the sleeping Lua thread. With `intake`.
     arrived: Bell,
+    /// Sends what is announced after a pause.
+    pacer: Pacer,
     /// The ringing of `arrived`.
     waking: Delegated<()>,
     /// Some library has room again. With `intake`.
@@ -194,6 +224,10 @@ impl Dispatcher {
                 sequence: 0,
                 awaiting: 0,
                 notifying: false,
+                clears: None,
+                #[cfg(not(loom))]
+                bed: None,
+                busy: Busy::default(),
             }),
             intake: Entrance::new(Intake {
                 phase: Phase::Closed,
@@ -201,10 +235,12 @@ impl Dispatcher {
                 items: Queue::new(),
                 sequence: 0,
                 credit: Credit::default(),
-                sleeping: false,
+                sleeping: Sleeping::No,
                 registered: 0,
+                told_alive: None,
             }),
             arrived: Bell::new(),
+            pacer: Pacer::new(),
             waking: Delegated::new(()),
             room: Bell::new(),
             ended: Condvar::new(),

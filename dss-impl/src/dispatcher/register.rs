@@ -90,7 +90,11 @@ impl Dispatcher {
         let new = Admission::new(adapter, Capacity::new(limits, library.consumed.clone()), generation);
         intake.admissions[slot] = Admission { generation, open: true, keeps_alive, ..new };
         intake.registered += usize::from(keeps_alive);
-        Ok(self.handle(slot as u32, library.generation))
+        let due = intake.news_of_life();
+        drop(intake);
+        drop(guard);
+        self.tell(None, due);
+        Ok(self.handle(slot as u32, generation))
     }
 
     /// The handle of the library with that `libid`. [lua-thread]
@@ -146,7 +150,9 @@ impl Dispatcher {
             limited |= capacity.limits.is_some();
         }
         library.counts.high_water = library.counts.high_water.max(left.first().high_water);
-        let wake = intake.registered == 0 && std::mem::take(&mut intake.sleeping);
+        // `run` sleeps for a library that is registered, and there is none now.
+        let sleeper = intake.take_sleeper_in_vain();
+        let due = intake.news_of_life();
         drop(intake);
         drop(desk);
         // There may be many keys among it.
@@ -155,10 +161,7 @@ impl Dispatcher {
             // A producer that waits for room looks again, and finds that the library is gone.
             self.room.ring();
         }
-        if wake {
-            // `run` sleeps for a library that is registered, and there is none now.
-            self.wake_lua();
-        }
+        self.tell(sleeper, due);
         Some(Leaving { dispatcher: self, handle, adapter, waiting })
     }
 

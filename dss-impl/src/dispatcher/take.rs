@@ -79,7 +79,7 @@ impl Dispatcher {
         if !desk.notifying {
             return self.take_from(&mut desk);
         }
-        self.intake.lock().credit.spend();
+        self.spend(&desk);
         let taken = self.take_from(&mut desk);
         self.announce(desk);
         taken
@@ -95,7 +95,7 @@ impl Dispatcher {
         // SAFETY: Lua makes one call at a time in a state, and a dispatcher serves one state at a time.
         let desk = unsafe { self.desk.lock_as_owner() };
         if desk.notifying {
-            self.intake.lock().credit.spend();
+            self.spend(&desk);
         }
         Dispatching { on_thread: PhantomData }
     }
@@ -119,10 +119,31 @@ impl Dispatcher {
         self.announce(desk)
     }
 
+    /// Spends the notification: Lua looks now.
+    #[inline(never)]
+    fn spend(&self, desk: &Desk) {
+        // First what lies unread, and then the credit: a notification that comes between is cleared, and what it announces is seen by this
+        // look. The other way round, a notification for something that comes later could be cleared.
+        if let Some(notifier) = &desk.clears {
+            notifier.clear();
+        }
+        self.intake.lock().credit.spend();
+    }
+
     /// Sends a notification if items remain that none announces, with no lock held. Returns how many remain.
-    fn announce(&self, desk: Guard<'_, Desk>) -> usize {
+    fn announce(&self, mut desk: Guard<'_, Desk>) -> usize {
         let mut intake = self.intake.lock();
         let queued = desk.items.len() + intake.items.len();
+        if !desk.notifying {
+            return queued;
+        }
+        let paces = desk.busy.wants_pause(queued) && self.pacer.is_ready(self);
+        if paces && intake.credit.plan(queued) {
+            drop(intake);
+            drop(desk);
+            self.pacer.plan();
+            return queued;
+        }
         let due = intake.credit.claim(queued);
         drop(intake);
         drop(desk);

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use super::{Dispatcher, Phase};
+use super::{Dispatcher, Intake, Phase, Sleeping};
 use crate::memory::OutOfMemory;
-use crate::notifier::{self, Notifier};
+#[cfg(all(unix, not(loom)))]
+use crate::memory::Shared;
+#[cfg(all(unix, not(loom)))]
+use crate::notifier::NoDescriptor;
+use crate::notifier::{self, Notifier, Way};
+#[cfg(all(unix, not(loom)))]
+use crate::pair::{Other, Pair};
 use crate::sync::Ordering;
 
 /// Why a sleep ended.
@@ -17,12 +23,31 @@ pub enum Waited {
 }
 
 impl Dispatcher {
-    /// Changes the notifier; starts with a notification if items wait. Does nothing in a state that closes, where a new
+    /// Changes the notifier to a port; starts with a notification if items wait. Does nothing in a state that closes, where a new
     /// one would be left to the next state that is served here. [lua-thread]
     ///
     /// # Errors
     /// There is no memory for it; nothing changed.
     pub fn set_notifier(&self, notifier: Option<Box<dyn Notifier>>) -> Result<(), OutOfMemory> {
+        self.change_notifier(Way::Port, notifier)
+    }
+
+    /// The same for the notifier with a descriptor. [lua-thread]
+    ///
+    /// # Errors
+    /// As [`Self::set_notifier`].
+    pub fn set_descriptor(&self, notifier: Option<Box<dyn Notifier>>) -> Result<(), OutOfMemory> {
+        self.change_notifier(Way::Descriptor, notifier)
+    }
+
+    /// The number of the descriptor that [`Self::set_descriptor`] set, if the program has left it open. [lua-thread]
+    #[must_use]
+    pub fn descriptor(&self) -> Option<i64> {
+        self.enter_lua();
+        self.lock_desk().clears.as_ref()?.descriptor()
+    }
+
+    fn change_notifier(&self, way: Way, notifier: Option<Box<dyn Notifier>>) -> Result<(), OutOfMemory> {
         let notifier = notifier::share(notifier)?;
         self.enter_lua();
         let mut desk = self.lock_desk();
@@ -30,13 +55,17 @@ impl Dispatcher {
             return Ok(());
         }
         let mut intake = self.intake.lock();
-        desk.notifying = notifier.is_some();
-        let old = intake.credit.change(notifier);
+        let cleared = match way {
+            Way::Descriptor => std::mem::replace(&mut desk.clears, notifier.clone()),
+            Way::Port => None,
+        };
+        let old = intake.credit.change(way, notifier);
+        desk.notifying = intake.credit.is_notifying();
         let queued = desk.items.len() + intake.items.len();
         let due = intake.credit.claim(queued);
         drop(intake);
         drop(desk);
-        drop(old);
+        drop((old, cleared));
         if let Some(due) = due {
             // A send that fails leaves nothing outstanding, and the next deliver tries again.
             self.send(due);
@@ -56,11 +85,21 @@ impl Dispatcher {
         self.sleep(limit, true)
     }
 
-    /// Wakes the Lua thread that sleeps in [`Self::wait`], for whoever took `sleeping` back. [any-thread], also in a signal handler,
-    /// that may have interrupted this function.
+    /// Wakes the Lua thread, for whoever took `sleeper` back. [any-thread], also in a signal handler, that may have interrupted this
+    /// function.
     #[cold]
-    pub(super) fn wake_lua(&self) {
-        self.waking.run(|()| self.arrived.ring());
+    pub(super) fn wake_lua(&self, sleeper: Sleeping) {
+        match sleeper {
+            Sleeping::No => {}
+            Sleeping::InBell => {
+                self.waking.run(|()| self.arrived.ring());
+            }
+            #[cfg(not(loom))]
+            Sleeping::On(pair) => {
+                // If the program closed it, the Lua thread was woken by that.
+                let _ = pair.write();
+            }
+        }
     }
 
     fn sleep(&self, limit: Duration, for_a_library: bool) -> Waited {
@@ -69,16 +108,90 @@ impl Dispatcher {
             return Waited::Queued;
         }
         let mut intake = self.intake.lock();
-        let in_vain = for_a_library && intake.registered == 0;
-        if intake.items.len() == 0 && !in_vain && !limit.is_zero() {
+        if intake.has_cause_to_sleep(for_a_library) && !limit.is_zero() {
             // A deliver comes before this, and was seen, or after it, and rings. So does the last unregister.
-            intake.sleeping = true;
+            intake.sleeping = Sleeping::InBell;
             let heard = self.arrived.listen();
             drop(intake);
             self.arrived.sleep(heard, limit);
             intake = self.intake.lock();
-            intake.sleeping = false;
+            intake.sleeping = Sleeping::No;
         }
         if intake.items.len() > 0 { Waited::Queued } else { Waited::Nothing }
+    }
+
+    /// As [`Self::wait`], or as [`Self::wait_registered`] if `for_a_library`, for a program that has descriptors to wait on, too; without
+    /// `limit` for as long as nothing comes. A signal ends the sleep. `others` are looked at in any case. [lua-thread] `[blocks]`
+    ///
+    /// # Errors
+    /// The system has no descriptor for the sleep.
+    ///
+    /// # Safety
+    /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
+    #[cfg(all(unix, not(loom)))]
+    pub unsafe fn wait_on(
+        &self,
+        others: &mut [Other],
+        limit: Option<Duration>,
+        for_a_library: bool,
+    ) -> Result<Waited, NoDescriptor> {
+        self.enter_lua();
+        // SAFETY: as the caller promises.
+        let pair = unsafe { self.bed() }?;
+        // It may have been written to after the last sleep had ended by itself.
+        pair.clear();
+        let mut intake = self.intake.lock();
+        let idle = self.ahead.load(Ordering::Relaxed) == 0 && intake.has_cause_to_sleep(for_a_library);
+        let limit = if idle { limit } else { Some(Duration::ZERO) };
+        if idle {
+            // A deliver comes before this, and was seen, or after it, and writes. So does the last unregister.
+            intake.sleeping = Sleeping::On(pair.clone());
+        }
+        drop(intake);
+        pair.sleep(others, limit);
+        let mut intake = self.intake.lock();
+        let sleeper = intake.take_sleeper();
+        let queued = self.ahead.load(Ordering::Relaxed) > 0 || intake.items.len() > 0;
+        drop(intake);
+        drop(sleeper);
+        Ok(if queued { Waited::Queued } else { Waited::Nothing })
+    }
+
+    /// What the Lua thread sleeps on: made once, and again if the program closed it.
+    ///
+    /// # Safety
+    /// As [`Self::wait_on`].
+    #[cfg(all(unix, not(loom)))]
+    unsafe fn bed(&self) -> Result<Shared<Pair>, NoDescriptor> {
+        // SAFETY: as the caller promises. As the owner, so that no other thread has to be asked.
+        let mut desk = unsafe { self.desk.lock_as_owner() };
+        if let Some(pair) = desk.bed.as_ref().filter(|pair| pair.is_open()) {
+            return Ok(pair.clone());
+        }
+        let pair = Shared::try_new(Pair::new().map_err(NoDescriptor::Refused)?)?;
+        let old = desk.bed.replace(pair.clone());
+        drop(desk);
+        drop(old);
+        Ok(pair)
+    }
+}
+
+impl Intake {
+    /// Whoever wakes the Lua thread takes this; none if it does not sleep.
+    #[inline(always)] // a part of every deliver
+    pub(super) fn take_sleeper(&mut self) -> Option<Sleeping> {
+        match self.sleeping {
+            Sleeping::No => None,
+            _ => Some(std::mem::take(&mut self.sleeping)),
+        }
+    }
+
+    /// The same, if nothing keeps `run` going.
+    pub(super) fn take_sleeper_in_vain(&mut self) -> Option<Sleeping> {
+        if self.registered == 0 { self.take_sleeper() } else { None }
+    }
+
+    fn has_cause_to_sleep(&self, for_a_library: bool) -> bool {
+        self.items.len() == 0 && !(for_a_library && self.registered == 0)
     }
 }

@@ -222,3 +222,35 @@ fn the_credit_survives_a_library_that_leaves_with_what_was_announced() {
         assert_eq!(house.dispatcher.queue_size(), 0);
     });
 }
+
+#[test]
+fn what_is_announced_after_a_pause_is_not_lost() {
+    two(|| {
+        let house = house();
+        let socket = Socket::new(0);
+        let dispatcher = &house.dispatcher;
+        dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
+        dispatcher.pause_always();
+        let producer = producer(&house, 0..3);
+        let (mut handled, mut pauses) = (0, Vec::new());
+        while handled < 3 {
+            socket.read();
+            let dispatching = unsafe { dispatcher.begin_dispatch() };
+            // Two at most, so that there is one pause at most.
+            for _ in 0..2 {
+                let Some(taken) = dispatcher.take_next(dispatching).unwrap() else { break };
+                house.fake.decode(dispatcher, &taken, DecodeEnd::Over);
+                handled += 1;
+            }
+            if dispatcher.end_dispatch(dispatching) > 0 {
+                let dispatcher = dispatcher.clone();
+                pauses.push(thread::spawn(move || dispatcher.send_planned()));
+            }
+        }
+        producer.join().unwrap();
+        for pause in pauses {
+            pause.join().unwrap();
+        }
+        assert_all_handled(&house, 3);
+    });
+}

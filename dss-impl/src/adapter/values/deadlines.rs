@@ -17,6 +17,7 @@ use crate::memory::{OutOfMemory, Shared, try_box};
 use crate::outcome::Outcome;
 use crate::states;
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::thread;
 
 /// When Lua must have begun with a request, and when it must have answered.
 #[derive(Clone, Copy)]
@@ -180,7 +181,7 @@ fn timer(handle: Handle) -> Result<&'static Timer, OutOfMemory> {
         // Never freed: its thread has it.
         let timer: &'static Timer = Box::leak(try_box(timer)?);
         // Published once its thread runs: who finds it relies on that.
-        thread::start(timer)?;
+        thread::start(c"dss deadlines", timer, Timer::run)?;
         let made = std::ptr::from_ref(timer).cast_mut();
         if known.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire).is_err() {
             timer.all.lock().superseded = true;
@@ -188,47 +189,6 @@ fn timer(handle: Handle) -> Result<&'static Timer, OutOfMemory> {
             continue;
         }
         return Ok(timer);
-    }
-}
-
-/// Starting a timer's thread. The standard library ends the process if there is no memory for what it keeps of a thread.
-mod thread {
-    use super::{OutOfMemory, Timer};
-
-    #[cfg(unix)]
-    pub(super) fn start(timer: &'static Timer) -> Result<(), OutOfMemory> {
-        use std::ffi::c_void;
-        use std::ptr::{from_ref, null, null_mut};
-
-        extern "C" fn run(timer: *mut c_void) -> *mut c_void {
-            // SAFETY: `start` passes a timer, which is never freed.
-            unsafe { &*timer.cast::<Timer>() }.run();
-            null_mut()
-        }
-
-        let mut thread = std::mem::MaybeUninit::uninit();
-        // SAFETY: the thread's number is written there, which nobody wants; the argument lives as long as the process.
-        let failed = unsafe {
-            libc::pthread_create(thread.as_mut_ptr(), null(), run, from_ref(timer).cast_mut().cast())
-        };
-        if failed != 0 {
-            return Err(OutOfMemory);
-        }
-        // SAFETY: it was written.
-        let thread = unsafe { thread.assume_init() };
-        #[cfg(target_os = "linux")]
-        // SAFETY: it runs, and is not detached.
-        unsafe {
-            libc::pthread_setname_np(thread, c"dss deadlines".as_ptr())
-        };
-        // SAFETY: nobody joins it.
-        unsafe { libc::pthread_detach(thread) };
-        Ok(())
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn start(timer: &'static Timer) -> Result<(), OutOfMemory> {
-        std::thread::Builder::new().spawn(|| timer.run()).map(drop).map_err(|_| OutOfMemory)
     }
 }
 
