@@ -12,6 +12,7 @@ use crate::c2v0;
 use crate::environment::Environment;
 use crate::luas::{ALL, Lua};
 use crate::stamp;
+use crate::walk;
 
 /// A folder with everything for one Lua: `lua-host`, `darksidesync.so`, `dss.lua` and the libraries.
 #[derive(Clone, Debug)]
@@ -45,6 +46,19 @@ const FOR_EVERY_LUA: [(&str, &str, &str); 5] = [
     ("dss-probe-v2", "libprobe_v2", "probe_v2"),
     ("dss-authors-v2", "libauthors_v2", "authors"),
 ];
+
+/// Copies the modules in Lua that DSS ships.
+///
+/// # Panics
+/// A file cannot be copied.
+pub(crate) fn copy_lua_modules(to: &Path) {
+    let from = workspace().join("dss-lua/lua");
+    fs::create_dir_all(to.join("dss")).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
+    for file in walk::files(&from, |_| true) {
+        let within = file.strip_prefix(&from).expect("it was found in there");
+        copy(&file, &to.join(within));
+    }
+}
 
 /// The top folder of the workspace.
 ///
@@ -138,7 +152,7 @@ impl Artefacts {
         let with_host = ["--no-default-features", "--features", self.lua.0, "--package", "dss-test-host"];
         let built = build_into(&self.folder, profile, &with_host, &PACKAGES);
         copy(&built.join("lua-host"), &self.host());
-        copy(&workspace().join("dss-lua/lua/dss.lua"), &self.folder.join("dss.lua"));
+        copy_lua_modules(&self.folder);
         self.compile_c();
     }
 

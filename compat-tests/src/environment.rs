@@ -24,23 +24,36 @@ impl Environment {
     /// A command that runs the host. The caller adds the script.
     #[must_use]
     pub fn command(&self) -> Command {
-        let templates = |folders: &[PathBuf], endings: &[&str]| {
-            let each = |folder: &PathBuf| {
-                endings.iter().map(|ending| folder.join(ending).display().to_string()).collect::<Vec<_>>()
-            };
-            folders.iter().flat_map(each).collect::<Vec<_>>().join(";")
-        };
-        let mut folders = self.folders.clone();
-        folders.extend(system_modules(self.lua));
         let mut command = Command::new(&self.host);
-        command.arg("--cpath").arg(templates(&folders, &["?.so"]));
-        command.arg("--path").arg(templates(&folders, &["?.lua", "?/init.lua"]));
+        command.arg("--cpath").arg(templates(&self.all_folders(), &["?.so"]));
+        command.arg("--path").arg(templates(&self.all_folders(), &["?.lua", "?/init.lua"]));
         for variable in ["LUA_PATH", "LUA_CPATH", "LUA_INIT"] {
             command.env_remove(variable);
         }
         command.env("DSS_PATH", templates(&self.libraries, &["?.so"]));
         command
     }
+
+    /// Sets the variables by which another host finds the same modules and libraries, before its own.
+    pub fn set_variables(&self, command: &mut Command) {
+        command.env("LUA_PATH", templates(&self.folders, &["?.lua", "?/init.lua"]) + ";;");
+        command.env("LUA_CPATH", templates(&self.folders, &["?.so"]) + ";;");
+        command.env("DSS_PATH", templates(&self.libraries, &["?.so"]));
+    }
+
+    fn all_folders(&self) -> Vec<PathBuf> {
+        let mut folders = self.folders.clone();
+        folders.extend(system_modules(self.lua));
+        folders
+    }
+}
+
+/// Paths with a `?`, as Lua and DSS look them up.
+fn templates(folders: &[PathBuf], endings: &[&str]) -> String {
+    let each = |folder: &PathBuf| {
+        endings.iter().map(|ending| folder.join(ending).display().to_string()).collect::<Vec<_>>()
+    };
+    folders.iter().flat_map(each).collect::<Vec<_>>().join(";")
 }
 
 /// The folders in which the system's packages install modules for `lua`.

@@ -26,6 +26,7 @@ const CORE: &[&[&str]] = &[
     &["value"],
     // The ground: plain data, locks, memory.
     &["callbacks", "notifier"],
+    &["pair", "thread"],
     &[
         "biased",
         "fork",
@@ -49,7 +50,7 @@ const MODULE: &[&[&str]] = &[
     &["require"],
     &["functions", "hosted"],
     &["searcher", "stats", "sleep"],
-    &["load", "dispatch"],
+    &["load", "dispatch", "nap"],
     &["entry", "objects", "poll", "describe"],
     &["call", "reply", "idle", "answers"],
     &["read", "closing"],

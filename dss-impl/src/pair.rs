@@ -8,15 +8,18 @@ use std::io;
 
 use crate::cancellation::uncancelled;
 use crate::descriptor::Descriptor;
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 
 /// The pair. Closed when this is dropped, as far as the program has not closed it.
 pub(crate) struct Pair {
     reader: Descriptor,
     /// None if the reader is connected to itself.
     writer: Option<Descriptor>,
-    /// Something was written since the last [`Self::clear`], or is about to be known as such.
+    /// Something was written since the last [`Self::clear`].
     written: AtomicBool,
+    /// Threads that are writing. What they write may be there before `written` says so: the system likes to run the thread that is woken in
+    /// place of the one that woke it, and that would find the reader readable again and again until the other runs.
+    writing: AtomicUsize,
 }
 
 impl Pair {
@@ -28,6 +31,7 @@ impl Pair {
             reader: Descriptor::own(reader),
             writer: writer.map(Descriptor::own),
             written: AtomicBool::new(false),
+            writing: AtomicUsize::new(0),
         })
     }
 
@@ -56,9 +60,11 @@ impl Pair {
             if !self.is_open() {
                 return Err(io::ErrorKind::NotConnected.into());
             }
+            self.writing.fetch_add(1, Ordering::SeqCst);
             let sent = system::send(self.writer.as_ref().unwrap_or(&self.reader).socket());
             // After it: a `clear` that looked before this leaves the byte to the next one. The other way round it could be left for ever.
             self.written.store(true, Ordering::Release);
+            self.writing.fetch_sub(1, Ordering::Release);
             match sent {
                 // It is full of what nobody has read: it is readable.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -67,14 +73,14 @@ impl Pair {
         })
     }
 
-    /// Takes back what was written. Costs no call of the system's if nothing was.
+    /// Takes back what was written. Costs no call of the system's if nothing was. [lua-thread]
     pub(crate) fn clear(&self) {
-        if !self.written.load(Ordering::Relaxed) {
+        let written = self.written.load(Ordering::Relaxed);
+        if !written && self.writing.load(Ordering::SeqCst) == 0 {
             return;
         }
-        self.written.store(false, Ordering::Relaxed);
-        // Before the read: what is written after it is noted after it.
-        crate::sync::fence(Ordering::SeqCst);
+        // Before the read: what is noted as written by now is read, and what is written after this is noted after it.
+        self.written.swap(false, Ordering::AcqRel);
         if self.reader.is_open() {
             system::receive_all(self.reader.socket());
         }

@@ -79,6 +79,7 @@ pub fn open() -> Result<StateRef, OpenError> {
     for index in 0..MAX_DISPATCHERS {
         let dispatcher = TABLE.get_or_make(index, Dispatcher::new).ok_or(OpenError::OutOfMemory)?;
         if dispatcher.claim() {
+            dispatcher.allow_pauses();
             let epoch = dispatcher.open();
             return Ok(StateRef { dispatcher, epoch });
         }

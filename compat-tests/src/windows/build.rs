@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{LUA, Windows};
-use crate::artefacts::{copy, forget_toolchain, try_succeed, workspace};
+use crate::artefacts::{copy, copy_lua_modules, forget_toolchain, try_succeed, workspace};
 use crate::c::{CModules, Module};
 
 /// Rust's target triple for Windows.
@@ -56,7 +56,7 @@ pub(super) fn build(windows: &Windows, tell: &dyn Fn(String)) -> Result<(), Stri
         copy(&built.join(name), &modules.join(name));
     }
     copy(&windows.dll_folder().join(format!("{LUA}.dll")), &modules.join(format!("{LUA}.dll")));
-    copy(&workspace().join("dss-lua/lua/dss.lua"), &modules.join("dss.lua"));
+    copy_lua_modules(&modules);
     for (file, name) in [("probe_v2", "probe_v2"), ("fswatch_v2", "fswatch")] {
         copy(&built.join(format!("{file}.dll")), &windows.libraries().join(format!("{name}.dll")));
     }

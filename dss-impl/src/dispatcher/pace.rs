@@ -55,10 +55,10 @@ impl Dispatcher {
 
 #[cfg(not(loom))]
 mod thread {
+    use std::sync::OnceLock;
     use std::time::{Duration, Instant};
 
     use crate::dispatcher::Dispatcher;
-    use crate::states;
     use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
 
     /// How long a pause is: enough for one look of a loop.
@@ -66,6 +66,8 @@ mod thread {
 
     /// Has a thread send what was planned.
     pub(in crate::dispatcher) struct Pacer {
+        /// Its dispatcher, if that stays for ever.
+        of: OnceLock<&'static Dispatcher>,
         /// When to send.
         at: Mutex<Option<Instant>>,
         planned: Condvar,
@@ -73,24 +75,32 @@ mod thread {
         started: AtomicBool,
     }
 
+    impl Dispatcher {
+        /// Lets it have a thread that announces what is left after a pause: it stays for ever. [any-thread]
+        pub fn allow_pauses(&'static self) {
+            self.pacer.of.get_or_init(|| self);
+        }
+    }
+
     impl Pacer {
         pub(in crate::dispatcher) fn new() -> Self {
-            Pacer { at: Mutex::new(None), planned: Condvar::new(), started: AtomicBool::new(false) }
+            Pacer {
+                of: OnceLock::new(),
+                at: Mutex::new(None),
+                planned: Condvar::new(),
+                started: AtomicBool::new(false),
+            }
         }
 
-        /// Whether the thread of this dispatcher runs, or could be started. [lua-thread]
-        pub(in crate::dispatcher) fn is_ready(&self, of: &Dispatcher) -> bool {
-            self.started.load(Ordering::Relaxed) || self.start(of)
+        /// Whether the thread runs, or could be started. [lua-thread]
+        pub(in crate::dispatcher) fn is_ready(&self) -> bool {
+            self.started.load(Ordering::Relaxed) || self.start()
         }
 
         #[cold]
-        fn start(&self, of: &Dispatcher) -> bool {
-            // One that is not in the table may be gone before its thread.
-            let Some(dispatcher) = states::dispatcher_at(of.index).filter(|found| std::ptr::eq(*found, of))
-            else {
-                return false;
-            };
-            let started = crate::thread::start(c"dss pacer", dispatcher, send_planned_for_ever).is_ok();
+        fn start(&self) -> bool {
+            let Some(dispatcher) = self.of.get() else { return false };
+            let started = crate::thread::start(c"dss pacer", *dispatcher, send_planned_for_ever).is_ok();
             self.started.store(started, Ordering::Relaxed);
             started
         }
@@ -133,7 +143,7 @@ impl Pacer {
         Pacer(std::sync::atomic::AtomicBool::new(false))
     }
 
-    pub(super) fn is_ready(&self, _: &Dispatcher) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
 

@@ -137,7 +137,7 @@ impl Dispatcher {
         if !desk.notifying {
             return queued;
         }
-        let paces = desk.busy.wants_pause(queued) && self.pacer.is_ready(self);
+        let paces = desk.busy.wants_pause(queued) && self.pacer.is_ready();
         if paces && intake.credit.plan(queued) {
             drop(intake);
             drop(desk);

@@ -1,0 +1,10 @@
+local GLib = require("lgi").GLib
+local loop = GLib.MainLoop()
+require("dss.glib").install()
+dofile(arg[1])(function(seconds, f)
+    GLib.timeout_add(GLib.PRIORITY_DEFAULT, seconds * 1000, function() f() return true end)
+end, function()
+    require("dss.glib").remove()
+    loop:quit()
+end)
+loop:run()

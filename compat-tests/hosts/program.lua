@@ -1,0 +1,90 @@
+-- What each host runs, in its own loop, with its module of DSS's: deliveries, requests, an error, sustained load. A file for each host calls
+-- this with its loop:
+--
+--     every(seconds, f)   a timer of the host's own
+--     finish()            ends the loop, or the host
+--
+-- Prints a line `name value` for each thing that the test looks at, and "done" at the end.
+
+local darksidesync = require "darksidesync"
+local probe = require "probe"
+local now = darksidesync.load("probe_c2v0").now
+
+-- How many items the load is, and how long each takes.
+local LOAD, WORK = tonumber(os.getenv "DSS_HOSTS_LOAD" or "20000"), 40e-6
+
+local function say(name, value)
+    io.stdout:write(name, " ", tostring(value), "\n")
+    io.stdout:flush()
+end
+
+return function(every, finish)
+    local ticks, main = 0
+
+    -- Yields until `f` is true. Looked at in each tick, so that the host's loop is what runs between.
+    local function until_true(f, what)
+        local limit = now() + 60
+        while not f() do
+            if now() > limit then error(what .. " did not come", 2) end
+            coroutine.yield()
+        end
+    end
+
+    local function rate(f)
+        local begun, before = now(), ticks
+        until_true(f, "the end of a phase")
+        return (ticks - before) / (now() - begun)
+    end
+
+    local function phases()
+        probe.register()
+        local paced, replies, errors = 0, 0, 0
+        probe.start(1, 200, function() paced = paced + 1 end, { pause = 500 })
+        until_true(function() return paced == 200 and probe.join(0) end, "the deliveries")
+        say("delivered", paced)
+
+        probe.start(2, 100, function(reply) replies = replies + 1 reply(replies) end, { ret = "values" })
+        until_true(function() return probe.join(0) end, "the replies")
+        say("replied", probe.results().returned)
+
+        darksidesync.seterrorhandler(function(err) errors = errors + (tostring(err):find "on purpose" and 1 or 100) end)
+        probe.start(1, 1, function() error "on purpose" end)
+        until_true(function() return errors > 0 and probe.join(0) end, "the error")
+        say("errors", errors)
+        darksidesync.seterrorhandler()
+
+        local till = now() + 1
+        local idle = rate(function() return now() >= till end)
+        say("idle", ("%.0f"):format(idle))
+
+        local handled = 0
+        probe.start(2, LOAD / 2, function()
+            handled = handled + 1
+            local till = now() + WORK
+            while now() < till do end
+        end)
+        local loaded = rate(function() return handled == LOAD end)
+        until_true(function() return probe.join(0) end, "the producers")
+        say("handled", handled)
+        say("loaded", ("%.0f"):format(loaded))
+        say("share", ("%.2f"):format(loaded / idle))
+
+        -- It ends in the middle of a burst.
+        local burst = 0
+        probe.start(2, 20000, function() burst = burst + 1 end)
+        until_true(function() return burst > 0 end, "the burst")
+        say("done", "")
+        finish()
+    end
+
+    main = coroutine.create(phases)
+    every(0.01, function()
+        ticks = ticks + 1
+        if coroutine.status(main) == "dead" then return end
+        local fine, message = coroutine.resume(main)
+        if not fine then
+            say("failed", debug.traceback(main, message))
+            finish()
+        end
+    end)
+end

@@ -1,0 +1,42 @@
+--- DarkSideSync in the loop of lua-event.
+--
+--     local base = require("luaevent.core").new()
+--     require("dss.event").install(base)
+--     base:loop()
+--
+-- The base has one event more, so its loop does not end by itself: `remove` ends it, or the option `ends`.
+
+local core = require "luaevent.core"
+local slice = require "dss.slice"
+
+local module = {}
+
+-- The events, by their base.
+local installed = setmetatable({}, { __mode = "k" })
+
+--- Has a base handle what is queued, from now on. Does nothing if it does already.
+-- @param base the base
+-- @param options a table, or nothing: with `ends` the event is taken back once a library has kept the loop going and none does any more
+function module.install(base, options)
+    if installed[base] then return end
+    local ends, was_alive = options and options.ends, slice.alive()
+    installed[base] = base:addevent(slice.descriptor(), core.EV_READ, function()
+        slice.handle()
+        was_alive = was_alive or slice.alive()
+        if not installed[base] or ends and was_alive and not slice.alive() then
+            installed[base] = nil
+            return core.LEAVE
+        end
+        return core.EV_READ
+    end)
+end
+
+--- Takes that back.
+function module.remove(base)
+    local event = installed[base]
+    if not event then return end
+    installed[base] = nil
+    event:close()
+end
+
+return module

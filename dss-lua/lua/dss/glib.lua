@@ -1,0 +1,30 @@
+--- DarkSideSync in GLib's main loop, by lgi.
+--
+--     require("dss.glib").install()
+--     GLib.MainLoop():run()
+
+local GLib = require("lgi").GLib
+local slice = require "dss.slice"
+
+local glib = {}
+
+local source
+
+--- Has the main loop handle what is queued, from now on. Does nothing if it does already.
+function glib.install()
+    if source then return end
+    local channel = GLib.IOChannel.unix_new(slice.descriptor())
+    source = GLib.io_add_watch(channel, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, function()
+        slice.handle()
+        return true
+    end)
+end
+
+--- Takes that back.
+function glib.remove()
+    if not source then return end
+    GLib.source_remove(source)
+    source = nil
+end
+
+return glib

@@ -1,0 +1,55 @@
+--- DarkSideSync in luv's loop, and in Neovim's.
+--
+--     require("dss.luv").install()                             -- luv, or Neovim
+--     require("dss.luv").install { schedule = vim.schedule }   -- callbacks may use all of Neovim's functions
+--
+-- The loop goes on while a library keeps it going, and ends otherwise as if this were not there.
+
+local slice = require "dss.slice"
+
+local luv = {}
+
+local uv = vim and (vim.uv or vim.loop) or require "luv"
+local handle, schedule
+
+local function keep()
+    if not handle then return end
+    if slice.alive() then handle:ref() else handle:unref() end
+end
+
+local function look()
+    slice.handle()
+    keep()
+end
+
+-- While what was scheduled waits for its turn the descriptor is not watched: it would wake the loop again and again.
+local function watch()
+    handle:start("r", function()
+        if not schedule then return look() end
+        handle:stop()
+        schedule(function()
+            if not handle then return end
+            look()
+            if handle then watch() end
+        end)
+    end)
+end
+
+--- Has the loop handle what is queued, from now on. Does nothing if it does already.
+-- @param options a table, or nothing: `schedule` is a function that runs another later, where more is allowed than in a callback of the loop's
+function luv.install(options)
+    if handle then return end
+    schedule = options and options.schedule
+    handle = assert(uv.new_poll(slice.descriptor()))
+    watch()
+    keep()
+end
+
+--- Takes that back.
+function luv.remove()
+    if not handle then return end
+    handle:close()
+    handle = nil
+end
+
+return luv

@@ -1,0 +1,28 @@
+--- DarkSideSync beside luaposix's `poll`.
+--
+--     local poll = require("dss.posix").poll      -- in place of `require("posix.poll").poll`
+--     local ready = poll({ [fd] = { events = { IN = true } } }, 1000)
+
+local slice = require "dss.slice"
+
+local posix = {}
+
+local real = require("posix.poll").poll
+
+--- As luaposix's `poll`, and handles what is queued.
+-- @param fds a table of what to wait for, by descriptor. It is left as it is, but for the `revents` that `poll` sets
+-- @param timeout in milliseconds; -1 or nothing for no limit
+-- @return how many of `fds` are ready: 0 also if something was handled; or nil and an error
+function posix.poll(fds, timeout)
+    local own = slice.descriptor()
+    -- Left there it would be the program's to wait on.
+    fds[own] = { events = { IN = true } }
+    local ready, message, code = real(fds, timeout or -1)
+    local is_own = fds[own].revents and fds[own].revents.IN
+    fds[own] = nil
+    if not is_own then return ready, message, code end
+    slice.handle()
+    return ready - 1
+end
+
+return posix
