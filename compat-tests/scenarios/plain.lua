@@ -63,7 +63,7 @@ end)
 scenario("a request ends in each of the other ways, and is told which", function()
     local dss, plain = require "darksidesync", require "plain_v1"
     plain.register()
-    dss.seterrorhandler(nothing)
+    expects("the probe fails in decode", "the probe panics in decode", "the probe fails in reply", "the probe panics in reply", "no$")
     local function outcome(callback, mode)
         eq(plain.ask(callback, 1, mode), true)
         eventually(function() return dss.dispatch() == 1 end, "the request")

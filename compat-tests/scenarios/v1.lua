@@ -33,7 +33,7 @@ end)
 scenario("a request ends in each of the other ways, and is told which", function()
     local dss, v1 = require "darksidesync", require "probe_v1"
     v1.register()
-    dss.seterrorhandler(nothing)
+    expects("the probe raises in decode", "the probe panics in decode", "the probe raises in reply", "the probe panics in reply", "no$")
     local function outcome(callback, mode, in_reply)
         v1.ask(callback, 1, mode, in_reply)
         eventually(function() return dss.dispatch() == 1 end, "the request")
