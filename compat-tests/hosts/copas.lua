@@ -1,8 +1,8 @@
 local copas = require "copas"
 require("dss.copas").install()
-local now = require("darksidesync").load("probe_c2v0").now
+local now = require("darksidesync").now
 local over, tick = false
-dofile(arg[1])(function(seconds, f) tick = { seconds, f } end, function() over = true end)
+dofile(arg[1])(function(seconds, f) tick = { seconds, f } end, function() over = true end, copas.sleep ~= nil)
 -- Up to copas 1.2 this is the way to have a timer.
 local next_tick = now()
 while not over do

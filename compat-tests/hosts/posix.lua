@@ -1,5 +1,5 @@
 local poll = require("dss.posix").poll
-local now = require("darksidesync").load("probe_c2v0").now
+local now = require("darksidesync").now
 local over, tick = false
 dofile(arg[1])(function(seconds, f) tick = { seconds, f } end, function() over = true end)
 local next_tick = now()

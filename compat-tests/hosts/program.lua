@@ -1,14 +1,17 @@
--- What each host runs, in its own loop, with its module of DSS's: deliveries, requests, an error, sustained load. A file for each host calls
+-- What each host runs, in its own loop, with its module of DSS's: deliveries, requests, an error, tasks, sustained load. A file for each host calls
 -- this with its loop:
 --
 --     every(seconds, f)   a timer of the host's own
 --     finish()            ends the loop, or the host
+--     sleeps              false for a loop without timers of its own
 --
 -- Prints a line `name value` for each thing that the test looks at, and "done" at the end.
 
 local darksidesync = require "darksidesync"
 local probe = require "probe"
-local now = darksidesync.load("probe_c2v0").now
+local task = require "dss.task"
+local asker = darksidesync.load "probe_c2v0"
+local now = darksidesync.now
 
 -- How many items the load is, and how long each takes.
 local LOAD, WORK = tonumber(os.getenv "DSS_HOSTS_LOAD" or "20000"), 40e-6
@@ -18,7 +21,7 @@ local function say(name, value)
     io.stdout:flush()
 end
 
-return function(every, finish)
+return function(every, finish, sleeps)
     local ticks, main = 0
 
     -- Yields until `f` is true. Looked at in each tick, so that the host's loop is what runs between.
@@ -52,6 +55,29 @@ return function(every, finish)
         until_true(function() return errors > 0 and probe.join(0) end, "the error")
         say("errors", errors)
         darksidesync.seterrorhandler()
+
+        -- A task, a callback of a request that awaits, and one that fails after it.
+        local function await_item() return task.values(function(callback) probe.start(1, 1, callback) end) end
+        local function nap() if sleeps ~= false then task.sleep(0.02) end end
+        local awaited
+        task.spawn(function()
+            nap()
+            awaited = await_item()
+        end)
+        until_true(function() return awaited and probe.join(0) end, "the task")
+        say("awaited", awaited)
+        local reports = ""
+        local function report()
+            reports = reports .. asker.reports()
+            return reports:find "\n" and probe.join(0)
+        end
+        asker.request(task.handler(function(n) nap() return n + await_item() end), 0, 0, 41)
+        until_true(report, "the answer")
+        say("answer", reports:match "%d+" or reports)
+        reports = ""
+        asker.request(task.handler(function() await_item() nap() error("after the await", 0) end), 0, 0)
+        until_true(report, "the error of a handler")
+        say("failure", reports:match "after the await" or reports)
 
         local till = now() + 1
         local idle = rate(function() return now() >= till end)

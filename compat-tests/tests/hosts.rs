@@ -1,5 +1,5 @@
 //! Runs DSS in the hosts and loops that Debian has, each with the module that DSS ships for it: deliveries, requests, an error in a callback,
-//! sustained load, and an end in the middle of a burst. `hosts/program.lua` is what runs in each; `hosts/NAME.lua` is the host's part.
+//! tasks and handlers that await, sustained load, and an end in the middle of a burst. `hosts/program.lua` is what runs in each; `hosts/NAME.lua` is the host's part.
 //!
 //! Under sustained load the host's own timer must go on. A host that is starved has a share of 0.00 to 0.05 of its ticks; the test asks for a
 //! quarter, for a machine may be busy. What is missing is ignored with a message. If `DSS_REQUIRE_SYSTEM_LUA` is set, it fails.
@@ -159,7 +159,15 @@ fn run(host: Host) -> Result<(), String> {
     let value = |name: &str| {
         ended.stdout.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(' ')).map(str::trim)
     };
-    let counts = [("delivered", "200"), ("replied", "200"), ("errors", "1"), ("handled", "20000")];
+    let counts = [
+        ("delivered", "200"),
+        ("replied", "200"),
+        ("errors", "1"),
+        ("awaited", "1"),
+        ("answer", "42"),
+        ("failure", "after the await"),
+        ("handled", "20000"),
+    ];
     let counted = counts.iter().all(|(name, wanted)| value(name) == Some(wanted));
     let share = value("share").and_then(|share| share.parse::<f64>().ok());
     let is_over = ended.stdout.lines().any(|line| line.trim() == "done");

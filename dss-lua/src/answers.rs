@@ -7,7 +7,7 @@
 //! |--------------|-----------------------------------------------------------------------------|-----------|
 //! | uncalled     | its answering function being collected                                       | running   |
 //! | running      | the callback's return, unless it deferred; its error, deferred or not        | deferred  |
-//! | deferred     | a call of its reply; that being collected                                    | -         |
+//! | deferred     | a call of its reply, or of that's `fail`; its being collected                | -         |
 //!
 //! Each may end by its library or its deadline too: then what comes from Lua is too late, and dropped. Which one ended it,
 //! the dispatcher says: `begin_reply` gives a request once.
@@ -76,6 +76,11 @@ pub(crate) fn prepare(stack: Stack, guard: c_int) {
     stack.set_field(-2, c"__call");
     stack.push_function(collected, 0);
     stack.set_field(-2, c"__gc");
+    stack.new_table(0);
+    stack.push_value(guard);
+    stack.push_function(failed, 1);
+    stack.set_field(-2, c"fail");
+    stack.set_field(-2, c"__index");
     stack.seal_metatable(b"DarkSideSync deferred reply");
     stack.set_own(&METATABLE);
 }
@@ -311,6 +316,49 @@ unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
             1
         }
     }
+}
+
+/// `reply:fail(err [, traceback])` → whether that was in time: the request fails, as if its callback had raised the error. Upvalue: guard.
+unsafe extern "C-unwind" fn failed(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    if let Err(sentence) = guard::served(stack) {
+        return stack.raise(sentence.as_bytes());
+    }
+    stack.set_top(3);
+    if !is_deferred(stack, 1) {
+        return stack
+            .raise(b"bad argument #1 to 'fail': wanted a deferred reply, call it as reply:fail(err)");
+    }
+    let request: *mut Request = stack.pointer_at(1);
+    // SAFETY: `push_request` made what has that metatable.
+    let answered = unsafe { *request };
+    if answered.over {
+        stack.push_boolean(false);
+        return 1;
+    }
+    errors::note_trace(stack, 2, 3);
+    stack.push_function(read::protected, 0);
+    stack.push_value(2);
+    // SAFETY: as above.
+    unsafe { (*request).over = true };
+    let (told, interrupted) = fail_with_value(stack, answered);
+    if interrupted {
+        return stack.raise(errors::INTERRUPTED);
+    }
+    stack.push_boolean(told);
+    1
+}
+
+/// Whether what lies at `index` is a deferred reply.
+fn is_deferred(stack: Stack, index: c_int) -> bool {
+    if stack.type_at(index) != ffi::LUA_TUSERDATA || !stack.push_metatable(index) {
+        return false;
+    }
+    stack.push_own(&METATABLE);
+    let same = stack.raw_equal(-1, -2);
+    stack.pop(2);
+    same
 }
 
 /// The finalizer: nobody can answer any more.

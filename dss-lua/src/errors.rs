@@ -68,15 +68,39 @@ pub(crate) unsafe extern "C-unwind" fn trace(lua: *mut ffi::lua_State) -> c_int 
     1
 }
 
+/// Leaves for [`take_trace`] what [`trace`] would of the error at `err`, with the traceback at `traceback` if there is a string. Raises for want
+/// of memory.
+pub(crate) fn note_trace(stack: Stack, err: c_int, traceback: c_int) {
+    stack.push_function(trace, 0);
+    stack.push_value(err);
+    if !stack.protected_call(1, 0, 0) {
+        // Its `__tostring` raised an error.
+        stack.pop(1);
+    }
+    if stack.type_at(traceback) == ffi::LUA_TSTRING {
+        stack.push_value(traceback);
+        stack.set_own(&TRACEBACK);
+    }
+}
+
 /// What [`trace`] left of the error on top, or what can be said without it. Raises nothing.
 pub(crate) fn take_trace(stack: Stack) -> Raised {
     let traceback = take_own(stack, &TRACEBACK).unwrap_or_default();
-    let message = take_own(stack, &MESSAGE).unwrap_or_else(|| match stack.type_at(-1) {
+    let mut message = take_own(stack, &MESSAGE).unwrap_or_else(|| match stack.type_at(-1) {
         ffi::LUA_TSTRING => stack.bytes_at(-1).map(lossy).unwrap_or_default(),
         _ => "(an error object that is not a string)".to_owned(),
     });
+    if CANNOT_YIELD.iter().any(|cannot| message.contains(cannot)) {
+        message.push_str(HINT);
+    }
     Raised { message, traceback, value: None }
 }
+
+/// What Luas say if a callback of DSS's yields.
+const CANNOT_YIELD: [&str; 2] = ["attempt to yield across", "attempt to yield from outside a coroutine"];
+/// What can be done then.
+const HINT: &str =
+    " (DSS calls this function, so it cannot yield: make it a task with `require(\"dss.task\").handler(f)`)";
 
 /// The string that lies under a key of the registry, where false lies from then on.
 fn take_own(stack: Stack, key: &'static u8) -> Option<String> {
@@ -93,6 +117,13 @@ fn take_own(stack: Stack, key: &'static u8) -> Option<String> {
 
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Tells of the error on top, as of a callback's. If the handler raises one on Ctrl-C, it is raised on.
+pub(crate) fn report(stack: Stack) {
+    stack.push_function(handle, 0);
+    stack.insert(-2);
+    stack.call(1, 0);
 }
 
 /// Tells of the error on top, which Lua gave to no handler: it has none run where it is out of memory. `handler` is the

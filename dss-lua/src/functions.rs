@@ -5,6 +5,8 @@
 
 use std::ffi::{CStr, c_int};
 use std::io::{self, ErrorKind};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use dss_impl::memory::try_box;
 use dss_impl::notifier::{DescriptorNotifier, NoDescriptor, Notifier, UdpNotifier};
@@ -17,7 +19,7 @@ use crate::answers;
 use crate::closing;
 use crate::dispatch;
 use crate::entry::{answer, no_memory, plain};
-use crate::errors::{HANDLER, NO_MEMORY};
+use crate::errors::{self, HANDLER, NO_MEMORY};
 use crate::load;
 use crate::poll;
 use crate::protected::{self, FIRST, Failed};
@@ -38,7 +40,9 @@ const ANSWERING: [(&CStr, CFunction); 6] = [
 ];
 
 /// Those that own nothing.
-const PLAIN: [(&CStr, CFunction); 8] = [
+const PLAIN: [(&CStr, CFunction); 10] = [
+    (c"now", now),
+    (c"reporterror", report_error),
     (c"alive", alive),
     (c"queuesize", queue_size),
     (c"getport", get_port),
@@ -176,6 +180,21 @@ fn no_descriptor(error: NoDescriptor) -> Failed {
             format!("no descriptor could be opened for notifications ({error}){}", advice(&error)).into()
         }
     }
+}
+
+/// `now()`
+unsafe extern "C-unwind" fn now(lua: *mut ffi::lua_State) -> c_int {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    plain(lua, |stack, _| stack.push_number(START.elapsed().as_secs_f64()))
+}
+
+/// `reporterror(err)`
+unsafe extern "C-unwind" fn report_error(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, _| {
+        stack.set_top(1);
+        errors::report(stack);
+        stack.push_boolean(true);
+    })
 }
 
 /// `alive()`

@@ -49,6 +49,35 @@ scenario("a callback answers later through defer", function()
     eq(reply("again"), false)
 end)
 
+scenario("a deferred reply can fail its request", function()
+    local dss, probe = load_probe()
+    local function fail_with(...)
+        local reply
+        probe.request(function() reply = dss.defer() end, 1)
+        until_true(dss, function() return reply end, "the callback")
+        eq(reply:fail(...), true)
+        eq(reply:fail(...), false)
+        eq(reply(1), false)
+        return reports(dss, probe, 1)[1]
+    end
+    matches(fail_with("no answer", "where it was"), "^Failed: .*no answer.*where it was")
+    matches(fail_with("no answer"), "^Failed: .*no answer.*traceback")
+    matches(fail_with { 1 }, "^Failed with .*table")
+    matches(fail_with(setmetatable({}, { __tostring = function() return "a text of its own" end })), "a text of its own")
+    matches(fail_with(setmetatable({}, { __tostring = function() error "none" end })), "^Failed")
+    matches(fail_with(), "^Failed .*nil")
+    local reply
+    probe.request(function() reply = dss.defer() end, 1)
+    until_true(dss, function() return reply end, "the callback")
+    for _, wrong in ipairs { 1, "x", {}, io.stdout } do
+        raises("bad argument #1 to 'fail': wanted a deferred reply", reply.fail, wrong)
+    end
+    raises("bad argument #1 to 'fail'", reply.fail)
+    eq(reply(2), true)
+    eq(reports(dss, probe, 1)[1], "answered 2")
+    eq(dss.pending(), 0)
+end)
+
 scenario("a deferred reply that is collected ends its request at once", function()
     local dss, probe = load_probe()
     local called

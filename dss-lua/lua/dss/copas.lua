@@ -3,6 +3,8 @@
 --     local copas = require "copas"
 --     require("dss.copas").install()
 --     copas.loop()
+--
+-- Up to copas 1.2, which has no timers, what `task.sleep` waits for comes when something else of DSS's does.
 
 local copas = require "copas"
 local slice = require "dss.slice"
@@ -11,6 +13,19 @@ local module = {}
 
 -- Stands for the thread that is installed.
 local installed
+
+-- copas as `dss.slice` wants it.
+local loop = { thread = function(f) copas.addthread(f) end }
+
+if copas.sleep then
+    function loop.after(seconds, f)
+        copas.addthread(function()
+            copas.sleep(seconds)
+            if f then f() end
+        end)
+        return function() f = nil end
+    end
+end
 
 -- What copas takes for a socket: to receive from it is to wait until the descriptor is readable.
 local function waker()
@@ -32,6 +47,7 @@ function module.install()
     if installed then return end
     local mine = {}
     installed = mine
+    slice.loop = loop
     copas.addthread(function()
         local readable = waker()
         while installed == mine do
@@ -44,6 +60,7 @@ end
 --- Takes that back. The thread ends with the next notification.
 function module.remove()
     installed = nil
+    if slice.loop == loop then slice.loop = nil end
 end
 
 return module

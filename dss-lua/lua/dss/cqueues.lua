@@ -14,12 +14,29 @@ local module = {}
 -- The descriptor as a controller waits on it, and the condition that ends the wait, by controller.
 local installed = setmetatable({}, { __mode = "k" })
 
+-- The controller as `dss.slice` wants it.
+local function loop(queue)
+    return {
+        of = queue,
+        thread = function(f) queue:wrap(f) end,
+        after = function(seconds, f)
+            local stopped = condition.new()
+            queue:wrap(function()
+                -- What it waits on is what ended the wait, if it is not the time.
+                if cqueues.poll(stopped, seconds) ~= stopped then f() end
+            end)
+            return function() stopped:signal() end
+        end,
+    }
+end
+
 --- Has a controller handle what is queued, from now on. Does nothing if it does already.
 -- @param queue the controller
 -- @param options a table, or nothing: with `ends` the thread ends once a library has kept the loop going and none does any more
 function module.install(queue, options)
     if installed[queue] then return end
     local own = { pollfd = slice.descriptor(), events = "r" }
+    slice.loop = loop(queue)
     local removed, ends, was_alive = condition.new(), options and options.ends, false
     installed[queue] = removed
     queue:wrap(function()
@@ -41,6 +58,7 @@ function module.remove(queue)
     if not removed then return end
     installed[queue] = nil
     removed:signal()
+    if slice.loop and slice.loop.of == queue then slice.loop = nil end
 end
 
 return module

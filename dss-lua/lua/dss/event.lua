@@ -14,11 +14,36 @@ local module = {}
 -- The events, by their base.
 local installed = setmetatable({}, { __mode = "k" })
 
+-- The base as `dss.slice` wants it. What is due is kept, for an event that is collected does not come.
+local function loop(base)
+    local due = {}
+    return {
+        of = base,
+        after = function(seconds, f)
+            local event
+            event = base:addevent(nil, core.EV_TIMEOUT, function()
+                if due[event] then
+                    due[event] = nil
+                    f()
+                end
+                return core.LEAVE
+            end, seconds)
+            due[event] = true
+            return function()
+                if not due[event] then return end
+                due[event] = nil
+                event:close()
+            end
+        end,
+    }
+end
+
 --- Has a base handle what is queued, from now on. Does nothing if it does already.
 -- @param base the base
 -- @param options a table, or nothing: with `ends` the event is taken back once a library has kept the loop going and none does any more
 function module.install(base, options)
     if installed[base] then return end
+    slice.loop = loop(base)
     local ends, was_alive = options and options.ends, slice.alive()
     installed[base] = base:addevent(slice.descriptor(), core.EV_READ, function()
         slice.handle()
@@ -37,6 +62,7 @@ function module.remove(base)
     if not event then return end
     installed[base] = nil
     event:close()
+    if slice.loop and slice.loop.of == base then slice.loop = nil end
 end
 
 return module

@@ -10,9 +10,27 @@ local glib = {}
 
 local source
 
+-- The main loop as `dss.slice` wants it.
+local loop = {}
+
+function loop.after(seconds, f)
+    local id
+    id = GLib.timeout_add(GLib.PRIORITY_DEFAULT, math.ceil(seconds * 1000), function()
+        id = nil
+        f()
+        return false
+    end)
+    return function()
+        if not id then return end
+        GLib.source_remove(id)
+        id = nil
+    end
+end
+
 --- Has the main loop handle what is queued, from now on. Does nothing if it does already.
 function glib.install()
     if source then return end
+    slice.loop = loop
     local channel = GLib.IOChannel.unix_new(slice.descriptor())
     source = GLib.io_add_watch(channel, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, function()
         slice.handle()
@@ -25,6 +43,7 @@ function glib.remove()
     if not source then return end
     GLib.source_remove(source)
     source = nil
+    if slice.loop == loop then slice.loop = nil end
 end
 
 return glib

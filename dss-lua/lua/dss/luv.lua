@@ -12,6 +12,23 @@ local luv = {}
 local uv = vim and (vim.uv or vim.loop) or require "luv"
 local handle, schedule
 
+-- The loop as `dss.slice` wants it.
+local loop = {}
+
+function loop.after(seconds, f)
+    local timer = assert(uv.new_timer())
+    local function stop()
+        if not timer then return end
+        timer:close()
+        timer = nil
+    end
+    timer:start(math.ceil(seconds * 1000), 0, function()
+        stop()
+        if schedule then schedule(f) else f() end
+    end)
+    return stop
+end
+
 local function keep()
     if not handle then return end
     if slice.alive() then handle:ref() else handle:unref() end
@@ -41,6 +58,7 @@ function luv.install(options)
     if handle then return end
     schedule = options and options.schedule
     handle = assert(uv.new_poll(slice.descriptor()))
+    slice.loop = loop
     watch()
     keep()
 end
@@ -50,6 +68,7 @@ function luv.remove()
     if not handle then return end
     handle:close()
     handle = nil
+    if slice.loop == loop then slice.loop = nil end
 end
 
 return luv

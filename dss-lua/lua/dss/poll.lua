@@ -26,7 +26,8 @@ function poll.new(options)
             return 0
         end
         pause = handled > 0 and shortest or math.min(2 * pause, longest)
-        return pause
+        local left = slice.left()
+        return left and math.min(left, pause) or pause
     end
 end
 

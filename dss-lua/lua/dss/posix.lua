@@ -17,7 +17,10 @@ function posix.poll(fds, timeout)
     local own = slice.descriptor()
     -- Left there it would be the program's to wait on.
     fds[own] = { events = { IN = true } }
+    local left = slice.left()
+    if left and (not timeout or timeout < 0 or left * 1000 < timeout) then timeout = math.ceil(left * 1000) end
     local ready, message, code = real(fds, timeout or -1)
+    slice.fire()
     local is_own = fds[own].revents and fds[own].revents.IN
     fds[own] = nil
     if not is_own then return ready, message, code end

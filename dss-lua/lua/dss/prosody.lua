@@ -8,6 +8,17 @@ module:set_global()
 
 local connection = server.watchfd(slice.descriptor(), function() slice.handle() end)
 
+local timer = require "util.timer"
+local loop = {}
+
+function loop.after(seconds, f)
+    local due = timer.add_task(seconds, function() f() end)
+    return function() timer.stop(due) end
+end
+
+slice.loop = loop
+
 function module.unload()
     connection:close()
+    if slice.loop == loop then slice.loop = nil end
 end

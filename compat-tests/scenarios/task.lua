@@ -1,0 +1,277 @@
+-- dss.task: straight-line code over callbacks, in `task.run`. `tests/hosts.rs` has it in other loops.
+
+local darksidesync, task, timer = require "darksidesync", require "dss.task", require "timer"
+
+-- A function of the kind that tasks are for: tells its callback an error or a value later.
+local function later(value, err, callback)
+    timer.after(0.01, function() callback(err, value) end)
+end
+
+-- Runs a function as a task to its end, and returns what it returned.
+local function run(f)
+    local results
+    local function pack(...) return { n = select("#", ...), ... } end
+    local own = task.spawn(function()
+        results = pack(f())
+        task.stop()
+    end)
+    if own:status() == "running" then task.run(30) end
+    eq(own:status(), "done")
+    return (table.unpack or unpack)(results, 1, results.n)
+end
+
+scenario("await returns what the callback gets, and raises its error", { with = "timer" }, function()
+    eq(run(function() return task.await(later, 5, nil) end), 5)
+    eq(run(function()
+        local succeeded, err = task.pcall(task.await, later, nil, "no")
+        return tostring(succeeded) .. " " .. err
+    end), "false no")
+    -- A callback that is called at once, and one that is called twice.
+    eq(run(function()
+        return task.await(function(callback) callback(nil, 1) callback(nil, 2) end)
+    end), 1)
+    -- Values that are no error.
+    local a, b, c = run(function() return task.values(function(callback) callback("a", nil, "c") end) end)
+    eq(a, "a") eq(b, nil) eq(c, "c")
+    raises("'await' was called outside of a task", task.await, later, 1, nil)
+    raises("'sleep' was called outside of a task", task.sleep, 1)
+    raises("bad argument #1 to 'spawn': wanted a function", task.spawn, 1)
+end)
+
+scenario("a task awaits another, and its error", { with = "timer" }, function()
+    local order = {}
+    eq(run(function()
+        local other = task.spawn(function()
+            order[#order + 1] = "begun"
+            task.sleep(0.01)
+            order[#order + 1] = "slept"
+            return 7
+        end)
+        order[#order + 1] = "spawned"
+        local value = task.await(other)
+        eq(task.await(other), 7)
+        return value
+    end), 7)
+    eq(table.concat(order, " "), "begun spawned slept")
+    eq(run(function()
+        local other = task.spawn(function()
+            task.sleep(0.01)
+            error { code = 3 }
+        end)
+        local _, err = task.pcall(task.await, other)
+        return err.code
+    end), 3)
+end)
+
+scenario("an error that nobody awaits is told, with the traceback of the task", { with = "timer" }, function()
+    local told = {}
+    darksidesync.seterrorhandler(function(err) told[#told + 1] = err end)
+    local function inner() error "nobody awaits this" end
+    task.spawn(function()
+        task.sleep(0.01)
+        inner()
+    end)
+    -- A library of 1.0 keeps it going.
+    task.run(0.1)
+    eq(#told, 1)
+    matches(told[1], "nobody awaits this.*traceback.*inner")
+end)
+
+scenario("tasks sleep beside each other", { with = "timer" }, function()
+    local order = {}
+    for _, seconds in ipairs { 0.06, 0.02, 0.04 } do
+        task.spawn(function()
+            task.sleep(seconds)
+            order[#order + 1] = seconds
+            if #order == 3 then task.stop() end
+        end)
+    end
+    task.run(30)
+    eq(table.concat(order, " "), "0.02 0.04 0.06")
+    -- What a callback begins to wait for is due while nothing else is.
+    require("timer").after(0.01, function()
+        task.spawn(function()
+            task.sleep(0.01)
+            task.stop()
+        end)
+    end)
+    local begun = darksidesync.now()
+    task.run(30)
+    ok(darksidesync.now() - begun < 20, "it was not seen")
+    -- Ends by its time, and by `stop`.
+    local woke = false
+    task.spawn(function() task.sleep(3600) woke = true end)
+    task.run(0.02)
+    eq(woke, false)
+end)
+
+scenario("cancel raises where a task waits, and lets go of what it waits for", { with = "timer" }, function()
+    local cancelled, closed = {}, 0
+    local function endless()
+        return { close = function() closed = closed + 1 end }
+    end
+    local kinds = {
+        function() task.sleep(3600) end,
+        function() task.await(endless) end,
+        function() task.await(task.spawn(function() task.sleep(3600) end)) end,
+        function() task.all { task.spawn(function() task.sleep(3600) end), task.spawn(function() task.await(endless) end) } end,
+        function() task.timeout(3600, function() task.await(endless) end) end,
+    }
+    for at, kind in ipairs(kinds) do
+        local own = task.spawn(function()
+            local _, err = task.pcall(kind)
+            cancelled[at] = err
+            error(err, 0)
+        end)
+        eq(own:status(), "running")
+        eq(own:cancel(), true)
+        eq(own:status(), "failed")
+        eq(own:cancel(), false)
+        eq(cancelled[at], task.CANCELLED)
+        eq(tostring(cancelled[at]), "the task was cancelled")
+    end
+    eq(closed, 3)
+    -- A late callback is nothing to it.
+    local late
+    local own = task.spawn(function() task.await(function(callback) late = callback end) end)
+    own:cancel()
+    late(nil, 1)
+    -- A task may go on after it.
+    eq(run(function()
+        local other = task.spawn(function()
+            task.pcall(task.sleep, 3600)
+            task.sleep(0.01)
+            return "went on"
+        end)
+        other:cancel()
+        return task.await(other)
+    end), "went on")
+    -- One that runs gets it where it awaits next.
+    local self
+    self = task.spawn(function()
+        task.sleep(0.01)
+        self:cancel()
+        task.stop()
+        task.sleep(3600)
+    end)
+    task.run(30)
+    eq(self:status(), "failed")
+end)
+
+scenario("all, race and timeout", { with = "timer" }, function()
+    local function sleeper(seconds, value, err)
+        return task.spawn(function()
+            task.sleep(seconds)
+            if err then error(err, 0) end
+            return value
+        end)
+    end
+    run(function()
+        local all = task.all { sleeper(0.03, "a"), sleeper(0.01, "b"), sleeper(0.02, "c") }
+        eq(table.concat(all, " "), "a b c")
+        eq(#task.all {}, 0)
+        local slow = sleeper(3600)
+        local succeeded, err = task.pcall(task.all, { slow, sleeper(0.01, nil, "no") })
+        eq(succeeded, false) eq(err, "no")
+        eq(slow:status(), "failed")
+        slow = sleeper(3600)
+        eq(task.race { slow, sleeper(0.01, "first") }, "first")
+        eq(slow:status(), "failed")
+        eq(task.timeout(3600, function() task.sleep(0.01) return "in time" end), "in time")
+        succeeded, err = task.pcall(task.timeout, 0.02, function() task.sleep(3600) end)
+        eq(succeeded, false) eq(err, "timed out after 0.02 s")
+        succeeded, err = task.pcall(task.timeout, 3600, function() error("its own", 0) end)
+        eq(succeeded, false) eq(err, "its own")
+    end)
+end)
+
+scenario("what cannot yield says so", { with = "timer" }, function()
+    local err = {}
+    darksidesync.seterrorhandler(function(message) err[#err + 1] = message end)
+    task.spawn(function() coroutine.yield(1) end)
+    matches(err[1], "use await or sleep")
+    -- In a metamethod nothing may yield in Lua 5.1; elsewhere it may.
+    local own = task.spawn(function()
+        local index = setmetatable({}, { __index = function() task.sleep(0.01) return 1 end })
+        return index.x
+    end)
+    task.run(0.1)
+    if host.lua == "lua51" then
+        matches(err[2], "use task.pcall")
+    else
+        eq(own:status(), "done")
+    end
+end)
+
+scenario("a handler may await, and its error fails the request at once", { with = "timer probe_v2" }, function()
+    local v2 = shared "v2"
+    local dss, probe = v2.load_probe()
+    local function reports(count)
+        local all = {}
+        task.spawn(function()
+            while #all < count do
+                for _, report in ipairs(probe.reports()) do all[#all + 1] = report end
+                task.sleep(0.005)
+            end
+            task.stop()
+        end)
+        task.run(30)
+        return all
+    end
+    probe.request(task.handler(function(value)
+        task.sleep(0.01)
+        return value * 2, "and more"
+    end), 21)
+    eq(reports(1)[1], "answered 42 and more")
+    probe.request(task.handler(function(value) return value end), "at once")
+    eq(reports(1)[1], "answered at once")
+    local function inner() error "after the await" end
+    probe.request(task.handler(function()
+        task.sleep(0.01)
+        inner()
+    end), 1)
+    local report = reports(1)[1]
+    matches(report, "^Failed: .*after the await")
+    matches(report, "traceback.*inner")
+    probe.request(task.handler(function() error("before it", 0) end), 1)
+    matches(reports(1)[1], "^Failed: .*before it")
+    -- A callback that yields by itself.
+    probe.request(function() coroutine.yield() end, 1)
+    matches(reports(1)[1], "^Failed: .*attempt to yield.*dss.task")
+    eq(dss.pending(), 0)
+end)
+
+scenario("a thousand tasks, half of them cancelled, end once each", { with = "timer", long = "true" }, function()
+    local ended, cancelled, all = 0, 0, {}
+    math.randomseed(7)
+    for at = 1, 1000 do
+        all[at] = task.spawn(function()
+            local fine, err = task.pcall(function()
+                if at % 3 == 0 then return task.await(later, at, nil) end
+                task.sleep(math.random() / 20)
+                return task.await(later, at, nil)
+            end)
+            ended = ended + 1
+            if not fine then
+                eq(err, task.CANCELLED)
+                cancelled = cancelled + 1
+            end
+        end)
+    end
+    local asked = 0
+    -- The last one that ends stops the run.
+    task.spawn(function()
+        for at = 1, 1000 do task.pcall(task.await, all[at]) end
+        task.stop()
+    end)
+    task.spawn(function()
+        for at = 1, 1000, 2 do
+            if at % 50 == 1 then task.sleep(0.001) end
+            if all[at]:cancel() then asked = asked + 1 end
+        end
+    end)
+    task.run(60)
+    eq(ended, 1000)
+    eq(cancelled, asked)
+    eq(darksidesync.pending(), 0)
+end)

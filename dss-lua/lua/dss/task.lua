@@ -1,0 +1,337 @@
+--- Tasks: straight-line code over callbacks.
+--
+--     local task = require "dss.task"
+--     task.spawn(function()
+--         local rows = task.await(db.query, db, "SELECT 1")
+--         task.sleep(0.5)
+--         print(#rows)
+--     end)
+--     task.run()
+--
+-- They work in every loop that DSS has a module for, and there a task may also wait as the loop's own threads do. In Lua 5.1 and LuaJIT
+-- a task cannot await within `pcall`, a metamethod or an iterator: `task.pcall` takes the place of the first.
+
+local darksidesync = require "darksidesync"
+local slice = require "dss.slice"
+
+local task = {}
+
+local Task = {}
+Task.__index = Task
+
+local unpack = table.unpack or unpack
+local function pack(...) return { n = select("#", ...), ... } end
+
+-- Tasks that have not ended, by their coroutines.
+local tasks = setmetatable({}, { __mode = "k" })
+
+-- What a task yields that waits for something of this module's.
+local PARKED = {}
+
+--- The error in a task that was cancelled, where it waits.
+task.CANCELLED = setmetatable({}, { __tostring = function() return "the task was cancelled" end })
+
+local function current(what)
+    local co = coroutine.running()
+    local own = co and tasks[co]
+    if not own then error(("'%s' was called outside of a task: call it in a function that task.spawn got"):format(what), 3) end
+    return own
+end
+
+local NOT_HERE = " (in this Lua a task cannot await within pcall, a metamethod or an iterator: use task.pcall)"
+local NO_SCHEDULER = "the task yielded, and the loop has no threads of its own to yield to: use await or sleep"
+
+-- Ends a task. Its error is told to the error handler if nobody awaits it.
+local function finish(own, succeeded, ...)
+    own.results, own.state = pack(...), succeeded and "done" or "failed"
+    -- It could not wait, if it ends while it does.
+    local wait = own.wait
+    own.wait = nil
+    if wait and wait.free then wait.free() end
+    if not succeeded then
+        local err = ...
+        if type(err) == "string" and err:find "attempt to yield across" then
+            err = err .. NOT_HERE
+            own.results[1] = err
+        end
+        own.traceback = debug.traceback(own.co)
+        if not own.awaited and err ~= task.CANCELLED then
+            darksidesync.reporterror(tostring(err) .. "\n" .. own.traceback)
+        end
+    end
+    tasks[own.co] = nil
+    local ends = own.ends
+    own.ends = nil
+    for at = 1, #ends do ends[at]() end
+end
+
+-- Runs a task until it waits or ends. In a thread of the loop's, if that has some: what it yields for the loop is passed on.
+local function advance(own, ...)
+    local function step(succeeded, what, ...)
+        if not succeeded or coroutine.status(own.co) == "dead" then return finish(own, succeeded, what, ...) end
+        if what == PARKED then return end
+        if not (slice.loop and slice.loop.thread) then return finish(own, false, NO_SCHEDULER) end
+        return step(coroutine.resume(own.co, coroutine.yield(what, ...)))
+    end
+    return step(coroutine.resume(own.co, ...))
+end
+
+local function resume(own, ...)
+    if not (slice.loop and slice.loop.thread) then return advance(own, ...) end
+    local arguments = pack(...)
+    slice.loop.thread(function() return advance(own, unpack(arguments, 1, arguments.n)) end)
+end
+
+-- Waits until `wake` is called. `begin(wake)` begins what is waited for, and may return a function that takes it back. Raises
+-- `CANCELLED` in a task that is cancelled meanwhile; with `inner`, a task that runs in this one's place, that is cancelled instead.
+local function park(own, begin, inner)
+    local wait = { inner = inner }
+    local function wake(...)
+        if wait.results then return end
+        wait.results = pack(...)
+        if own.wait == wait then
+            own.wait = nil
+            resume(own)
+        end
+    end
+    if own.cancelling then
+        own.cancelling = nil
+        error(task.CANCELLED, 0)
+    end
+    wait.free = begin(wake)
+    if not wait.results then
+        own.wait = wait
+        coroutine.yield(PARKED)
+    end
+    if own.cancelling then
+        own.cancelling = nil
+        error(task.CANCELLED, 0)
+    end
+    return unpack(wait.results, 1, wait.results.n)
+end
+
+local function start(f, awaited, ...)
+    local own = setmetatable({ state = "running", ends = {}, awaited = awaited }, Task)
+    own.co = coroutine.create(f)
+    tasks[own.co] = own
+    resume(own, ...)
+    return own
+end
+
+--- Runs `f(...)` as a task, until it waits for the first time.
+-- @return the task
+function task.spawn(f, ...)
+    if type(f) ~= "function" then error("bad argument #1 to 'spawn': wanted a function, found a " .. type(f), 2) end
+    return start(f, false, ...)
+end
+
+--- "running", "done" or "failed".
+function Task:status()
+    return self.state
+end
+
+--- Raises `task.CANCELLED` in a task where it waits, and lets go of what it waits for. One that does not wait at the moment, for it
+-- runs or waits for something of the loop's, gets the error where it awaits next.
+-- @return whether it had not ended
+function Task:cancel()
+    if self.state ~= "running" then return false end
+    local wait = self.wait
+    if wait and wait.inner then return wait.inner:cancel() end
+    self.cancelling = true
+    if wait then
+        self.wait = nil
+        wait.results = pack()
+        if wait.free then wait.free() end
+        resume(self)
+    end
+    return true
+end
+
+-- Waits for the end of a task. If it is `inner`, it runs in the place of the one that waits.
+local function join(own, other, inner)
+    other.awaited = true
+    if other.state == "running" then
+        park(own, function(wake) table.insert(other.ends, wake) end, inner and other)
+    end
+    return other.state == "done", other.results
+end
+
+local function results_of(succeeded, results)
+    if not succeeded then error(results[1], 0) end
+    return unpack(results, 1, results.n)
+end
+
+-- Ends what a function began that got a callback, if it returned something with such a method.
+local function freer(begun)
+    local kind = type(begun)
+    if kind ~= "table" and kind ~= "userdata" then return end
+    return function()
+        for _, name in ipairs { "cancel", "close" } do
+            local found, method = pcall(function() return begun[name] end)
+            if found and method then return pcall(method, begun) end
+        end
+    end
+end
+
+-- Calls `f(..., callback)`, and waits for the callback's values.
+local function values(own, f, ...)
+    local arguments = pack(...)
+    return park(own, function(wake)
+        arguments[arguments.n + 1] = wake
+        return freer((f(unpack(arguments, 1, arguments.n + 1))))
+    end)
+end
+
+local function checked(err, ...)
+    if err then error(err, 0) end
+    return ...
+end
+
+--- Waits in a task: for another task, whose results it returns and whose error it raises; or for a callback.
+-- `task.await(f, ...)` calls `f(..., callback)`. The callback's first value is an error, which is raised, or nil: the others are returned.
+-- If what `f` returns has a method `cancel` or `close`, that is called when the task is cancelled meanwhile.
+function task.await(f, ...)
+    local own = current "await"
+    if getmetatable(f) == Task then return results_of(join(own, f)) end
+    return checked(values(own, f, ...))
+end
+
+--- As `await`, for a callback whose first value is no error: returns all its values.
+function task.values(f, ...)
+    return values(current "values", f, ...)
+end
+
+--- Waits for some seconds.
+function task.sleep(seconds)
+    park(current "sleep", function(wake) return slice.after(seconds, wake) end)
+end
+
+--- Runs `f(...)`, and cancels it if it has not ended after so many seconds.
+-- @return what `f` returned. Raises its error, and "timed out after N s"
+function task.timeout(seconds, f, ...)
+    local own, late = current "timeout", false
+    local child = start(f, true, ...)
+    local stop = slice.after(seconds, function()
+        late = true
+        child:cancel()
+    end)
+    local succeeded, results = join(own, child, true)
+    stop()
+    if late and not succeeded and results[1] == task.CANCELLED then error(("timed out after %g s"):format(seconds), 0) end
+    return results_of(succeeded, results)
+end
+
+-- Waits until `is_over` says so after the end of one of them. All are cancelled that are left then, or if the one that waits is.
+local function wait_for(own, all, is_over)
+    for at = 1, #all do all[at].awaited = true end
+    local function cancel_all()
+        for at = 1, #all do all[at]:cancel() end
+    end
+    if not is_over() then
+        park(own, function(wake)
+            for at = 1, #all do
+                if all[at].state == "running" then
+                    table.insert(all[at].ends, function()
+                        if is_over() then wake() end
+                    end)
+                end
+            end
+            return cancel_all
+        end)
+    end
+    cancel_all()
+end
+
+--- Waits for all tasks of a list.
+-- @return a list of their first results. Raises the first error, and cancels the others then
+function task.all(all)
+    local failed
+    wait_for(current "all", all, function()
+        local left = 0
+        for at = 1, #all do
+            if all[at].state == "failed" then failed = failed or all[at] end
+            if all[at].state == "running" then left = left + 1 end
+        end
+        return failed or left == 0
+    end)
+    if failed then error(failed.results[1], 0) end
+    local first = {}
+    for at = 1, #all do first[at] = all[at].results[1] end
+    return first
+end
+
+--- Waits for the first task of a list that ends, and cancels the others.
+-- @return what it returned. Raises its error
+function task.race(all)
+    local first
+    wait_for(current "race", all, function()
+        for at = 1, #all do
+            if all[at].state ~= "running" then
+                first = first or all[at]
+                return true
+            end
+        end
+        return #all == 0
+    end)
+    if first then return results_of(first.state == "done", first.results) end
+end
+
+--- A callback of a request that may await: `f` runs as a task, and what it returns is the answer. Its error fails the request at once.
+function task.handler(f)
+    return function(...)
+        local reply = darksidesync.defer()
+        local own = start(f, true, ...)
+        local function answer()
+            if own.state == "done" then
+                reply(unpack(own.results, 1, own.results.n))
+            else
+                reply:fail(own.results[1], own.traceback)
+            end
+        end
+        if own.state == "running" then own.ends[1] = answer else answer() end
+    end
+end
+
+--- As `pcall`, for functions that await: in Lua 5.1 and LuaJIT that is not possible within `pcall` itself.
+function task.pcall(f, ...)
+    local own = current "pcall"
+    return (function(succeeded, results)
+        return succeeded, unpack(results, 1, results.n)
+    end)(join(own, start(f, true, ...), true))
+end
+
+-- Whether `task.stop` was called in the `task.run` that is running.
+local stopped = false
+
+--- As `darksidesync.run`, with sleeping tasks: goes on while something keeps it going, or a task sleeps. For programs that have no other loop.
+-- @param seconds for how long at most; nothing for no limit
+-- @return how many items were handled
+function task.run(seconds)
+    local till, handled = seconds and darksidesync.now() + seconds, 0
+    local outer, changed = stopped, slice.changed
+    -- What a callback has due now, `darksidesync.run` below does not know.
+    stopped, slice.changed = false, darksidesync.stop
+    repeat
+        slice.fire()
+        local left = till and till - darksidesync.now()
+        if left and left <= 0 then break end
+        local pause = slice.left()
+        if left and (not pause or left < pause) then pause = left end
+        if stopped then break end
+        if darksidesync.alive() then
+            handled = handled + darksidesync.run(pause)
+        elseif slice.left() then
+            darksidesync.wait(pause)
+        end
+    until stopped or not darksidesync.alive() and not slice.left()
+    stopped, slice.changed = outer, changed
+    return handled
+end
+
+--- Ends the innermost `task.run` that is running, after the callback or the task at hand.
+function task.stop()
+    stopped = true
+    darksidesync.stop()
+end
+
+return task
