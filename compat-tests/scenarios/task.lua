@@ -275,3 +275,31 @@ scenario("a thousand tasks, half of them cancelled, end once each", { with = "ti
     eq(cancelled, asked)
     eq(darksidesync.pending(), 0)
 end)
+
+scenario("a long chain of tasks that await each other ends", { with = "timer" }, function()
+    eq(run(function()
+        local last = task.spawn(function() task.sleep(0.01) return 0 end)
+        for _ = 1, 20000 do
+            local before = last
+            last = task.spawn(function() return task.await(before) + 1 end)
+        end
+        return task.await(last)
+    end), 20000)
+end)
+
+scenario("an answer that cannot be one is told, and others that wait are not forgotten", { with = "timer probe_v2" }, function()
+    local probe = darksidesync.load "probe_v2"
+    expects "bad answer"
+    probe.request(task.handler(function()
+        task.sleep(0.01)
+        return coroutine.create(function() end)
+    end), 1)
+    local report
+    run(function()
+        while not report do
+            report = probe.reports()[1]
+            task.sleep(0.005)
+        end
+    end)
+    matches(report, "^Failed: .*coroutine")
+end)

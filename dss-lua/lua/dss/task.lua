@@ -82,6 +82,24 @@ local function resume(own, ...)
     slice.loop.thread(function() return advance(own, unpack(arguments, 1, arguments.n)) end)
 end
 
+-- Tasks that were woken. The outermost call resumes them, one after the other: a chain of tasks that await each other may be long, and would
+-- be a chain of calls.
+local ready, is_resuming = {}, false
+
+local function wake_up(own)
+    ready[#ready + 1] = own
+    if is_resuming then return end
+    is_resuming = true
+    local at = 1
+    while ready[at] do
+        local fine, err = pcall(resume, ready[at])
+        if not fine then darksidesync.reporterror(err) end
+        ready[at] = false
+        at = at + 1
+    end
+    ready, is_resuming = {}, false
+end
+
 -- Waits until `wake` is called. `begin(wake)` begins what is waited for, and may return a function that takes it back. Raises
 -- `CANCELLED` in a task that is cancelled meanwhile; with `inner`, a task that runs in this one's place, that is cancelled instead.
 local function park(own, begin, inner)
@@ -91,7 +109,7 @@ local function park(own, begin, inner)
         wait.results = pack(...)
         if own.wait == wait then
             own.wait = nil
-            resume(own)
+            wake_up(own)
         end
     end
     if own.cancelling then
@@ -283,7 +301,9 @@ function task.handler(f)
         local own = start(f, true, ...)
         local function answer()
             if own.state == "done" then
-                reply(unpack(own.results, 1, own.results.n))
+                -- What cannot be an answer fails the request, and is told here as well.
+                local fine, err = pcall(reply, unpack(own.results, 1, own.results.n))
+                if not fine then darksidesync.reporterror(err) end
             else
                 reply:fail(own.results[1], own.traceback)
             end
