@@ -1,0 +1,20 @@
+---@meta dss.cqueues
+
+-- DarkSideSync in the loop of cqueues.
+
+---@class dss.cqueues
+local cqueues = {}
+
+---@class dss.cqueues.Options
+---@field ends? boolean whether the loop may end once a library has kept it going and none does any more
+
+---Has the loop handle what is queued, from now on.
+---@param queue table
+---@param options? dss.cqueues.Options
+function cqueues.install(queue, options) end
+
+---Takes that back.
+---@param queue table
+function cqueues.remove(queue) end
+
+return cqueues

@@ -1,0 +1,77 @@
+---@meta dss.task
+
+-- Straight-line code over callbacks.
+
+---@class dss.task
+---@field CANCELLED table the error in a task that was cancelled
+local task = {}
+
+---@class dss.Task
+local Task = {}
+
+---@return "running"|"done"|"failed"
+function Task:status() end
+
+---Raises `task.CANCELLED` where the task waits.
+---@return boolean cancelled whether it had not ended
+function Task:cancel() end
+
+---Runs `f(...)` as a task.
+---@param f function
+---@param ... any
+---@return dss.Task
+function task.spawn(f, ...) end
+
+---Waits for a task, or calls `f(..., callback)` and waits for the callback, whose first value is an error or nil.
+---@param f function|dss.Task
+---@param ... any
+---@return any ...
+function task.await(f, ...) end
+
+---As `await`, for a callback whose first value is no error.
+---@param f function
+---@param ... any
+---@return any ...
+function task.values(f, ...) end
+
+---@param seconds number
+function task.sleep(seconds) end
+
+---Runs `f(...)`, and cancels it if it has not ended in time.
+---@param seconds number
+---@param f function
+---@param ... any
+---@return any ...
+function task.timeout(seconds, f, ...) end
+
+---Waits for all, and returns their first results. The first error cancels the others.
+---@param all dss.Task[]
+---@return any[]
+function task.all(all) end
+
+---Waits for the first that ends, and cancels the others.
+---@param all dss.Task[]
+---@return any ...
+function task.race(all) end
+
+---A callback of a request that may await.
+---@param f function
+---@return function
+function task.handler(f) end
+
+---As `pcall`, for functions that await.
+---@param f function
+---@param ... any
+---@return boolean succeeded
+---@return any ...
+function task.pcall(f, ...) end
+
+---As `darksidesync.run`, with sleeping tasks.
+---@param seconds? number
+---@return integer handled
+function task.run(seconds) end
+
+---Ends the innermost `task.run` that is running.
+function task.stop() end
+
+return task
