@@ -104,6 +104,47 @@ scenario("a loop that looks until nothing is ready comes round under load", { on
     ok(rounds >= 20, rounds .. " rounds")
 end)
 
+scenario("a port where nobody listens takes no notification from the descriptor", { on = "unix: the test waits on a descriptor" }, function()
+    probe.register()
+    local fd, socket = darksidesync.getfd(), host.udp()
+    darksidesync.setport(socket:port())
+    socket:close()
+    local got, limit = 0, host.now() + 2
+    local function work()
+        got = got + 1
+        local till = host.now() + 30e-6
+        while host.now() < till do end
+    end
+    while host.now() < limit do
+        got = 0
+        probe.start(3, 20, work)
+        while got < 60 do
+            ok(host.readable(fd, 30), darksidesync.queuesize() .. " queued, and no notification")
+            darksidesync.dispatch(2)
+        end
+        ok(probe.join(30))
+    end
+end)
+
+scenario("DSS's own threads get no signals of the process", { needs = "linux" }, function()
+    probe.register()
+    local fd, got = darksidesync.getfd(), 0
+    probe.start(1, 500, function()
+        got = got + 1
+        local till = host.now() + 50e-6
+        while host.now() < till do end
+    end)
+    while got < 500 do
+        ok(host.readable(fd, 30))
+        darksidesync.dispatch(8)
+    end
+    ok(probe.join(30))
+    local listing = io.popen(("for t in /proc/%d/task/*; do cat $t/comm; grep SigBlk $t/status; done"):format(host.pid())):read "*a"
+    -- SIGTERM is the 15th.
+    local blocked = ok(listing:match "dss pacer\nSigBlk:%s*%x+(%x)%x%x%x\n", listing)
+    ok(tonumber(blocked, 16) % 8 >= 4, listing)
+end)
+
 scenario("what the program closes is not written to, and asked for again", { needs = "linux" }, function()
     probe.register()
     local fd = darksidesync.getfd()
@@ -287,6 +328,13 @@ scenario("run calls the functions of descriptors that are ready, as they are in 
     fds = { [fd] = function() looks = looks + 1 if items == 2000 then fds[fd] = nil end end }
     eq(darksidesync.run(60, fds), 2000)
     ok(looks > 1, looks)
+    clear()
+    -- Looked at once, also without time.
+    ring()
+    ok(host.readable(fd, 30))
+    local called = 0
+    darksidesync.run(0, { [fd] = function() called = called + 1 end })
+    eq(called, 1)
     clear()
     for _, wrong in ipairs { 1, { print }, { [fd] = 1 }, { x = print } } do
         if type(wrong) ~= "table" or wrong[1] == nil then

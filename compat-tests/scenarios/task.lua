@@ -303,3 +303,93 @@ scenario("an answer that cannot be one is told, and others that wait are not for
     end)
     matches(report, "^Failed: .*coroutine")
 end)
+
+scenario("a task that was woken may run a loop of its own", { with = "timer" }, function()
+    eq(run(function()
+        task.sleep(0.01)
+        local inner
+        task.spawn(function()
+            task.sleep(0.01)
+            inner = task.await(later, "inner", nil)
+            task.stop()
+        end)
+        task.run(20)
+        return inner
+    end), "inner")
+end)
+
+scenario("a cancelled task closes what it has to close, and so do those that it waits for", { with = "timer" }, function()
+    local closed = {}
+    local function sleeper(name)
+        return task.spawn(function()
+            local fine, err = task.pcall(task.sleep, 3600)
+            closed[#closed + 1] = name
+            if not fine then error(err, 0) end
+        end)
+    end
+    -- Cancelled while it runs: the next wait raises, and takes what it would have waited for with it.
+    local self
+    local all = {}
+    self = task.spawn(function()
+        task.sleep(0.01)
+        self:cancel()
+        all[1], all[2] = sleeper "a", sleeper "b"
+        task.all(all)
+    end)
+    task.spawn(function() task.pcall(task.await, self) task.stop() end)
+    task.run(20)
+    eq(self:status(), "failed")
+    eq(all[1]:status() .. " " .. all[2]:status(), "failed failed")
+    eq(table.concat(closed, " "), "a b")
+    -- A variable that is to be closed (Lua 5.4 and later) is.
+    local chunk = (loadstring or load) [[
+        local task, note = ...
+        return task.spawn(function()
+            local x <close> = setmetatable({}, { __close = note })
+            task.sleep(3600)
+        end)
+    ]]
+    if chunk then
+        local noted = 0
+        local own = chunk(task, function() noted = noted + 1 end)
+        own:cancel()
+        eq(noted, 1)
+    end
+end)
+
+scenario("what awaits a task is forgotten when it does so no more", { with = "timer" }, function()
+    run(function()
+        local long = task.spawn(function() task.sleep(3600) end)
+        for _ = 1, 50 do task.pcall(task.timeout, 0, task.await, long) end
+        eq(#long.ends, 0)
+        eq(long.awaited, 0)
+        long:cancel()
+        local fine, err = task.pcall(task.sleep, 0 / 0)
+        eq(fine, false)
+        matches(err, "wanted how many seconds, a number")
+        local own
+        own = task.spawn(function()
+            task.sleep(0)
+            return task.await(own)
+        end)
+        fine, err = task.pcall(task.await, own)
+        eq(fine, false)
+        matches(err, "cannot await itself")
+    end)
+end)
+
+scenario("a handler whose request is over tells its error", { with = "timer probe_v2" }, function()
+    local probe = darksidesync.load "probe_v2"
+    expects "too late to tell"
+    local over
+    -- Its deadline ends it.
+    probe.request(task.handler(function()
+        task.sleep(0.2)
+        over = true
+        error("too late to tell", 0)
+    end), 1, nil, 0.05)
+    run(function()
+        while not over do task.sleep(0.01) end
+    end)
+    ok(#probe.reports() >= 1)
+end)

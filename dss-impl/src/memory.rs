@@ -83,11 +83,6 @@ impl<T> Shared<T> {
         // SAFETY: it is freed by its last owner, and this is one.
         unsafe { self.0.as_ref() }
     }
-
-    /// Whether both are the same value.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
 }
 
 impl<T> Clone for Shared<T> {

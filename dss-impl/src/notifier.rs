@@ -14,7 +14,7 @@
 //! | planned     | the pause is over                            | sent        | one                            |
 //! | any         | a notifier changes, items                    | sent        | one                            |
 //! | no          | the state comes alive, or stops being so     | sent        | one, if the program asked      |
-//! | sent        | the send failed                              | no          | -                              |
+//! | sent        | no notifier could send                       | no          | -                              |
 //!
 //! Sends happen outside of all locks.
 
@@ -98,12 +98,26 @@ enum Outstanding {
 pub(crate) struct Credit {
     notifiers: Notifiers,
     outstanding: Outstanding,
+    /// The number of the notification that was sent last.
+    sent: u64,
 }
 
 /// A notification that must be sent as soon as the lock is given up.
 pub(crate) struct Due {
-    pub(crate) notifiers: Notifiers,
-    pub(crate) queued: usize,
+    notifiers: Notifiers,
+    queued: usize,
+    number: u64,
+}
+
+/// What became of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// All notifiers have sent it.
+    All,
+    /// Some have: the program will look, and one of its ways to be told is broken.
+    Part,
+    /// None has.
+    None,
 }
 
 impl Credit {
@@ -128,7 +142,8 @@ impl Credit {
     #[cold]
     fn take(&mut self, queued: usize) -> Due {
         self.outstanding = Outstanding::Sent;
-        Due { notifiers: self.notifiers.clone(), queued }
+        self.sent += 1;
+        Due { notifiers: self.notifiers.clone(), queued, number: self.sent }
     }
 
     /// As [`Self::claim`], for a notification that is sent later, by [`Self::claim_planned`]. False if there is nothing to plan.
@@ -154,13 +169,9 @@ impl Credit {
         self.outstanding = Outstanding::No;
     }
 
-    /// The send of `due` failed: nothing is outstanding, unless a notifier was changed meanwhile.
+    /// The send of `due` failed: nothing is outstanding, unless Lua looked, or a notifier was changed, and another was sent or planned since.
     pub(crate) fn failed(&mut self, due: &Due) {
-        let is_same = |(now, then): (&Option<SharedNotifier>, &Option<SharedNotifier>)| match (now, then) {
-            (Some(now), Some(then)) => now.is(then),
-            (now, then) => now.is_none() && then.is_none(),
-        };
-        if self.notifiers.iter().zip(&due.notifiers).all(is_same) {
+        if self.outstanding == Outstanding::Sent && self.sent == due.number {
             self.outstanding = Outstanding::No;
         }
     }
@@ -180,11 +191,17 @@ impl Credit {
 
 impl Due {
     /// Sends it. What one of the notifiers says is said if another fails, too.
-    ///
-    /// # Errors
-    /// One of them failed.
-    pub(crate) fn send(&self) -> io::Result<()> {
-        let sends = self.notifiers.iter().flatten().map(|notifier| notifier.notify(self.queued));
-        sends.fold(Ok(()), io::Result::and)
+    pub(crate) fn send(&self) -> Sent {
+        let (mut some, mut all) = (false, true);
+        for notifier in self.notifiers.iter().flatten() {
+            let sent = notifier.notify(self.queued).is_ok();
+            some |= sent;
+            all &= sent;
+        }
+        match (some, all) {
+            (_, true) => Sent::All,
+            (true, false) => Sent::Part,
+            (false, false) => Sent::None,
+        }
     }
 }

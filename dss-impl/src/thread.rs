@@ -33,8 +33,10 @@ pub(crate) fn start<T: Sync + 'static>(
 
     let work = Box::into_raw(try_box(Work(of, run))?);
     let mut thread = MaybeUninit::uninit();
-    // SAFETY: the thread's number is written there, and the work is the thread's.
-    let failed = unsafe { libc::pthread_create(thread.as_mut_ptr(), null(), main::<T>, work.cast()) };
+    let failed = without_signals(|| {
+        // SAFETY: the thread's number is written there, and the work is the thread's.
+        unsafe { libc::pthread_create(thread.as_mut_ptr(), null(), main::<T>, work.cast()) }
+    });
     if failed != 0 {
         // SAFETY: no thread has it.
         drop(unsafe { Box::from_raw(work) });
@@ -52,6 +54,25 @@ pub(crate) fn start<T: Sync + 'static>(
     // SAFETY: nobody joins it.
     unsafe { libc::pthread_detach(thread) };
     Ok(())
+}
+
+/// Runs `work`, during which this thread gets no signals: a thread that is started there gets none at all. A signal for the process is one for a
+/// thread of the program's, which may have arranged for it; here it would do what it does by default.
+#[cfg(unix)]
+fn without_signals<R>(work: impl FnOnce() -> R) -> R {
+    use std::mem::MaybeUninit;
+
+    let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: it is written there.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: the one was written, and the other is written.
+    let changed = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) } == 0;
+    let result = work();
+    if changed {
+        // SAFETY: it was written; the mask is the one that the thread had.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    }
+    result
 }
 
 /// The same.

@@ -18,6 +18,10 @@ use crate::raw::Stack;
 /// How long a sleep lasts that no signal ends, or while garbage is to be collected.
 const SLICE: Duration = Duration::from_millis(100);
 
+/// How long a sleep lasts at most. A signal may come between the last look for one and the sleep, and a program may close the descriptor that
+/// the sleep waits on: neither is to last for ever.
+const LONGEST: Duration = Duration::from_secs(10);
+
 const NOT_LISTED: &str =
     "bad argument #2 to 'wait': wanted a list of descriptors, each an integer, or nothing";
 const NOT_CALLED: &str =
@@ -176,12 +180,9 @@ pub(crate) fn nap(
 ) -> Result<Waited, &'static str> {
     let begun = Instant::now();
     let left = deadline.map(|deadline| deadline.saturating_duration_since(begun));
-    let limit = if idle::is_settled(guard) && signals_end_sleeps() {
-        left
-    } else {
-        Some(left.map_or(SLICE, |left| left.min(SLICE)))
-    };
-    let waited = sleep(guard.state.dispatcher, others, limit, for_a_library)?;
+    let longest = if idle::is_settled(guard) && signals_end_sleeps() { LONGEST } else { SLICE };
+    let limit = left.map_or(longest, |left| left.min(longest));
+    let waited = sleep(guard.state.dispatcher, others, Some(limit), for_a_library)?;
     if waited == Waited::Nothing && !others.has_ready() {
         idle::note(stack, guard, begun.elapsed());
     }

@@ -165,26 +165,30 @@ fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<O
         // After that: what a library delivered before it let go is seen here.
         let remaining = dispatcher.queue_size();
         owed = (!kept).then(|| owed.map_or(remaining, |owed| remaining.min(owed - now)));
-        if owed == Some(0) || is_over(deadline) {
+        if owed == Some(0) || guard.stop.get() {
             break;
         }
-        if guard.stop.get() {
-            break;
-        }
+        let over = is_over(deadline);
         if others.all().is_empty() {
+            if over {
+                break;
+            }
             if kept && now < round {
                 nap::nap(stack, guard, deadline, true, &mut others)?;
             }
             continue;
         }
-        // Between items, too: these are not to be starved.
-        if now < round {
+        // Between items, and if the time is over, too: these are not to be starved.
+        if now < round && !over {
             nap::nap(stack, guard, deadline, false, &mut others)?;
         } else {
             nap::look(guard, &mut others)?;
         }
         if !call_ready(stack, guard, &others) {
             return Ok(None);
+        }
+        if over {
+            break;
         }
     }
     Ok(Some(handled))

@@ -5,7 +5,7 @@ use super::{Dispatcher, Intake, Sleeping};
 use crate::delivery::{Accepted, Announced, DeliverError, Delivery};
 use crate::entrance::Entered;
 use crate::handle::Handle;
-use crate::notifier::Due;
+use crate::notifier::{Due, Sent};
 use crate::outcome::Outcome;
 use crate::port::RequestPort;
 use crate::sync::Ordering;
@@ -120,12 +120,10 @@ impl Dispatcher {
         }
 
         let mut unsent = Unsent(self, Some(due));
-        match unsent.1.as_ref().map_or(Ok(()), Due::send) {
-            Ok(()) => {
-                unsent.1 = None;
-                Announced::Yes
-            }
-            Err(_) => Announced::Failed,
+        let sent = unsent.1.as_ref().map_or(Sent::All, Due::send);
+        if sent != Sent::None {
+            unsent.1 = None;
         }
+        if sent == Sent::All { Announced::Yes } else { Announced::Failed }
     }
 }

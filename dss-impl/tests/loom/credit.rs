@@ -254,3 +254,43 @@ fn what_is_announced_after_a_pause_is_not_lost() {
         assert_all_handled(&house, 3);
     });
 }
+
+/// A port where nobody listens.
+struct Deaf;
+
+impl Notifier for Deaf {
+    fn notify(&self, _: usize) -> io::Result<()> {
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+}
+
+#[test]
+fn a_port_that_is_broken_takes_nothing_from_the_descriptor() {
+    two(|| {
+        let house = house();
+        let socket = Socket::new(0);
+        let dispatcher = &house.dispatcher;
+        dispatcher.set_notifier(Some(Box::new(Deaf))).unwrap();
+        dispatcher.set_descriptor(Some(Box::new(socket.clone()))).unwrap();
+        dispatcher.pause_always();
+        let producer = producer(&house, 0..2);
+        let (mut handled, mut pauses) = (0, Vec::new());
+        while handled < 2 {
+            socket.read();
+            let dispatching = unsafe { dispatcher.begin_dispatch() };
+            if let Some(taken) = dispatcher.take_next(dispatching).unwrap() {
+                house.fake.decode(dispatcher, &taken, DecodeEnd::Over);
+                handled += 1;
+            }
+            if dispatcher.end_dispatch(dispatching) > 0 {
+                let dispatcher = dispatcher.clone();
+                pauses.push(thread::spawn(move || dispatcher.send_planned()));
+            }
+        }
+        producer.join().unwrap();
+        for pause in pauses {
+            pause.join().unwrap();
+        }
+        assert_all_handled(&house, 2);
+    });
+}

@@ -20,12 +20,15 @@ function posix.poll(fds, timeout)
     local left = slice.left()
     if left and (not timeout or timeout < 0 or left * 1000 < timeout) then timeout = math.ceil(left * 1000) end
     local ready, message, code = real(fds, timeout or -1)
-    slice.fire()
     local is_own = fds[own].revents and fds[own].revents.IN
     fds[own] = nil
-    if not is_own then return ready, message, code end
-    slice.handle()
-    return ready - 1
+    if is_own then
+        slice.handle()
+        ready = ready - 1
+    else
+        slice.fire()
+    end
+    return ready, message, code
 end
 
 return posix

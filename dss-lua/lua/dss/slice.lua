@@ -6,8 +6,42 @@ local slice = {}
 -- For how long one look handles items, in seconds. The loop's own timers and sockets come after it.
 local LENGTH = 0.002
 
--- What is due, for loops whose timers nobody knows: a list of `{ at, f }`, the first one first.
-local due = {}
+-- What is due, for loops whose timers nobody knows: a heap of `{ at, f }`, the first one on top. `f` is false if it was taken back.
+local due, count = {}, 0
+
+local function put(entry)
+    count = count + 1
+    local place = count
+    while place > 1 do
+        local above = math.floor(place / 2)
+        if due[above].at <= entry.at then break end
+        due[place], place = due[above], above
+    end
+    due[place] = entry
+    return place
+end
+
+local function take_first()
+    local first, last, place = due[1], due[count], 1
+    due[count] = nil
+    count = count - 1
+    if count == 0 then return first end
+    while true do
+        local below = 2 * place
+        if below > count then break end
+        if below < count and due[below + 1].at < due[below].at then below = below + 1 end
+        if due[below].at >= last.at then break end
+        due[place], place = due[below], below
+    end
+    due[place] = last
+    return first
+end
+
+-- The first one that was not taken back.
+local function first()
+    while count > 0 and not due[1].f do take_first() end
+    return due[1]
+end
 
 --- The loop that is installed, or nothing: `after(seconds, f)` calls `f` once and returns a function that takes that back, `thread(f)` runs
 -- `f` in a thread of the loop's own scheduler. Either may be missing.
@@ -19,12 +53,18 @@ slice.changed = nil
 --- Calls what is due.
 function slice.fire()
     local now = darksidesync.now()
-    while due[1] and due[1].at <= now do table.remove(due, 1).f() end
+    while first() and first().at <= now do
+        local entry = take_first()
+        local f = entry.f
+        entry.f = false
+        f()
+    end
 end
 
 --- How many seconds are left until something is due; nil if nothing is.
 function slice.left()
-    return due[1] and math.max(0, due[1].at - darksidesync.now())
+    local entry = first()
+    return entry and math.max(0, entry.at - darksidesync.now())
 end
 
 --- Calls `f` once, that many seconds from now. Where the loop has no timers that this knows of, in `slice.handle` and `task.run`.
@@ -32,15 +72,8 @@ end
 function slice.after(seconds, f)
     if slice.loop and slice.loop.after then return slice.loop.after(seconds, f) end
     local entry = { at = darksidesync.now() + seconds, f = f }
-    local place = #due + 1
-    while place > 1 and due[place - 1].at > entry.at do place = place - 1 end
-    table.insert(due, place, entry)
-    if place == 1 and slice.changed then slice.changed() end
-    return function()
-        for at, other in ipairs(due) do
-            if other == entry then return table.remove(due, at) end
-        end
-    end
+    if put(entry) == 1 and slice.changed then slice.changed() end
+    return function() entry.f = false end
 end
 
 --- Handles what is queued, for 2 ms at most. If more is queued, the descriptor is readable again.

@@ -22,8 +22,8 @@ Task.__index = Task
 local unpack = table.unpack or unpack
 local function pack(...) return { n = select("#", ...), ... } end
 
--- Tasks that have not ended, by their coroutines.
-local tasks = setmetatable({}, { __mode = "k" })
+-- Tasks that have not ended, by their coroutines. Who will wake one has it; one that nobody can wake is collected.
+local tasks = setmetatable({}, { __mode = "kv" })
 
 -- What a task yields that waits for something of this module's.
 local PARKED = {}
@@ -41,63 +41,120 @@ end
 local NOT_HERE = " (in this Lua a task cannot await within pcall, a metamethod or an iterator: use task.pcall)"
 local NO_SCHEDULER = "the task yielded, and the loop has no threads of its own to yield to: use await or sleep"
 
+-- What the interpreters of all Luas raise on Ctrl-C: it is the program's, and no task's.
+local function is_interruption(err)
+    return type(err) == "string" and err:find "interrupted!$" ~= nil
+end
+
+local function text_of(err)
+    local fine, text = pcall(tostring, err)
+    return fine and type(text) == "string" and text or "(an error without a text)"
+end
+
+-- Tasks whose wait was ended by the end of another task. They are resumed by the outermost call, one after the other: a chain of tasks that
+-- await each other may be long, and would be a chain of calls.
+local ready, is_ending, is_draining = {}, false, false
+local resume
+
+-- How deep tasks resume each other, and how deep they may: a Lua has room for some two hundred C functions in each other.
+local depth, DEEPEST = 0, 30
+
+local function drain()
+    local outer = is_draining
+    is_draining = true
+    local fine, err = true, nil
+    while fine and ready[1] do
+        -- Taken as a list, so that to take one costs the same however many there are.
+        local list = ready
+        ready = {}
+        for at = 1, #list do
+            local resumed, raised = pcall(resume, list[at])
+            if not resumed then fine, err = false, raised end
+        end
+    end
+    is_draining = outer
+    if not fine then error(err, 0) end
+end
+
+-- Resumes a task whose wait has ended.
+local function wake_up(own)
+    if is_ending or depth >= DEEPEST then
+        ready[#ready + 1] = own
+        return
+    end
+    resume(own)
+    -- Also within a loop that runs in a task: what was ready before is not to wait for that loop's end.
+    if ready[1] then drain() end
+end
+
 -- Ends a task. Its error is told to the error handler if nobody awaits it.
 local function finish(own, succeeded, ...)
     own.results, own.state = pack(...), succeeded and "done" or "failed"
-    -- It could not wait, if it ends while it does.
-    local wait = own.wait
-    own.wait = nil
-    if wait and wait.free then wait.free() end
+    tasks[own.co] = nil
+    local ends, err = own.ends, own.results[1]
+    own.ends = nil
     if not succeeded then
-        local err = ...
         if type(err) == "string" and err:find "attempt to yield across" then
             err = err .. NOT_HERE
             own.results[1] = err
         end
         own.traceback = debug.traceback(own.co)
-        if not own.awaited and err ~= task.CANCELLED then
-            darksidesync.reporterror(tostring(err) .. "\n" .. own.traceback)
+        -- What it was to close (`local x <close>`), it has not closed.
+        if coroutine.close and coroutine.status(own.co) ~= "normal" then
+            local closed, raised = coroutine.close(own.co)
+            if not closed and raised ~= err then darksidesync.reporterror(text_of(raised)) end
+        end
+        if own.awaited == 0 and err ~= task.CANCELLED and not is_interruption(err) then
+            darksidesync.reporterror(text_of(err) .. "\n" .. own.traceback)
         end
     end
-    tasks[own.co] = nil
-    local ends = own.ends
-    own.ends = nil
-    for at = 1, #ends do ends[at]() end
+    local outer, interruption = is_ending, not succeeded and is_interruption(err) and err
+    is_ending = true
+    for at = 1, #ends do
+        if ends[at] then
+            local fine, raised = pcall(ends[at])
+            interruption = interruption or not fine and raised
+        end
+    end
+    is_ending = outer
+    if not is_ending and not is_draining then drain() end
+    if interruption then error(interruption, 0) end
 end
 
 -- Runs a task until it waits or ends. In a thread of the loop's, if that has some: what it yields for the loop is passed on.
 local function advance(own, ...)
     local function step(succeeded, what, ...)
         if not succeeded or coroutine.status(own.co) == "dead" then return finish(own, succeeded, what, ...) end
-        if what == PARKED then return end
+        if what == PARKED then
+            -- Not before: a yield that fails has not parked it.
+            own.wait = own.parking
+            return
+        end
         if not (slice.loop and slice.loop.thread) then return finish(own, false, NO_SCHEDULER) end
         return step(coroutine.resume(own.co, coroutine.yield(what, ...)))
     end
     return step(coroutine.resume(own.co, ...))
 end
 
-local function resume(own, ...)
-    if not (slice.loop and slice.loop.thread) then return advance(own, ...) end
+function resume(own, ...)
+    if not (slice.loop and slice.loop.thread) then
+        depth = depth + 1
+        local fine, err = pcall(advance, own, ...)
+        depth = depth - 1
+        if fine then return end
+        -- Ctrl-C, which may come between any two steps of this.
+        if own.state == "running" and coroutine.status(own.co) == "dead" then pcall(finish, own, false, err) end
+        error(err, 0)
+    end
     local arguments = pack(...)
     slice.loop.thread(function() return advance(own, unpack(arguments, 1, arguments.n)) end)
 end
 
--- Tasks that were woken. The outermost call resumes them, one after the other: a chain of tasks that await each other may be long, and would
--- be a chain of calls.
-local ready, is_resuming = {}, false
-
-local function wake_up(own)
-    ready[#ready + 1] = own
-    if is_resuming then return end
-    is_resuming = true
-    local at = 1
-    while ready[at] do
-        local fine, err = pcall(resume, ready[at])
-        if not fine then darksidesync.reporterror(err) end
-        ready[at] = false
-        at = at + 1
-    end
-    ready, is_resuming = {}, false
+local function raise_if_cancelled(own, free)
+    if not own.cancelling then return end
+    own.cancelling = nil
+    if free then free() end
+    error(task.CANCELLED, 0)
 end
 
 -- Waits until `wake` is called. `begin(wake)` begins what is waited for, and may return a function that takes it back. Raises
@@ -112,24 +169,18 @@ local function park(own, begin, inner)
             wake_up(own)
         end
     end
-    if own.cancelling then
-        own.cancelling = nil
-        error(task.CANCELLED, 0)
-    end
     wait.free = begin(wake)
+    raise_if_cancelled(own, not wait.results and wait.free)
     if not wait.results then
-        own.wait = wait
+        own.parking = wait
         coroutine.yield(PARKED)
     end
-    if own.cancelling then
-        own.cancelling = nil
-        error(task.CANCELLED, 0)
-    end
+    raise_if_cancelled(own)
     return unpack(wait.results, 1, wait.results.n)
 end
 
 local function start(f, awaited, ...)
-    local own = setmetatable({ state = "running", ends = {}, awaited = awaited }, Task)
+    local own = setmetatable({ state = "running", ends = {}, awaited = awaited and 1 or 0 }, Task)
     own.co = coroutine.create(f)
     tasks[own.co] = own
     resume(own, ...)
@@ -159,17 +210,38 @@ function Task:cancel()
     if wait then
         self.wait = nil
         wait.results = pack()
-        if wait.free then wait.free() end
-        resume(self)
+        if wait.free then
+            local fine, err = pcall(wait.free)
+            if not fine then darksidesync.reporterror(text_of(err)) end
+        end
+        wake_up(self)
     end
     return true
 end
 
+-- Notes that a task is awaited, by a function that is called at its end. Returns one that takes that back.
+local function await_end(other, wake)
+    local ends = other.ends
+    local place = #ends + 1
+    ends[place] = wake
+    other.awaited = other.awaited + 1
+    return function()
+        if other.ends ~= ends then return end
+        ends[place] = false
+        other.awaited = other.awaited - 1
+        while #ends > 0 and not ends[#ends] do ends[#ends] = nil end
+    end
+end
+
 -- Waits for the end of a task. If it is `inner`, it runs in the place of the one that waits.
 local function join(own, other, inner)
-    other.awaited = true
+    if other == own then error("a task cannot await itself", 3) end
+    if inner and own.cancelling then
+        own.cancelling = nil
+        other:cancel()
+    end
     if other.state == "running" then
-        park(own, function(wake) table.insert(other.ends, wake) end, inner and other)
+        park(own, function(wake) return await_end(other, wake) end, inner and other)
     end
     return other.state == "done", other.results
 end
@@ -219,15 +291,23 @@ function task.values(f, ...)
     return values(current "values", f, ...)
 end
 
+local function checked_seconds(seconds, what)
+    if type(seconds) == "number" and seconds == seconds then return seconds end
+    error(("bad argument #1 to '%s': wanted how many seconds, a number"):format(what), 3)
+end
+
 --- Waits for some seconds.
 function task.sleep(seconds)
-    park(current "sleep", function(wake) return slice.after(seconds, wake) end)
+    local own = current "sleep"
+    checked_seconds(seconds, "sleep")
+    park(own, function(wake) return slice.after(seconds, wake) end)
 end
 
 --- Runs `f(...)`, and cancels it if it has not ended after so many seconds.
 -- @return what `f` returned. Raises its error, and "timed out after N s"
 function task.timeout(seconds, f, ...)
     local own, late = current "timeout", false
+    checked_seconds(seconds, "timeout")
     local child = start(f, true, ...)
     local stop = slice.after(seconds, function()
         late = true
@@ -241,23 +321,26 @@ end
 
 -- Waits until `is_over` says so after the end of one of them. All are cancelled that are left then, or if the one that waits is.
 local function wait_for(own, all, is_over)
-    for at = 1, #all do all[at].awaited = true end
-    local function cancel_all()
-        for at = 1, #all do all[at]:cancel() end
+    local taken_back = {}
+    local function leave()
+        for at = 1, #all do
+            all[at]:cancel()
+            if taken_back[at] then taken_back[at]() end
+        end
     end
-    if not is_over() then
+    if own.cancelling or not is_over() then
         park(own, function(wake)
             for at = 1, #all do
                 if all[at].state == "running" then
-                    table.insert(all[at].ends, function()
+                    taken_back[at] = await_end(all[at], function()
                         if is_over() then wake() end
                     end)
                 end
             end
-            return cancel_all
+            return leave
         end)
     end
-    cancel_all()
+    leave()
 end
 
 --- Waits for all tasks of a list.
@@ -304,8 +387,9 @@ function task.handler(f)
                 -- What cannot be an answer fails the request, and is told here as well.
                 local fine, err = pcall(reply, unpack(own.results, 1, own.results.n))
                 if not fine then darksidesync.reporterror(err) end
-            else
-                reply:fail(own.results[1], own.traceback)
+            elseif not reply:fail(own.results[1], own.traceback) and own.results[1] ~= task.CANCELLED then
+                -- The request has ended before: nobody else hears of it.
+                darksidesync.reporterror(text_of(own.results[1]) .. "\n" .. own.traceback)
             end
         end
         if own.state == "running" then own.ends[1] = answer else answer() end
@@ -323,14 +407,8 @@ end
 -- Whether `task.stop` was called in the `task.run` that is running.
 local stopped = false
 
---- As `darksidesync.run`, with sleeping tasks: goes on while something keeps it going, or a task sleeps. For programs that have no other loop.
--- @param seconds for how long at most; nothing for no limit
--- @return how many items were handled
-function task.run(seconds)
-    local till, handled = seconds and darksidesync.now() + seconds, 0
-    local outer, changed = stopped, slice.changed
-    -- What a callback has due now, `darksidesync.run` below does not know.
-    stopped, slice.changed = false, darksidesync.stop
+local function run_until(till)
+    local handled = 0
     repeat
         slice.fire()
         local left = till and till - darksidesync.now()
@@ -344,7 +422,19 @@ function task.run(seconds)
             darksidesync.wait(pause)
         end
     until stopped or not darksidesync.alive() and not slice.left()
+    return handled
+end
+
+--- As `darksidesync.run`, with sleeping tasks: goes on while something keeps it going, or a task sleeps. For programs that have no other loop.
+-- @param seconds for how long at most; nothing for no limit
+-- @return how many items were handled
+function task.run(seconds)
+    local outer, changed = stopped, slice.changed
+    -- What a callback has due now, `darksidesync.run` below does not know.
+    stopped, slice.changed = false, darksidesync.stop
+    local fine, handled = pcall(run_until, seconds and darksidesync.now() + seconds)
     stopped, slice.changed = outer, changed
+    if not fine then error(handled, 0) end
     return handled
 end
 
