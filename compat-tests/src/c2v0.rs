@@ -109,7 +109,9 @@ fn sources(folder: &Path, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-fn runs(program: &str, arguments: &[&str]) -> bool {
+/// Whether a program is there and ends well with these arguments.
+#[must_use]
+pub fn runs(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 

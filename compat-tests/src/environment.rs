@@ -57,7 +57,8 @@ fn templates(folders: &[PathBuf], endings: &[&str]) -> String {
 }
 
 /// The folders in which the system's packages install modules for `lua`.
-pub(crate) fn system_modules(lua: Lua) -> Vec<PathBuf> {
+#[must_use]
+pub fn system_modules(lua: Lua) -> Vec<PathBuf> {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     let version = lua.folder();
     vec![

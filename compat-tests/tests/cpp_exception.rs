@@ -2,17 +2,17 @@
 //! abort, and no thread may still wait after the state is closed. `fixtures/cpp-exception/cpp_exception.cpp` is the host and the
 //! libraries of 1.0, `fixtures/throws-c2v0` those of c2v0; it needs g++.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use compat_tests::artefacts::{Artefacts, succeed, target, workspace};
-use compat_tests::c2v0;
+use compat_tests::c2v0::{self, runs};
 use compat_tests::luas::Lua;
 use compat_tests::run::limited;
+use compat_tests::scenarios::required;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// The arguments of the program: the function that throws, and the call in which it does.
@@ -37,20 +37,6 @@ const CASES: [&str; 14] = [
 const CASES_OF_C2V0: [&str; 3] = ["call", "done", "drop"];
 
 const LUAS: [Lua; 2] = [Lua("lua51"), Lua("lua54")];
-
-/// Whether there is a C++ compiler.
-///
-/// # Panics
-/// It is missing, and `DSS_REQUIRE_SYSTEM_LUA` says that it must be installed.
-fn has_compiler() -> bool {
-    let asked = Command::new("g++").arg("--version").stdout(Stdio::null()).status();
-    let present = asked.is_ok_and(|status| status.success());
-    assert!(
-        present || env::var_os("DSS_REQUIRE_SYSTEM_LUA").is_none(),
-        "g++ is missing, and DSS_REQUIRE_SYSTEM_LUA says that it must be here"
-    );
-    present
-}
 
 /// The static library of Lua in `folder`.
 fn archive(folder: &Path) -> PathBuf {
@@ -125,7 +111,7 @@ fn run_c2v0(lua: Lua, case: &str) -> Result<(), Failed> {
 fn main() {
     let arguments = Arguments::from_args();
     // On other systems C++ and Lua's C code use different unwinders.
-    let left_out = !cfg!(target_os = "linux") || !has_compiler();
+    let left_out = !cfg!(target_os = "linux") || !required(runs("g++", &["--version"]), "g++");
     let mut trials = Vec::new();
     for lua in LUAS {
         for case in CASES {

@@ -1,15 +1,18 @@
 //! Runs DSS in the hosts and loops that Debian has, each with the module that DSS ships for it: deliveries, requests, an error in a callback,
-//! tasks and handlers that await, sustained load, and an end in the middle of a burst. `hosts/program.lua` is what runs in each; `hosts/NAME.lua` is the host's part.
+//! tasks and handlers that await, sustained load, and an end in the middle of a burst. `hosts/program.lua` is what runs in each; `hosts/NAME.lua`
+//! is the host's part.
 //!
 //! Under sustained load the host's own timer must go on. A host that is starved has a share of 0.00 to 0.05 of its ticks; the test asks for a
 //! quarter, for a machine may be busy. What is missing is ignored with a message. If `DSS_REQUIRE_SYSTEM_LUA` is set, it fails.
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use compat_tests::artefacts::{Artefacts, target, workspace};
+use compat_tests::environment::system_modules;
 use compat_tests::luas::Lua;
 use compat_tests::run::limited;
 use compat_tests::scenarios::required;
@@ -25,24 +28,26 @@ struct Host {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// A loop: the module that it is.
+    /// A loop: a file of the module that it is.
     Loop(&'static str),
     /// A program of its own.
-    Program(fn(Host) -> Command),
+    Program { name: &'static str, command: fn(Host) -> Command },
 }
 
+const NEOVIM: Kind = Kind::Program { name: "nvim", command: neovim };
+
 const HOSTS: [Host; 11] = [
-    Host { name: "luv", lua: Lua("lua54"), kind: Kind::Loop("luv") },
-    Host { name: "luv", lua: Lua("luajit"), kind: Kind::Loop("luv") },
-    Host { name: "cqueues", lua: Lua("lua54"), kind: Kind::Loop("cqueues") },
-    Host { name: "posix", lua: Lua("lua53"), kind: Kind::Loop("posix.poll") },
-    Host { name: "event", lua: Lua("lua54"), kind: Kind::Loop("luaevent.core") },
-    Host { name: "glib", lua: Lua("lua51"), kind: Kind::Loop("lgi") },
-    Host { name: "copas", lua: Lua("lua51"), kind: Kind::Loop("copas") },
-    Host { name: "neovim", lua: Lua("luajit"), kind: Kind::Program(neovim) },
-    Host { name: "neovim_schedule", lua: Lua("luajit"), kind: Kind::Program(neovim) },
-    Host { name: "prosody", lua: Lua("lua54"), kind: Kind::Program(prosody) },
-    Host { name: "haproxy", lua: Lua("lua53"), kind: Kind::Program(haproxy) },
+    Host { name: "luv", lua: Lua("lua54"), kind: Kind::Loop("luv.so") },
+    Host { name: "luv", lua: Lua("luajit"), kind: Kind::Loop("luv.so") },
+    Host { name: "cqueues", lua: Lua("lua54"), kind: Kind::Loop("cqueues.lua") },
+    Host { name: "posix", lua: Lua("lua53"), kind: Kind::Loop("posix.so") },
+    Host { name: "event", lua: Lua("lua54"), kind: Kind::Loop("luaevent.lua") },
+    Host { name: "glib", lua: Lua("lua51"), kind: Kind::Loop("lgi.lua") },
+    Host { name: "copas", lua: Lua("lua51"), kind: Kind::Loop("copas.lua") },
+    Host { name: "neovim", lua: Lua("luajit"), kind: NEOVIM },
+    Host { name: "neovim_schedule", lua: Lua("luajit"), kind: NEOVIM },
+    Host { name: "prosody", lua: Lua("lua54"), kind: Kind::Program { name: "prosody", command: prosody } },
+    Host { name: "haproxy", lua: Lua("lua53"), kind: Kind::Program { name: "haproxy", command: haproxy } },
 ];
 
 fn hosts() -> PathBuf {
@@ -125,25 +130,14 @@ fn haproxy(host: Host) -> Command {
 
 /// Whether this machine has it.
 fn is_there(host: Host) -> bool {
-    let mut command = match host.kind {
-        Kind::Loop(module) => {
-            let mut command = Artefacts::of(host.lua).environment().command();
-            command.args(["-e", &format!("require '{module}'")]);
-            command
-        }
-        Kind::Program(_) => {
-            let name = match host.name {
-                name if name.starts_with("neovim") => "nvim",
-                name => name,
-            };
-            // All three print it, and end.
-            let mut command = Command::new("sh");
-            command.args(["-c", &format!("command -v {name}")]);
-            command
+    let there = match host.kind {
+        Kind::Loop(file) => system_modules(host.lua).iter().any(|folder| folder.join(file).exists()),
+        Kind::Program { name, .. } => {
+            let paths = env::var_os("PATH").unwrap_or_default();
+            env::split_paths(&paths).any(|folder| folder.join(name).exists())
         }
     };
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    required(status.is_ok_and(|status| status.success()), &format!("{} for {}", host.name, host.lua))
+    required(there, &format!("{} for {}", host.name, host.lua))
 }
 
 fn run(host: Host) -> Result<(), String> {
@@ -153,7 +147,7 @@ fn run(host: Host) -> Result<(), String> {
             command.arg(hosts().join(format!("{}.lua", host.name))).arg(hosts().join("program.lua"));
             command
         }
-        Kind::Program(command) => command(host),
+        Kind::Program { command, .. } => command(host),
     };
     let ended = limited(&mut command, Duration::from_secs(120));
     let value = |name: &str| {

@@ -50,7 +50,7 @@ const MODULE: &[&[&str]] = &[
     &["require"],
     &["functions", "hosted"],
     &["searcher", "stats", "sleep"],
-    &["load", "dispatch", "nap"],
+    &["load", "dispatch", "park"],
     &["entry", "objects", "poll", "describe"],
     &["call", "reply", "idle", "answers"],
     &["read", "closing"],

@@ -124,19 +124,19 @@ impl Credit {
     /// Takes the credit if items wait and none is outstanding.
     #[inline]
     pub(crate) fn claim(&mut self, queued: usize) -> Option<Due> {
-        if queued == 0 {
-            return None;
-        }
-        self.claim_for_news(queued)
+        if queued == 0 { None } else { self.claim_in_any_case(queued) }
     }
 
     /// The same, also if no items wait.
     #[inline]
-    pub(crate) fn claim_for_news(&mut self, queued: usize) -> Option<Due> {
-        if self.outstanding != Outstanding::No || !self.is_notifying() {
-            return None;
-        }
-        Some(self.take(queued))
+    pub(crate) fn claim_in_any_case(&mut self, queued: usize) -> Option<Due> {
+        self.is_free().then(|| self.take(queued))
+    }
+
+    /// Whether another notification may be sent.
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.outstanding == Outstanding::No && self.is_notifying()
     }
 
     #[cold]
@@ -148,7 +148,7 @@ impl Credit {
 
     /// As [`Self::claim`], for a notification that is sent later, by [`Self::claim_planned`]. False if there is nothing to plan.
     pub(crate) fn plan(&mut self, queued: usize) -> bool {
-        let plans = queued > 0 && self.outstanding == Outstanding::No && self.is_notifying();
+        let plans = queued > 0 && self.is_free();
         if plans {
             self.outstanding = Outstanding::Planned;
         }

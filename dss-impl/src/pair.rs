@@ -47,7 +47,7 @@ impl Pair {
 
     /// Sleeps until something is written, one of `others` is ready, `limit` is over, or a signal came. [lua-thread] `[blocks]`
     #[cfg(unix)]
-    pub(crate) fn sleep(&self, others: &mut [Other], limit: Option<std::time::Duration>) {
+    pub(crate) fn sleep(&self, others: &mut [Other], limit: std::time::Duration) {
         system::poll(self.reader.socket(), others, limit);
     }
 
@@ -115,9 +115,7 @@ pub enum Found {
 mod system {
     use std::io;
     use std::mem::MaybeUninit;
-    use std::os::fd::{AsRawFd, RawFd};
-
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsRawFd, OwnedFd, RawFd};
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
@@ -160,7 +158,7 @@ mod system {
     }
 
     /// A look at the socket and at `others`, which are [`MOST_OTHERS`] at most: those after that are not looked at.
-    pub(super) fn poll(socket: &Socket, others: &mut [Other], limit: Option<Duration>) {
+    pub(super) fn poll(socket: &Socket, others: &mut [Other], limit: Duration) {
         const NONE: libc::pollfd = libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 };
         let mut all = [NONE; 1 + MOST_OTHERS];
         let count = all.len().min(1 + others.len());
@@ -179,23 +177,24 @@ mod system {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-    fn wait(all: &mut [libc::pollfd], limit: Option<Duration>) {
-        let limit = limit.map(|limit| libc::timespec {
+    fn wait(all: &mut [libc::pollfd], limit: Duration) {
+        let limit = libc::timespec {
             tv_sec: limit.as_secs().min(i32::MAX as u64) as libc::time_t,
             tv_nsec: limit.subsec_nanos() as _,
-        });
-        let time = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        // SAFETY: so many records, and a time or none, for the length of the call. An interrupted or refused call says nothing of them, and
-        // they say that nothing is ready.
-        unsafe { libc::ppoll(all.as_mut_ptr(), all.len() as libc::nfds_t, time, std::ptr::null()) };
+        };
+        // SAFETY: so many records, and a time, for the length of the call. An interrupted or refused call says nothing of them, and they say
+        // that nothing is ready.
+        unsafe {
+            libc::ppoll(all.as_mut_ptr(), all.len() as libc::nfds_t, &raw const limit, std::ptr::null())
+        };
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-    fn wait(all: &mut [libc::pollfd], limit: Option<Duration>) {
+    fn wait(all: &mut [libc::pollfd], limit: Duration) {
         // Rounded up: a sleep that ends too early is one that is repeated without a pause.
-        let milliseconds = |limit: Duration| limit.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
+        let milliseconds = limit.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
         // SAFETY: as above.
-        unsafe { libc::poll(all.as_mut_ptr(), all.len() as libc::nfds_t, limit.map_or(-1, milliseconds)) };
+        unsafe { libc::poll(all.as_mut_ptr(), all.len() as libc::nfds_t, milliseconds) };
     }
 
     pub(super) fn send(socket: &Socket) -> io::Result<()> {

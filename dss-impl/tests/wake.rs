@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Deliver, house, payload, poll};
-use dss_impl::dispatcher::Waited;
+use dss_impl::dispatcher::{Dispatcher, Waited};
 
 /// Far longer than a test may take: what sleeps it out fails by the runner's own limit.
 const LONG: Duration = Duration::from_secs(3600);
@@ -25,8 +25,8 @@ fn a_wait_does_not_sleep_where_something_is_queued() {
     assert_eq!(dispatcher.wait(Duration::from_millis(1)), Waited::Nothing);
 }
 
-#[test]
-fn a_deliver_ends_a_wait() {
+/// A thousand items arrive, one after the other, in a program that sleeps by `wait` while there is none.
+fn assert_that_a_deliver_ends(wait: impl Fn(&Dispatcher) -> Waited) {
     let (dispatcher, _, _, handle) = house();
     let producer = std::thread::spawn(move || {
         for data in 0..1000 {
@@ -34,21 +34,31 @@ fn a_deliver_ends_a_wait() {
         }
     });
     for data in 0..1000 {
-        while dispatcher.wait(LONG) != Waited::Queued {}
+        while wait(dispatcher) != Waited::Queued {}
         assert_eq!(poll(dispatcher), Some(data));
     }
     producer.join().unwrap();
 }
 
-#[test]
-fn the_last_unregister_ends_a_wait() {
+/// The last library leaves while the program sleeps for it by `wait`.
+fn assert_that_the_last_unregister_ends(wait: impl Fn(&Dispatcher) -> Waited) {
     let (dispatcher, _, _, handle) = house();
     let leaver = std::thread::spawn(move || dispatcher.unregister(handle).unwrap());
     while dispatcher.registered() > 0 {
-        dispatcher.wait_registered(LONG);
+        wait(dispatcher);
     }
     leaver.join().unwrap();
-    assert_eq!(dispatcher.wait_registered(LONG), Waited::Nothing, "nobody is left to wait for");
+    assert_eq!(wait(dispatcher), Waited::Nothing, "nobody is left to wait for");
+}
+
+#[test]
+fn a_deliver_ends_a_wait() {
+    assert_that_a_deliver_ends(|dispatcher| dispatcher.wait(LONG));
+}
+
+#[test]
+fn the_last_unregister_ends_a_wait() {
+    assert_that_the_last_unregister_ends(|dispatcher| dispatcher.wait_registered(LONG));
 }
 
 #[cfg(unix)]
@@ -57,39 +67,22 @@ mod with_descriptors {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
-    use dss_impl::Dispatcher;
     use dss_impl::pair::{Found, Other};
 
     use super::*;
 
     fn wait(dispatcher: &Dispatcher, others: &mut [Other], for_a_library: bool) -> Waited {
-        unsafe { dispatcher.wait_on(others, Some(LONG), for_a_library) }.unwrap()
+        unsafe { dispatcher.wait_on(others, LONG, for_a_library) }.unwrap()
     }
 
     #[test]
     fn a_deliver_ends_a_wait() {
-        let (dispatcher, _, _, handle) = house();
-        let producer = std::thread::spawn(move || {
-            for data in 0..1000 {
-                dispatcher.deliver_plain(handle, payload(data)).unwrap();
-            }
-        });
-        for data in 0..1000 {
-            while wait(dispatcher, &mut [], false) != Waited::Queued {}
-            assert_eq!(poll(dispatcher), Some(data));
-        }
-        producer.join().unwrap();
+        assert_that_a_deliver_ends(|dispatcher| wait(dispatcher, &mut [], false));
     }
 
     #[test]
     fn the_last_unregister_ends_a_wait() {
-        let (dispatcher, _, _, handle) = house();
-        let leaver = std::thread::spawn(move || dispatcher.unregister(handle).unwrap());
-        while dispatcher.registered() > 0 {
-            wait(dispatcher, &mut [], true);
-        }
-        leaver.join().unwrap();
-        assert_eq!(wait(dispatcher, &mut [], true), Waited::Nothing, "nobody is left to wait for");
+        assert_that_the_last_unregister_ends(|dispatcher| wait(dispatcher, &mut [], true));
     }
 
     #[test]

@@ -30,13 +30,17 @@ pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_i
         Ok(max) => max,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    let until = match until(stack) {
+    let until = match deadline(
+        stack,
+        2,
+        "bad argument #2 to 'dispatch': wanted for how many seconds to handle items, a number of 0 or more, or nothing for no limit",
+    ) {
         Ok(until) => until,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     // What comes in meanwhile is left to the next call: producers that keep up with this one do not keep it from returning.
     let max = max.min(guard.state.dispatcher.queue_size());
-    let Some((handled, remaining)) = run(stack, guard, Limits { max, until, stops: false }) else {
+    let Some((handled, remaining)) = run(stack, guard, Budget { max, until, stops: false }) else {
         return stack.raise_top();
     };
     stack.set_top(0);
@@ -63,25 +67,26 @@ fn limit(stack: Stack) -> Result<usize, &'static str> {
     )
 }
 
-/// The second argument: when to stop.
-fn until(stack: Stack) -> Result<Option<Instant>, &'static str> {
-    match stack.type_at(2) {
+/// So many seconds from now, of the argument at `index`; none for nothing. What is no such number is refused with that sentence.
+pub(crate) fn deadline(
+    stack: Stack,
+    index: c_int,
+    sentence: &'static str,
+) -> Result<Option<Instant>, &'static str> {
+    match stack.type_at(index) {
         ffi::LUA_TNONE | ffi::LUA_TNIL => Ok(None),
-        ffi::LUA_TNUMBER if stack.number_at(2) >= 0.0 => {
-            let duration = Duration::try_from_secs_f64(stack.number_at(2)).ok();
-            // What no clock reaches is no limit.
+        ffi::LUA_TNUMBER if stack.number_at(index) >= 0.0 => {
+            let duration = Duration::try_from_secs_f64(stack.number_at(index)).ok();
+            // What no clock reaches is no deadline.
             Ok(duration.and_then(|duration| Instant::now().checked_add(duration)))
         }
-        _ => Err(
-            "bad argument #2 to 'dispatch': wanted for how many seconds to handle items, a number of 0 or more, or \
-                  nothing for no limit",
-        ),
+        _ => Err(sentence),
     }
 }
 
 /// How far a dispatch goes.
 #[derive(Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Budget {
     /// So many items.
     pub(crate) max: usize,
     /// Until then, but one item at least.
@@ -96,7 +101,7 @@ const NO_MEMORY: c_int = 5;
 /// A dispatch that is under way. Lies in the frame of `run`, below the protected call that works on it.
 struct Batch<'a> {
     guard: &'a Guard,
-    limits: Limits,
+    budget: Budget,
     handled: usize,
     /// There was no memory to take the next item, which stays queued.
     out_of_memory: bool,
@@ -106,7 +111,7 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn goes_on(&self) -> bool {
-        let Limits { max, until, stops } = self.limits;
+        let Budget { max, until, stops } = self.budget;
         self.handled < max
             && self.guard.state.get().is_some()
             && !(stops && self.guard.stop.get())
@@ -114,11 +119,11 @@ impl Batch<'_> {
     }
 }
 
-/// Handles items as far as `limits` go, while the state is served; returns how many, and how many remain. None,
+/// Handles items as far as `budget` goes, while the state is served; returns how many, and how many remain. None,
 /// with an error on top, where a debug hook raised it: that is how an interpreter breaks off on Ctrl-C, and no item's
 /// affair; and where there is no memory to take an item. The running function's upvalues 2 to 5 are [`protected`], [`errors::handle`], [`reply::protected`] and
 /// [`errors::NO_MEMORY`].
-pub(crate) fn run(stack: Stack, guard: &Guard, limits: Limits) -> Option<(usize, usize)> {
+pub(crate) fn run(stack: Stack, guard: &Guard, budget: Budget) -> Option<(usize, usize)> {
     let state = guard.state;
     // SAFETY: Lua called, on its thread, and the state is served.
     let dispatching = unsafe { state.dispatcher.begin_dispatch() };
@@ -126,7 +131,7 @@ pub(crate) fn run(stack: Stack, guard: &Guard, limits: Limits) -> Option<(usize,
     stack.push_value(Stack::upvalue(3));
     let call = Call::new(state.dispatcher);
     callbacks::forget_released(stack, state.dispatcher);
-    let mut batch = Batch { guard, limits, handled: 0, out_of_memory: false, dispatching, call };
+    let mut batch = Batch { guard, budget, handled: 0, out_of_memory: false, dispatching, call };
     // Within a callback that answers a request, the callbacks that run now answer none.
     let _answering = Answering::replace(guard, null_mut());
     // One protected call for as many items as raise no error.

@@ -1,35 +1,22 @@
 //! `wait([seconds [, fds]])` and `run([seconds [, fds]])`: a Lua thread that has nothing else to sleep in.
 
 use std::ffi::c_int;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dss_impl::dispatcher::Waited;
 use dss_impl::pair::{Found, Other};
 use mlua::ffi;
 
 use crate::callbacks;
-use crate::dispatch::{self, Limits};
+use crate::dispatch::{self, Budget};
 use crate::errors;
 use crate::guard::{self, Guard};
 use crate::idle;
-use crate::nap::{self, Others};
+use crate::park::{self, Others};
 use crate::raw::Stack;
 
 /// Items that `run` handles before it looks at the clock, at `stop` and at the program's descriptors.
 const ROUND: usize = 256;
-
-/// Until when to sleep; none for ever.
-fn deadline(stack: Stack, sentence: &'static str) -> Result<Option<Instant>, &'static str> {
-    match stack.type_at(1) {
-        ffi::LUA_TNONE | ffi::LUA_TNIL => Ok(None),
-        ffi::LUA_TNUMBER if stack.number_at(1) >= 0.0 => {
-            let duration = Duration::try_from_secs_f64(stack.number_at(1)).ok();
-            // What no clock reaches is for ever.
-            Ok(duration.and_then(|duration| Instant::now().checked_add(duration)))
-        }
-        _ => Err(sentence),
-    }
-}
 
 fn is_over(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
@@ -46,8 +33,9 @@ pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
     stack.set_top(2);
     idle::enter(guard);
     callbacks::forget_released(stack, guard.state.dispatcher);
-    let deadline = match deadline(
+    let deadline = match dispatch::deadline(
         stack,
+        1,
         "bad argument #1 to 'wait': wanted how many seconds to wait at most, a number of 0 or more, or nothing for no limit",
     ) {
         Ok(deadline) => deadline,
@@ -84,9 +72,9 @@ fn wait_until(
     others: &mut Others,
 ) -> Result<Option<bool>, &'static str> {
     // A look, which costs no sleep and lets no hook run.
-    let mut waited = nap::look(guard, others)?;
+    let mut waited = park::look(guard, others)?;
     while waited == Waited::Nothing && !others.has_ready() && !is_over(deadline) {
-        waited = nap::nap(stack, guard, deadline, false, others)?;
+        waited = park::park(stack, guard, deadline, false, others)?;
         if !idle::breathe(stack) {
             return Ok(None);
         }
@@ -108,8 +96,9 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     stack.set_top(2);
-    let deadline = match deadline(
+    let deadline = match dispatch::deadline(
         stack,
+        1,
         "bad argument #1 to 'run': wanted how many seconds to run at most, a number of 0 or more, or nothing for no limit",
     ) {
         Ok(deadline) => deadline,
@@ -119,12 +108,12 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
         return stack.raise(sentence.as_bytes());
     }
     // Each `run` has descriptors and a stop of its own: one that runs within a callback of another does not end that, nor take its stop away.
-    nap::push_functions(stack, 2);
+    park::push_functions(stack, 2);
     let outer = guard.stop.replace(false);
     idle::enter(guard);
     let handled = run_until(stack, guard, deadline);
     guard.stop.set(outer);
-    nap::pop_functions(stack);
+    park::pop_functions(stack);
     match handled {
         Ok(Some(handled)) => {
             stack.set_top(0);
@@ -146,8 +135,8 @@ fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<O
     let mut owed = None;
     while !guard.stop.get() && state.get().is_some() {
         let round = owed.map_or(ROUND, |owed| ROUND.min(owed));
-        let limits = Limits { max: round, until: None, stops: true };
-        let Some((now, _)) = dispatch::run(stack, guard, limits) else { return Ok(None) };
+        let budget = Budget { max: round, until: None, stops: true };
+        let Some((now, _)) = dispatch::run(stack, guard, budget) else { return Ok(None) };
         handled += now;
         if state.get().is_none() {
             // A callback closed the state: the dispatcher may serve another by now.
@@ -160,7 +149,7 @@ fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<O
             // So may a hook.
             break;
         }
-        let mut others = nap::functions(stack)?;
+        let mut others = park::functions(stack)?;
         let kept = dispatcher.registered() > 0 || !others.all().is_empty();
         // After that: what a library delivered before it let go is seen here.
         let remaining = dispatcher.queue_size();
@@ -174,15 +163,15 @@ fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<O
                 break;
             }
             if kept && now < round {
-                nap::nap(stack, guard, deadline, true, &mut others)?;
+                park::park(stack, guard, deadline, true, &mut others)?;
             }
             continue;
         }
         // Between items, and if the time is over, too: these are not to be starved.
         if now < round && !over {
-            nap::nap(stack, guard, deadline, false, &mut others)?;
+            park::park(stack, guard, deadline, false, &mut others)?;
         } else {
-            nap::look(guard, &mut others)?;
+            park::look(guard, &mut others)?;
         }
         if !call_ready(stack, guard, &others) {
             return Ok(None);
@@ -203,7 +192,7 @@ fn call_ready(stack: Stack, guard: &Guard, others: &Others) -> bool {
         stack.set_top(0);
         stack.push_value(Stack::upvalue(3));
         // An earlier one may have taken it away.
-        if !nap::push_function(stack, *number) {
+        if !park::push_function(stack, *number) {
             continue;
         }
         stack.push_integer(*number as usize);

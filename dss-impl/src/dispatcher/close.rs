@@ -40,7 +40,7 @@ impl Dispatcher {
             intake.told_alive = None;
             let changed = [Way::Port, Way::Descriptor].map(|way| intake.credit.change(way, None));
             #[cfg(not(loom))]
-            let changed = (changed, desk.bed.take());
+            let changed = (changed, desk.waker.take());
             (desk.clears.take(), changed)
         };
         // With no lock held: the last owner closes what it has.

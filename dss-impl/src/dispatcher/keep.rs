@@ -41,7 +41,7 @@ impl Dispatcher {
         intake.registered = intake.registered + usize::from(keeps) - usize::from(kept);
         // `run` sleeps for a library that keeps it, and there is none now.
         let sleeper = intake.take_sleeper_in_vain();
-        let due = intake.news_of_life();
+        let due = intake.due_if_alive_changed();
         drop(intake);
         self.tell(sleeper, due);
         Ok(())
@@ -71,14 +71,14 @@ impl Dispatcher {
 
 impl Intake {
     /// The notification that is due if the program asked whether something keeps it going, and was told otherwise.
-    pub(super) fn news_of_life(&mut self) -> Option<Due> {
+    pub(super) fn due_if_alive_changed(&mut self) -> Option<Due> {
         let kept = self.registered > 0;
         if self.told_alive.is_none_or(|told| told == kept) {
             return None;
         }
         self.told_alive = Some(kept);
         let queued = self.items.len();
-        self.credit.claim_for_news(queued)
+        self.credit.claim_in_any_case(queued)
     }
 }
 

@@ -20,6 +20,7 @@ mod inside;
 mod keep;
 mod outstanding;
 mod pace;
+mod pending;
 mod register;
 mod reply;
 mod room;
@@ -39,20 +40,18 @@ use crate::entrance::Entrance;
 use crate::handle::Handle;
 use crate::item::Item;
 use crate::library::{Caller, Library, Phase as LibraryPhase};
-use crate::memory::OutOfMemory;
 #[cfg(not(loom))]
 use crate::memory::Shared;
 use crate::notifier::{Credit, SharedNotifier};
 use crate::outcome::Outcome;
 #[cfg(not(loom))]
 use crate::pair::Pair;
-use crate::payload::Payload;
 use crate::port::Adapter;
 use crate::queue::Queue;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Ordering};
-use crate::waiter::Waiter;
 
 use pace::{Busy, Pacer};
+use pending::{Pending, PendingSlot, PendingStage};
 
 pub use call::Calling;
 pub use register::{RegisterError, UnregisterError};
@@ -114,33 +113,6 @@ struct Intake {
     told_alive: Option<bool>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PendingStage {
-    Decoding,
-    Waiting,
-    Replying,
-    /// It is to be cancelled, by the thread that said so: Lua cannot reply any more.
-    Cancelling,
-}
-
-/// A delivery that a thread waits for and that left the queue.
-struct Pending {
-    slot: u32,
-    sequence: u64,
-    payload: Payload,
-    waiter: Waiter,
-    stage: PendingStage,
-    /// How it ends: while it is being decoded, by its library, and the decode's end ends it so; where it is to be cancelled, always.
-    ended: Option<Outcome>,
-}
-
-/// A slot for a [`Pending`]; its generation goes up each time it is emptied.
-#[derive(Default)]
-struct PendingSlot {
-    generation: u64,
-    pending: Option<Pending>,
-}
-
 /// What the Lua thread works at. A thread that unregisters a library uses it too.
 struct Desk {
     phase: Phase,
@@ -158,7 +130,7 @@ struct Desk {
     clears: Option<SharedNotifier>,
     /// What the Lua thread sleeps on that has descriptors of its own to wait on.
     #[cfg(not(loom))]
-    bed: Option<Shared<Pair>>,
+    waker: Option<Shared<Pair>>,
     /// Since when the program has had no pause from what is announced; see [`pace`].
     busy: Busy,
 }
@@ -226,7 +198,7 @@ impl Dispatcher {
                 notifying: false,
                 clears: None,
                 #[cfg(not(loom))]
-                bed: None,
+                waker: None,
                 busy: Busy::default(),
             }),
             intake: Entrance::new(Intake {
@@ -458,51 +430,5 @@ impl Desk {
     /// The same, of a library that is registered.
     fn registered(&mut self, handle: Handle) -> Option<&mut Library> {
         self.library(handle).filter(|library| library.phase == LibraryPhase::Registered)
-    }
-
-    /// Makes sure that there is a slot for a delivery.
-    fn reserve_slot(&mut self) -> Result<(), OutOfMemory> {
-        if !self.vacant.is_empty() {
-            return Ok(());
-        }
-        self.pending.try_reserve(1).map_err(|_| OutOfMemory)?;
-        // Room for all of them, so that to vacate one needs no memory.
-        self.vacant.try_reserve(self.pending.len() + 1).map_err(|_| OutOfMemory)?;
-        self.vacant.push(self.pending.len() as u32);
-        self.pending.push(PendingSlot::default());
-        Ok(())
-    }
-
-    /// Puts a delivery that a thread waits for on the desk, after [`Self::reserve_slot`].
-    fn add(&mut self, pending: Pending, epoch: u64) -> PendingId {
-        let index = self.vacant.pop().expect("`reserve_slot` made sure of it");
-        self.libraries[pending.slot as usize].pending += 1;
-        let slot = &mut self.pending[index as usize];
-        slot.pending = Some(pending);
-        PendingId { index, generation: slot.generation, epoch }
-    }
-
-    /// The delivery that `id` names, if it has not ended.
-    fn find_pending(&mut self, id: PendingId) -> Option<&mut Pending> {
-        self.pending
-            .get_mut(id.index as usize)
-            .filter(|slot| slot.generation == id.generation)?
-            .pending
-            .as_mut()
-    }
-
-    /// Takes the delivery that `id` names off the desk.
-    fn remove(&mut self, id: PendingId) -> Option<Pending> {
-        self.find_pending(id)?;
-        Some(self.vacate(id.index))
-    }
-
-    fn vacate(&mut self, index: u32) -> Pending {
-        let slot = &mut self.pending[index as usize];
-        slot.generation += 1;
-        let pending = slot.pending.take().expect("its caller has seen what is in the slot");
-        self.vacant.push(index);
-        self.libraries[pending.slot as usize].pending -= 1;
-        pending
     }
 }

@@ -90,7 +90,7 @@ impl Dispatcher {
         let new = Admission::new(adapter, Capacity::new(limits, library.consumed.clone()), generation);
         intake.admissions[slot] = Admission { generation, open: true, keeps_alive, ..new };
         intake.registered += usize::from(keeps_alive);
-        let due = intake.news_of_life();
+        let due = intake.due_if_alive_changed();
         drop(intake);
         drop(guard);
         self.tell(None, due);
@@ -152,7 +152,7 @@ impl Dispatcher {
         library.counts.high_water = library.counts.high_water.max(left.first().high_water);
         // `run` sleeps for a library that is registered, and there is none now.
         let sleeper = intake.take_sleeper_in_vain();
-        let due = intake.news_of_life();
+        let due = intake.due_if_alive_changed();
         drop(intake);
         drop(desk);
         // There may be many keys among it.

@@ -120,8 +120,8 @@ impl Dispatcher {
         if intake.items.len() > 0 { Waited::Queued } else { Waited::Nothing }
     }
 
-    /// As [`Self::wait`], or as [`Self::wait_registered`] if `for_a_library`, for a program that has descriptors to wait on, too; without
-    /// `limit` for as long as nothing comes. A signal ends the sleep. `others` are looked at in any case. [lua-thread] `[blocks]`
+    /// As [`Self::wait`], or as [`Self::wait_registered`] if `for_a_library`, for a program that has descriptors to wait on, too.
+    /// A signal ends the sleep. `others` are looked at in any case. [lua-thread] `[blocks]`
     ///
     /// # Errors
     /// The system has no descriptor for the sleep.
@@ -132,17 +132,17 @@ impl Dispatcher {
     pub unsafe fn wait_on(
         &self,
         others: &mut [Other],
-        limit: Option<Duration>,
+        limit: Duration,
         for_a_library: bool,
     ) -> Result<Waited, NoDescriptor> {
         self.enter_lua();
         // SAFETY: as the caller promises.
-        let pair = unsafe { self.bed() }?;
+        let pair = unsafe { self.waker() }?;
         // It may have been written to after the last sleep had ended by itself.
         pair.clear();
         let mut intake = self.intake.lock();
         let idle = self.ahead.load(Ordering::Relaxed) == 0 && intake.has_cause_to_sleep(for_a_library);
-        let limit = if idle { limit } else { Some(Duration::ZERO) };
+        let limit = if idle { limit } else { Duration::ZERO };
         if idle {
             // A deliver comes before this, and was seen, or after it, and writes. So does the last unregister.
             intake.sleeping = Sleeping::On(pair.clone());
@@ -162,14 +162,14 @@ impl Dispatcher {
     /// # Safety
     /// As [`Self::wait_on`].
     #[cfg(all(unix, not(loom)))]
-    unsafe fn bed(&self) -> Result<Shared<Pair>, NoDescriptor> {
+    unsafe fn waker(&self) -> Result<Shared<Pair>, NoDescriptor> {
         // SAFETY: as the caller promises. As the owner, so that no other thread has to be asked.
         let mut desk = unsafe { self.desk.lock_as_owner() };
-        if let Some(pair) = desk.bed.as_ref().filter(|pair| pair.is_open()) {
+        if let Some(pair) = desk.waker.as_ref().filter(|pair| pair.is_open()) {
             return Ok(pair.clone());
         }
         let pair = Shared::try_new(Pair::new().map_err(NoDescriptor::Refused)?)?;
-        let old = desk.bed.replace(pair.clone());
+        let old = desk.waker.replace(pair.clone());
         drop(desk);
         drop(old);
         Ok(pair)

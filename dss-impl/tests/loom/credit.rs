@@ -73,8 +73,15 @@ fn read_and_poll(dispatcher: &Dispatcher, fake: &Fake, socket: &Socket, items: u
     }
 }
 
-/// A handler that reads one notification and dispatches up to `max` items.
-fn read_and_dispatch(dispatcher: &Dispatcher, fake: &Fake, socket: &Socket, items: usize, max: usize) {
+/// A handler that reads one notification and dispatches up to `max` items; `left` is called when items were left.
+fn read_and_dispatch(
+    dispatcher: &Dispatcher,
+    fake: &Fake,
+    socket: &Socket,
+    items: usize,
+    max: usize,
+    mut left: impl FnMut(),
+) {
     let mut handled = 0;
     while handled < items {
         socket.read();
@@ -84,8 +91,27 @@ fn read_and_dispatch(dispatcher: &Dispatcher, fake: &Fake, socket: &Socket, item
             fake.decode(dispatcher, &taken, DecodeEnd::Over);
             handled += 1;
         }
-        dispatcher.end_dispatch(dispatching);
+        if dispatcher.end_dispatch(dispatching) > 0 {
+            left();
+        }
     }
+}
+
+/// The same, in a program that is given a pause each time that items are left; and a producer of as many.
+fn read_and_dispatch_with_pauses(house: &House, socket: &Socket, items: usize, max: usize) {
+    let dispatcher = &house.dispatcher;
+    dispatcher.pause_always();
+    let producer = producer(house, 0..items);
+    let mut pauses = Vec::new();
+    read_and_dispatch(dispatcher, house.fake, socket, items, max, || {
+        let dispatcher = dispatcher.clone();
+        pauses.push(thread::spawn(move || dispatcher.send_planned()));
+    });
+    producer.join().unwrap();
+    for pause in pauses {
+        pause.join().unwrap();
+    }
+    assert_all_handled(house, items);
 }
 
 fn assert_all_handled(house: &House, items: usize) {
@@ -131,7 +157,7 @@ fn a_handler_that_dispatches_misses_nothing() {
             let socket = Socket::new(0);
             house.dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
             let producers = [producer(&house, 0..1), producer(&house, 1..2)];
-            read_and_dispatch(&house.dispatcher, house.fake, &socket, 2, max);
+            read_and_dispatch(&house.dispatcher, house.fake, &socket, 2, max, || {});
             for producer in producers {
                 producer.join().unwrap();
             }
@@ -228,30 +254,9 @@ fn what_is_announced_after_a_pause_is_not_lost() {
     two(|| {
         let house = house();
         let socket = Socket::new(0);
-        let dispatcher = &house.dispatcher;
-        dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
-        dispatcher.pause_always();
-        let producer = producer(&house, 0..3);
-        let (mut handled, mut pauses) = (0, Vec::new());
-        while handled < 3 {
-            socket.read();
-            let dispatching = unsafe { dispatcher.begin_dispatch() };
-            // Two at most, so that there is one pause at most.
-            for _ in 0..2 {
-                let Some(taken) = dispatcher.take_next(dispatching).unwrap() else { break };
-                house.fake.decode(dispatcher, &taken, DecodeEnd::Over);
-                handled += 1;
-            }
-            if dispatcher.end_dispatch(dispatching) > 0 {
-                let dispatcher = dispatcher.clone();
-                pauses.push(thread::spawn(move || dispatcher.send_planned()));
-            }
-        }
-        producer.join().unwrap();
-        for pause in pauses {
-            pause.join().unwrap();
-        }
-        assert_all_handled(&house, 3);
+        house.dispatcher.set_notifier(Some(Box::new(socket.clone()))).unwrap();
+        // Two at most, so that there is one pause at most.
+        read_and_dispatch_with_pauses(&house, &socket, 3, 2);
     });
 }
 
@@ -269,28 +274,8 @@ fn a_port_that_is_broken_takes_nothing_from_the_descriptor() {
     two(|| {
         let house = house();
         let socket = Socket::new(0);
-        let dispatcher = &house.dispatcher;
-        dispatcher.set_notifier(Some(Box::new(Deaf))).unwrap();
-        dispatcher.set_descriptor(Some(Box::new(socket.clone()))).unwrap();
-        dispatcher.pause_always();
-        let producer = producer(&house, 0..2);
-        let (mut handled, mut pauses) = (0, Vec::new());
-        while handled < 2 {
-            socket.read();
-            let dispatching = unsafe { dispatcher.begin_dispatch() };
-            if let Some(taken) = dispatcher.take_next(dispatching).unwrap() {
-                house.fake.decode(dispatcher, &taken, DecodeEnd::Over);
-                handled += 1;
-            }
-            if dispatcher.end_dispatch(dispatching) > 0 {
-                let dispatcher = dispatcher.clone();
-                pauses.push(thread::spawn(move || dispatcher.send_planned()));
-            }
-        }
-        producer.join().unwrap();
-        for pause in pauses {
-            pause.join().unwrap();
-        }
-        assert_all_handled(&house, 2);
+        house.dispatcher.set_notifier(Some(Box::new(Deaf))).unwrap();
+        house.dispatcher.set_descriptor(Some(Box::new(socket.clone()))).unwrap();
+        read_and_dispatch_with_pauses(&house, &socket, 2, 1);
     });
 }

@@ -41,8 +41,9 @@ function module.install(queue, options)
     installed[queue] = removed
     queue:wrap(function()
         while installed[queue] == removed do
-            was_alive = was_alive or slice.alive()
-            if ends and was_alive and not slice.alive() then
+            local alive = ends and slice.alive()
+            was_alive = was_alive or alive
+            if ends and was_alive and not alive then
                 installed[queue] = nil
                 return
             end

@@ -44,11 +44,13 @@ end
 function module.install(base, options)
     if installed[base] then return end
     slice.loop = loop(base)
-    local ends, was_alive = options and options.ends, slice.alive()
+    local ends = options and options.ends
+    local was_alive = ends and slice.alive()
     installed[base] = base:addevent(slice.descriptor(), core.EV_READ, function()
         slice.handle()
-        was_alive = was_alive or slice.alive()
-        if not installed[base] or ends and was_alive and not slice.alive() then
+        local alive = ends and slice.alive()
+        was_alive = was_alive or alive
+        if not installed[base] or ends and was_alive and not alive then
             installed[base] = nil
             return core.LEAVE
         end

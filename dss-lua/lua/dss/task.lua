@@ -51,6 +51,12 @@ local function text_of(err)
     return fine and type(text) == "string" and text or "(an error without a text)"
 end
 
+-- Tells the error handler of a task that failed. That it was cancelled is no error.
+local function tell_error_of(own)
+    local err = own.results[1]
+    if err ~= task.CANCELLED then darksidesync.reporterror(text_of(err) .. "\n" .. own.traceback) end
+end
+
 -- Tasks whose wait was ended by the end of another task. They are resumed by the outermost call, one after the other: a chain of tasks that
 -- await each other may be long, and would be a chain of calls.
 local ready, is_ending, is_draining = {}, false, false
@@ -104,9 +110,7 @@ local function finish(own, succeeded, ...)
             local closed, raised = coroutine.close(own.co)
             if not closed and raised ~= err then darksidesync.reporterror(text_of(raised)) end
         end
-        if own.awaited == 0 and err ~= task.CANCELLED and not is_interruption(err) then
-            darksidesync.reporterror(text_of(err) .. "\n" .. own.traceback)
-        end
+        if own.awaited == 0 and not is_interruption(err) then tell_error_of(own) end
     end
     local outer, interruption = is_ending, not succeeded and is_interruption(err) and err
     is_ending = true
@@ -387,9 +391,9 @@ function task.handler(f)
                 -- What cannot be an answer fails the request, and is told here as well.
                 local fine, err = pcall(reply, unpack(own.results, 1, own.results.n))
                 if not fine then darksidesync.reporterror(err) end
-            elseif not reply:fail(own.results[1], own.traceback) and own.results[1] ~= task.CANCELLED then
+            elseif not reply:fail(own.results[1], own.traceback) then
                 -- The request has ended before: nobody else hears of it.
-                darksidesync.reporterror(text_of(own.results[1]) .. "\n" .. own.traceback)
+                tell_error_of(own)
             end
         end
         if own.state == "running" then own.ends[1] = answer else answer() end
@@ -399,9 +403,8 @@ end
 --- As `pcall`, for functions that await: in Lua 5.1 and LuaJIT that is not possible within `pcall` itself.
 function task.pcall(f, ...)
     local own = current "pcall"
-    return (function(succeeded, results)
-        return succeeded, unpack(results, 1, results.n)
-    end)(join(own, start(f, true, ...), true))
+    local succeeded, results = join(own, start(f, true, ...), true)
+    return succeeded, unpack(results, 1, results.n)
 end
 
 -- Whether `task.stop` was called in the `task.run` that is running.

@@ -173,11 +173,9 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
         Outcome::Dropped => DSS_DROPPED,
     };
     let mut arena = Arena::default();
-    let laid = lay_out(&mut values, &mut arena);
-    let ended = if laid.is_some() { ended } else { DSS_FAILED };
-    let (why, values) = match laid {
-        Some(values) => (codes::why(ended), values),
-        None => (codes::sentence(DSS_OUT_OF_MEMORY), Vec::new()),
+    let (ended, why, values) = match lay_out(&mut values, &mut arena) {
+        Some(values) => (ended, codes::why(ended), values),
+        None => (DSS_FAILED, codes::sentence(DSS_OUT_OF_MEMORY), Vec::new()),
     };
     let (error, traceback) = (text(error, why), text(traceback, c""));
     let answer = dss_answer {

@@ -8,7 +8,7 @@ use super::service::Refused;
 use super::wire::{Shape, Wire};
 use crate::callbacks::{CallbackId, Reference};
 use crate::delivery::DeliverError;
-use crate::memory::{OutOfMemory, try_box};
+use crate::memory::{OutOfMemory, try_box, try_bytes};
 use crate::states;
 use crate::sync::Mutex;
 use crate::value::{MAX_DEPTH, ObjectRef};
@@ -242,10 +242,7 @@ impl Allowance {
     /// Copies a string, and takes its bytes off it.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<Box<[u8]>, Refused> {
         self.bytes = self.bytes.checked_sub(bytes.len()).ok_or(Refused::TOO_LARGE)?;
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(bytes.len()).map_err(no_memory)?;
-        copy.extend_from_slice(bytes);
-        Ok(copy.into_boxed_slice())
+        Ok(try_bytes(bytes).map_err(DeliverError::from)?)
     }
 }
 

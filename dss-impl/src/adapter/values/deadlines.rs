@@ -5,15 +5,12 @@
 
 use std::cmp::{Ordering as Order, Reverse};
 use std::collections::BinaryHeap;
-use std::ptr::null_mut;
-use std::sync::atomic::AtomicPtr;
 use std::time::{Duration, Instant};
 
 use crate::chunks::Chunks;
 use crate::delivery::DeliverError;
-use crate::fork;
 use crate::handle::Handle;
-use crate::memory::{OutOfMemory, Shared, try_box};
+use crate::memory::{OutOfMemory, Shared};
 use crate::outcome::Outcome;
 use crate::states;
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
@@ -101,7 +98,7 @@ impl Late {
 
 /// Watches the deadline of a request that was taken, or lets go of the promise if it was not.
 pub(crate) fn watch(late: &Shared<Late>, handle: Handle, taken: Option<u64>, deadline: Deadline) {
-    // It was there when it was promised, unless the process was forked since.
+    // It was there when it was promised.
     if let Ok(timer) = timer(handle) {
         let watched = taken.and_then(|ticket| {
             Some(Watched { at: deadline.next()?, deadline, handle, ticket, late: late.clone() })
@@ -144,8 +141,6 @@ const FEW: usize = 256;
 
 /// The deadlines of one dispatcher.
 struct Timer {
-    /// The process whose thread it is.
-    process: u32,
     all: Mutex<All>,
     /// The first moment of all has changed.
     earlier: Condvar,
@@ -157,45 +152,31 @@ struct All {
     promised: usize,
     /// At so many, those that are over are thrown out.
     full: usize,
-    /// Another timer is the one: the thread ends.
-    superseded: bool,
+    /// The thread was started.
+    started: bool,
 }
 
-/// The timers, by the number of their dispatcher.
-static TIMERS: Chunks<AtomicPtr<Timer>> = Chunks::new();
+/// The timers, by the number of their dispatcher. A process that was forked has dispatchers of its own, and so timers.
+static TIMERS: Chunks<Timer> = Chunks::new();
 
-/// The timer of the dispatcher that a handle names. Its thread runs.
+/// The timer of the dispatcher that a handle names.
 fn timer(handle: Handle) -> Result<&'static Timer, OutOfMemory> {
-    let known = TIMERS.get_or_make(handle.dispatcher, |_| AtomicPtr::new(null_mut())).ok_or(OutOfMemory)?;
-    loop {
-        let seen = known.load(Ordering::Acquire);
-        // SAFETY: what is there is never freed.
-        if let Some(timer) = unsafe { seen.as_ref() }
-            && timer.process == fork::generation()
-        {
-            return Ok(timer);
-        }
-        // That of the process that this one was forked from has no thread here, and perhaps a lock that nobody gives back.
-        let all = All { heap: BinaryHeap::new(), promised: 0, full: FEW, superseded: false };
-        let timer = Timer { process: fork::generation(), all: Mutex::new(all), earlier: Condvar::new() };
-        // Never freed: its thread has it.
-        let timer: &'static Timer = Box::leak(try_box(timer)?);
-        // Published once its thread runs: who finds it relies on that.
-        thread::start(c"dss deadlines", timer, Timer::run)?;
-        let made = std::ptr::from_ref(timer).cast_mut();
-        if known.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            timer.all.lock().superseded = true;
-            timer.earlier.notify_one();
-            continue;
-        }
-        return Ok(timer);
-    }
+    TIMERS.get_or_make(handle.dispatcher, |_| Timer::new()).ok_or(OutOfMemory)
 }
 
 impl Timer {
-    /// Makes room for another, so that no request is taken whose deadline cannot be watched.
-    fn promise(&self) -> Result<(), OutOfMemory> {
+    fn new() -> Self {
+        let all = All { heap: BinaryHeap::new(), promised: 0, full: FEW, started: false };
+        Timer { all: Mutex::new(all), earlier: Condvar::new() }
+    }
+
+    /// Makes room for another, and sees to it that the thread runs: no request is taken whose deadline cannot be watched.
+    fn promise(&'static self) -> Result<(), OutOfMemory> {
         let mut all = self.all.lock();
+        if !all.started {
+            thread::start(c"dss deadlines", self, Timer::run)?;
+            all.started = true;
+        }
         let promised = all.promised + 1;
         all.heap.try_reserve(promised).map_err(|_| OutOfMemory)?;
         all.promised = promised;
@@ -222,7 +203,7 @@ impl Timer {
 
     fn run(&self) {
         let mut all = self.all.lock();
-        while !all.superseded {
+        loop {
             let now = Instant::now();
             let first = all.heap.peek().map(|Reverse(first)| first.at);
             all = match first {

@@ -47,10 +47,8 @@ impl Others {
     /// Those in the list at `index`; none for nil.
     pub(crate) fn listed(stack: Stack, index: c_int) -> Result<Self, &'static str> {
         let mut others = Self::NONE;
-        match stack.type_at(index) {
-            ffi::LUA_TNIL => return Ok(others),
-            ffi::LUA_TTABLE => {}
-            _ => return Err(NOT_LISTED),
+        if !is_table(stack, index, NOT_LISTED)? {
+            return Ok(others);
         }
         for at in 1..=stack.raw_length(index) {
             stack.raw_get_at(index, at);
@@ -64,10 +62,8 @@ impl Others {
     /// Those that have functions in the table at `index`; none for nil.
     pub(crate) fn called(stack: Stack, index: c_int) -> Result<Self, &'static str> {
         let mut others = Self::NONE;
-        match stack.type_at(index) {
-            ffi::LUA_TNIL => return Ok(others),
-            ffi::LUA_TTABLE => {}
-            _ => return Err(NOT_CALLED),
+        if !is_table(stack, index, NOT_CALLED)? {
+            return Ok(others);
         }
         stack.push_nil();
         while stack.next(index) {
@@ -98,6 +94,15 @@ impl Others {
 
     fn check(&self) -> Result<(), &'static str> {
         if self.all().iter().any(|other| other.found == Found::Closed) { Err(CLOSED) } else { Ok(()) }
+    }
+}
+
+/// Whether a table lies at `index`, and not nil; anything else is refused with that sentence.
+fn is_table(stack: Stack, index: c_int, sentence: &'static str) -> Result<bool, &'static str> {
+    match stack.type_at(index) {
+        ffi::LUA_TNIL => Ok(false),
+        ffi::LUA_TTABLE => Ok(true),
+        _ => Err(sentence),
     }
 }
 
@@ -166,12 +171,12 @@ pub(crate) fn look(guard: &Guard, others: &mut Others) -> Result<Waited, &'stati
     if others.count == 0 {
         return Ok(dispatcher.wait(Duration::ZERO));
     }
-    sleep(dispatcher, others, Some(Duration::ZERO), false)
+    sleep(dispatcher, others, Duration::ZERO, false)
 }
 
 /// Sleeps until something is queued or ready, the deadline is over, or a hook may have to run; if `for_a_library`, also until none is
 /// left that keeps `run` going.
-pub(crate) fn nap(
+pub(crate) fn park(
     stack: Stack,
     guard: &Guard,
     deadline: Option<Instant>,
@@ -182,7 +187,7 @@ pub(crate) fn nap(
     let left = deadline.map(|deadline| deadline.saturating_duration_since(begun));
     let longest = if idle::is_settled(guard) && signals_end_sleeps() { LONGEST } else { SLICE };
     let limit = left.map_or(longest, |left| left.min(longest));
-    let waited = sleep(guard.state.dispatcher, others, Some(limit), for_a_library)?;
+    let waited = sleep(guard.state.dispatcher, others, limit, for_a_library)?;
     if waited == Waited::Nothing && !others.has_ready() {
         idle::note(stack, guard, begun.elapsed());
     }
@@ -193,7 +198,7 @@ pub(crate) fn nap(
 fn sleep(
     dispatcher: &Dispatcher,
     others: &mut Others,
-    limit: Option<Duration>,
+    limit: Duration,
     for_a_library: bool,
 ) -> Result<Waited, &'static str> {
     // SAFETY: `wait` and `run` are called by Lua, on its thread, and their state is served.
@@ -214,7 +219,7 @@ fn sleep(
 fn sleep(
     dispatcher: &Dispatcher,
     others: &mut Others,
-    limit: Option<Duration>,
+    limit: Duration,
     for_a_library: bool,
 ) -> Result<Waited, &'static str> {
     others.check()?;
@@ -225,8 +230,8 @@ fn sleep(
 }
 
 /// A sleep without a descriptor, which no signal ends.
-fn sleep_in_slices(dispatcher: &Dispatcher, limit: Option<Duration>, for_a_library: bool) -> Waited {
-    let limit = limit.map_or(SLICE, |limit| limit.min(SLICE));
+fn sleep_in_slices(dispatcher: &Dispatcher, limit: Duration, for_a_library: bool) -> Waited {
+    let limit = limit.min(SLICE);
     if for_a_library { dispatcher.wait_registered(limit) } else { dispatcher.wait(limit) }
 }
 

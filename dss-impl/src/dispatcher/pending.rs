@@ -1,0 +1,82 @@
+//! Deliveries that a thread waits for and that left the queue: they lie on the desk until they have ended.
+
+use super::{Desk, PendingId};
+use crate::memory::OutOfMemory;
+use crate::outcome::Outcome;
+use crate::payload::Payload;
+use crate::waiter::Waiter;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PendingStage {
+    Decoding,
+    Waiting,
+    Replying,
+    /// It is to be cancelled, by the thread that said so: Lua cannot reply any more.
+    Cancelling,
+}
+
+/// A delivery that a thread waits for and that left the queue.
+pub(super) struct Pending {
+    pub(super) slot: u32,
+    pub(super) sequence: u64,
+    pub(super) payload: Payload,
+    pub(super) waiter: Waiter,
+    pub(super) stage: PendingStage,
+    /// How it ends: while it is being decoded, by its library, and the decode's end ends it so; where it is to be cancelled, always.
+    pub(super) ended: Option<Outcome>,
+}
+
+/// A slot for a [`Pending`]; its generation goes up each time it is emptied.
+#[derive(Default)]
+pub(super) struct PendingSlot {
+    pub(super) generation: u64,
+    pub(super) pending: Option<Pending>,
+}
+
+impl Desk {
+    /// Makes sure that there is a slot for a delivery.
+    pub(super) fn reserve_slot(&mut self) -> Result<(), OutOfMemory> {
+        if !self.vacant.is_empty() {
+            return Ok(());
+        }
+        self.pending.try_reserve(1).map_err(|_| OutOfMemory)?;
+        // Room for all of them, so that to vacate one needs no memory.
+        self.vacant.try_reserve(self.pending.len() + 1).map_err(|_| OutOfMemory)?;
+        self.vacant.push(self.pending.len() as u32);
+        self.pending.push(PendingSlot::default());
+        Ok(())
+    }
+
+    /// Puts a delivery that a thread waits for on the desk, after [`Self::reserve_slot`].
+    pub(super) fn add(&mut self, pending: Pending, epoch: u64) -> PendingId {
+        let index = self.vacant.pop().expect("`reserve_slot` made sure of it");
+        self.libraries[pending.slot as usize].pending += 1;
+        let slot = &mut self.pending[index as usize];
+        slot.pending = Some(pending);
+        PendingId { index, generation: slot.generation, epoch }
+    }
+
+    /// The delivery that `id` names, if it has not ended.
+    pub(super) fn find_pending(&mut self, id: PendingId) -> Option<&mut Pending> {
+        self.pending
+            .get_mut(id.index as usize)
+            .filter(|slot| slot.generation == id.generation)?
+            .pending
+            .as_mut()
+    }
+
+    /// Takes the delivery that `id` names off the desk.
+    pub(super) fn remove(&mut self, id: PendingId) -> Option<Pending> {
+        self.find_pending(id)?;
+        Some(self.vacate(id.index))
+    }
+
+    pub(super) fn vacate(&mut self, index: u32) -> Pending {
+        let slot = &mut self.pending[index as usize];
+        slot.generation += 1;
+        let pending = slot.pending.take().expect("its caller has seen what is in the slot");
+        self.vacant.push(index);
+        self.libraries[pending.slot as usize].pending -= 1;
+        pending
+    }
+}
