@@ -224,6 +224,8 @@ local function with_failure(n, forever, prepare, work, after)
         local n, forever = ...
         %s
         local function work() %s end
+        -- A collection frees what Lua keeps for calls, so that each run begins alike: the call itself may want memory.
+        collectgarbage()
         host.fail(n, forever)
         local done, message = pcall(work)
         local asked = host.asked()
@@ -293,8 +295,10 @@ local function no_memory_in(work, after)
 end
 
 scenario("no memory in setport and getport", { with = "probe probe_v2" }, function()
-    no_memory_in("dss.setport(50123) dss.getport()", "assert(dss.getport() == 50123) dss.setport(0)")
-    no_memory_in("assert(dss.setport '50123' == 1)", "assert(dss.getport() == 50123) dss.setport(0)")
+    -- A call that found no memory to begin with has set nothing.
+    local after = "local port = dss.getport() assert(port == 50123 or not done and port == 0, port) dss.setport(0)"
+    no_memory_in("dss.setport(50123) dss.getport()", after)
+    no_memory_in("assert(dss.setport '50123' == 1)", after)
 end)
 
 scenario("no memory for a sentence", { with = "probe probe_v2" }, function()
