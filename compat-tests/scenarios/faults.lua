@@ -119,6 +119,61 @@ scenario("a state that was open at a fork says so in the child", { needs = "linu
     state:close()
 end)
 
+scenario("programs that are started while others deliver disturb nothing", { needs = "linux" }, function()
+    -- By posix_spawn, as the C library starts them: the child has this process's memory until it is another program.
+    local state = busy_state()
+    for _ = 1, 30 do
+        local pipe = io.popen "echo started"
+        eq(pipe:read "*l", "started")
+        pipe:close()
+        ok(os.execute "exit 0")
+        ok(state:dostring "return dss.dispatch(100000)")
+    end
+    eq(require("faults").halt(), 0)
+    ok(state:dostring "while dss.dispatch() > 0 do end return true")
+    local taken, decoded = require("faults").ends()
+    eq(decoded, taken)
+    state:close()
+end)
+
+scenario("a state that had only required DSS at a fork is served in the child", { needs = "linux", with = "faults probe probe_v2" }, function()
+    -- Another state's threads are at it meanwhile.
+    local busy, state = busy_state(), host.newstate()
+    inside(state, [[dss = require "darksidesync" assert(dss.poll() == -1 and dss.queuesize() == 0)]])
+    local works = [[
+        local probe, got = require "probe", 0
+        assert(probe.register())
+        assert(probe.deliver(function(value) got = got + value end, 7) == -100)
+        dss.dispatch()
+        assert(got == 7)
+        assert(dss.setport(50123) == 1 and dss.getport() == 50123 and dss.getfd() > 0)
+    ]]
+    local first = { "", "dss.poll()", "dss.load 'probe_v2'", "require 'darksidesync'", "assert(dss.setport(50124) == 1) dss.setport(0)", "dss.wait(0.01)" }
+    for _, call in ipairs(first) do
+        eq(forked(function()
+            inside(state, call .. works:gsub("^%s+", " "))
+            -- What has been opened since is not served in a child of the child.
+            eq(forked(function()
+                local result, message = state:dostring "return dss.poll()"
+                eq(result, nil)
+                matches(message, "fork")
+            end), "exited 0", call)
+            state:close()
+        end), "exited 0", call)
+    end
+    -- And a child's child, where neither has used it.
+    eq(forked(function() eq(forked(function() inside(state, works) end), "exited 0") end), "exited 0")
+    eq(require("faults").halt(), 0)
+    ok(busy:dostring "while dss.dispatch() > 0 do end return true")
+    busy:close()
+    -- The parent's is as it was.
+    inside(state, works)
+    for _, call in ipairs { "poll()", "dispatch()" } do
+        eq(forked(function() matches(select(2, state:dostring("return dss." .. call)), "fork") end), "exited 0", call)
+    end
+    state:close()
+end)
+
 scenario("a child that was forked while others deliver closes, exits, and opens states of its own", { needs = "linux", long = "true" }, function()
     local state = busy_state()
     local function child(round)

@@ -294,11 +294,12 @@ local function no_memory_in(work, after)
     ]] .. WORKS)
 end
 
-scenario("no memory in setport and getport", { with = "probe probe_v2" }, function()
+scenario("no memory in setport, getport and listen", { with = "probe probe_v2" }, function()
     -- A call that found no memory to begin with has set nothing.
     local after = "local port = dss.getport() assert(port == 50123 or not done and port == 0, port) dss.setport(0)"
     no_memory_in("dss.setport(50123) dss.getport()", after)
     no_memory_in("assert(dss.setport '50123' == 1)", after)
+    no_memory_in("local port, hello = dss.listen() assert(port > 0 and #hello == 32)", "dss.setport(0)")
 end)
 
 scenario("no memory for a sentence", { with = "probe probe_v2" }, function()

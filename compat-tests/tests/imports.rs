@@ -49,7 +49,7 @@ const CORE: &[&[&str]] = &[
 const MODULE: &[&[&str]] = &[
     &["require"],
     &["functions", "hosted"],
-    &["searcher", "stats", "sleep"],
+    &["searcher", "stats", "sleep", "notifications"],
     &["load", "dispatch", "park"],
     &["entry", "objects", "poll", "describe"],
     &["call", "reply", "idle", "answers"],

@@ -25,10 +25,14 @@ use crate::memory::{OutOfMemory, Shared};
 #[cfg(not(loom))]
 pub use descriptor::{DescriptorNotifier, NoDescriptor};
 #[cfg(not(loom))]
+pub use hello::HelloNotifier;
+#[cfg(not(loom))]
 pub use udp::UdpNotifier;
 
 #[cfg(not(loom))]
 mod descriptor;
+#[cfg(not(loom))]
+mod hello;
 #[cfg(not(loom))]
 mod udp;
 

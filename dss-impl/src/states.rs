@@ -51,6 +51,13 @@ impl StateRef {
         self.dispatcher.is_of_another_process()
     }
 
+    /// As what the state is served in this process, if it was opened in the one that this was forked from, and no library was opened in it
+    /// there, nor anything else begun. A host may load its modules before it forks its workers. [lua-thread]
+    #[must_use]
+    pub fn renewed(self) -> Option<StateRef> {
+        if self.dispatcher.left_unused(self.epoch) { open().ok() } else { None }
+    }
+
     /// Ends the service. [lua-thread]
     ///
     /// # Safety

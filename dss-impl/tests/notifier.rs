@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::{Deliver, Library, house, payload, poll};
 use dss_impl::delivery::Announced;
 use dss_impl::dispatcher::{DecodeEnd, Dispatcher};
-use dss_impl::notifier::{Notifier, UdpNotifier};
+use dss_impl::notifier::{HelloNotifier, Notifier, UdpNotifier};
 
 fn socket() -> (UdpSocket, u16) {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -254,4 +254,51 @@ fn a_notifier_is_called_and_dropped_with_no_lock_held() {
     }
     // The last is dropped by the close.
     unsafe { dispatcher.close(epoch) };
+}
+
+#[test]
+fn a_socket_that_says_hello_gets_the_notifications() {
+    let (dispatcher, _, _, handle) = house();
+    let notifier = HelloNotifier::new().unwrap();
+    let (port, hello) = (notifier.port(), notifier.hello().to_owned());
+    dispatcher.set_notifier(Some(Box::new(notifier))).unwrap();
+
+    // Nobody knows of this one, and others say what is no hello.
+    dispatcher.deliver_plain(handle, payload(0)).unwrap();
+    let (stranger, _) = socket();
+    for wrong in ["", &hello[1..], &format!("{hello}0"), &"0".repeat(hello.len())] {
+        stranger.send_to(wrong.as_bytes(), (Ipv4Addr::LOCALHOST, port)).unwrap();
+    }
+    let (socket, _) = socket();
+    socket.connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    socket.send(hello.as_bytes()).unwrap();
+
+    // It looks after its hello, and is told of what comes later.
+    assert_eq!(poll(dispatcher), Some(0));
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
+    assert_eq!(read(&socket), "1");
+    // Another hello changes nothing.
+    stranger.send_to(hello.as_bytes(), (Ipv4Addr::LOCALHOST, port)).unwrap();
+    assert_eq!(poll(dispatcher), Some(1));
+    dispatcher.deliver_plain(handle, payload(2)).unwrap();
+    assert_eq!(read(&socket), "1");
+    assert!(is_silent(&stranger));
+}
+
+#[test]
+fn whoever_floods_the_port_does_not_keep_a_hello_from_being_heard() {
+    let (dispatcher, _, _, handle) = house();
+    let notifier = HelloNotifier::new().unwrap();
+    let (port, hello) = (notifier.port(), notifier.hello().to_owned());
+    dispatcher.set_notifier(Some(Box::new(notifier))).unwrap();
+    let (socket, _) = socket();
+    socket.connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    for _ in 0..100 {
+        socket.send(b"not that").unwrap();
+    }
+    socket.send(hello.as_bytes()).unwrap();
+    for data in 0..2 {
+        dispatcher.deliver_plain(handle, payload(data)).unwrap();
+    }
+    assert_eq!(read(&socket), "2");
 }

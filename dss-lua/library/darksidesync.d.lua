@@ -81,8 +81,14 @@ function darksidesync.getfd() end
 ---@return integer
 function darksidesync.setport(port) end
 
+---The port of `setport`, or of `listen`.
 ---@return integer port 0 for none
 function darksidesync.getport() end
+
+---In place of `setport`, for UDP sockets that cannot be bound: sends notifications to the one that says hello.
+---@return integer port of 127.0.0.1, where it says that
+---@return string hello what it sends
+function darksidesync.listen() end
 
 ---How many items are queued.
 ---@return integer

@@ -188,7 +188,7 @@ unsafe extern "C-unwind" fn function(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
     let dispatcher = match guard::served(stack) {
-        Ok(guard) => guard.state.dispatcher,
+        Ok(guard) => guard.state().dispatcher,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     prepare(stack, 1);

@@ -39,7 +39,7 @@ pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_i
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     // What comes in meanwhile is left to the next call: producers that keep up with this one do not keep it from returning.
-    let max = max.min(guard.state.dispatcher.queue_size());
+    let max = max.min(guard.state().dispatcher.queue_size());
     let Some((handled, remaining)) = run(stack, guard, Budget { max, until, stops: false }) else {
         return stack.raise_top();
     };
@@ -113,7 +113,7 @@ impl Batch<'_> {
     fn goes_on(&self) -> bool {
         let Budget { max, until, stops } = self.budget;
         self.handled < max
-            && self.guard.state.get().is_some()
+            && self.guard.state().get().is_some()
             && !(stops && self.guard.stop.get())
             && until.is_none_or(|until| self.handled == 0 || Instant::now() < until)
     }
@@ -124,7 +124,7 @@ impl Batch<'_> {
 /// affair; and where there is no memory to take an item. The running function's upvalues 2 to 5 are [`protected`], [`errors::handle`], [`reply::protected`] and
 /// [`errors::NO_MEMORY`].
 pub(crate) fn run(stack: Stack, guard: &Guard, budget: Budget) -> Option<(usize, usize)> {
-    let state = guard.state;
+    let state = guard.state();
     // SAFETY: Lua called, on its thread, and the state is served.
     let dispatching = unsafe { state.dispatcher.begin_dispatch() };
     stack.set_top(0);
@@ -175,7 +175,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let batch: *mut Batch<'_> = stack.pointer_at(1);
     // SAFETY: `run` gives the address of its own frame, which stands below this one.
     let batch = unsafe { &mut *batch };
-    let dispatcher = batch.guard.state.dispatcher;
+    let dispatcher = batch.guard.state().dispatcher;
     while batch.goes_on() {
         stack.set_top(0);
         let Ok(taken) = dispatcher.take_next(batch.dispatching) else {

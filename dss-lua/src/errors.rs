@@ -13,8 +13,8 @@ pub(crate) const STOPPED: &str =
     "DSS has stopped in this Lua state, which is closing: nothing more can be polled or set";
 
 /// The same of a state that was open when its process was forked, in the child.
-pub(crate) const FORKED: &str = "this process was forked after DSS had been required in this Lua state, and the libraries' threads stayed in \
-                                 the parent: require DSS after the fork, in a new Lua state";
+pub(crate) const FORKED: &str = "this process was forked after this Lua state had begun to use DSS, and the libraries' threads stayed in \
+                                 the parent: open libraries after the fork, or require DSS in a new Lua state";
 
 /// What Lua raises itself where it has no memory.
 pub(crate) const NO_MEMORY: &str = "not enough memory";

@@ -4,25 +4,22 @@
 //! [`answer`], and have `protected::protected` as their second.
 
 use std::ffi::{CStr, c_int};
-use std::io::{self, ErrorKind};
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use dss_impl::memory::try_box;
-use dss_impl::notifier::{DescriptorNotifier, NoDescriptor, Notifier, UdpNotifier};
 use dss_impl::outcome::Failure;
 use dss_impl::registry::REVISIONS;
-use dss_impl::value::Value;
 use mlua::ffi;
 
 use crate::answers;
 use crate::closing;
 use crate::dispatch;
-use crate::entry::{answer, no_memory, plain};
-use crate::errors::{self, HANDLER, NO_MEMORY};
+use crate::entry::plain;
+use crate::errors::{self, HANDLER};
 use crate::load;
+use crate::notifications;
 use crate::poll;
-use crate::protected::{self, FIRST, Failed};
+use crate::protected;
 use crate::raw::{CFunction, Stack};
 use crate::reply;
 use crate::searcher;
@@ -30,9 +27,10 @@ use crate::sleep;
 use crate::stats;
 
 /// The functions that [`answer`], by name.
-const ANSWERING: [(&CStr, CFunction); 6] = [
-    (c"setport", set_port),
-    (c"getfd", get_fd),
+const ANSWERING: [(&CStr, CFunction); 7] = [
+    (c"setport", notifications::set_port),
+    (c"listen", notifications::listen),
+    (c"getfd", notifications::get_fd),
     (c"libraries", stats::libraries),
     (c"stats", stats::stats),
     (c"metrics", stats::metrics),
@@ -45,7 +43,7 @@ const PLAIN: [(&CStr, CFunction); 10] = [
     (c"reporterror", report_error),
     (c"alive", alive),
     (c"queuesize", queue_size),
-    (c"getport", get_port),
+    (c"getport", notifications::get_port),
     (c"seterrorhandler", set_error_handler),
     (c"stop", stop),
     (c"pending", pending),
@@ -134,52 +132,16 @@ pub(crate) use global::{set_global, unset_global};
 
 /// `queuesize()`
 unsafe extern "C-unwind" fn queue_size(lua: *mut ffi::lua_State) -> c_int {
-    plain(lua, |stack, guard| stack.push_integer(guard.state.dispatcher.queue_size()))
+    plain(lua, |stack, guard| stack.push_integer(guard.state().dispatcher.queue_size()))
 }
 
 /// `pending()`
 unsafe extern "C-unwind" fn pending(lua: *mut ffi::lua_State) -> c_int {
     plain(lua, |stack, guard| {
-        let dispatcher = guard.state.dispatcher;
+        let dispatcher = guard.state().dispatcher;
         // SAFETY: Lua called this function.
         stack.push_integer(unsafe { dispatcher.within_lua(|| dispatcher.pending()) });
     })
-}
-
-/// `getport()`
-unsafe extern "C-unwind" fn get_port(lua: *mut ffi::lua_State) -> c_int {
-    plain(lua, |stack, guard| stack.push_integer(guard.port.get().into()))
-}
-
-/// `getfd()`
-unsafe extern "C-unwind" fn get_fd(lua: *mut ffi::lua_State) -> c_int {
-    answer(lua, |lua, guard| {
-        let dispatcher = guard.state.dispatcher;
-        // SAFETY: Lua called this function, here and below.
-        let number = match unsafe { dispatcher.within_lua(|| dispatcher.descriptor()) } {
-            Some(number) => number,
-            None => {
-                let notifier = DescriptorNotifier::new().map_err(no_descriptor)?;
-                let number = notifier.descriptor().unwrap_or_default();
-                let notifier: Box<dyn Notifier> = try_box(notifier).map_err(no_memory)?;
-                // SAFETY: as above.
-                unsafe { dispatcher.within_lua(|| dispatcher.set_descriptor(Some(notifier))) }
-                    .map_err(no_memory)?;
-                number
-            }
-        };
-        lua.stack.push_integer(number as usize);
-        Ok(1)
-    })
-}
-
-fn no_descriptor(error: NoDescriptor) -> Failed {
-    match error {
-        NoDescriptor::OutOfMemory => NO_MEMORY.into(),
-        NoDescriptor::Refused(error) => {
-            format!("no descriptor could be opened for notifications ({error}){}", advice(&error)).into()
-        }
-    }
 }
 
 /// `now()`
@@ -200,7 +162,7 @@ unsafe extern "C-unwind" fn report_error(lua: *mut ffi::lua_State) -> c_int {
 /// `alive()`
 unsafe extern "C-unwind" fn alive(lua: *mut ffi::lua_State) -> c_int {
     plain(lua, |stack, guard| {
-        let dispatcher = guard.state.dispatcher;
+        let dispatcher = guard.state().dispatcher;
         // SAFETY: Lua called this function.
         stack.push_boolean(unsafe { dispatcher.within_lua(|| dispatcher.is_alive()) });
     })
@@ -212,94 +174,6 @@ unsafe extern "C-unwind" fn stop(lua: *mut ffi::lua_State) -> c_int {
         guard.stop.set(true);
         stack.push_boolean(true);
     })
-}
-
-/// `setport(port)`
-unsafe extern "C-unwind" fn set_port(lua: *mut ffi::lua_State) -> c_int {
-    answer(lua, |lua, guard| {
-        let port = port(lua.stack)?;
-        let notifier: Option<Box<dyn Notifier>> = match port {
-            0 => None,
-            port => {
-                let notifier = UdpNotifier::new(port).map_err(|error| {
-                    format!(
-                        "no socket could be opened for notifications to port {port} ({error}){}; the port is unchanged",
-                        advice(&error)
-                    )
-                })?;
-                Some(try_box(notifier).map_err(no_memory)?)
-            }
-        };
-        let dispatcher = guard.state.dispatcher;
-        // SAFETY: Lua called this function.
-        unsafe { dispatcher.within_lua(|| dispatcher.set_notifier(notifier)) }.map_err(no_memory)?;
-        guard.port.set(port);
-        lua.stack.push_integer(1);
-        Ok(1)
-    })
-}
-
-/// The port that is the first argument: a number with an integral value, or its decimal text, which is what socket libraries
-/// say a port is.
-fn port(stack: Stack) -> Result<u16, String> {
-    let found = match stack.type_at(FIRST) {
-        ffi::LUA_TNUMBER => match stack.value_of_number(FIRST) {
-            Value::Integer(port) => match u16::try_from(port) {
-                Ok(port) => return Ok(port),
-                Err(_) => port.to_string(),
-            },
-            Value::Float(port) if port.fract() == 0.0 && (0.0..=65535.0).contains(&port) => {
-                return Ok(port as u16);
-            }
-            Value::Float(port) => port.to_string(),
-            _ => "a number".to_owned(),
-        },
-        ffi::LUA_TSTRING => {
-            let text = stack.text_at(FIRST).unwrap_or_default();
-            match text.parse() {
-                // Rust reads a sign too.
-                Ok(port) if text.bytes().all(|byte| byte.is_ascii_digit()) => return Ok(port),
-                _ if text.len() > 20 => "a longer text".to_owned(),
-                _ => format!("{text:?}"),
-            }
-        }
-        _ => stack.described(FIRST).into_owned(),
-    };
-    Err(format!(
-        "bad argument #1 to 'setport': wanted a UDP port, an integer from 1 to 65535 or its decimal text, or 0 for no \
-         notification; found {found}"
-    ))
-}
-
-/// What to do where no socket could be had.
-fn advice(error: &io::Error) -> &'static str {
-    if is_limit(error) {
-        return ": close some descriptors, or raise their limit";
-    }
-    match error.kind() {
-        ErrorKind::PermissionDenied => {
-            ": this process is forbidden to use UDP sockets, let it send to 127.0.0.1"
-        }
-        ErrorKind::NetworkUnreachable
-        | ErrorKind::HostUnreachable
-        | ErrorKind::AddrNotAvailable
-        | ErrorKind::NetworkDown => ": there is no way to 127.0.0.1, bring up the loopback interface",
-        ErrorKind::OutOfMemory => ": the system is out of memory",
-        _ => "",
-    }
-}
-
-/// Whether the process, or the system, has as many descriptors as it may have.
-#[cfg(unix)]
-fn is_limit(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-}
-
-/// Whether the process has as many descriptors as it may have.
-#[cfg(not(unix))]
-fn is_limit(error: &io::Error) -> bool {
-    // WSAEMFILE
-    error.raw_os_error() == Some(10024)
 }
 
 /// `seterrorhandler(handler)`

@@ -21,7 +21,7 @@ pub(crate) const TABLE: &CStr = c"DSS.DarkSideSync";
 
 /// What the guard holds.
 pub(crate) struct Guard {
-    pub(crate) state: StateRef,
+    pub(crate) state: Cell<StateRef>,
     /// `stop()` was called in the `run` that is running. Used on the Lua thread alone.
     pub(crate) stop: Cell<bool>,
     /// The port that `setport` set.
@@ -58,6 +58,24 @@ pub(crate) struct Idle {
     pub(crate) again: bool,
 }
 
+impl Guard {
+    /// The state, as it is served.
+    #[inline]
+    pub(crate) fn state(&self) -> StateRef {
+        self.state.get()
+    }
+
+    /// Has the state served in this process, if the one that this was forked from has only required DSS. Returns whether it is.
+    #[cold]
+    fn renew(&self) -> bool {
+        let renewed = self.state().renewed();
+        if let Some(state) = renewed {
+            self.state.set(state);
+        }
+        renewed.is_some()
+    }
+}
+
 /// Pushes the guard, or nil.
 pub(crate) fn push_guard(stack: Stack) {
     stack.push_own(&GUARD);
@@ -86,7 +104,11 @@ pub(crate) fn look_up(stack: Stack) -> Option<StateRef> {
     let guard: *mut Guard = stack.pointer_at(-1);
     stack.pop(1);
     // SAFETY: what lies under that key was put there by `publish`, and the registry keeps it.
-    (!guard.is_null()).then(|| unsafe { (*guard).state })
+    let guard = unsafe { guard.as_ref() }?;
+    if guard.state().is_of_another_process() {
+        guard.renew();
+    }
+    Some(guard.state())
 }
 
 /// The guard in the first upvalue of the running function, if DSS still serves its state.
@@ -99,9 +121,11 @@ pub(crate) fn served(stack: Stack) -> Result<&'static Guard, &'static str> {
     // SAFETY: this module's functions have the guard as their first upvalue, which keeps its memory; its finalizer
     // leaves the bytes as they are.
     let guard = unsafe { &*guard };
-    if guard.state.get().is_none() {
-        let forked = guard.state.is_of_another_process();
-        return Err(if forked { errors::FORKED } else { errors::STOPPED });
+    if guard.state().get().is_none() {
+        let forked = guard.state().is_of_another_process();
+        if !(forked && guard.renew()) {
+            return Err(if forked { errors::FORKED } else { errors::STOPPED });
+        }
     }
     Ok(guard)
 }

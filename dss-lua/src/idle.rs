@@ -65,12 +65,12 @@ pub(crate) fn breathe(stack: Stack) -> bool {
 
 /// Whether nothing is left to do while nothing comes: no reply is out, or Lua has those that are.
 pub(crate) fn is_settled(guard: &Guard) -> bool {
-    guard.idle.get().rounds >= ROUNDS || guard.state.get().is_none_or(|dispatcher| pending(dispatcher) == 0)
+    guard.idle.get().rounds >= ROUNDS || guard.state().get().is_none_or(|dispatcher| pending(dispatcher) == 0)
 }
 
 /// Nothing came for `slept`.
 pub(crate) fn note(stack: Stack, guard: &Guard, slept: Duration) {
-    let Some(dispatcher) = guard.state.get() else { return };
+    let Some(dispatcher) = guard.state().get() else { return };
     let mut idle = guard.idle.take();
     idle.time += slept;
     if idle.rounds < ROUNDS && pending(dispatcher) > 0 {

@@ -35,6 +35,7 @@ mod idle;
 mod kept;
 mod kind;
 mod load;
+mod notifications;
 mod objects;
 mod park;
 mod poll;

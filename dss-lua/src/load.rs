@@ -60,7 +60,7 @@ pub(crate) unsafe extern "C-unwind" fn load(lua: *mut ffi::lua_State) -> c_int {
                 .into());
             }
         };
-        open(lua, guard.state, &name, &templates(lua)?, wanted.as_deref())
+        open(lua, guard.state(), &name, &templates(lua)?, wanted.as_deref())
     })
 }
 

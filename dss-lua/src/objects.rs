@@ -96,7 +96,7 @@ unsafe extern "C-unwind" fn method(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
     let dispatcher = match guard::served(stack) {
-        Ok(guard) => guard.state.dispatcher,
+        Ok(guard) => guard.state().dispatcher,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     if stack.top() == 0 {
@@ -133,7 +133,7 @@ unsafe extern "C-unwind" fn close(lua: *mut ffi::lua_State) -> c_int {
     stack.set_top(1);
     call::prepare(stack, 2);
     let mut failure = Failure::default();
-    let called = call_close(stack, guard.state.dispatcher, &mut failure);
+    let called = call_close(stack, guard.state().dispatcher, &mut failure);
     end(stack, called, &failure)
 }
 
@@ -150,7 +150,7 @@ unsafe extern "C-unwind" fn to_string(lua: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua called with it.
     let stack = unsafe { Stack::new(lua) };
     stack.set_top(1);
-    let dispatcher = guard::served(stack).ok().map(|guard| guard.state.dispatcher);
+    let dispatcher = guard::served(stack).ok().map(|guard| guard.state().dispatcher);
     call::prepare(stack, 2);
     let mut failure = Failure::default();
     match call_text(stack, dispatcher, &mut failure) {

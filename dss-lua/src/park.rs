@@ -167,7 +167,7 @@ fn push_table(stack: Stack) {
 
 /// Looks whether something is queued, or ready, without a sleep.
 pub(crate) fn look(guard: &Guard, others: &mut Others) -> Result<Waited, &'static str> {
-    let dispatcher = guard.state.dispatcher;
+    let dispatcher = guard.state().dispatcher;
     if others.count == 0 {
         return Ok(dispatcher.wait(Duration::ZERO));
     }
@@ -187,7 +187,7 @@ pub(crate) fn park(
     let left = deadline.map(|deadline| deadline.saturating_duration_since(begun));
     let longest = if idle::is_settled(guard) && signals_end_sleeps() { LONGEST } else { SLICE };
     let limit = left.map_or(longest, |left| left.min(longest));
-    let waited = sleep(guard.state.dispatcher, others, limit, for_a_library)?;
+    let waited = sleep(guard.state().dispatcher, others, limit, for_a_library)?;
     if waited == Waited::Nothing && !others.has_ready() {
         idle::note(stack, guard, begun.elapsed());
     }

@@ -132,7 +132,7 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
         Ok(guard) => guard,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    let dispatcher = guard.state.dispatcher;
+    let dispatcher = guard.state().dispatcher;
     stack.set_top(0);
     callbacks::forget_released(stack, dispatcher);
     // Nothing is in hand yet: what may raise on the way to the protected part costs no item.
@@ -142,7 +142,7 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
 /// Calls the protected part; false, with the error on top, where that raised one.
 #[inline(always)] // it is `poll`, but for what an error would skip
 fn take(stack: Stack, guard: &'static Guard) -> bool {
-    let mut call = Call::new(guard.state.dispatcher);
+    let mut call = Call::new(guard.state().dispatcher);
     let place = &raw mut call;
     // SAFETY: the call lies in this frame, and is not referred to below where this is dropped.
     let net = unsafe { Net::new(place) };

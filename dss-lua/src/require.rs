@@ -144,7 +144,7 @@ fn push_module(stack: Stack) -> c_int {
 /// then nothing can be found but the global, which `opening` says.
 fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     stack.new_userdata(Guard {
-        state: opening.state,
+        state: Cell::new(opening.state),
         stop: Cell::new(false),
         port: Cell::new(0),
         answering: Cell::new(std::ptr::null_mut()),
@@ -203,7 +203,7 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
     let stack = unsafe { Stack::new(lua) };
     let guard: *mut Guard = stack.pointer_at(1);
     // SAFETY: Lua finalizes what `publish` made.
-    let state = unsafe { (*guard).state };
+    let state = unsafe { (*guard).state() };
     stop(stack, state);
     0
 }

@@ -129,7 +129,7 @@ unsafe extern "C-unwind" fn search(lua: *mut ffi::lua_State) -> c_int {
 unsafe extern "C-unwind" fn load_file(lua: *mut ffi::lua_State) -> c_int {
     answer(lua, |lua, guard| {
         let file = lua.stack.text_at(Stack::upvalue(3)).unwrap_or_default();
-        load::open(lua, guard.state, &file, "", None)
+        load::open(lua, guard.state(), &file, "", None)
     })
 }
 

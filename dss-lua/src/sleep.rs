@@ -32,7 +32,7 @@ pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
     };
     stack.set_top(2);
     idle::enter(guard);
-    callbacks::forget_released(stack, guard.state.dispatcher);
+    callbacks::forget_released(stack, guard.state().dispatcher);
     let deadline = match dispatch::deadline(
         stack,
         1,
@@ -79,7 +79,7 @@ fn wait_until(
             return Ok(None);
         }
         // A hook, or a finalizer, may have closed the state.
-        if guard.state.get().is_none() {
+        if guard.state().get().is_none() {
             return Ok(Some(false));
         }
     }
@@ -127,7 +127,7 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
 
 /// The loop of `run`; how many items were handled, or none, with the error on top, where one broke it off.
 fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<Option<usize>, &'static str> {
-    let state = guard.state;
+    let state = guard.state();
     let dispatcher = state.dispatcher;
     let mut handled = 0;
     // Items yet to be handled that were queued when the last library went that keeps it going. Those that come after them
@@ -186,7 +186,7 @@ fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<O
 /// Calls the functions of the descriptors that are ready. False, with the error on top, if a hook raised one.
 fn call_ready(stack: Stack, guard: &Guard, others: &Others) -> bool {
     for Other { number, .. } in others.all().iter().filter(|other| other.found == Found::Ready) {
-        if guard.stop.get() || guard.state.get().is_none() {
+        if guard.stop.get() || guard.state().get().is_none() {
             break;
         }
         stack.set_top(0);

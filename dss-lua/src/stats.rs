@@ -37,7 +37,7 @@ impl Entry {
 }
 
 fn libraries_of(guard: &Guard) -> Result<Vec<LibraryInfo>, Failed> {
-    let dispatcher = guard.state.dispatcher;
+    let dispatcher = guard.state().dispatcher;
     // SAFETY: in a function that Lua called.
     unsafe { dispatcher.within_lua(|| dispatcher.libraries()) }.map_err(no_memory)
 }

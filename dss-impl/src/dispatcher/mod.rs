@@ -151,6 +151,8 @@ pub struct Dispatcher {
     inside: std::sync::atomic::AtomicUsize,
     /// The process in which it was made; see [`fork`](crate::fork).
     process: AtomicU32,
+    /// A library has registered, or a notifier was set, since the state was opened.
+    used: std::sync::atomic::AtomicBool,
     /// How many items lie at the intake, to be read without its lock.
     behind: AtomicUsize,
     /// How many items lie at the desk, likewise.
@@ -184,6 +186,7 @@ impl Dispatcher {
             lua_thread_id: AtomicU64::new(0),
             inside: std::sync::atomic::AtomicUsize::new(0),
             process: AtomicU32::new(crate::fork::generation()),
+            used: std::sync::atomic::AtomicBool::new(false),
             behind: AtomicUsize::new(0),
             ahead: AtomicUsize::new(0),
             stamps: AtomicUsize::new(0),
@@ -234,6 +237,7 @@ impl Dispatcher {
         desk.phase = Phase::Open;
         intake.phase = Phase::Open;
         intake.items.prepare();
+        self.used.store(false, Ordering::Relaxed);
         let epoch = self.epoch.load(Ordering::Relaxed) | 1;
         self.epoch.store(epoch, Ordering::Release);
         self.enter_lua();
@@ -252,6 +256,15 @@ impl Dispatcher {
     #[must_use]
     pub fn is_of_another_process(&self) -> bool {
         self.process.load(Ordering::Relaxed) != crate::fork::generation()
+    }
+
+    /// Whether the state of `epoch` was served in another process, and nothing has come of it there: no library, and no notifier. It may be
+    /// served anew in this one. [any-thread]
+    #[must_use]
+    pub fn left_unused(&self, epoch: u64) -> bool {
+        self.is_of_another_process()
+            && self.epoch.load(Ordering::Acquire) == epoch
+            && !self.used.load(Ordering::Relaxed)
     }
 
     /// Items in the queue. [any-thread] On another thread than Lua's, items that are just being moved may be missed.

@@ -52,6 +52,7 @@ impl Dispatcher {
     /// [`RegisterError`]; nothing changed.
     pub fn register(&self, registration: Registration) -> Result<Handle, RegisterError> {
         self.enter_lua();
+        self.used.store(true, Ordering::Relaxed);
         let mut guard = self.lock_desk();
         let desk = &mut *guard;
         let refusal = match desk.phase {

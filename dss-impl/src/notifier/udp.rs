@@ -15,17 +15,13 @@ use arrayvec::ArrayString;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Notifier;
+use super::hello::{self, Hello};
 use crate::cancellation::uncancelled;
 use crate::delegated::Delegated;
 use crate::descriptor::{self, Descriptor};
 
 /// 1.0's way: a UDP datagram to loopback that holds the number of queued items in decimal text.
-pub struct UdpNotifier {
-    port: u16,
-    /// The socket of this process that is bound to the port, where there is one.
-    receiver: Option<Descriptor>,
-    socket: Delegated<Descriptor>,
-}
+pub struct UdpNotifier(Delegated<Sender>);
 
 impl UdpNotifier {
     /// A notifier for `port` on 127.0.0.1.
@@ -33,45 +29,90 @@ impl UdpNotifier {
     /// # Errors
     /// No socket could be had, as where the process has no descriptor left.
     pub fn new(port: u16) -> io::Result<Self> {
-        let socket = Delegated::new(open(port)?);
-        let receiver = descriptor::bound_to(port);
-        Ok(UdpNotifier { port, receiver, socket })
+        let socket = Descriptor::own(open(None, Some(port))?);
+        let end = End::Known { port, receiver: descriptor::bound_to(port) };
+        Ok(UdpNotifier(Delegated::new(Sender { from: None, end, socket })))
     }
-
-    fn is_announced(&self) -> bool {
-        self.receiver.as_ref().is_some_and(|receiver| receiver.is_open() && receiver.is_readable())
-    }
-
-    fn send(&self, socket: &mut Descriptor, queued: usize) -> io::Result<()> {
-        // What was queued before is found by whoever reads that datagram: it is read later than this.
-        if self.is_announced() {
-            return Ok(());
-        }
-        if !socket.is_open() {
-            *socket = open(self.port)?;
-        }
-        let mut text = ArrayString::<20>::new();
-        // 2^64 has 20 digits.
-        let _ = write!(text, "{queued}");
-        send(socket.socket(), text.as_bytes())
-    }
-}
-
-fn open(port: u16) -> io::Result<Descriptor> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    // Connected, so that a port where nobody listens shows as an error and not as a datagram into the void.
-    socket.connect(&SockAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)))?;
-    Ok(Descriptor::own(socket))
 }
 
 impl Notifier for UdpNotifier {
     fn notify(&self, queued: usize) -> io::Result<()> {
         // A thread that is cancelled in here would take the notification with it, and none would be sent again.
-        let sent = uncancelled(|| self.socket.run(|socket| self.send(socket, queued)));
+        let sent = uncancelled(|| self.0.run(|sender| sender.send(queued)));
         // None: the thread that is sending sends another.
         sent.unwrap_or(Ok(()))
     }
+}
+
+/// What sends to one socket.
+pub(super) struct Sender {
+    /// The port that is sent from; none for any.
+    pub(super) from: Option<u16>,
+    pub(super) end: End,
+    pub(super) socket: Descriptor,
+}
+
+/// The socket that is sent to.
+pub(super) enum End {
+    /// Bound to that port, and the descriptor, where it is one of this process.
+    Known { port: u16, receiver: Option<Descriptor> },
+    /// The one that will say this.
+    Awaited(Hello),
+}
+
+impl End {
+    fn is_announced(&self) -> bool {
+        match self {
+            End::Known { receiver: Some(receiver), .. } => receiver.is_open() && receiver.is_readable(),
+            _ => false,
+        }
+    }
+
+    fn port(&self) -> Option<u16> {
+        match self {
+            End::Known { port, .. } => Some(*port),
+            End::Awaited(_) => None,
+        }
+    }
+}
+
+impl Sender {
+    pub(super) fn send(&mut self, queued: usize) -> io::Result<()> {
+        // What was queued before is found by whoever reads that datagram: it is read later than this.
+        if self.end.is_announced() {
+            return Ok(());
+        }
+        if !self.socket.is_open() {
+            self.socket = Descriptor::own(open(self.from, self.end.port())?);
+        }
+        if let End::Awaited(hello) = &self.end {
+            let port = hello::sender(self.socket.socket(), hello)?;
+            self.socket.socket().connect(&local(port))?;
+            self.end = End::Known { port, receiver: descriptor::bound_to(port) };
+        }
+        let mut text = ArrayString::<20>::new();
+        // 2^64 has 20 digits.
+        let _ = write!(text, "{queued}");
+        send(self.socket.socket(), text.as_bytes())
+    }
+}
+
+/// A socket that is bound to one port of 127.0.0.1, if one is named, and connected to the other: so a port where nobody listens shows as an error
+/// and not as a datagram into the void.
+pub(super) fn open(from: Option<u16>, to: Option<u16>) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    if let Some(port) = from {
+        socket.bind(&local(port))?;
+    }
+    if let Some(port) = to {
+        socket.connect(&local(port))?;
+    }
+    Ok(socket)
+}
+
+fn local(port: u16) -> SockAddr {
+    SockAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
 }
 
 fn send(socket: &Socket, text: &[u8]) -> io::Result<()> {
