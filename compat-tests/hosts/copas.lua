@@ -1,5 +1,15 @@
 local copas = require "copas"
 require("dss.copas").install()
+local server = require("socket").bind("127.0.0.1", 0)
+copas.addserver(server, function(client)
+    client = copas.wrap(client)
+    client:receive "*l"
+    client:send "here\n"
+end)
+local file = io.open(os.getenv "DSS_HOSTS_SOCKET", "w")
+file:write(select(2, server:getsockname()), "\n")
+file:close()
+
 local now = require("darksidesync").now
 local over, tick = false
 dofile(arg[1])(function(seconds, f) tick = { seconds, f } end, function() over = true end, copas.sleep ~= nil)

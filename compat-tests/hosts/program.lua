@@ -14,11 +14,15 @@ local asker = darksidesync.load "probe_c2v0"
 local now = darksidesync.now
 
 -- How many items the load is, and how long each takes.
-local LOAD, WORK = tonumber(os.getenv "DSS_HOSTS_LOAD" or "20000"), 40e-6
+local LOAD, WORK = tonumber(os.getenv "DSS_HOSTS_LOAD" or "50000"), 40e-6
 
 local function say(name, value)
-    io.stdout:write(name, " ", tostring(value), "\n")
-    io.stdout:flush()
+    local output = io.stdout
+    -- A daemon has no stdout.
+    if os.getenv "DSS_HOSTS_OUTPUT" then output = io.open(os.getenv "DSS_HOSTS_OUTPUT", "a") end
+    output:write(name, " ", tostring(value), "\n")
+    output:flush()
+    if output ~= io.stdout then output:close() end
 end
 
 return function(every, finish, sleeps)
@@ -71,6 +75,20 @@ return function(every, finish, sleeps)
             reports = reports .. asker.reports()
             return reports:find "\n" and probe.join(0)
         end
+        -- Sleeping begins when it is asked for, however long a callback ran before.
+        local slept = sleeps == false and 1
+        probe.start(1, 1, function()
+            local till = now() + 0.02
+            while now() < till do end
+            if slept then return end
+            task.spawn(function()
+                local begun = now()
+                task.sleep(0.02)
+                slept = (now() - begun) / 0.02
+            end)
+        end)
+        until_true(function() return slept and probe.join(0) end, "the sleep")
+        say("slept", slept > 0.9)
         asker.request(task.handler(function(n) nap() return n + await_item() end), 0, 0, 41)
         until_true(report, "the answer")
         say("answer", reports:match "%d+" or reports)
@@ -89,7 +107,9 @@ return function(every, finish, sleeps)
             local till = now() + WORK
             while now() < till do end
         end)
+        local begun = now()
         local loaded = rate(function() return handled == LOAD end)
+        say("took", ("%.3f"):format(now() - begun))
         until_true(function() return probe.join(0) end, "the producers")
         say("handled", handled)
         say("loaded", ("%.0f"):format(loaded))
@@ -101,6 +121,24 @@ return function(every, finish, sleeps)
         until_true(function() return burst > 0 end, "the burst")
         say("done", "")
         finish()
+    end
+
+    -- How often the host's thread woke between two ticks that are 4 s apart, with a library registered and nothing to do.
+    if os.getenv "DSS_HOSTS_IDLE" then
+        probe.register()
+        local before
+        return every(4, function()
+            local file = io.open "/proc/thread-self/status"
+            local woken = tonumber(file:read("*a"):match "\nvoluntary_ctxt_switches:%s*(%d+)")
+            file:close()
+            if not before then
+                before = woken
+                return
+            end
+            say("woken", woken - before)
+            say("done", "")
+            finish()
+        end)
     end
 
     main = coroutine.create(phases)

@@ -43,7 +43,9 @@ scenario("the annotations of the modules for loops", function()
     package.preload["lgi"] = function() return { GLib = {} } end
     package.preload["copas"] = function() return {} end
     package.preload["posix.poll"] = function() return {} end
-    for _, name in ipairs { "luv", "cqueues", "event", "glib", "copas", "posix", "poll" } do
+    package.preload["ngx.semaphore"] = function() return {} end
+    package.preload["mp"] = function() return {} end
+    for _, name in ipairs { "luv", "cqueues", "event", "glib", "copas", "posix", "ngx", "kresd", "mpv", "poll" } do
         eq(names(annotated("dss/" .. name)[name]), names(require("dss." .. name)), name)
     end
 end)

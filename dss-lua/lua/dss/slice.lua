@@ -6,6 +6,9 @@ local slice = {}
 -- For how long one look handles items, in seconds. The loop's own timers and sockets come after it.
 local LENGTH = 0.002
 
+-- How much too early something due may come, in seconds: less than that no loop's timer tells apart.
+local EARLIEST = 0.0005
+
 -- What is due, for loops whose timers nobody knows: a heap of `{ at, f }`, the first one on top. `f` is false if it was taken back.
 local due, count = {}, 0
 
@@ -44,7 +47,8 @@ local function first()
 end
 
 --- The loop that is installed, or nothing: `after(seconds, f)` calls `f` once and returns a function that takes that back, `thread(f)` runs
--- `f` in a thread of the loop's own scheduler. Either may be missing.
+-- `f` in a thread of the loop's own scheduler. `condition()`, where such a thread can wait by itself, returns a function that waits,
+-- for so many seconds if they are given, and one that ends that. Each may be missing.
 slice.loop = nil
 
 --- Called when something is due earlier than all before, by who sleeps until then; or nothing.
@@ -70,8 +74,18 @@ end
 --- Calls `f` once, that many seconds from now. Where the loop has no timers that this knows of, in `slice.handle` and `task.run`.
 -- @return a function that takes it back
 function slice.after(seconds, f)
-    if slice.loop and slice.loop.after then return slice.loop.after(seconds, f) end
-    local entry = { at = darksidesync.now() + seconds, f = f }
+    local till, loop = darksidesync.now() + seconds, slice.loop
+    if loop and loop.after then
+        local stop
+        local function fire()
+            local left = till - darksidesync.now()
+            -- Most loops count from when they woke up, and callbacks may have run long since.
+            if left > EARLIEST then stop = loop.after(left, fire) else f() end
+        end
+        stop = loop.after(seconds, fire)
+        return function() stop() end
+    end
+    local entry = { at = till, f = f }
     if put(entry) == 1 and slice.changed then slice.changed() end
     return function() entry.f = false end
 end

@@ -8,219 +8,30 @@
 --     end)
 --     task.run()
 --
--- They work in every loop that DSS has a module for, and there a task may also wait as the loop's own threads do. In Lua 5.1 and LuaJIT
--- a task cannot await within `pcall`, a metamethod or an iterator: `task.pcall` takes the place of the first.
+-- They work in every loop that DSS has a module for, and there a task may also wait as the loop's own threads do. A task cannot
+-- await within a function that C calls, as that of `string.gsub`, and in Lua 5.1 not within `pcall`, a metamethod or an iterator either:
+-- `task.pcall` takes the place of the first.
 
 local darksidesync = require "darksidesync"
+local scheduler = require "dss.scheduler"
 local slice = require "dss.slice"
 
 local task = {}
 
-local Task = {}
-Task.__index = Task
+local Task, current, new_wait = scheduler.Task, scheduler.current, scheduler.new_wait
+local park, start, tell_error_of = scheduler.park, scheduler.start, scheduler.tell_error_of
 
 local unpack = table.unpack or unpack
 local function pack(...) return { n = select("#", ...), ... } end
 
--- Tasks that have not ended, by their coroutines. Who will wake one has it; one that nobody can wake is collected.
-local tasks = setmetatable({}, { __mode = "kv" })
-
--- What a task yields that waits for something of this module's.
-local PARKED = {}
-
 --- The error in a task that was cancelled, where it waits.
-task.CANCELLED = setmetatable({}, { __tostring = function() return "the task was cancelled" end })
-
-local function current(what)
-    local co = coroutine.running()
-    local own = co and tasks[co]
-    if not own then error(("'%s' was called outside of a task: call it in a function that task.spawn got"):format(what), 3) end
-    return own
-end
-
-local NOT_HERE = " (in this Lua a task cannot await within pcall, a metamethod or an iterator: use task.pcall)"
-local NO_SCHEDULER = "the task yielded, and the loop has no threads of its own to yield to: use await or sleep"
-
--- What the interpreters of all Luas raise on Ctrl-C: it is the program's, and no task's.
-local function is_interruption(err)
-    return type(err) == "string" and err:find "interrupted!$" ~= nil
-end
-
-local function text_of(err)
-    local fine, text = pcall(tostring, err)
-    return fine and type(text) == "string" and text or "(an error without a text)"
-end
-
--- Tells the error handler of a task that failed. That it was cancelled is no error.
-local function tell_error_of(own)
-    local err = own.results[1]
-    if err ~= task.CANCELLED then darksidesync.reporterror(text_of(err) .. "\n" .. own.traceback) end
-end
-
--- Tasks whose wait was ended by the end of another task. They are resumed by the outermost call, one after the other: a chain of tasks that
--- await each other may be long, and would be a chain of calls.
-local ready, is_ending, is_draining = {}, false, false
-local resume
-
--- How deep tasks resume each other, and how deep they may: a Lua has room for some two hundred C functions in each other.
-local depth, DEEPEST = 0, 30
-
-local function drain()
-    local outer = is_draining
-    is_draining = true
-    local fine, err = true, nil
-    while fine and ready[1] do
-        -- Taken as a list, so that to take one costs the same however many there are.
-        local list = ready
-        ready = {}
-        for at = 1, #list do
-            local resumed, raised = pcall(resume, list[at])
-            if not resumed then fine, err = false, raised end
-        end
-    end
-    is_draining = outer
-    if not fine then error(err, 0) end
-end
-
--- Resumes a task whose wait has ended.
-local function wake_up(own)
-    if is_ending or depth >= DEEPEST then
-        ready[#ready + 1] = own
-        return
-    end
-    resume(own)
-    -- Also within a loop that runs in a task: what was ready before is not to wait for that loop's end.
-    if ready[1] then drain() end
-end
-
--- Ends a task. Its error is told to the error handler if nobody awaits it.
-local function finish(own, succeeded, ...)
-    own.results, own.state = pack(...), succeeded and "done" or "failed"
-    tasks[own.co] = nil
-    local ends, err = own.ends, own.results[1]
-    own.ends = nil
-    if not succeeded then
-        if type(err) == "string" and err:find "attempt to yield across" then
-            err = err .. NOT_HERE
-            own.results[1] = err
-        end
-        own.traceback = debug.traceback(own.co)
-        -- What it was to close (`local x <close>`), it has not closed.
-        if coroutine.close and coroutine.status(own.co) ~= "normal" then
-            local closed, raised = coroutine.close(own.co)
-            if not closed and raised ~= err then darksidesync.reporterror(text_of(raised)) end
-        end
-        if own.awaited == 0 and not is_interruption(err) then tell_error_of(own) end
-    end
-    local outer, interruption = is_ending, not succeeded and is_interruption(err) and err
-    is_ending = true
-    for at = 1, #ends do
-        if ends[at] then
-            local fine, raised = pcall(ends[at])
-            interruption = interruption or not fine and raised
-        end
-    end
-    is_ending = outer
-    if not is_ending and not is_draining then drain() end
-    if interruption then error(interruption, 0) end
-end
-
--- Runs a task until it waits or ends. In a thread of the loop's, if that has some: what it yields for the loop is passed on.
-local function advance(own, ...)
-    local function step(succeeded, what, ...)
-        if not succeeded or coroutine.status(own.co) == "dead" then return finish(own, succeeded, what, ...) end
-        if what == PARKED then
-            -- Not before: a yield that fails has not parked it.
-            own.wait = own.parking
-            return
-        end
-        if not (slice.loop and slice.loop.thread) then return finish(own, false, NO_SCHEDULER) end
-        return step(coroutine.resume(own.co, coroutine.yield(what, ...)))
-    end
-    return step(coroutine.resume(own.co, ...))
-end
-
-function resume(own, ...)
-    if not (slice.loop and slice.loop.thread) then
-        depth = depth + 1
-        local fine, err = pcall(advance, own, ...)
-        depth = depth - 1
-        if fine then return end
-        -- Ctrl-C, which may come between any two steps of this.
-        if own.state == "running" and coroutine.status(own.co) == "dead" then pcall(finish, own, false, err) end
-        error(err, 0)
-    end
-    local arguments = pack(...)
-    slice.loop.thread(function() return advance(own, unpack(arguments, 1, arguments.n)) end)
-end
-
-local function raise_if_cancelled(own, free)
-    if not own.cancelling then return end
-    own.cancelling = nil
-    if free then free() end
-    error(task.CANCELLED, 0)
-end
-
--- Waits until `wake` is called. `begin(wake)` begins what is waited for, and may return a function that takes it back. Raises
--- `CANCELLED` in a task that is cancelled meanwhile; with `inner`, a task that runs in this one's place, that is cancelled instead.
-local function park(own, begin, inner)
-    local wait = { inner = inner }
-    local function wake(...)
-        if wait.results then return end
-        wait.results = pack(...)
-        if own.wait == wait then
-            own.wait = nil
-            wake_up(own)
-        end
-    end
-    wait.free = begin(wake)
-    raise_if_cancelled(own, not wait.results and wait.free)
-    if not wait.results then
-        own.parking = wait
-        coroutine.yield(PARKED)
-    end
-    raise_if_cancelled(own)
-    return unpack(wait.results, 1, wait.results.n)
-end
-
-local function start(f, awaited, ...)
-    local own = setmetatable({ state = "running", ends = {}, awaited = awaited and 1 or 0 }, Task)
-    own.co = coroutine.create(f)
-    tasks[own.co] = own
-    resume(own, ...)
-    return own
-end
+task.CANCELLED = scheduler.CANCELLED
 
 --- Runs `f(...)` as a task, until it waits for the first time.
 -- @return the task
 function task.spawn(f, ...)
     if type(f) ~= "function" then error("bad argument #1 to 'spawn': wanted a function, found a " .. type(f), 2) end
     return start(f, false, ...)
-end
-
---- "running", "done" or "failed".
-function Task:status()
-    return self.state
-end
-
---- Raises `task.CANCELLED` in a task where it waits, and lets go of what it waits for. One that does not wait at the moment, for it
--- runs or waits for something of the loop's, gets the error where it awaits next.
--- @return whether it had not ended
-function Task:cancel()
-    if self.state ~= "running" then return false end
-    local wait = self.wait
-    if wait and wait.inner then return wait.inner:cancel() end
-    self.cancelling = true
-    if wait then
-        self.wait = nil
-        wait.results = pack()
-        if wait.free then
-            local fine, err = pcall(wait.free)
-            if not fine then darksidesync.reporterror(text_of(err)) end
-        end
-        wake_up(self)
-    end
-    return true
 end
 
 -- Notes that a task is awaited, by a function that is called at its end. Returns one that takes that back.
@@ -245,7 +56,8 @@ local function join(own, other, inner)
         other:cancel()
     end
     if other.state == "running" then
-        park(own, function(wake) return await_end(other, wake) end, inner and other)
+        local wait, wake = new_wait(own, inner and other)
+        park(own, wait, await_end(other, wake))
     end
     return other.state == "done", other.results
 end
@@ -269,11 +81,22 @@ end
 
 -- Calls `f(..., callback)`, and waits for the callback's values.
 local function values(own, f, ...)
-    local arguments = pack(...)
-    return park(own, function(wake)
-        arguments[arguments.n + 1] = wake
-        return freer((f(unpack(arguments, 1, arguments.n + 1))))
-    end)
+    local wait, wake = new_wait(own)
+    local count, begun = select("#", ...), nil
+    -- Most have few arguments, and want no table.
+    if count == 0 then
+        begun = f(wake)
+    elseif count == 1 then
+        begun = f((...), wake)
+    elseif count == 2 then
+        local a, b = ...
+        begun = f(a, b, wake)
+    else
+        local arguments = pack(...)
+        arguments[count + 1] = wake
+        begun = f(unpack(arguments, 1, count + 1))
+    end
+    return park(own, wait, freer(begun))
 end
 
 local function checked(err, ...)
@@ -304,7 +127,10 @@ end
 function task.sleep(seconds)
     local own = current "sleep"
     checked_seconds(seconds, "sleep")
-    park(own, function(wake) return slice.after(seconds, wake) end)
+    local wait, wake = new_wait(own)
+    -- A thread that can wait by itself needs no timer.
+    local has_limit = slice.loop and slice.loop.condition
+    park(own, wait, not has_limit and slice.after(seconds, wake) or nil, seconds)
 end
 
 --- Runs `f(...)`, and cancels it if it has not ended after so many seconds.
@@ -333,16 +159,15 @@ local function wait_for(own, all, is_over)
         end
     end
     if own.cancelling or not is_over() then
-        park(own, function(wake)
-            for at = 1, #all do
-                if all[at].state == "running" then
-                    taken_back[at] = await_end(all[at], function()
-                        if is_over() then wake() end
-                    end)
-                end
+        local wait, wake = new_wait(own)
+        for at = 1, #all do
+            if all[at].state == "running" then
+                taken_back[at] = await_end(all[at], function()
+                    if is_over() then wake() end
+                end)
             end
-            return leave
-        end)
+        end
+        park(own, wait, leave)
     end
     leave()
 end
@@ -400,7 +225,7 @@ function task.handler(f)
     end
 end
 
---- As `pcall`, for functions that await: in Lua 5.1 and LuaJIT that is not possible within `pcall` itself.
+--- As `pcall`, for functions that await: in Lua 5.1 that is not possible within `pcall` itself.
 function task.pcall(f, ...)
     local own = current "pcall"
     local succeeded, results = join(own, start(f, true, ...), true)

@@ -1,0 +1,29 @@
+-- Handlers of nginx's that await, in a worker that has a burst to take.
+local task, probe = require "dss.task", require "probe"
+local sqlite = require("darksidesync").load "sqlite"
+
+local awaits, db = {}, nil
+
+--- For `init_worker_by_lua`.
+function awaits.begin()
+    require("dss.ngx").install()
+    db = sqlite.open ":memory:"
+    probe.register()
+    probe.start(2, 100000, function() end)
+end
+
+--- For `content_by_lua`: awaits a library, by itself and in a task, sleeps in both ways, runs into a limit and an error.
+function awaits.answer()
+    local rows = task.await(db.query, db, "select ? as n", { 40 })
+    task.sleep(0.02)
+    local two = task.spawn(function()
+        task.sleep(0.01)
+        ngx.sleep(0.001)
+        return task.await(db.query, db, "select 2 as n")[1].n
+    end)
+    local _, late = task.pcall(task.timeout, 0.01, task.sleep, 60)
+    local _, failure = pcall(task.await, db.query, db, "select from nothing")
+    ngx.say(rows[1].n + task.await(two), ", ", tostring(late), ", ", tostring(failure):match "syntax error" or failure)
+end
+
+return awaits

@@ -1,0 +1,90 @@
+//! nginx, reloaded again and again while handlers await and a burst is on its way: each request is answered, and the old workers exit.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use compat_tests::run::limited;
+
+use crate::Host;
+use crate::client::HTTP;
+use crate::programs::{nginx_with, socket};
+
+/// What `hosts/nginx_awaits.lua` answers.
+const ANSWER: &str = "42, timed out after 0.01 s, syntax error\n";
+
+const CLIENTS: usize = 4;
+const RELOADS: usize = 3;
+
+pub(crate) fn run(host: Host) -> Result<(), String> {
+    let path = socket(host);
+    let _ = std::fs::remove_file(&path);
+    let mut command = nginx_with(
+        host,
+        // What the master process requires is there in each worker, which it forks.
+        "init_by_lua_block { require \"darksidesync\" }\n  init_worker_by_lua_block { require(\"nginx_awaits\").begin() }",
+        "content_by_lua_block { require(\"nginx_awaits\").answer() }",
+    );
+    let pid = path.with_file_name("pid");
+    let _ = std::fs::remove_file(&pid);
+    let ends = AtomicBool::new(false);
+    let (ended, answers) = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| ask_until(&path, &ends))).collect();
+        let reloads = scope.spawn(|| {
+            while number(&pid).is_none() {
+                thread::sleep(Duration::from_millis(10));
+            }
+            for signal in [libc::SIGHUP; RELOADS].into_iter().chain([libc::SIGQUIT]) {
+                thread::sleep(Duration::from_millis(400));
+                if signal == libc::SIGQUIT {
+                    // Who connects while it stops is refused, as it should be.
+                    ends.store(true, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(400));
+                }
+                // SAFETY: nginx's master process, which runs until it gets the last of these.
+                unsafe { libc::kill(number(&pid).expect("as above"), signal) };
+            }
+        });
+        let ended = limited(&mut command, Duration::from_secs(120));
+        ends.store(true, Ordering::SeqCst);
+        let answers: Vec<String> =
+            clients.into_iter().flat_map(|client| client.join().expect("it does not panic")).collect();
+        let _ = reloads.join();
+        (ended, answers)
+    });
+    let wrong = answers.iter().find(|answer| !answer.ends_with(ANSWER));
+    if wrong.is_none()
+        && answers.len() > 10 * RELOADS
+        && ended.succeeded()
+        && !ended.stderr.contains("[alert]")
+    {
+        println!("nginx, reloaded {RELOADS} times: {} answers", answers.len());
+        return Ok(());
+    }
+    Err(format!("{} answers, among them {wrong:?}\n{}", answers.len(), ended.report()))
+}
+
+fn number(pid: &Path) -> Option<i32> {
+    std::fs::read_to_string(pid).ok()?.trim().parse().ok()
+}
+
+/// The answers to requests, one after the other, from the first that can be connected.
+fn ask_until(path: &Path, ends: &AtomicBool) -> Vec<String> {
+    let mut answers = Vec::new();
+    while !ends.load(Ordering::SeqCst) {
+        let Ok(mut stream) = UnixStream::connect(path) else {
+            if !answers.is_empty() {
+                answers.push("no connection".to_owned());
+            }
+            thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        let mut answer = String::new();
+        let asked = stream.write_all(HTTP).and_then(|()| stream.read_to_string(&mut answer));
+        answers.push(asked.map_or_else(|error| error.to_string(), |_| answer));
+    }
+    answers
+}

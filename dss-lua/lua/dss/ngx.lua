@@ -1,0 +1,183 @@
+--- DarkSideSync in the workers of nginx, with its Lua module or as OpenResty.
+--
+--     init_worker_by_lua_block { require("dss.ngx").install() }
+--
+-- A handler may then await, for each thread of nginx's can wait:
+--
+--     content_by_lua_block { ngx.say(#require("dss.task").await(db.query, db, "SELECT 1")) }
+--
+-- Leave it to this to poll: a callback that runs in a `dispatch` of the program's cannot spawn tasks.
+--
+-- A worker that exits, as after `nginx -s reload`, first ends what waits for something of DSS's; `worker_shutdown_timeout` limits that.
+-- `lua_code_cache off` is not for this: it makes a new Lua state for each request.
+
+local darksidesync = require "darksidesync"
+local semaphore = require "ngx.semaphore"
+local slice = require "dss.slice"
+
+local module = {}
+
+-- The longest wait, in seconds: waits without a limit are made of these. And how often a worker that exits looks whether it may.
+local LONGEST, LOOK = 3600, 0.2
+
+-- How many threads one request of nginx's may have had. It keeps a note of each until it ends, and goes through all of them to find one.
+local MOST_THREADS = 200
+
+-- The phases in which a thread can be made.
+local HAVE_THREADS = {
+    rewrite = true, access = true, content = true, timer = true, preread = true,
+    ssl_cert = true, ssl_session_fetch = true, ssl_client_hello = true,
+}
+
+-- What receives: the timer's request that `serve` runs in. Each is followed by another after so many threads.
+local receiver
+
+-- Threads that are to be made, for callbacks of DSS's cannot make any: they cannot yield.
+local waiting = {}
+
+-- What threads wait on. A thread that nginx kills says nothing: it is collected.
+local waits = setmetatable({}, { __mode = "k" })
+
+-- DSS's callbacks run. A timer that flushes was made. The worker exits.
+local is_handling, is_flushing, exits = false, false, false
+
+local function flush()
+    while waiting[1] do
+        local list = waiting
+        waiting = {}
+        for at = 1, #list do ngx.thread.spawn(list[at]) end
+    end
+end
+
+-- Threads of nginx's as `dss.slice` wants them.
+local loop = {}
+
+function loop.thread(f)
+    if not is_handling and HAVE_THREADS[ngx.get_phase()] then return ngx.thread.spawn(f) end
+    waiting[#waiting + 1] = f
+    if is_handling or is_flushing then return end
+    is_flushing = ngx.timer.at(0, function()
+        is_flushing = false
+        flush()
+    end)
+end
+
+-- Waits in a thread for so many seconds, or until `semaphore` is posted. Returns whether it was.
+local function wait(posted, seconds)
+    local till = darksidesync.now() + seconds
+    waits[posted] = true
+    repeat
+        local left = till - darksidesync.now()
+        -- nginx counts from when it woke up, so this may come early.
+        local is_posted = left > 0 and posted:wait(math.min(left, LONGEST))
+        if is_posted or left <= 0 then
+            waits[posted] = nil
+            return is_posted
+        end
+    until false
+end
+
+-- A wait of a thread's, for so many seconds if they are given, and what ends it.
+function loop.condition()
+    local ended = semaphore.new()
+    return function(seconds) wait(ended, seconds or math.huge) end, function() ended:post(1) end
+end
+
+function loop.after(seconds, f)
+    local stopped = semaphore.new()
+    loop.thread(function()
+        if not wait(stopped, seconds) then f() end
+    end)
+    return function() stopped:post(1) end
+end
+
+-- Whether nothing waits any more: not a library for Lua, nor a thread for a library.
+local function is_over()
+    if darksidesync.pending() > 0 or darksidesync.queuesize() > 0 then return false end
+    if next(waits) then collectgarbage() end
+    return not next(waits)
+end
+
+-- A socket of nginx's can send alone until it knows a port: it says hello, and gets the notifications in answer.
+local function greet()
+    local socket = ngx.socket.udp()
+    local port, hello = darksidesync.listen()
+    local fine, message = socket:setpeername("127.0.0.1", port)
+    if fine then fine, message = socket:send(hello) end
+    if not fine then error(("nginx's socket could not say hello to port %d of 127.0.0.1 (%s)"):format(port, message), 0) end
+    socket:settimeout(LONGEST * 1000)
+    return socket
+end
+
+local serve
+
+-- Looks, and waits for the next notification, until it is killed. It makes no threads: those of a thread that is killed stay with nginx.
+local function receive(own, socket)
+    while true do
+        is_handling = true
+        local fine, message = pcall(slice.handle)
+        is_handling = false
+        if not fine then ngx.log(ngx.ERR, "DarkSideSync: ", message) end
+        if waiting[1] then own.wakes:post(1) end
+        local _, closed = socket:receive()
+        if closed and closed ~= "timeout" then
+            ngx.log(ngx.ERR, "DarkSideSync: nginx's socket for notifications failed (", closed, "): another is made")
+            ngx.timer.at(1, serve)
+            return
+        end
+    end
+end
+
+function serve(premature)
+    if not receiver or premature and receiver.wakes then return end
+    local own = { wakes = semaphore.new() }
+    local before = receiver
+    receiver = own
+    if before.wakes then before.wakes:post(1) end
+    local fine, socket = pcall(greet)
+    if not fine then
+        ngx.log(ngx.ERR, "DarkSideSync: ", socket, "; it is tried again")
+        ngx.timer.at(1, serve)
+        return
+    end
+    local thread, threads, is_followed = ngx.thread.spawn(receive, own, socket), 0, false
+    while receiver == own and not (exits and is_over()) do
+        threads = threads + #waiting
+        flush()
+        if threads >= MOST_THREADS and not is_followed then is_followed = ngx.timer.at(0, serve) end
+        own.wakes:wait(exits and LOOK or LONGEST)
+    end
+    ngx.thread.kill(thread)
+    socket:close()
+end
+
+-- A timer that nginx calls early when the worker exits. What is posted there nginx sees with the next event, so it gets one.
+local function watch_exit(premature)
+    if not receiver then return end
+    if not premature then return ngx.timer.at(24 * LONGEST, watch_exit) end
+    exits = true
+    ngx.timer.at(0, function()
+        if receiver and receiver.wakes then receiver.wakes:post(1) end
+    end)
+end
+
+--- Has this worker handle what is queued, from now on. Does nothing if it does already. For `init_worker_by_lua`, or later.
+function module.install()
+    if receiver then return end
+    receiver = {}
+    slice.loop = loop
+    assert(ngx.timer.at(0, serve))
+    assert(ngx.timer.at(24 * LONGEST, watch_exit))
+end
+
+--- Takes that back.
+function module.remove()
+    if not receiver then return end
+    local own = receiver
+    receiver = nil
+    if own.wakes then own.wakes:post(1) end
+    darksidesync.setport(0)
+    if slice.loop == loop then slice.loop = nil end
+end
+
+return module

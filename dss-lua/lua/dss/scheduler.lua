@@ -1,0 +1,263 @@
+--- How tasks run, wait, are woken, and end. `dss.task` is what programs use.
+
+local darksidesync = require "darksidesync"
+local slice = require "dss.slice"
+
+local Task = {}
+Task.__index = Task
+
+local unpack = table.unpack or unpack
+local function pack(...) return { n = select("#", ...), ... } end
+
+-- Tasks that have not ended, by their coroutines. Who will wake one has it; one that nobody can wake is collected.
+local tasks = setmetatable({}, { __mode = "kv" })
+
+-- What a task yields that waits for something of this module's.
+local PARKED = {}
+
+-- What a task returns before its error, where it may not end with one.
+local FAILED = {}
+
+-- The error in a task that was cancelled, where it waits.
+local CANCELLED = setmetatable({}, { __tostring = function() return "the task was cancelled" end })
+
+local function current(what)
+    local co = coroutine.running()
+    local own = co and tasks[co]
+    -- Where a thread of the loop's can wait by itself, each may await.
+    if not own and slice.loop and slice.loop.condition then own = { state = "running", ends = {}, awaited = 0 } end
+    if not own then error(("'%s' was called outside of a task: call it in a function that task.spawn got"):format(what), 3) end
+    return own
+end
+
+local NOT_HERE = " (a task cannot await within a function that C calls, and in Lua 5.1 not within pcall, a metamethod or an iterator: use task.pcall)"
+local NO_SCHEDULER = "the task yielded, and the loop has no threads of its own to yield to: use await or sleep"
+
+-- What the interpreters of all Luas raise on Ctrl-C: it is the program's, and no task's.
+local function is_interruption(err)
+    return type(err) == "string" and err:find "interrupted!$" ~= nil
+end
+
+local function text_of(err)
+    local fine, text = pcall(tostring, err)
+    return fine and type(text) == "string" and text or "(an error without a text)"
+end
+
+-- Tells the error handler of a task that failed. That it was cancelled is no error.
+local function tell_error_of(own)
+    local err = own.results[1]
+    if err ~= CANCELLED then darksidesync.reporterror(text_of(err) .. "\n" .. own.traceback) end
+end
+
+-- Tasks whose wait was ended by the end of another task. They are resumed by the outermost call, one after the other: a chain of tasks that
+-- await each other may be long, and would be a chain of calls.
+local ready, is_ending, is_draining = {}, false, false
+local resume
+
+-- How deep tasks resume each other, and how deep they may: a Lua has room for some two hundred C functions in each other.
+local depth, DEEPEST = 0, 30
+
+local function drain()
+    local outer = is_draining
+    is_draining = true
+    local fine, err = true, nil
+    while fine and ready[1] do
+        -- Taken as a list, so that to take one costs the same however many there are.
+        local list = ready
+        ready = {}
+        for at = 1, #list do
+            local resumed, raised = pcall(resume, list[at])
+            if not resumed then fine, err = false, raised end
+        end
+    end
+    is_draining = outer
+    if not fine then error(err, 0) end
+end
+
+-- Resumes a task whose wait has ended, with what it waited for, if that was not noted.
+local function wake_up(own, ...)
+    if is_ending or depth >= DEEPEST then
+        ready[#ready + 1] = own
+        return
+    end
+    resume(own, ...)
+    -- Also within a loop that runs in a task: what was ready before is not to wait for that loop's end.
+    if ready[1] then drain() end
+end
+
+-- Ends a task. Its error is told to the error handler if nobody awaits it.
+local function finish(own, succeeded, ...)
+    own.results, own.state = pack(...), succeeded and "done" or "failed"
+    tasks[own.co] = nil
+    local ends, err = own.ends, own.results[1]
+    own.ends = nil
+    if not succeeded then
+        if type(err) == "string" and err:find "attempt to yield across" then
+            err = err .. NOT_HERE
+            own.results[1] = err
+        end
+        own.traceback = own.traceback or debug.traceback(own.co)
+        -- What it was to close (`local x <close>`), it has not closed.
+        if coroutine.close and coroutine.status(own.co) ~= "normal" then
+            local closed, raised = coroutine.close(own.co)
+            if not closed and raised ~= err then darksidesync.reporterror(text_of(raised)) end
+        end
+        if own.awaited == 0 and not is_interruption(err) then tell_error_of(own) end
+    end
+    local outer, interruption = is_ending, not succeeded and is_interruption(err) and err
+    is_ending = true
+    for at = 1, #ends do
+        if ends[at] then
+            local fine, raised = pcall(ends[at])
+            interruption = interruption or not fine and raised
+        end
+    end
+    is_ending = outer
+    if not is_ending and not is_draining then drain() end
+    if interruption then error(interruption, 0) end
+end
+
+-- What a task did when it was resumed: it waits, or has ended, or yields for a thread of the loop's, where it has one.
+local function step(own, succeeded, what, ...)
+    if succeeded and what == PARKED then
+        -- Not before: a yield that fails has not parked it.
+        own.wait = own.parking
+        return
+    end
+    if not succeeded or coroutine.status(own.co) == "dead" then
+        if what == FAILED then return finish(own, false, ...) end
+        return finish(own, succeeded, what, ...)
+    end
+    if not (slice.loop and slice.loop.thread) then return finish(own, false, NO_SCHEDULER) end
+    return step(own, coroutine.resume(own.co, coroutine.yield(what, ...)))
+end
+
+-- Runs a task until it waits or ends. In a thread of the loop's, if that has some.
+local function advance(own, ...)
+    return step(own, coroutine.resume(own.co, ...))
+end
+
+function resume(own, ...)
+    if not (slice.loop and slice.loop.thread) then
+        depth = depth + 1
+        local fine, err = pcall(advance, own, ...)
+        depth = depth - 1
+        if fine then return end
+        -- Ctrl-C, which may come between any two steps of this.
+        if own.state == "running" and coroutine.status(own.co) == "dead" then pcall(finish, own, false, err) end
+        error(err, 0)
+    end
+    local arguments = pack(...)
+    slice.loop.thread(function() return advance(own, unpack(arguments, 1, arguments.n)) end)
+end
+
+local function raise_if_cancelled(own, free)
+    if not own.cancelling then return end
+    own.cancelling = nil
+    if free then free() end
+    error(CANCELLED, 0)
+end
+
+-- The wait of a task has ended, and its results are noted.
+local function go_on(own, wait)
+    own.wait = nil
+    if wait.signal then wait.signal() else wake_up(own) end
+end
+
+-- What a task is to wait for, and the function that ends the wait: what that is called with is what `park` returns. With `inner`, a task that
+-- runs in this one's place, that is cancelled instead.
+local function new_wait(own, inner)
+    local wait = { inner = inner }
+    return wait, function(...)
+        if wait.is_over then return end
+        wait.is_over = true
+        if own.wait ~= wait or wait.signal or is_ending or depth >= DEEPEST or slice.loop and slice.loop.thread then
+            wait.results = pack(...)
+            if own.wait == wait then go_on(own, wait) end
+        else
+            own.wait = nil
+            wake_up(own, ...)
+        end
+    end
+end
+
+local function results_of_wait(own, wait, ...)
+    raise_if_cancelled(own)
+    local results = wait.results
+    if results then return unpack(results, 1, results.n) end
+    return ...
+end
+
+-- Waits until a wait is ended, or, where the loop's threads can wait by themselves, for so many `seconds`. `free` takes back what is waited
+-- for. Raises `CANCELLED` in a task that is cancelled meanwhile.
+local function park(own, wait, free, seconds)
+    wait.free = free
+    raise_if_cancelled(own, not wait.is_over and free)
+    if wait.is_over then return results_of_wait(own, wait) end
+    if not (slice.loop and slice.loop.condition) then
+        own.parking = wait
+        return results_of_wait(own, wait, coroutine.yield(PARKED))
+    end
+    local wait_here
+    wait_here, wait.signal = slice.loop.condition()
+    own.wait = wait
+    wait_here(seconds)
+    own.wait, wait.is_over = nil, true
+    return results_of_wait(own, wait)
+end
+
+-- For nginx: a request of its does not end in which a coroutine that had made threads ended with an error. So this one ends without.
+local function caught(own, f)
+    local function note(err)
+        own.traceback = debug.traceback()
+        return err
+    end
+    local function ended(succeeded, ...)
+        if succeeded then return ... end
+        return FAILED, ...
+    end
+    return function(...) return ended(xpcall(f, note, ...)) end
+end
+
+local function start(f, awaited, ...)
+    local own = setmetatable({ state = "running", ends = {}, awaited = awaited and 1 or 0 }, Task)
+    own.co = coroutine.create(slice.loop and slice.loop.condition and caught(own, f) or f)
+    tasks[own.co] = own
+    resume(own, ...)
+    return own
+end
+
+--- "running", "done" or "failed".
+function Task:status()
+    return self.state
+end
+
+--- Raises `task.CANCELLED` in a task where it waits, and lets go of what it waits for. One that does not wait at the moment, for it
+-- runs or waits for something of the loop's, gets the error where it awaits next.
+-- @return whether it had not ended
+function Task:cancel()
+    if self.state ~= "running" then return false end
+    local wait = self.wait
+    if wait and wait.inner then return wait.inner:cancel() end
+    self.cancelling = true
+    if wait then
+        self.wait = nil
+        wait.is_over, wait.results = true, pack()
+        if wait.free then
+            local fine, err = pcall(wait.free)
+            if not fine then darksidesync.reporterror(text_of(err)) end
+        end
+        go_on(self, wait)
+    end
+    return true
+end
+
+return {
+    Task = Task,
+    CANCELLED = CANCELLED,
+    current = current,
+    new_wait = new_wait,
+    park = park,
+    start = start,
+    tell_error_of = tell_error_of,
+}
