@@ -30,6 +30,11 @@ local function loop(queue)
     }
 end
 
+local function forget(queue)
+    installed[queue] = nil
+    if slice.loop and slice.loop.of == queue then slice.loop = nil end
+end
+
 --- Has a controller handle what is queued, from now on. Does nothing if it does already.
 -- @param queue the controller
 -- @param options a table, or nothing: with `ends` the thread ends once a library has kept the loop going and none does any more
@@ -43,10 +48,7 @@ function module.install(queue, options)
         while installed[queue] == removed do
             local alive = ends and slice.alive()
             was_alive = was_alive or alive
-            if ends and was_alive and not alive then
-                installed[queue] = nil
-                return
-            end
+            if ends and was_alive and not alive then return forget(queue) end
             cqueues.poll(own, removed)
             if installed[queue] == removed then slice.handle() end
         end
@@ -57,9 +59,8 @@ end
 function module.remove(queue)
     local removed = installed[queue]
     if not removed then return end
-    installed[queue] = nil
+    forget(queue)
     removed:signal()
-    if slice.loop and slice.loop.of == queue then slice.loop = nil end
 end
 
 return module

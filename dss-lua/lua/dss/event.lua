@@ -38,6 +38,11 @@ local function loop(base)
     }
 end
 
+local function forget(base)
+    installed[base] = nil
+    if slice.loop and slice.loop.of == base then slice.loop = nil end
+end
+
 --- Has a base handle what is queued, from now on. Does nothing if it does already.
 -- @param base the base
 -- @param options a table, or nothing: with `ends` the event is taken back once a library has kept the loop going and none does any more
@@ -50,11 +55,9 @@ function module.install(base, options)
         slice.handle()
         local alive = ends and slice.alive()
         was_alive = was_alive or alive
-        if not installed[base] or ends and was_alive and not alive then
-            installed[base] = nil
-            return core.LEAVE
-        end
-        return core.EV_READ
+        if installed[base] and not (ends and was_alive and not alive) then return core.EV_READ end
+        forget(base)
+        return core.LEAVE
     end)
 end
 
@@ -62,9 +65,8 @@ end
 function module.remove(base)
     local event = installed[base]
     if not event then return end
-    installed[base] = nil
+    forget(base)
     event:close()
-    if slice.loop and slice.loop.of == base then slice.loop = nil end
 end
 
 return module
