@@ -1,5 +1,5 @@
--- A call that is answered from another thread, again and again: by a callback that makes the next call, and by a task that awaits. Prints a line
--- for each measurement: what, which, nanoseconds a call.
+-- A call that is answered from another thread, again and again: by a callback that makes the next call, and by a task that
+-- awaits. Prints a line for each measurement: what, which, nanoseconds a call.
 local rounds, items = tonumber(arg[1]), tonumber(arg[2]) / 100
 
 local dss, task = require "darksidesync", require "dss.task"

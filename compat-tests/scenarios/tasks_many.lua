@@ -1,4 +1,4 @@
--- dss.task: ten thousand tasks over two libraries of v2, half of them cancelled at random, in all the places where a task can wait.
+-- dss.task: ten thousand tasks over two libraries of v2, half of them cancelled at random, wherever a task can wait.
 
 local dss, task = require "darksidesync", require "dss.task"
 
