@@ -2,7 +2,7 @@
 local task, probe = require "dss.task", require "probe"
 local sqlite = require("darksidesync").load "sqlite"
 
-local awaits, db = {}, nil
+local awaits, db, begun = {}, nil, false
 
 --- For `init_worker_by_lua`.
 function awaits.begin()
@@ -10,6 +10,25 @@ function awaits.begin()
     db = sqlite.open ":memory:"
     probe.register()
     probe.start(2, 100000, function() end)
+    -- A task may be spawned where nginx makes no threads.
+    task.spawn(function() begun = true end)
+end
+
+--- For `content_by_lua`: ends while tasks of its wait in each way.
+function awaits.leave()
+    task.spawn(task.sleep, 60)
+    task.spawn(task.await, db.query, db, "select 1")
+    task.spawn(task.timeout, 60, task.sleep, 60)
+    task.spawn(task.pcall, task.values, function() end)
+    -- To sleep for no time lets others run.
+    local rested = false
+    task.spawn(function()
+        task.sleep(0.01)
+        rested = true
+    end)
+    while not rested do task.sleep(0) end
+    ngx.say(begun and "left" or "the task of the beginning did not run")
+    ngx.exit(200)
 end
 
 --- For `content_by_lua`: awaits a library, by itself and in a task, sleeps in both ways, runs into a limit and an error.

@@ -82,6 +82,9 @@ return function(every, finish, sleeps)
             while now() < till do end
             if slept then return end
             task.spawn(function()
+                -- No length, and no limit.
+                task.sleep(-0.001)
+                task.timeout(math.huge, task.sleep, 0)
                 local begun = now()
                 task.sleep(0.02)
                 slept = (now() - begun) / 0.02

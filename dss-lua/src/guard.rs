@@ -105,9 +105,7 @@ pub(crate) fn look_up(stack: Stack) -> Option<StateRef> {
     stack.pop(1);
     // SAFETY: what lies under that key was put there by `publish`, and the registry keeps it.
     let guard = unsafe { guard.as_ref() }?;
-    if guard.state().is_of_another_process() {
-        guard.renew();
-    }
+    guard.renew();
     Some(guard.state())
 }
 
@@ -121,11 +119,9 @@ pub(crate) fn served(stack: Stack) -> Result<&'static Guard, &'static str> {
     // SAFETY: this module's functions have the guard as their first upvalue, which keeps its memory; its finalizer
     // leaves the bytes as they are.
     let guard = unsafe { &*guard };
-    if guard.state().get().is_none() {
+    if guard.state().get().is_none() && !guard.renew() {
         let forked = guard.state().is_of_another_process();
-        if !(forked && guard.renew()) {
-            return Err(if forked { errors::FORKED } else { errors::STOPPED });
-        }
+        return Err(if forked { errors::FORKED } else { errors::STOPPED });
     }
     Ok(guard)
 }

@@ -13,8 +13,9 @@ use crate::Host;
 use crate::client::HTTP;
 use crate::programs::{nginx_with, socket};
 
-/// What `hosts/nginx_awaits.lua` answers.
-const ANSWER: &str = "42, timed out after 0.01 s, syntax error\n";
+/// What is asked of `hosts/nginx_awaits.lua`, and what it answers.
+const ASKED: [(&[u8], &str); 2] =
+    [(HTTP, "42, timed out after 0.01 s, syntax error\n"), (b"GET /leave HTTP/1.0\r\n\r\n", "left\n")];
 
 const CLIENTS: usize = 4;
 const RELOADS: usize = 3;
@@ -26,13 +27,16 @@ pub(crate) fn run(host: Host) -> Result<(), String> {
         host,
         // What the master process requires is there in each worker, which it forks.
         "init_by_lua_block { require \"darksidesync\" }\n  init_worker_by_lua_block { require(\"nginx_awaits\").begin() }",
-        "content_by_lua_block { require(\"nginx_awaits\").answer() }",
+        "content_by_lua_block { require(\"nginx_awaits\").answer() } } \
+         location /leave { content_by_lua_block { require(\"nginx_awaits\").leave() }",
     );
     let pid = path.with_file_name("pid");
     let _ = std::fs::remove_file(&pid);
     let ends = AtomicBool::new(false);
+    let (path, ends) = (&path, &ends);
     let (ended, answers) = thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| ask_until(&path, &ends))).collect();
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|client| scope.spawn(move || ask_until(path, client % 2, ends))).collect();
         let reloads = scope.spawn(|| {
             while number(&pid).is_none() {
                 thread::sleep(Duration::from_millis(10));
@@ -50,12 +54,12 @@ pub(crate) fn run(host: Host) -> Result<(), String> {
         });
         let ended = limited(&mut command, Duration::from_secs(120));
         ends.store(true, Ordering::SeqCst);
-        let answers: Vec<String> =
+        let answers: Vec<_> =
             clients.into_iter().flat_map(|client| client.join().expect("it does not panic")).collect();
         let _ = reloads.join();
         (ended, answers)
     });
-    let wrong = answers.iter().find(|answer| !answer.ends_with(ANSWER));
+    let wrong = answers.iter().find(|(asked, answer)| !answer.ends_with(ASKED[*asked].1));
     if wrong.is_none()
         && answers.len() > 10 * RELOADS
         && ended.succeeded()
@@ -71,20 +75,20 @@ fn number(pid: &Path) -> Option<i32> {
     std::fs::read_to_string(pid).ok()?.trim().parse().ok()
 }
 
-/// The answers to requests, one after the other, from the first that can be connected.
-fn ask_until(path: &Path, ends: &AtomicBool) -> Vec<String> {
+/// The answers to one of [`ASKED`], one after the other, from the first that can be connected.
+fn ask_until(path: &Path, asked: usize, ends: &AtomicBool) -> Vec<(usize, String)> {
     let mut answers = Vec::new();
     while !ends.load(Ordering::SeqCst) {
         let Ok(mut stream) = UnixStream::connect(path) else {
             if !answers.is_empty() {
-                answers.push("no connection".to_owned());
+                answers.push((asked, "no connection".to_owned()));
             }
             thread::sleep(Duration::from_millis(10));
             continue;
         };
         let mut answer = String::new();
-        let asked = stream.write_all(HTTP).and_then(|()| stream.read_to_string(&mut answer));
-        answers.push(asked.map_or_else(|error| error.to_string(), |_| answer));
+        let read = stream.write_all(ASKED[asked].0).and_then(|()| stream.read_to_string(&mut answer));
+        answers.push((asked, read.map_or_else(|error| error.to_string(), |_| answer)));
     }
     answers
 }

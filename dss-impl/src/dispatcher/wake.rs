@@ -50,7 +50,9 @@ impl Dispatcher {
     fn change_notifier(&self, way: Way, notifier: Option<Box<dyn Notifier>>) -> Result<(), OutOfMemory> {
         let notifier = notifier::share(notifier)?;
         self.enter_lua();
-        self.used.store(true, Ordering::Relaxed);
+        if notifier.is_some() {
+            self.used.store(true, Ordering::Relaxed);
+        }
         let mut desk = self.lock_desk();
         if desk.phase != Phase::Open {
             return Ok(());

@@ -5,24 +5,20 @@
 //! before the hello has come is found by that look of the program's, and what is queued later is announced.
 
 use std::fmt::Write;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::mem::MaybeUninit;
+use std::io::{self, Read};
 
 use arrayvec::ArrayString;
 use socket2::Socket;
 
 use super::Notifier;
-use super::udp::{End, Sender, open};
-use crate::cancellation::uncancelled;
-use crate::delegated::Delegated;
+use super::udp::{UdpNotifier, open};
 use crate::descriptor::Descriptor;
 
 /// How many bytes a hello has.
 const LENGTH: usize = 32;
 
-/// How many datagrams are looked at for one notification. Whoever floods the port is not to keep a thread here.
-const LOOKED_AT: usize = 64;
+/// How many datagrams are looked at for one notification: more than a socket has room for. Whoever floods the port is not to keep a thread here.
+const LOOKED_AT: usize = 4096;
 
 /// What a program sends to show that a socket is its own: hexadecimal digits that nobody can guess.
 pub(super) type Hello = ArrayString<LENGTH>;
@@ -31,7 +27,7 @@ pub(super) type Hello = ArrayString<LENGTH>;
 pub struct HelloNotifier {
     port: u16,
     hello: Hello,
-    sender: Delegated<Sender>,
+    notifier: UdpNotifier,
 }
 
 impl HelloNotifier {
@@ -42,9 +38,9 @@ impl HelloNotifier {
     pub fn new() -> io::Result<Self> {
         let socket = open(Some(0), None)?;
         let port = socket.local_addr()?.as_socket_ipv4().map_or(0, |address| address.port());
-        let hello = random();
-        let sender = Sender { from: Some(port), end: End::Awaited(hello), socket: Descriptor::own(socket) };
-        Ok(HelloNotifier { port, hello, sender: Delegated::new(sender) })
+        let hello = random()?;
+        let notifier = UdpNotifier::awaiting(port, hello, Descriptor::own(socket));
+        Ok(HelloNotifier { port, hello, notifier })
     }
 
     /// The port that a hello goes to.
@@ -62,37 +58,32 @@ impl HelloNotifier {
 
 impl Notifier for HelloNotifier {
     fn notify(&self, queued: usize) -> io::Result<()> {
-        // As for `UdpNotifier`.
-        let sent = uncancelled(|| self.sender.run(|sender| sender.send(queued)));
-        sent.unwrap_or(Ok(()))
+        self.notifier.notify(queued)
     }
 }
 
 /// The port that the hello came from, if it has come.
-pub(super) fn sender(socket: &Socket, hello: &Hello) -> io::Result<u16> {
+pub(super) fn sender(mut socket: &Socket, hello: &Hello) -> io::Result<u16> {
     for _ in 0..LOOKED_AT {
+        let address = socket.peek_sender()?;
         // One more, so that what is longer is not taken for it.
-        let mut bytes = [MaybeUninit::uninit(); LENGTH + 1];
-        let (length, address) = socket.recv_from(&mut bytes)?;
-        // SAFETY: so many were received.
-        let same = length == LENGTH
-            && bytes
-                .iter()
-                .zip(hello.as_bytes())
-                .all(|(found, wanted)| unsafe { found.assume_init() } == *wanted);
-        if let (true, Some(address)) = (same, address.as_socket_ipv4()) {
+        let mut bytes = [0; LENGTH + 1];
+        let length = socket.read(&mut bytes)?;
+        if let (true, Some(address)) = (bytes[..length] == *hello.as_bytes(), address.as_socket_ipv4()) {
             return Ok(address.port());
         }
     }
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-/// Digits from the keys that the standard library has from the system.
-fn random() -> Hello {
+/// Digits of the system's. Not of the standard library's `RandomState`, whose keys a forked process has, too.
+fn random() -> io::Result<Hello> {
+    let mut bytes = [0; LENGTH / 2];
+    getrandom::fill(&mut bytes)?;
     let mut digits = Hello::new();
-    for _ in 0..LENGTH / 16 {
-        // Of 64 bits; there is room for all of them.
-        let _ = write!(digits, "{:016x}", RandomState::new().build_hasher().finish());
+    for byte in bytes {
+        // There is room for all of them.
+        let _ = write!(digits, "{byte:02x}");
     }
-    digits
+    Ok(digits)
 }

@@ -33,6 +33,11 @@ impl UdpNotifier {
         let end = End::Known { port, receiver: descriptor::bound_to(port) };
         Ok(UdpNotifier(Delegated::new(Sender { from: None, end, socket })))
     }
+
+    /// A notifier of a socket that is bound to the port `from`, for the one that will say hello to it.
+    pub(super) fn awaiting(from: u16, hello: Hello, socket: Descriptor) -> Self {
+        UdpNotifier(Delegated::new(Sender { from: Some(from), end: End::Awaited(hello), socket }))
+    }
 }
 
 impl Notifier for UdpNotifier {
@@ -45,15 +50,15 @@ impl Notifier for UdpNotifier {
 }
 
 /// What sends to one socket.
-pub(super) struct Sender {
+struct Sender {
     /// The port that is sent from; none for any.
-    pub(super) from: Option<u16>,
-    pub(super) end: End,
-    pub(super) socket: Descriptor,
+    from: Option<u16>,
+    end: End,
+    socket: Descriptor,
 }
 
 /// The socket that is sent to.
-pub(super) enum End {
+enum End {
     /// Bound to that port, and the descriptor, where it is one of this process.
     Known { port: u16, receiver: Option<Descriptor> },
     /// The one that will say this.
@@ -77,7 +82,7 @@ impl End {
 }
 
 impl Sender {
-    pub(super) fn send(&mut self, queued: usize) -> io::Result<()> {
+    fn send(&mut self, queued: usize) -> io::Result<()> {
         // What was queued before is found by whoever reads that datagram: it is read later than this.
         if self.end.is_announced() {
             return Ok(());

@@ -17,8 +17,8 @@ local slice = require "dss.slice"
 
 local module = {}
 
--- The longest wait, in seconds: waits without a limit are made of these. And how often a worker that exits looks whether it may.
-local LONGEST, LOOK = 3600, 0.2
+-- The shortest wait and the longest, in seconds: waits without a limit are made of these. And how often a worker that exits looks whether it may.
+local SHORTEST, LONGEST, LOOK = 0.001, 3600, 0.2
 
 -- How many threads one request of nginx's may have had. It keeps a note of each until it ends, and goes through all of them to find one.
 local MOST_THREADS = 200
@@ -38,8 +38,8 @@ local waiting = {}
 -- What threads wait on. A thread that nginx kills says nothing: it is collected.
 local waits = setmetatable({}, { __mode = "k" })
 
--- DSS's callbacks run. A timer that flushes was made. The worker exits.
-local is_handling, is_flushing, exits = false, false, false
+-- The worker exits.
+local exits = false
 
 local function flush()
     while waiting[1] do
@@ -52,29 +52,24 @@ end
 -- Threads of nginx's as `dss.slice` wants them.
 local loop = {}
 
+-- Where none can be made, the receiver makes it.
 function loop.thread(f)
-    if not is_handling and HAVE_THREADS[ngx.get_phase()] then return ngx.thread.spawn(f) end
+    if not slice.is_handling and HAVE_THREADS[ngx.get_phase()] then return ngx.thread.spawn(f) end
     waiting[#waiting + 1] = f
-    if is_handling or is_flushing then return end
-    is_flushing = ngx.timer.at(0, function()
-        is_flushing = false
-        flush()
-    end)
+    if not slice.is_handling and receiver and receiver.wakes then receiver.wakes:post(1) end
 end
 
 -- Waits in a thread for so many seconds, or until `semaphore` is posted. Returns whether it was.
 local function wait(posted, seconds)
-    local till = darksidesync.now() + seconds
+    local till, is_posted = darksidesync.now() + seconds, false
     waits[posted] = true
+    -- nginx counts from when it woke up, so this may come early.
     repeat
-        local left = till - darksidesync.now()
-        -- nginx counts from when it woke up, so this may come early.
-        local is_posted = left > 0 and posted:wait(math.min(left, LONGEST))
-        if is_posted or left <= 0 then
-            waits[posted] = nil
-            return is_posted
-        end
-    until false
+        -- A wait of no length would let nothing else run.
+        is_posted = posted:wait(math.max(SHORTEST, math.min(till - darksidesync.now(), LONGEST)))
+    until is_posted or darksidesync.now() >= till
+    waits[posted] = nil
+    return is_posted
 end
 
 -- A wait of a thread's, for so many seconds if they are given, and what ends it.
@@ -115,9 +110,7 @@ local serve
 -- Looks, and waits for the next notification, until it is killed. It makes no threads: those of a thread that is killed stay with nginx.
 local function receive(own, socket)
     while true do
-        is_handling = true
         local fine, message = pcall(slice.handle)
-        is_handling = false
         if not fine then ngx.log(ngx.ERR, "DarkSideSync: ", message) end
         if waiting[1] then own.wakes:post(1) end
         local _, closed = socket:receive()

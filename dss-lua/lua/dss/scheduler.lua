@@ -15,17 +15,14 @@ local tasks = setmetatable({}, { __mode = "kv" })
 -- What a task yields that waits for something of this module's.
 local PARKED = {}
 
--- What a task returns before its error, where it may not end with one.
-local FAILED = {}
-
 -- The error in a task that was cancelled, where it waits.
 local CANCELLED = setmetatable({}, { __tostring = function() return "the task was cancelled" end })
 
 local function current(what)
     local co = coroutine.running()
     local own = co and tasks[co]
-    -- Where a thread of the loop's can wait by itself, each may await.
-    if not own and slice.loop and slice.loop.condition then own = { state = "running", ends = {}, awaited = 0 } end
+    -- Where a thread of the loop's can wait by itself, each may await; a callback of DSS's cannot.
+    if not own and slice.of_loop "condition" and not slice.is_handling then own = { state = "running", ends = {}, awaited = 0 } end
     if not own then error(("'%s' was called outside of a task: call it in a function that task.spawn got"):format(what), 3) end
     return own
 end
@@ -74,10 +71,12 @@ local function drain()
     if not fine then error(err, 0) end
 end
 
--- Resumes a task whose wait has ended, with what it waited for, if that was not noted.
-local function wake_up(own, ...)
-    if is_ending or depth >= DEEPEST then
-        ready[#ready + 1] = own
+-- Resumes a task whose wait has ended, with what it waited for, or lets it see to that itself.
+local function wake_up(own, wait, ...)
+    own.wait = nil
+    if wait.signal or is_ending or depth >= DEEPEST then
+        wait.results = pack(...)
+        if wait.signal then wait.signal() else ready[#ready + 1] = own end
         return
     end
     resume(own, ...)
@@ -124,11 +123,8 @@ local function step(own, succeeded, what, ...)
         own.wait = own.parking
         return
     end
-    if not succeeded or coroutine.status(own.co) == "dead" then
-        if what == FAILED then return finish(own, false, ...) end
-        return finish(own, succeeded, what, ...)
-    end
-    if not (slice.loop and slice.loop.thread) then return finish(own, false, NO_SCHEDULER) end
+    if not succeeded or coroutine.status(own.co) == "dead" then return finish(own, succeeded, what, ...) end
+    if not slice.of_loop "thread" then return finish(own, false, NO_SCHEDULER) end
     return step(own, coroutine.resume(own.co, coroutine.yield(what, ...)))
 end
 
@@ -138,7 +134,8 @@ local function advance(own, ...)
 end
 
 function resume(own, ...)
-    if not (slice.loop and slice.loop.thread) then
+    local thread = slice.of_loop "thread"
+    if not thread then
         depth = depth + 1
         local fine, err = pcall(advance, own, ...)
         depth = depth - 1
@@ -148,7 +145,7 @@ function resume(own, ...)
         error(err, 0)
     end
     local arguments = pack(...)
-    slice.loop.thread(function() return advance(own, unpack(arguments, 1, arguments.n)) end)
+    thread(function() return advance(own, unpack(arguments, 1, arguments.n)) end)
 end
 
 local function raise_if_cancelled(own, free)
@@ -158,12 +155,6 @@ local function raise_if_cancelled(own, free)
     error(CANCELLED, 0)
 end
 
--- The wait of a task has ended, and its results are noted.
-local function go_on(own, wait)
-    own.wait = nil
-    if wait.signal then wait.signal() else wake_up(own) end
-end
-
 -- What a task is to wait for, and the function that ends the wait: what that is called with is what `park` returns. With `inner`, a task that
 -- runs in this one's place, that is cancelled instead.
 local function new_wait(own, inner)
@@ -171,13 +162,8 @@ local function new_wait(own, inner)
     return wait, function(...)
         if wait.is_over then return end
         wait.is_over = true
-        if own.wait ~= wait or wait.signal or is_ending or depth >= DEEPEST or slice.loop and slice.loop.thread then
-            wait.results = pack(...)
-            if own.wait == wait then go_on(own, wait) end
-        else
-            own.wait = nil
-            wake_up(own, ...)
-        end
+        -- It may be over before the task waits.
+        if own.wait == wait then wake_up(own, wait, ...) else wait.results = pack(...) end
     end
 end
 
@@ -194,34 +180,38 @@ local function park(own, wait, free, seconds)
     wait.free = free
     raise_if_cancelled(own, not wait.is_over and free)
     if wait.is_over then return results_of_wait(own, wait) end
-    if not (slice.loop and slice.loop.condition) then
+    local condition = slice.of_loop "condition"
+    if not condition then
         own.parking = wait
         return results_of_wait(own, wait, coroutine.yield(PARKED))
     end
     local wait_here
-    wait_here, wait.signal = slice.loop.condition()
+    wait_here, wait.signal = condition()
     own.wait = wait
     wait_here(seconds)
     own.wait, wait.is_over = nil, true
     return results_of_wait(own, wait)
 end
 
--- For nginx: a request of its does not end in which a coroutine that had made threads ended with an error. So this one ends without.
-local function caught(own, f)
+-- Runs a task in a thread that can wait by itself, from its beginning to its end: there a coroutine in between would be in the way.
+local function run_here(own, f, ...)
     local function note(err)
         own.traceback = debug.traceback()
         return err
     end
-    local function ended(succeeded, ...)
-        if succeeded then return ... end
-        return FAILED, ...
-    end
-    return function(...) return ended(xpcall(f, note, ...)) end
+    own.co = coroutine.running()
+    tasks[own.co] = own
+    return finish(own, xpcall(f, note, ...))
 end
 
 local function start(f, awaited, ...)
     local own = setmetatable({ state = "running", ends = {}, awaited = awaited and 1 or 0 }, Task)
-    own.co = coroutine.create(slice.loop and slice.loop.condition and caught(own, f) or f)
+    if slice.of_loop "condition" then
+        local arguments = pack(...)
+        slice.loop.thread(function() return run_here(own, f, unpack(arguments, 1, arguments.n)) end)
+        return own
+    end
+    own.co = coroutine.create(f)
     tasks[own.co] = own
     resume(own, ...)
     return own
@@ -241,13 +231,12 @@ function Task:cancel()
     if wait and wait.inner then return wait.inner:cancel() end
     self.cancelling = true
     if wait then
-        self.wait = nil
-        wait.is_over, wait.results = true, pack()
+        self.wait, wait.is_over = nil, true
         if wait.free then
             local fine, err = pcall(wait.free)
             if not fine then darksidesync.reporterror(text_of(err)) end
         end
-        go_on(self, wait)
+        wake_up(self, wait)
     end
     return true
 end

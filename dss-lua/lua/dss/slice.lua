@@ -9,6 +9,9 @@ local LENGTH = 0.002
 -- How much too early something due may come, in seconds: less than that no loop's timer tells apart.
 local EARLIEST = 0.0005
 
+-- The longest that a loop's timer is set for, in seconds: some count milliseconds in 32 bits.
+local LONGEST = 86400
+
 -- What is due, for loops whose timers nobody knows: a heap of `{ at, f }`, the first one on top. `f` is false if it was taken back.
 local due, count = {}, 0
 
@@ -51,6 +54,14 @@ end
 -- for so many seconds if they are given, and one that ends that. Each may be missing.
 slice.loop = nil
 
+--- Whether callbacks of DSS's run, in `slice.handle`.
+slice.is_handling = false
+
+--- What the loop offers by that name, if there is a loop and it does.
+function slice.of_loop(name)
+    return slice.loop and slice.loop[name]
+end
+
 --- Called when something is due earlier than all before, by who sleeps until then; or nothing.
 slice.changed = nil
 
@@ -74,15 +85,15 @@ end
 --- Calls `f` once, that many seconds from now. Where the loop has no timers that this knows of, in `slice.handle` and `task.run`.
 -- @return a function that takes it back
 function slice.after(seconds, f)
-    local till, loop = darksidesync.now() + seconds, slice.loop
-    if loop and loop.after then
+    local till, after = darksidesync.now() + seconds, slice.of_loop "after"
+    if after then
         local stop
         local function fire()
             local left = till - darksidesync.now()
             -- Most loops count from when they woke up, and callbacks may have run long since.
-            if left > EARLIEST then stop = loop.after(left, fire) else f() end
+            if left > EARLIEST then stop = after(math.min(left, LONGEST), fire) else f() end
         end
-        stop = loop.after(seconds, fire)
+        stop = after(math.max(0, math.min(seconds, LONGEST)), fire)
         return function() stop() end
     end
     local entry = { at = till, f = f }
@@ -93,7 +104,10 @@ end
 --- Handles what is queued, for 2 ms at most. If more is queued, the descriptor is readable again.
 -- @return how many items were handled, and how many remain
 function slice.handle()
-    local handled, remaining = darksidesync.dispatch(nil, LENGTH)
+    slice.is_handling = true
+    local fine, handled, remaining = pcall(darksidesync.dispatch, nil, LENGTH)
+    slice.is_handling = false
+    if not fine then error(handled, 0) end
     slice.fire()
     return handled, remaining
 end

@@ -129,8 +129,7 @@ function task.sleep(seconds)
     checked_seconds(seconds, "sleep")
     local wait, wake = new_wait(own)
     -- A thread that can wait by itself needs no timer.
-    local has_limit = slice.loop and slice.loop.condition
-    park(own, wait, not has_limit and slice.after(seconds, wake) or nil, seconds)
+    park(own, wait, not slice.of_loop "condition" and slice.after(seconds, wake) or nil, seconds)
 end
 
 --- Runs `f(...)`, and cancels it if it has not ended after so many seconds.
