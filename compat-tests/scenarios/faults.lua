@@ -88,6 +88,15 @@ local function busy_state()
     return state
 end
 
+-- Ends its threads and takes what is left: nothing is lost.
+local function end_busy(state)
+    eq(require("faults").halt(), 0)
+    ok(state:dostring "while dss.dispatch() > 0 do end return true")
+    local taken, decoded = require("faults").ends()
+    eq(decoded, taken)
+    state:close()
+end
+
 -- Runs `f` in a forked child, which then exits; how it ended: "exited 0" if all was well.
 local function forked(f)
     local pid = host.fork()
@@ -112,11 +121,7 @@ scenario("a state that was open at a fork says so in the child", { needs = "linu
         end
         ok(state:dostring "return dss.dispatch(100000)")
     end
-    eq(require("faults").halt(), 0)
-    ok(state:dostring "while dss.dispatch() > 0 do end return true")
-    local taken, decoded = require("faults").ends()
-    eq(decoded, taken)
-    state:close()
+    end_busy(state)
 end)
 
 scenario("programs that are started while others deliver disturb nothing", { needs = "linux" }, function()
@@ -129,17 +134,17 @@ scenario("programs that are started while others deliver disturb nothing", { nee
         ok(os.execute "exit 0")
         ok(state:dostring "return dss.dispatch(100000)")
     end
-    eq(require("faults").halt(), 0)
-    ok(state:dostring "while dss.dispatch() > 0 do end return true")
-    local taken, decoded = require("faults").ends()
-    eq(decoded, taken)
-    state:close()
+    end_busy(state)
 end)
 
 scenario("a state that had only required DSS at a fork is served in the child", { needs = "linux", with = "faults probe probe_v2" }, function()
     -- Another state's threads are at it meanwhile.
     local busy, state = busy_state(), host.newstate()
-    inside(state, [[dss = require "darksidesync" assert(dss.poll() == -1 and dss.queuesize() == 0)]])
+    inside(state, [[
+        dss = require "darksidesync"
+        assert(dss.poll() == -1 and dss.queuesize() == 0 and dss.setport(0) == 1)
+        assert(not pcall(dss.load, "nowhere"))
+    ]])
     local works = [[
         local probe, got = require "probe", 0
         assert(probe.register())
@@ -163,9 +168,7 @@ scenario("a state that had only required DSS at a fork is served in the child", 
     end
     -- And a child's child, where neither has used it.
     eq(forked(function() eq(forked(function() inside(state, works) end), "exited 0") end), "exited 0")
-    eq(require("faults").halt(), 0)
-    ok(busy:dostring "while dss.dispatch() > 0 do end return true")
-    busy:close()
+    end_busy(busy)
     -- The parent's is as it was.
     inside(state, works)
     for _, call in ipairs { "poll()", "dispatch()" } do
@@ -209,9 +212,7 @@ scenario("a child that was forked while others deliver closes, exits, and opens 
         end
     end
     eq(hung, 0, "children that hung")
-    eq(require("faults").halt(), 0)
-    ok(state:dostring "while dss.dispatch() > 0 do end return true")
-    state:close()
+    end_busy(state)
 end)
 
 scenario("no membarrier in steady state", { needs = "linux" }, function()

@@ -48,61 +48,45 @@ enum Kind {
     Program { name: &'static str, command: fn(Host) -> Command },
 }
 
-const NEOVIM: Kind = Kind::Program { name: "nvim", command: neovim };
-
 /// HAProxy as a daemon: it requires DSS, and forks, and its parent exits.
 const DAEMON: &str = "haproxy_daemon";
 
-const NGINX: Host = Host {
-    name: "nginx",
-    lua: Lua("luajit"),
-    kind: Kind::Program { name: "nginx", command: nginx },
-    idle: false,
-};
+impl Host {
+    const fn looping(name: &'static str, lua: &'static str, file: &'static str) -> Self {
+        Host { name, lua: Lua(lua), kind: Kind::Loop(file), idle: false }
+    }
+
+    const fn program(
+        name: &'static str,
+        lua: &'static str,
+        program: &'static str,
+        command: fn(Host) -> Command,
+    ) -> Self {
+        Host { name, lua: Lua(lua), kind: Kind::Program { name: program, command }, idle: false }
+    }
+}
 
 const HOSTS: [Host; 16] = [
-    Host { name: "luv", lua: Lua("lua54"), kind: Kind::Loop("luv.so"), idle: false },
-    Host { name: "luv", lua: Lua("luajit"), kind: Kind::Loop("luv.so"), idle: false },
-    Host { name: "cqueues", lua: Lua("lua54"), kind: Kind::Loop("cqueues.lua"), idle: false },
-    Host { name: "posix", lua: Lua("lua53"), kind: Kind::Loop("posix.so"), idle: false },
-    Host { name: "event", lua: Lua("lua54"), kind: Kind::Loop("luaevent.lua"), idle: false },
-    Host { name: "glib", lua: Lua("lua51"), kind: Kind::Loop("lgi.lua"), idle: false },
-    Host { name: "copas", lua: Lua("lua51"), kind: Kind::Loop("copas.lua"), idle: false },
-    Host { name: "neovim", lua: Lua("luajit"), kind: NEOVIM, idle: false },
-    Host { name: "neovim_schedule", lua: Lua("luajit"), kind: NEOVIM, idle: false },
-    Host {
-        name: "prosody",
-        lua: Lua("lua54"),
-        kind: Kind::Program { name: "prosody", command: prosody },
-        idle: false,
-    },
-    NGINX,
-    Host {
-        name: "haproxy",
-        lua: Lua("lua53"),
-        kind: Kind::Program { name: "haproxy", command: haproxy },
-        idle: false,
-    },
-    Host {
-        name: DAEMON,
-        lua: Lua("lua53"),
-        kind: Kind::Program { name: "haproxy", command: haproxy },
-        idle: false,
-    },
-    Host {
-        name: "kresd",
-        lua: Lua("luajit"),
-        kind: Kind::Program { name: "kresd", command: kresd },
-        idle: false,
-    },
-    Host {
-        name: "love",
-        lua: Lua("luajit"),
-        kind: Kind::Program { name: "love", command: love },
-        idle: false,
-    },
-    Host { name: "mpv", lua: Lua("lua52"), kind: Kind::Program { name: "mpv", command: mpv }, idle: false },
+    Host::looping("luv", "lua54", "luv.so"),
+    Host::looping("luv", "luajit", "luv.so"),
+    Host::looping("cqueues", "lua54", "cqueues.lua"),
+    Host::looping("posix", "lua53", "posix.so"),
+    Host::looping("event", "lua54", "luaevent.lua"),
+    Host::looping("glib", "lua51", "lgi.lua"),
+    Host::looping("copas", "lua51", "copas.lua"),
+    Host::program("neovim", "luajit", "nvim", neovim),
+    Host::program("neovim_schedule", "luajit", "nvim", neovim),
+    Host::program("prosody", "lua54", "prosody", prosody),
+    Host::program("nginx", "luajit", "nginx", nginx),
+    Host::program("haproxy", "lua53", "haproxy", haproxy),
+    Host::program(DAEMON, "lua53", "haproxy", haproxy),
+    Host::program("kresd", "luajit", "kresd", kresd),
+    Host::program("love", "luajit", "love", love),
+    Host::program("mpv", "lua52", "mpv", mpv),
 ];
+
+/// nginx with another program.
+const RELOADED: Host = Host::program("nginx_reloaded", "luajit", "nginx", nginx);
 
 /// Whether this machine has it.
 fn is_there(host: Host) -> bool {
@@ -228,14 +212,12 @@ fn run(host: Host) -> Result<(), String> {
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = HOSTS.into_iter().map(|host| {
+    let trial = |host: Host, run: fn(Host) -> Result<(), String>| {
         let left_out = !cfg!(target_os = "linux") || !is_there(host);
         Trial::test(format!("{}::{}", host.lua, host.name), move || run(host).map_err(Into::into))
             .with_ignored_flag(left_out)
-    });
-    let reloaded = Host { name: "nginx_reloaded", ..NGINX };
-    let left_out = !cfg!(target_os = "linux") || !is_there(reloaded);
-    let reloads = Trial::test("luajit::nginx_reloaded", move || reload::run(reloaded).map_err(Into::into))
-        .with_ignored_flag(left_out);
-    libtest_mimic::run(&arguments, trials.chain([reloads]).collect()).exit();
+    };
+    let mut trials: Vec<_> = HOSTS.into_iter().map(|host| trial(host, run)).collect();
+    trials.push(trial(RELOADED, reload::run));
+    libtest_mimic::run(&arguments, trials).exit();
 }
