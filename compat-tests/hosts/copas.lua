@@ -12,7 +12,10 @@ file:close()
 
 local now = require("darksidesync").now
 local over, tick = false
-dofile(arg[1])(function(seconds, f) tick = { seconds, f } end, function() over = true end, copas.sleep ~= nil)
+dofile(arg[1])(function(seconds, f) tick = { seconds, f } end, function() over = true end, copas.sleep ~= nil, function()
+    require("dss.copas").remove()
+    require("dss.copas").install()
+end)
 -- Up to copas 1.2 this is the way to have a timer.
 local next_tick = now()
 while not over do

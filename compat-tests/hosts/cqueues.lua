@@ -13,6 +13,9 @@ end, function()
     over = true
     ended:signal()
     require("dss.cqueues").remove(queue)
+end, true, function()
+    require("dss.cqueues").remove(queue)
+    require("dss.cqueues").install(queue)
 end)
 queue:wrap(function()
     while not over do

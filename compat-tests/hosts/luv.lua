@@ -18,5 +18,8 @@ dofile(arg[1])(function(seconds, f) timer:start(10, seconds * 1000, f) end, func
     timer:close()
     server:close()
     dss.remove()
+end, true, function()
+    dss.remove()
+    dss.install()
 end)
 uv.run()

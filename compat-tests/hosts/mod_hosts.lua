@@ -21,4 +21,4 @@ dofile(os.getenv "DSS_HOSTS_PROGRAM")(function(seconds, f)
 end, function()
     running = false
     prosody.shutdown "the program is over"
-end)
+end, true, function() assert(require("core.modulemanager").reload("*", "dss")) end)

@@ -8,6 +8,9 @@ ngx.timer.at(0, function()
         local ffi = require "ffi"
         ffi.cdef "int kill(int, int);"
         ffi.C.kill(require("ngx.process").get_master_pid(), 3)
+    end, true, function()
+        require("dss.ngx").remove()
+        require("dss.ngx").install()
     end)
     while not over do
         ngx.sleep(tick[1])

@@ -31,7 +31,7 @@ function awaits.leave()
     ngx.exit(200)
 end
 
---- For `content_by_lua`: awaits a library, by itself and in a task, sleeps in both ways, runs into a limit and an error.
+--- For `content_by_lua`: awaits a library, by itself and in a task, sleeps in both ways, runs into a limit, an error and a task that nginx ends.
 function awaits.answer()
     local rows = task.await(db.query, db, "select ? as n", { 40 })
     task.sleep(0.02)
@@ -42,7 +42,22 @@ function awaits.answer()
     end)
     local _, late = task.pcall(task.timeout, 0.01, task.sleep, 60)
     local _, failure = pcall(task.await, db.query, db, "select from nothing")
-    ngx.say(rows[1].n + task.await(two), ", ", tostring(late), ", ", tostring(failure):match "syntax error" or failure)
+    -- A task whose request ends without it.
+    local abandoned
+    ngx.timer.at(0, function()
+        abandoned = task.spawn(task.sleep, 60)
+        ngx.exit(200)
+    end)
+    while not abandoned do task.sleep(0.001) end
+    ngx.thread.spawn(function()
+        ngx.sleep(0.005)
+        collectgarbage()
+    end)
+    local _, lost = task.pcall(task.await, abandoned)
+    ngx.say(
+        rows[1].n + task.await(two), ", ", tostring(late), ", ", tostring(failure):match "syntax error" or failure, ", ",
+        lost:match "ended by its loop" or lost
+    )
 end
 
 return awaits

@@ -4,6 +4,7 @@
 --     every(seconds, f)   a timer of the host's own
 --     finish()            ends the loop, or the host
 --     sleeps              false for a loop without timers of its own
+--     renew()             removes DSS's module and installs it again, or nothing
 --
 -- Prints a line `name value` for each thing that the test looks at, and "done" at the end.
 
@@ -25,7 +26,7 @@ local function say(name, value)
     if output ~= io.stdout then output:close() end
 end
 
-return function(every, finish, sleeps)
+return function(every, finish, sleeps, renew)
     local ticks, main = 0
 
     -- Yields until `f` is true. Looked at in each tick, so that the host's loop is what runs between.
@@ -111,10 +112,19 @@ return function(every, finish, sleeps)
             while now() < till do end
         end)
         local begun = now()
-        local loaded = rate(function() return handled == LOAD end)
+        local renewed = 0
+        local loaded = rate(function()
+            -- In the middle of it, as a reload of the host's would.
+            if renew and renewed == 0 and handled > LOAD / 2 then
+                renewed = handled
+                renew()
+            end
+            return handled == LOAD
+        end)
         say("took", ("%.3f"):format(now() - begun))
         until_true(function() return probe.join(0) end, "the producers")
         say("handled", handled)
+        say("renewed", renew and renewed > 0 and renewed < LOAD)
         say("loaded", ("%.0f"):format(loaded))
         say("share", ("%.2f"):format(loaded / idle))
 

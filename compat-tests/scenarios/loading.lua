@@ -150,6 +150,7 @@ scenario("a wrong argument is told with the caller's place and no word of anybod
         { "setport", 65536 },
         { "seterrorhandler", 5 },
         { "seterrorhandler", "x" },
+        { "setrequesthandler", 5 },
         { "load", nil },
         { "load", 5 },
         { "load", "nowhere" },

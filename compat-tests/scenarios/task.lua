@@ -235,9 +235,67 @@ scenario("a handler may await, and its error fails the request at once", { with 
     matches(report, "traceback.*inner")
     probe.request(task.handler(function() error("before it", 0) end), 1)
     matches(reports(1)[1], "^Failed: .*before it")
-    -- A callback that yields by itself.
+    -- A callback that yields where it is no task.
+    dss.setrequesthandler()
     probe.request(function() coroutine.yield() end, 1)
     matches(reports(1)[1], "^Failed: .*attempt to yield.*dss.task")
+    eq(dss.pending(), 0)
+end)
+
+scenario("the callback of a request may await by itself", { with = "timer probe_v2" }, function()
+    local dss, probe = (shared "v2").load_probe()
+    local function report()
+        local all
+        task.spawn(function()
+            repeat
+                task.sleep(0.005)
+                all = probe.reports()
+            until all[1]
+            task.stop()
+        end)
+        task.run(30)
+        return all[1]
+    end
+    probe.request(function(value) task.sleep(0.01) return value * 2, "and more" end, 21)
+    eq(report(), "answered 42 and more")
+    probe.request(function(value) return value, nil end, "at once")
+    eq(report(), "answered at once nil")
+    local function inner() error "after the await" end
+    probe.request(function() task.sleep(0.01) inner() end, 1)
+    matches(report(), "^Failed: .*after the await.*traceback.*inner")
+    local function before() error "before it" end
+    probe.request(function() before() end, 1)
+    matches(report(), "^Failed: .*before it.*traceback.*before")
+    probe.request(function() coroutine.yield() end, 1)
+    matches(report(), "^Failed: .*use await or sleep")
+    -- One that defers by itself, and goes on.
+    probe.request(function(value)
+        local reply = dss.defer()
+        task.sleep(0.01)
+        reply(value)
+        return "nobody's"
+    end, "deferred")
+    eq(report(), "answered deferred")
+    probe.request(function(value)
+        dss.defer()(value)
+        return "nobody's"
+    end, "and answered")
+    eq(report(), "answered and answered")
+    expects "on its own"
+    local kept
+    probe.request(function()
+        kept = dss.defer()
+        task.sleep(0.01)
+        error "on its own"
+    end, 1)
+    task.run(0.05)
+    kept("late")
+    eq(report(), "answered late")
+    -- One of another handler's.
+    dss.setrequesthandler(function(f, ...) return "handled", f(...) end)
+    probe.request(function(value) return value end, 5)
+    eq(report(), "answered handled 5")
+    matches(raises("", dss.setrequesthandler, 5), "wanted a function, or nil for the default; found a number$")
     eq(dss.pending(), 0)
 end)
 

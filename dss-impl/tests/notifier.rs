@@ -279,7 +279,9 @@ fn a_socket_that_says_hello_gets_the_notifications() {
     socket.connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     socket.send(hello.as_bytes()).unwrap();
 
-    // It looks after its hello, and is told of what comes later.
+    // It is told of what is queued, and of what comes later.
+    assert!(dispatcher.notify());
+    assert_eq!(read(&socket), "1");
     assert_eq!(poll(dispatcher), Some(0));
     dispatcher.deliver_plain(handle, payload(1)).unwrap();
     assert_eq!(read(&socket), "1");
@@ -306,5 +308,28 @@ fn whoever_floods_the_port_does_not_keep_a_hello_from_being_heard() {
     assert_eq!(read(&socket), "1");
     dispatcher.deliver_plain(handle, payload(1)).unwrap();
     assert_eq!(poll(dispatcher), Some(0));
+    assert_eq!(read(&socket), "1");
+}
+
+#[test]
+fn a_program_hears_whether_its_hello_has_come() {
+    let (dispatcher, _, _, handle) = house();
+    assert!(!dispatcher.notify(), "there is nobody to tell");
+    let (port, hello) = listen(dispatcher);
+    assert!(!dispatcher.notify());
+    let (socket, _) = socket();
+    socket.connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    socket.send(hello.as_bytes()).unwrap();
+    assert!(dispatcher.notify());
+    assert_eq!(read(&socket), "0");
+    // It is sent again as often as it is asked for, unless the one before was not read yet.
+    assert!(dispatcher.notify() && dispatcher.notify());
+    assert_eq!(read(&socket), "0");
+    assert!(is_silent(&socket));
+    // What is outstanding is the credit's.
+    dispatcher.deliver_plain(handle, payload(0)).unwrap();
+    assert!(is_silent(&socket));
+    assert_eq!(poll(dispatcher), Some(0));
+    dispatcher.deliver_plain(handle, payload(1)).unwrap();
     assert_eq!(read(&socket), "1");
 }

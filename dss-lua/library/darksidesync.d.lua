@@ -90,6 +90,10 @@ function darksidesync.getport() end
 ---@return string hello what it sends
 function darksidesync.listen() end
 
+---Sends a notification now, also if nothing is queued.
+---@return boolean sent false: one of the ways to tell the program is broken, nobody has said hello yet, or there is no way
+function darksidesync.notify() end
+
 ---How many items are queued.
 ---@return integer
 function darksidesync.queuesize() end
@@ -116,6 +120,11 @@ function darksidesync.defer() end
 ---@param handler? fun(err: any)
 ---@return true
 function darksidesync.seterrorhandler(handler) end
+
+---Has `handler(callback, ...)` called in the place of the callback of each request. What it returns is the answer.
+---@param handler? fun(callback: function, ...: any): ... nil: callbacks are called themselves
+---@return true
+function darksidesync.setrequesthandler(handler) end
 
 ---Tells the error handler, as of a callback's error.
 ---@param err any

@@ -1,7 +1,8 @@
 //! Answers by return: where a library wants what a Lua function returns, and not what it calls a reply function with.
 //!
 //! What Lua calls is the *answering function*, a closure around the library's function; it calls that, and its results are
-//! the answer. A callback that answers later takes the answer upon itself by `defer()`.
+//! the answer. A callback that answers later takes the answer upon itself by `defer()`. The function given to `setrequesthandler` is
+//! called in the place of the library's, which it gets first.
 //!
 //! | a request is | ends by                                                                     | leaves to |
 //! |--------------|-----------------------------------------------------------------------------|-----------|
@@ -30,6 +31,9 @@ const NO_ROOM: &str = "a callback answered with more values than Lua's stack has
 
 /// The registry key of the metatable of deferred replies, which what an answering function has as its upvalue shares.
 static METATABLE: u8 = 8;
+
+/// The registry key of the function given to `setrequesthandler`.
+pub(crate) static HANDLER: u8 = 18;
 
 /// What [`guard::Guard::answering`] is while this lives; it has what it had before when this is dropped, also by an exception of another language
 /// that leaves the frame.
@@ -124,13 +128,18 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
     if unsafe { (*request).over } {
         return 0;
     }
-    let arguments = stack.top();
+    let mut arguments = stack.top();
     stack.push_function(errors::trace, 0);
     stack.insert(1);
     stack.push_function(read::protected, 0);
     stack.insert(2);
     stack.push_value(Stack::upvalue(3));
     stack.insert(3);
+    if guard.handles_requests.get() {
+        stack.push_own(&HANDLER);
+        stack.insert(3);
+        arguments += 1;
+    }
     // Here, where every way out ends the request, or leaves it to its reply.
     // SAFETY: as above.
     unsafe { (*request).over = true };

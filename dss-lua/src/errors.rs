@@ -90,14 +90,14 @@ pub(crate) fn take_trace(stack: Stack) -> Raised {
         ffi::LUA_TSTRING => stack.bytes_at(-1).map(lossy).unwrap_or_default(),
         _ => "(an error object that is not a string)".to_owned(),
     });
-    if CANNOT_YIELD.iter().any(|cannot| message.contains(cannot)) {
+    if CANNOT_YIELD.iter().any(|cannot| message.ends_with(cannot)) {
         message.push_str(HINT);
     }
     Raised { message, traceback, value: None }
 }
 
-/// What Luas say if a callback of DSS's yields.
-const CANNOT_YIELD: [&str; 2] = ["attempt to yield across", "attempt to yield from outside a coroutine"];
+/// What Luas say if a callback of DSS's yields. What goes on, tells what to do already.
+const CANNOT_YIELD: [&str; 2] = ["C-call boundary", "attempt to yield from outside a coroutine"];
 /// What can be done then.
 const HINT: &str =
     " (DSS calls this function, so it cannot yield: make it a task with `require(\"dss.task\").handler(f)`)";

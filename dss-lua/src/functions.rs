@@ -15,7 +15,7 @@ use crate::answers;
 use crate::closing;
 use crate::dispatch;
 use crate::entry::plain;
-use crate::errors::{self, HANDLER};
+use crate::errors;
 use crate::load;
 use crate::notifications;
 use crate::poll;
@@ -27,9 +27,10 @@ use crate::sleep;
 use crate::stats;
 
 /// The functions that [`answer`], by name.
-const ANSWERING: [(&CStr, CFunction); 7] = [
+const ANSWERING: [(&CStr, CFunction); 8] = [
     (c"setport", notifications::set_port),
     (c"listen", notifications::listen),
+    (c"notify", notifications::notify),
     (c"getfd", notifications::get_fd),
     (c"libraries", stats::libraries),
     (c"stats", stats::stats),
@@ -38,13 +39,14 @@ const ANSWERING: [(&CStr, CFunction); 7] = [
 ];
 
 /// Those that own nothing.
-const PLAIN: [(&CStr, CFunction); 10] = [
+const PLAIN: [(&CStr, CFunction); 11] = [
     (c"now", now),
     (c"reporterror", report_error),
     (c"alive", alive),
     (c"queuesize", queue_size),
     (c"getport", notifications::get_port),
     (c"seterrorhandler", set_error_handler),
+    (c"setrequesthandler", set_request_handler),
     (c"stop", stop),
     (c"pending", pending),
     (c"revisions", revisions),
@@ -179,20 +181,35 @@ unsafe extern "C-unwind" fn stop(lua: *mut ffi::lua_State) -> c_int {
 /// `seterrorhandler(handler)`
 unsafe extern "C-unwind" fn set_error_handler(lua: *mut ffi::lua_State) -> c_int {
     plain(lua, |stack, _| {
-        if !matches!(stack.type_at(1), ffi::LUA_TNONE | ffi::LUA_TNIL | ffi::LUA_TFUNCTION) {
-            let sentence = no_handler(stack);
-            stack.raise(sentence.as_bytes());
-        }
-        stack.set_top(1);
-        stack.set_own(&HANDLER);
-        stack.push_boolean(true);
+        set_handler(stack, "seterrorhandler", &errors::HANDLER);
     })
 }
 
-fn no_handler(stack: Stack) -> Failure {
+/// `setrequesthandler(handler)`
+unsafe extern "C-unwind" fn set_request_handler(lua: *mut ffi::lua_State) -> c_int {
+    plain(lua, |stack, guard| {
+        let is_set = set_handler(stack, "setrequesthandler", &answers::HANDLER);
+        guard.handles_requests.set(is_set);
+    })
+}
+
+/// Keeps the function that is the only argument under a key of the registry, and leaves true. Returns whether it is one, and not nil. Raises.
+fn set_handler(stack: Stack, name: &str, key: &'static u8) -> bool {
+    if !matches!(stack.type_at(1), ffi::LUA_TNONE | ffi::LUA_TNIL | ffi::LUA_TFUNCTION) {
+        let sentence = no_handler(stack, name);
+        stack.raise(sentence.as_bytes());
+    }
+    stack.set_top(1);
+    let is_set = stack.type_at(1) == ffi::LUA_TFUNCTION;
+    stack.set_own(key);
+    stack.push_boolean(true);
+    is_set
+}
+
+fn no_handler(stack: Stack, name: &str) -> Failure {
     Failure::from(
         format!(
-            "bad argument #1 to 'seterrorhandler': wanted a function, or nil for the default; found {}",
+            "bad argument #1 to '{name}': wanted a function, or nil for the default; found {}",
             stack.described(1)
         )
         .as_str(),

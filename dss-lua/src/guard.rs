@@ -28,6 +28,8 @@ pub(crate) struct Guard {
     pub(crate) port: Cell<u16>,
     /// The callback of a request that is running, innermost; NULL while none is. It lies in a frame below what runs.
     pub(crate) answering: Cell<*mut Frame>,
+    /// Whether `setrequesthandler` was given a function.
+    pub(crate) handles_requests: Cell<bool>,
     /// How long nothing has come to `wait` and `run`.
     pub(crate) idle: Cell<Idle>,
 }

@@ -1,4 +1,4 @@
-//! The functions that say how the program is told of items: `setport`, `getport`, `listen`, `getfd`.
+//! The functions that say how the program is told of items: `setport`, `getport`, `listen`, `notify`, `getfd`.
 
 use std::ffi::c_int;
 use std::io::{self, ErrorKind};
@@ -85,6 +85,17 @@ pub(crate) unsafe extern "C-unwind" fn listen(lua: *mut ffi::lua_State) -> c_int
         let notifier: Box<dyn Notifier> = try_box(notifier).map_err(no_memory)?;
         change(guard, port, Some(notifier))?;
         Ok(2)
+    })
+}
+
+/// `notify()`
+pub(crate) unsafe extern "C-unwind" fn notify(lua: *mut ffi::lua_State) -> c_int {
+    answer(lua, |lua, guard| {
+        let dispatcher = guard.state().dispatcher;
+        // SAFETY: Lua called this function.
+        let is_sent = unsafe { dispatcher.within_lua(|| dispatcher.notify()) };
+        lua.stack.push_boolean(is_sent);
+        Ok(1)
     })
 }
 

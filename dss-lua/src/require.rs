@@ -148,6 +148,7 @@ fn publish(stack: Stack, opening: &mut Opening) -> c_int {
         stop: Cell::new(false),
         port: Cell::new(0),
         answering: Cell::new(std::ptr::null_mut()),
+        handles_requests: Cell::new(false),
         idle: Cell::new(Idle::default()),
     });
     let guard = stack.top();

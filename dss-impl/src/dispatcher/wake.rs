@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Dispatcher, Intake, Phase, Sleeping};
+use crate::delivery::Announced;
 use crate::memory::OutOfMemory;
 #[cfg(all(unix, not(loom)))]
 use crate::memory::Shared;
@@ -45,6 +46,19 @@ impl Dispatcher {
     pub fn descriptor(&self) -> Option<i64> {
         self.enter_lua();
         self.lock_desk().clears.as_ref()?.descriptor()
+    }
+
+    /// Sends a notification now, also if nothing is queued. Returns whether all notifiers have sent it, and there is one. [lua-thread]
+    pub fn notify(&self) -> bool {
+        self.enter_lua();
+        let desk = self.lock_desk();
+        let mut intake = self.intake.lock();
+        let queued = desk.items.len() + intake.items.len();
+        intake.credit.spend();
+        let due = intake.credit.claim_in_any_case(queued);
+        drop(intake);
+        drop(desk);
+        due.is_some_and(|due| self.send(due) == Announced::Yes)
     }
 
     fn change_notifier(&self, way: Way, notifier: Option<Box<dyn Notifier>>) -> Result<(), OutOfMemory> {

@@ -1,8 +1,8 @@
 //! The UDP way for sockets that can only send first, as nginx's: they cannot be bound to a port, nor say which they have.
 //!
-//! DSS's socket is bound instead. The program sends it the hello, which nobody else knows, and looks at what is queued. From then on
-//! notifications go from that port to where the hello came from. No thread listens: DSS looks for the hello when it is to send, so what is queued
-//! before the hello has come is found by that look of the program's, and what is queued later is announced.
+//! DSS's socket is bound instead. The program sends it the hello, which nobody else knows, and has DSS send a notification. From then on
+//! they go from that port to where the hello came from. No thread listens: DSS looks for the hello when it is to send, and the program
+//! is told whether it had come.
 
 use std::fmt::Write;
 use std::io::{self, Read};

@@ -17,8 +17,9 @@ local slice = require "dss.slice"
 
 local module = {}
 
--- The shortest wait and the longest, in seconds: waits without a limit are made of these. And how often a worker that exits looks whether it may.
-local SHORTEST, LONGEST, LOOK = 0.001, 3600, 0.2
+-- The shortest wait and the longest, in seconds: waits without a limit are made of these. How often a worker that exits looks whether it may.
+-- And when what failed is tried again.
+local SHORTEST, LONGEST, LOOK, AGAIN = 0.001, 3600, 0.2, 1
 
 -- How many threads one request of nginx's may have had. It keeps a note of each until it ends, and goes through all of them to find one.
 local MOST_THREADS = 200
@@ -32,14 +33,34 @@ local HAVE_THREADS = {
 -- What receives: the timer's request that `serve` runs in. Each is followed by another after so many threads.
 local receiver
 
+local serve
+
+-- When a timer for `serve` may be made again: nginx drops those that are due while too many others run.
+local again = 0
+
+local function start_serving()
+    if darksidesync.now() < again then return true end
+    again = darksidesync.now() + AGAIN
+    return ngx.timer.at(0, serve)
+end
+
+-- Whoever waits sees to it that somebody receives.
+local function ensure()
+    if receiver and not receiver.wakes then start_serving() end
+end
+
+local function wake_receiver()
+    if receiver and receiver.wakes then receiver.wakes:post(1) end
+end
+
 -- Threads that are to be made, for callbacks of DSS's cannot make any: they cannot yield.
 local waiting = {}
 
 -- What threads wait on. A thread that nginx kills says nothing: it is collected.
 local waits = setmetatable({}, { __mode = "k" })
 
--- The worker exits.
-local exits = false
+-- The worker exits, which a timer watches.
+local exits, is_watching = false, false
 
 local function flush()
     while waiting[1] do
@@ -56,7 +77,8 @@ local loop = {}
 function loop.thread(f)
     if not slice.is_handling and HAVE_THREADS[ngx.get_phase()] then return ngx.thread.spawn(f) end
     waiting[#waiting + 1] = f
-    if not slice.is_handling and receiver and receiver.wakes then receiver.wakes:post(1) end
+    ensure()
+    if not slice.is_handling then wake_receiver() end
 end
 
 -- Waits in a thread for so many seconds, or until `semaphore` is posted. Returns whether it was.
@@ -74,6 +96,7 @@ end
 
 -- A wait of a thread's, for so many seconds if they are given, and what ends it.
 function loop.condition()
+    ensure()
     local ended = semaphore.new()
     return function(seconds) wait(ended, seconds or math.huge) end, function() ended:post(1) end
 end
@@ -84,6 +107,18 @@ function loop.after(seconds, f)
         if not wait(stopped, seconds) then f() end
     end)
     return function() stopped:post(1) end
+end
+
+-- nginx says nothing of a thread that it ends, but collects what is kept there alone.
+function loop.watch(lost)
+    local kept = newproxy(true)
+    getmetatable(kept).__gc = function()
+        if not lost then return end
+        -- A finalizer runs anywhere: what is to be done is left to a thread.
+        waiting[#waiting + 1] = lost
+        wake_receiver()
+    end
+    return kept, function() lost = nil end
 end
 
 -- Whether nothing waits any more: not a library for Lua, nor a thread for a library.
@@ -99,69 +134,78 @@ local function greet()
     local port, hello = darksidesync.listen()
     local fine, message = socket:setpeername("127.0.0.1", port)
     if fine then fine, message = socket:send(hello) end
+    if fine and not darksidesync.notify() then fine, message = false, "it was lost on the way" end
     if not fine then error(("nginx's socket could not say hello to port %d of 127.0.0.1 (%s)"):format(port, message), 0) end
     -- Some weeks: nginx writes each end of such a wait to its log.
     socket:settimeout(2 ^ 31 - 1)
     return socket
 end
 
-local serve
-
 -- Looks, and waits for the next notification, until it is killed. It makes no threads: those of a thread that is killed stay with nginx.
-local function receive(own, socket)
+local function receive(own)
     while true do
         local fine, message = pcall(slice.handle)
         if not fine then ngx.log(ngx.ERR, "DarkSideSync: ", message) end
         if waiting[1] then own.wakes:post(1) end
-        local _, closed = socket:receive()
+        local _, closed = own.socket:receive()
         if closed and closed ~= "timeout" then
             ngx.log(ngx.ERR, "DarkSideSync: nginx's socket for notifications failed (", closed, "): another is made")
-            ngx.timer.at(1, serve)
-            return
+            own.socket = nil
+            return own.wakes:post(1)
         end
     end
 end
 
+-- Has a request a socket to receive from. Not more often than so often.
+local function connect(own)
+    if own.socket or darksidesync.now() < own.again then return end
+    own.again = darksidesync.now() + AGAIN
+    local fine, socket = pcall(greet)
+    if not fine then return ngx.log(ngx.ERR, "DarkSideSync: ", socket, "; it is tried again") end
+    own.socket = socket
+    own.thread = ngx.thread.spawn(receive, own)
+end
+
 function serve(premature)
     if not receiver or premature and receiver.wakes then return end
-    local own = { wakes = semaphore.new() }
+    local own = { wakes = semaphore.new(), again = 0 }
     local before = receiver
     receiver = own
     if before.wakes then before.wakes:post(1) end
-    local fine, socket = pcall(greet)
-    if not fine then
-        ngx.log(ngx.ERR, "DarkSideSync: ", socket, "; it is tried again")
-        ngx.timer.at(1, serve)
-        return
-    end
-    local thread, threads, is_followed = ngx.thread.spawn(receive, own, socket), 0, false
+    local threads = 0
     while receiver == own and not (exits and is_over()) do
+        connect(own)
         threads = threads + #waiting
         flush()
-        if threads >= MOST_THREADS and not is_followed then is_followed = ngx.timer.at(0, serve) end
-        own.wakes:wait(exits and LOOK or LONGEST)
+        if threads >= MOST_THREADS then start_serving() end
+        own.wakes:wait(not own.socket and AGAIN or exits and LOOK or LONGEST)
     end
-    ngx.thread.kill(thread)
-    socket:close()
+    if own.socket then
+        ngx.thread.kill(own.thread)
+        own.socket:close()
+    end
 end
 
 -- A timer that nginx calls early when the worker exits. What is posted there nginx sees with the next event, so it gets one.
 local function watch_exit(premature)
+    is_watching = false
     if not receiver then return end
-    if not premature then return ngx.timer.at(24 * LONGEST, watch_exit) end
+    if not premature then
+        is_watching = ngx.timer.at(24 * LONGEST, watch_exit)
+        return
+    end
     exits = true
-    ngx.timer.at(0, function()
-        if receiver and receiver.wakes then receiver.wakes:post(1) end
-    end)
+    ngx.timer.at(0, wake_receiver)
 end
 
 --- Has this worker handle what is queued, from now on. Does nothing if it does already. For `init_worker_by_lua`, or later.
 function module.install()
     if receiver then return end
+    again = 0
+    assert(start_serving())
+    is_watching = is_watching or assert(ngx.timer.at(24 * LONGEST, watch_exit))
     receiver = {}
     slice.loop = loop
-    assert(ngx.timer.at(0, serve))
-    assert(ngx.timer.at(24 * LONGEST, watch_exit))
 end
 
 --- Takes that back.

@@ -28,6 +28,7 @@ local function current(what)
 end
 
 local NOT_HERE = " (a task cannot await within a function that C calls, and in Lua 5.1 not within pcall, a metamethod or an iterator: use task.pcall)"
+local LOST = "the task's thread was ended by its loop, as a request's are that exits"
 local NO_SCHEDULER = "the task yielded, and the loop has no threads of its own to yield to: use await or sleep"
 
 -- What the interpreters of all Luas raise on Ctrl-C: it is the program's, and no task's.
@@ -87,7 +88,7 @@ end
 -- Ends a task. Its error is told to the error handler if nobody awaits it.
 local function finish(own, succeeded, ...)
     own.results, own.state = pack(...), succeeded and "done" or "failed"
-    tasks[own.co] = nil
+    if own.co then tasks[own.co] = nil end
     local ends, err = own.ends, own.results[1]
     own.ends = nil
     if not succeeded then
@@ -97,7 +98,7 @@ local function finish(own, succeeded, ...)
         end
         own.traceback = own.traceback or debug.traceback(own.co)
         -- What it was to close (`local x <close>`), it has not closed.
-        if coroutine.close and coroutine.status(own.co) ~= "normal" then
+        if coroutine.close and own.co and coroutine.status(own.co) ~= "normal" then
             local closed, raised = coroutine.close(own.co)
             if not closed and raised ~= err then darksidesync.reporterror(text_of(raised)) end
         end
@@ -193,15 +194,38 @@ local function park(own, wait, free, seconds)
     return results_of_wait(own, wait)
 end
 
--- Runs a task in a thread that can wait by itself, from its beginning to its end: there a coroutine in between would be in the way.
+local function let_go(wait)
+    if not wait.free then return end
+    local fine, err = pcall(wait.free)
+    if not fine then darksidesync.reporterror(text_of(err)) end
+end
+
+-- Ends a task whose thread the loop has ended. Who awaits it gets an error; that nobody does is none.
+local function lose(own)
+    local wait = own.wait
+    if wait then
+        own.wait, wait.is_over = nil, true
+        let_go(wait)
+    end
+    own.traceback, own.awaited = "", own.awaited + 1
+    finish(own, false, LOST)
+end
+
+-- Runs a task in a thread that can wait by itself, from its beginning to its end: there a coroutine in between would be in the way. The task
+-- does not have the thread, which is collected where the loop ends it.
 local function run_here(own, f, ...)
     local function note(err)
         own.traceback = debug.traceback()
         return err
     end
-    own.co = coroutine.running()
-    tasks[own.co] = own
-    return finish(own, xpcall(f, note, ...))
+    local co, watch = coroutine.running(), slice.of_loop "watch"
+    local kept, forget
+    if watch then kept, forget = watch(function() lose(own) end) end
+    tasks[co] = own
+    local results = pack(xpcall(f, note, ...))
+    tasks[co] = nil
+    if kept then forget() end
+    return finish(own, unpack(results, 1, results.n))
 end
 
 local function start(f, awaited, ...)
@@ -232,10 +256,7 @@ function Task:cancel()
     self.cancelling = true
     if wait then
         self.wait, wait.is_over = nil, true
-        if wait.free then
-            local fine, err = pcall(wait.free)
-            if not fine then darksidesync.reporterror(text_of(err)) end
-        end
+        let_go(wait)
         wake_up(self, wait)
     end
     return true

@@ -51,7 +51,8 @@ end
 
 --- The loop that is installed, or nothing: `after(seconds, f)` calls `f` once and returns a function that takes that back, `thread(f)` runs
 -- `f` in a thread of the loop's own scheduler. `condition()`, where such a thread can wait by itself, returns a function that waits,
--- for so many seconds if they are given, and one that ends that. Each may be missing.
+-- for so many seconds if they are given, and one that ends that. `watch(lost)` returns something that the
+-- thread is to keep, and a function: if the loop ends the thread before that is called, `lost` is. Each may be missing.
 slice.loop = nil
 
 --- Whether callbacks of DSS's run, in `slice.handle`.

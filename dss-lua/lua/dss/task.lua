@@ -205,24 +205,48 @@ function task.race(all)
     if first then return results_of(first.state == "done", first.results) end
 end
 
---- A callback of a request that may await: `f` runs as a task, and what it returns is the answer. Its error fails the request at once.
-function task.handler(f)
-    return function(...)
-        local reply = darksidesync.defer()
-        local own = start(f, true, ...)
-        local function answer()
-            if own.state == "done" then
-                -- What cannot be an answer fails the request, and is told here as well.
-                local fine, err = pcall(reply, unpack(own.results, 1, own.results.n))
-                if not fine then darksidesync.reporterror(err) end
-            elseif not reply:fail(own.results[1], own.traceback) then
-                -- The request has ended before: nobody else hears of it.
-                tell_error_of(own)
-            end
-        end
-        if own.state == "running" then own.ends[1] = answer else answer() end
+-- Answers a request with what a task returned, or fails it with the task's error.
+local function answer(own, reply)
+    if own.state == "done" then
+        -- What cannot be an answer fails the request, and is told here as well.
+        local fine, err = pcall(reply, unpack(own.results, 1, own.results.n))
+        if not fine then darksidesync.reporterror(err) end
+    elseif not reply:fail(own.results[1], own.traceback) then
+        -- The request has ended before: nobody else hears of it.
+        tell_error_of(own)
     end
 end
+
+local function answer_at_end(own, reply)
+    if own.state ~= "running" then return answer(own, reply) end
+    own.ends[1] = function() answer(own, reply) end
+end
+
+-- The functions that `task.handler` made.
+local handlers = setmetatable({}, { __mode = "k" })
+
+--- A callback of a request that may await in every loop: `f` runs as a task, and what it returns is the answer. Its error fails the request at once.
+function task.handler(f)
+    local function handler(...)
+        local reply = darksidesync.defer()
+        answer_at_end(start(f, true, ...), reply)
+    end
+    handlers[handler] = true
+    return handler
+end
+
+-- Every callback of a request is a task, so each may await. Not in a loop that has threads of its own: there a task's first steps may come
+-- later than this returns, and `defer` would be too late for them.
+darksidesync.setrequesthandler(function(f, ...)
+    if handlers[f] or slice.of_loop "thread" then return f(...) end
+    local own = start(f, true, ...)
+    if own.state == "done" then return unpack(own.results, 1, own.results.n) end
+    local fine, reply = pcall(darksidesync.defer)
+    if fine then return answer_at_end(own, reply) end
+    -- The callback has deferred it: it sees to the answer, and nobody else hears of its error.
+    if own.state == "failed" then error(own.results[1], 0) end
+    own.awaited = 0
+end)
 
 --- As `pcall`, for functions that await: in Lua 5.1 that is not possible within `pcall` itself.
 function task.pcall(f, ...)
