@@ -60,4 +60,25 @@ function awaits.answer()
     )
 end
 
+--- For `content_by_lua`: a task that a callback spawned ends the request that it runs in, which is not this one.
+function awaits.exit()
+    db:query("select 1", function() task.spawn(function() ngx.exit(200) end) end)
+    ngx.sleep(0.05)
+    ngx.say(task.await(db.query, db, "select 3 as n")[1].n)
+end
+
+--- For `content_by_lua`: awaits for the first time when the worker exits, and spawns a task in a callback then.
+function awaits.late()
+    ngx.sleep(1)
+    local spawned
+    task.await(function(callback)
+        db:query("select 1", function()
+            callback()
+            task.spawn(function() spawned = true end)
+        end)
+    end)
+    while not spawned do ngx.sleep(0.001) end
+    ngx.say "late"
+end
+
 return awaits

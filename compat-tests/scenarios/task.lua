@@ -299,6 +299,87 @@ scenario("the callback of a request may await by itself", { with = "timer probe_
     eq(dss.pending(), 0)
 end)
 
+scenario("a C function answers a request, with tasks and without", { with = "probe_v2" }, function()
+    local dss, probe = (shared "v2").load_probe()
+    local function report()
+        local all
+        repeat
+            dss.wait(0.01)
+            dss.dispatch()
+            all = probe.reports()
+        until all[1]
+        return all[1]
+    end
+    probe.request(tostring, 5)
+    eq(report(), "answered 5")
+    probe.request(coroutine.wrap(function(value) return value + 1 end), 6)
+    eq(report(), "answered 7")
+    local own = task.spawn(tostring, 7)
+    eq(own:status(), "done")
+end)
+
+scenario("a task that is woken in another request's callback does not take its reply", { with = "timer probe_v2" }, function()
+    local dss, probe = (shared "v2").load_probe()
+    local wake
+    probe.request(function()
+        task.values(function(callback) wake = callback end)
+        return select(2, pcall(dss.defer))
+    end, 1)
+    repeat dss.wait(5) dss.dispatch() until wake
+    probe.request(function() wake() return "its own" end, 2)
+    local both = {}
+    repeat
+        dss.wait(0.01)
+        dss.dispatch()
+        for _, report in ipairs(probe.reports()) do both[#both + 1] = report end
+    until #both == 2
+    table.sort(both)
+    matches(both[1], "^answered .*'defer' was called where no request is being answered")
+    eq(both[2], "answered its own")
+    -- `outside` is a `pcall`.
+    local fine, one, two = dss.outside(function(...) return ... end, 1, 2)
+    eq(fine, true) eq(one, 1) eq(two, 2)
+    fine, one = dss.outside(error, "no", 0)
+    eq(fine, false) eq(one, "no")
+    matches(raises("", dss.outside), "wanted a function, found nothing")
+end)
+
+scenario("Ctrl-C while a request is deferred ends the run, and is no answer", { with = "probe_v2" }, function()
+    local dss, probe = (shared "v2").load_probe()
+    local defer, calls = dss.defer, 0
+    function dss.defer(...)
+        calls = calls + 1
+        if calls == 1 then error("interrupted!", 0) end
+        return defer(...)
+    end
+    probe.request(function() task.sleep(0.01) return "its answer" end, 1)
+    matches(raises("", dss.run, 5), "interrupted!")
+    dss.defer = defer
+    local all
+    repeat
+        dss.wait(0.01)
+        dss.dispatch()
+        all = probe.reports()
+    until all[1]
+    matches(all[1], "^Failed: .*interrupted!")
+end)
+
+scenario("a request handler of the program's stays", { with = "probe_v2" }, function()
+    local dss, probe = (shared "v2").load_probe()
+    eq(type(dss.setrequesthandler(nil)), "function")
+    eq(dss.setrequesthandler(function(f, ...) return "mine", f(...) end), nil)
+    package.loaded["dss.task"] = nil
+    require "dss.task"
+    probe.request(function(value) return value end, 3)
+    local all
+    repeat
+        dss.wait(0.01)
+        dss.dispatch()
+        all = probe.reports()
+    until all[1]
+    eq(all[1], "answered mine 3")
+end)
+
 scenario("a thousand tasks, half of them cancelled, end once each", { with = "timer", long = "true" }, function()
     local ended, cancelled, all = 0, 0, {}
     math.randomseed(7)

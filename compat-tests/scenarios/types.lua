@@ -44,6 +44,7 @@ scenario("the annotations of the modules for loops", function()
     package.preload["copas"] = function() return {} end
     package.preload["posix.poll"] = function() return {} end
     package.preload["ngx.semaphore"] = function() return {} end
+    package.preload["ffi"] = package.preload["ffi"] or function() return { new = function() end, gc = function() return true end } end
     package.preload["mp"] = function() return {} end
     for _, name in ipairs { "luv", "cqueues", "event", "glib", "copas", "posix", "ngx", "kresd", "mpv", "poll" } do
         eq(names(annotated("dss/" .. name)[name]), names(require("dss." .. name)), name)

@@ -87,6 +87,7 @@ const HOSTS: [Host; 16] = [
 
 /// nginx with another program.
 const RELOADED: Host = Host::program("nginx_reloaded", "luajit", "nginx", nginx);
+const RECOVERS: Host = Host::program("nginx_recovers", "luajit", "nginx", nginx);
 
 /// Whether this machine has it.
 fn is_there(host: Host) -> bool {
@@ -222,5 +223,6 @@ fn main() {
     };
     let mut trials: Vec<_> = HOSTS.into_iter().map(|host| trial(host, run)).collect();
     trials.push(trial(RELOADED, reload::run));
+    trials.push(trial(RECOVERS, reload::recovers));
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -123,8 +123,15 @@ function darksidesync.seterrorhandler(handler) end
 
 ---Has `handler(callback, ...)` called in the place of the callback of each request. What it returns is the answer.
 ---@param handler? fun(callback: function, ...: any): ... nil: callbacks are called themselves
----@return true
+---@return function? before the handler before, if there was one
 function darksidesync.setrequesthandler(handler) end
+
+---As `pcall`, as if no request's callback ran: `defer` raises an error in there. For schedulers.
+---@param f function
+---@param ... any
+---@return boolean succeeded
+---@return any ...
+function darksidesync.outside(f, ...) end
 
 ---Tells the error handler, as of a callback's error.
 ---@param err any

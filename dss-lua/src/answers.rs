@@ -14,6 +14,7 @@
 //! the dispatcher says: `begin_reply` gives a request once.
 
 use std::ffi::c_int;
+use std::ptr::null_mut;
 
 use dss_impl::dispatcher::{Dispatcher, PendingId, ReplyEnd, Taken};
 use dss_impl::outcome::Failure;
@@ -28,6 +29,8 @@ use crate::raw::Stack;
 use crate::read::{self, Reading};
 
 const NO_ROOM: &str = "a callback answered with more values than Lua's stack has room for";
+
+const NO_ROOM_FOR_RESULTS: &str = "a function returned more values than Lua's stack has room for";
 
 /// The registry key of the metatable of deferred replies, which what an answering function has as its upvalue shares.
 static METATABLE: u8 = 8;
@@ -296,6 +299,29 @@ pub(crate) unsafe extern "C-unwind" fn defer(lua: *mut ffi::lua_State) -> c_int 
     unsafe { (*request).over = false };
     frame.deferred = true;
     1
+}
+
+/// `outside(f, ...)`: as `pcall`, as if no request's callback ran. Upvalue: guard.
+pub(crate) unsafe extern "C-unwind" fn outside(lua: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua called with it.
+    let stack = unsafe { Stack::new(lua) };
+    let guard = match guard::served(stack) {
+        Ok(guard) => guard,
+        Err(sentence) => return stack.raise(sentence.as_bytes()),
+    };
+    if stack.top() == 0 {
+        return stack.raise(b"bad argument #1 to 'outside': wanted a function, found nothing");
+    }
+    let succeeded = {
+        let _answering = Answering::replace(guard, null_mut());
+        stack.protected_call(stack.top() - 1, ffi::LUA_MULTRET, 0)
+    };
+    if !stack.reserve(1) {
+        return stack.raise(NO_ROOM_FOR_RESULTS.as_bytes());
+    }
+    stack.push_boolean(succeeded);
+    stack.insert(1);
+    stack.top()
 }
 
 /// `reply(...)` → whether the answer was in time. Upvalue: guard.

@@ -72,6 +72,7 @@ pub(crate) fn push_module(stack: Stack, guard: c_int) {
     add(c"wait", sleep::wait, sleep::push_upvalues);
     add(c"run", sleep::run, sleep::push_upvalues);
     add(c"defer", answers::defer, |_| {});
+    add(c"outside", answers::outside, |_| {});
     for (name, function) in ANSWERING {
         add(name, function, |stack| stack.push_function(protected::protected, 0));
     }
@@ -181,28 +182,33 @@ unsafe extern "C-unwind" fn stop(lua: *mut ffi::lua_State) -> c_int {
 /// `seterrorhandler(handler)`
 unsafe extern "C-unwind" fn set_error_handler(lua: *mut ffi::lua_State) -> c_int {
     plain(lua, |stack, _| {
+        stack.set_top(1);
         set_handler(stack, "seterrorhandler", &errors::HANDLER);
+        stack.push_boolean(true);
     })
 }
 
-/// `setrequesthandler(handler)`
+/// `setrequesthandler(handler)` → the one before, if there was one
 unsafe extern "C-unwind" fn set_request_handler(lua: *mut ffi::lua_State) -> c_int {
     plain(lua, |stack, guard| {
+        stack.set_top(1);
+        stack.push_own(&answers::HANDLER);
+        stack.insert(1);
         let is_set = set_handler(stack, "setrequesthandler", &answers::HANDLER);
-        guard.handles_requests.set(is_set);
+        if !guard.handles_requests.replace(is_set) {
+            stack.push_nil();
+        }
     })
 }
 
-/// Keeps the function that is the only argument under a key of the registry, and leaves true. Returns whether it is one, and not nil. Raises.
+/// Keeps the function on top, which it takes off, under a key of the registry. Returns whether it is one, and not nil. Raises.
 fn set_handler(stack: Stack, name: &str, key: &'static u8) -> bool {
-    if !matches!(stack.type_at(1), ffi::LUA_TNONE | ffi::LUA_TNIL | ffi::LUA_TFUNCTION) {
+    if !matches!(stack.type_at(-1), ffi::LUA_TNIL | ffi::LUA_TFUNCTION) {
         let sentence = no_handler(stack, name);
         stack.raise(sentence.as_bytes());
     }
-    stack.set_top(1);
-    let is_set = stack.type_at(1) == ffi::LUA_TFUNCTION;
+    let is_set = stack.type_at(-1) == ffi::LUA_TFUNCTION;
     stack.set_own(key);
-    stack.push_boolean(true);
     is_set
 }
 
@@ -210,7 +216,7 @@ fn no_handler(stack: Stack, name: &str) -> Failure {
     Failure::from(
         format!(
             "bad argument #1 to '{name}': wanted a function, or nil for the default; found {}",
-            stack.described(1)
+            stack.described(-1)
         )
         .as_str(),
     )

@@ -1,8 +1,10 @@
-//! nginx, reloaded again and again while handlers await and a burst is on its way: each request is answered, and the old workers exit.
+//! nginx, reloaded again and again while handlers await and a burst is on its way: each request is answered, and the old workers exit. And
+//! nginx after a task has ended the request that receives for the worker.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -22,18 +24,65 @@ const ASKED: [(&[u8], &str); 2] = [
 const CLIENTS: usize = 4;
 const RELOADS: usize = 3;
 
-pub(crate) fn run(host: Host) -> Result<(), String> {
-    let path = socket(host);
-    let _ = std::fs::remove_file(&path);
-    let mut command = nginx_with(
+/// nginx with `hosts/nginx_awaits.lua`.
+fn started(host: Host) -> Command {
+    let _ = std::fs::remove_file(socket(host));
+    let _ = std::fs::remove_file(socket(host).with_file_name("pid"));
+    nginx_with(
         host,
         // What the master process requires is there in each worker, which it forks.
         "init_by_lua_block { require \"darksidesync\" }\n  init_worker_by_lua_block { require(\"nginx_awaits\").begin() }",
         "content_by_lua_block { require(\"nginx_awaits\").answer() } } \
-         location /leave { content_by_lua_block { require(\"nginx_awaits\").leave() }",
-    );
+         location /leave { content_by_lua_block { require(\"nginx_awaits\").leave() } } \
+         location /exit { content_by_lua_block { require(\"nginx_awaits\").exit() } } \
+         location /late { content_by_lua_block { require(\"nginx_awaits\").late() }",
+    )
+}
+
+/// The answer to a request, from when nginx can be connected.
+fn ask(path: &Path, request: &[u8]) -> String {
+    for _ in 0..1000 {
+        if let Ok(mut stream) = UnixStream::connect(path) {
+            let mut answer = String::new();
+            // Whoever is not answered fails in place of hanging.
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
+            let read = stream.write_all(request).and_then(|()| stream.read_to_string(&mut answer));
+            return read.map_or_else(|error| error.to_string(), |_| answer);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    "no connection".to_owned()
+}
+
+pub(crate) fn recovers(host: Host) -> Result<(), String> {
+    let path = socket(host);
+    let (path, mut command) = (&path, started(host));
+    let (ended, answers) = thread::scope(|scope| {
+        let asks = scope.spawn(move || {
+            let mut answers =
+                vec![(ask(path, b"GET /exit HTTP/1.0\r\n\r\n"), "3\n"), (ask(path, ASKED[0].0), ASKED[0].1)];
+            let late = scope.spawn(move || ask(path, b"GET /late HTTP/1.0\r\n\r\n"));
+            thread::sleep(Duration::from_millis(300));
+            // SAFETY: nginx's master process, which runs until it gets this.
+            unsafe {
+                libc::kill(number(&path.with_file_name("pid")).expect("it has answered"), libc::SIGQUIT)
+            };
+            answers.push((late.join().expect("it does not panic"), "late\n"));
+            answers
+        });
+        (limited(&mut command, Duration::from_secs(120)), asks.join().expect("it does not panic"))
+    });
+    let right = answers.iter().all(|(answer, wanted)| answer.ends_with(wanted));
+    if right && ended.succeeded() && !ended.stderr.contains("[alert]") {
+        return Ok(());
+    }
+    Err(format!("{answers:?}\n{}", ended.report()))
+}
+
+pub(crate) fn run(host: Host) -> Result<(), String> {
+    let path = socket(host);
+    let mut command = started(host);
     let pid = path.with_file_name("pid");
-    let _ = std::fs::remove_file(&pid);
     let ends = AtomicBool::new(false);
     let (path, ends) = (&path, &ends);
     let (ended, answers) = thread::scope(|scope| {

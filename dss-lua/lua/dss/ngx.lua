@@ -12,6 +12,7 @@
 -- `lua_code_cache off` is not for this: it makes a new Lua state for each request.
 
 local darksidesync = require "darksidesync"
+local ffi = require "ffi"
 local semaphore = require "ngx.semaphore"
 local slice = require "dss.slice"
 
@@ -20,6 +21,9 @@ local module = {}
 -- The shortest wait and the longest, in seconds: waits without a limit are made of these. How often a worker that exits looks whether it may.
 -- And when what failed is tried again.
 local SHORTEST, LONGEST, LOOK, AGAIN = 0.001, 3600, 0.2, 1
+
+-- How long the receiver sleeps at most, in seconds: it looks then whether the worker exits, should the timer for that have been dropped.
+local RECEIVER_SLEEPS = 60
 
 -- How many threads one request of nginx's may have had. It keeps a note of each until it ends, and goes through all of them to find one.
 local MOST_THREADS = 200
@@ -44,13 +48,25 @@ local function start_serving()
     return ngx.timer.at(0, serve)
 end
 
--- Whoever waits sees to it that somebody receives.
-local function ensure()
-    if receiver and not receiver.wakes then start_serving() end
-end
-
 local function wake_receiver()
     if receiver and receiver.wakes then receiver.wakes:post(1) end
+end
+
+-- Checks that somebody receives, and starts a receiver if nobody does. Every thread that waits calls this. A task that calls `ngx.exit` may have ended
+-- the request of the receiver, which is not told; so it is asked for a sign of life, at most once a second.
+local function ensure()
+    local own = receiver
+    if not own then return end
+    local now = darksidesync.now()
+    if own.wakes and now >= own.asked + AGAIN then
+        if own.is_asked then
+            own.wakes = nil
+        else
+            own.asked, own.is_asked = now, true
+            own.wakes:post(1)
+        end
+    end
+    if not own.wakes then start_serving() end
 end
 
 -- Threads that are to be made, for callbacks of DSS's cannot make any: they cannot yield.
@@ -59,7 +75,7 @@ local waiting = {}
 -- What threads wait on. A thread that nginx kills says nothing: it is collected.
 local waits = setmetatable({}, { __mode = "k" })
 
--- The worker exits, which a timer watches.
+-- Whether the worker exits, and whether a timer watches for that.
 local exits, is_watching = false, false
 
 local function flush()
@@ -83,12 +99,14 @@ end
 
 -- Waits in a thread for so many seconds, or until `semaphore` is posted. Returns whether it was.
 local function wait(posted, seconds)
-    local till, is_posted = darksidesync.now() + seconds, false
+    local till, is_posted, at_most = darksidesync.now() + seconds, false, AGAIN
     waits[posted] = true
     -- nginx counts from when it woke up, so this may come early.
     repeat
+        ensure()
         -- A wait of no length would let nothing else run.
-        is_posted = posted:wait(math.max(SHORTEST, math.min(till - darksidesync.now(), LONGEST)))
+        is_posted = posted:wait(math.max(SHORTEST, math.min(till - darksidesync.now(), at_most)))
+        at_most = math.min(2 * at_most, LONGEST)
     until is_posted or darksidesync.now() >= till
     waits[posted] = nil
     return is_posted
@@ -96,7 +114,6 @@ end
 
 -- A wait of a thread's, for so many seconds if they are given, and what ends it.
 function loop.condition()
-    ensure()
     local ended = semaphore.new()
     return function(seconds) wait(ended, seconds or math.huge) end, function() ended:post(1) end
 end
@@ -109,23 +126,36 @@ function loop.after(seconds, f)
     return function() stopped:post(1) end
 end
 
--- nginx says nothing of a thread that it ends, but collects what is kept there alone.
+-- True once the Lua state closes. LuaJIT finalizes C data before userdata, and the semaphores are C data.
+local is_closing = false
+local closing = ffi.gc(ffi.new "char[1]", function() is_closing = true end)
+
+-- How many threads are watched.
+local watched = 0
+
+-- nginx does not tell when it ends a thread, but collects what only that thread refers to.
 function loop.watch(lost)
     local kept = newproxy(true)
+    watched = watched + 1
+    local function forget()
+        if lost then watched = watched - 1 end
+        lost = nil
+    end
     getmetatable(kept).__gc = function()
-        if not lost then return end
+        if not lost or is_closing or not closing then return end
         -- A finalizer runs anywhere: what is to be done is left to a thread.
         waiting[#waiting + 1] = lost
+        forget()
         wake_receiver()
     end
-    return kept, function() lost = nil end
+    return kept, forget
 end
 
 -- Whether nothing waits any more: not a library for Lua, nor a thread for a library.
 local function is_over()
     if darksidesync.pending() > 0 or darksidesync.queuesize() > 0 then return false end
     if next(waits) then collectgarbage() end
-    return not next(waits)
+    return not next(waits) and not waiting[1]
 end
 
 -- A socket of nginx's can send alone until it knows a port: it says hello, and gets the notifications in answer.
@@ -146,12 +176,12 @@ local function receive(own)
     while true do
         local fine, message = pcall(slice.handle)
         if not fine then ngx.log(ngx.ERR, "DarkSideSync: ", message) end
-        if waiting[1] then own.wakes:post(1) end
+        if waiting[1] then wake_receiver() end
         local _, closed = own.socket:receive()
         if closed and closed ~= "timeout" then
             ngx.log(ngx.ERR, "DarkSideSync: nginx's socket for notifications failed (", closed, "): another is made")
             own.socket = nil
-            return own.wakes:post(1)
+            return wake_receiver()
         end
     end
 end
@@ -168,22 +198,33 @@ end
 
 function serve(premature)
     if not receiver or premature and receiver.wakes then return end
-    local own = { wakes = semaphore.new(), again = 0 }
+    local own = { wakes = semaphore.new(), again = 0, asked = 0 }
     local before = receiver
     receiver = own
     if before.wakes then before.wakes:post(1) end
-    local threads = 0
-    while receiver == own and not (exits and is_over()) do
+    local threads, pause = 0, AGAIN
+    while receiver == own do
+        own.is_asked = false
+        exits = exits or ngx.worker.exiting()
+        if exits and is_over() then break end
         connect(own)
         threads = threads + #waiting
         flush()
         if threads >= MOST_THREADS then start_serving() end
-        own.wakes:wait(not own.socket and AGAIN or exits and LOOK or LONGEST)
+        local is_woken = own.wakes:wait(
+            not own.socket and AGAIN or exits and LOOK or watched > 0 and pause or RECEIVER_SLEEPS
+        )
+        -- A worker with nothing to do collects nothing, and would not find that a thread was ended.
+        pause = is_woken and AGAIN or math.min(2 * pause, RECEIVER_SLEEPS)
+        if not is_woken and watched > 0 then collectgarbage() end
     end
+    own.wakes = nil
     if own.socket then
         ngx.thread.kill(own.thread)
         own.socket:close()
     end
+    -- A request may still come to await something, in a worker that exits.
+    again = 0
 end
 
 -- A timer that nginx calls early when the worker exits. What is posted there nginx sees with the next event, so it gets one.

@@ -6,6 +6,9 @@ local slice = require "dss.slice"
 local Task = {}
 Task.__index = Task
 
+-- As `pcall`, and hides the request whose callback runs: a task that is woken there must not `defer` it.
+local outside = darksidesync.outside
+
 local unpack = table.unpack or unpack
 local function pack(...) return { n = select("#", ...), ... } end
 
@@ -17,6 +20,15 @@ local PARKED = {}
 
 -- The error in a task that was cancelled, where it waits.
 local CANCELLED = setmetatable({}, { __tostring = function() return "the task was cancelled" end })
+
+-- A coroutine of a function. In Lua 5.1 that cannot be a C function.
+local create = coroutine.create
+if not pcall(coroutine.create, print) then
+    function create(f)
+        local fine, co = pcall(coroutine.create, f)
+        return fine and co or coroutine.create(function(...) return f(...) end)
+    end
+end
 
 local function current(what)
     local co = coroutine.running()
@@ -64,7 +76,7 @@ local function drain()
         local list = ready
         ready = {}
         for at = 1, #list do
-            local resumed, raised = pcall(resume, list[at])
+            local resumed, raised = pcall(resume, list[at], outside)
             if not resumed then fine, err = false, raised end
         end
     end
@@ -80,7 +92,7 @@ local function wake_up(own, wait, ...)
         if wait.signal then wait.signal() else ready[#ready + 1] = own end
         return
     end
-    resume(own, ...)
+    resume(own, outside, ...)
     -- Also within a loop that runs in a task: what was ready before is not to wait for that loop's end.
     if ready[1] then drain() end
 end
@@ -134,11 +146,11 @@ local function advance(own, ...)
     return step(own, coroutine.resume(own.co, ...))
 end
 
-function resume(own, ...)
+function resume(own, call, ...)
     local thread = slice.of_loop "thread"
     if not thread then
         depth = depth + 1
-        local fine, err = pcall(advance, own, ...)
+        local fine, err = call(advance, own, ...)
         depth = depth - 1
         if fine then return end
         -- Ctrl-C, which may come between any two steps of this.
@@ -146,7 +158,8 @@ function resume(own, ...)
         error(err, 0)
     end
     local arguments = pack(...)
-    thread(function() return advance(own, unpack(arguments, 1, arguments.n)) end)
+    local fine, err = call(thread, function() return advance(own, unpack(arguments, 1, arguments.n)) end)
+    if not fine then error(err, 0) end
 end
 
 local function raise_if_cancelled(own, free)
@@ -235,9 +248,10 @@ local function start(f, awaited, ...)
         slice.loop.thread(function() return run_here(own, f, unpack(arguments, 1, arguments.n)) end)
         return own
     end
-    own.co = coroutine.create(f)
+    own.co = create(f)
     tasks[own.co] = own
-    resume(own, ...)
+    -- The first step is a part of what starts it: in the callback of a request it may call `defer`.
+    resume(own, pcall, ...)
     return own
 end
 

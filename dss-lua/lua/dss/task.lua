@@ -235,18 +235,23 @@ function task.handler(f)
     return handler
 end
 
--- Every callback of a request is a task, so each may await. Not in a loop that has threads of its own: there a task's first steps may come
--- later than this returns, and `defer` would be too late for them.
-darksidesync.setrequesthandler(function(f, ...)
+-- Each callback of a request is a task, so it may await. This is not so in a loop that has threads of its own: there a task may begin later
+-- than this returns, which is too late for `defer`.
+local function handle_request(f, ...)
     if handlers[f] or slice.of_loop "thread" then return f(...) end
     local own = start(f, true, ...)
     if own.state == "done" then return unpack(own.results, 1, own.results.n) end
     local fine, reply = pcall(darksidesync.defer)
     if fine then return answer_at_end(own, reply) end
-    -- The callback has deferred it: it sees to the answer, and nobody else hears of its error.
+    if not reply:find("was called twice", 1, true) then error(reply, 0) end
+    -- The callback has deferred the request: it sees to the answer, and nobody else hears of its error.
     if own.state == "failed" then error(own.results[1], 0) end
     own.awaited = 0
-end)
+end
+
+-- A handler that the program has set stays.
+local before = darksidesync.setrequesthandler(handle_request)
+if before then darksidesync.setrequesthandler(before) end
 
 --- As `pcall`, for functions that await: in Lua 5.1 that is not possible within `pcall` itself.
 function task.pcall(f, ...)
