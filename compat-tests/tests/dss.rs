@@ -108,7 +108,12 @@ fn inspect_says_what_each_file_is() {
 fn check_answers_for_a_folder_and_runs_nothing() {
     let (lua54, dir) = (artefacts("lua54"), folder("check"));
     for name in ["fswatch", "sqlite"] {
-        copy(&lua54.for_every_lua.join(format!("{name}.so")), &dir.join(format!("{name}.so")), |_| {});
+        copy(&lua54.for_every_lua.join(format!("{name}.so")), &dir.join(format!("{name}.so")), |bytes| {
+            // g++ marks some files as Linux's, others as any system's that has ELF files.
+            if cfg!(target_os = "linux") && name == "sqlite" {
+                bytes[7] = 3;
+            }
+        });
     }
     copy(&lua54.folder.join("timer.so"), &dir.join("timer.so"), |_| {});
     copy(&module("lua54"), &dir.join("darksidesync.so"), |_| {});

@@ -218,7 +218,8 @@ fn verdict(wrong: [Option<String>; 2], revision: u32, module: &DeclaredModule) -
 }
 
 fn foreign(name: &str, platform: &Platform, module: &DeclaredModule) -> Option<String> {
-    let same = platform.suits(&module.platform) || *platform == module.platform;
+    // Either may be marked for its system, as what g++ makes is for Linux, or for any system that has ELF files.
+    let same = platform.suits(&module.platform) || module.platform.suits(platform);
     (!same).then(|| {
         let what = format!("{name} is for {platform}, and the module for {}", module.platform);
         format!("{what}: get the library that is built for it")
