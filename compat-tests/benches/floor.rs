@@ -1,7 +1,7 @@
 //! Measures the cost of DSS compared with the floor, a minimal C module; of v2 compared with v1, and c2v0
 //! with v2; of calling a function of v2 compared with a C function; of awaiting compared with a callback; and
 //! of an item's way to its callback through the descriptor, in three loops, compared with `wait`.
-//! `cargo bench -p compat-tests` prints the tables of the README.
+//! `cargo bench -p compat-tests` prints the tables of the book.
 //!
 //! Both sides of a table run alternately in one process. The ratio of a row is the median of the ratios of
 //! all rounds, followed by the smallest and the largest. `cargo bench -p compat-tests -- --check` fails if a

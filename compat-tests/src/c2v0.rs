@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::thread;
 
 use crate::artefacts::{try_succeed, workspace};
 use crate::c;
@@ -247,14 +248,14 @@ impl Library {
     }
 }
 
-/// Builds all libraries that can be built here into `folder`.
+/// Builds all libraries that can be built here into `folder`, at the same time: most of their compilers use one core.
 ///
 /// # Panics
 /// A build fails.
 pub(crate) fn build_all(folder: &Path) {
-    for library in LIBRARIES {
-        if library.can_be_built() {
-            library.build(folder).unwrap_or_else(|error| panic!("{}: {error}", library.name));
+    thread::scope(|scope| {
+        for library in LIBRARIES.iter().filter(|library| library.can_be_built()) {
+            scope.spawn(|| library.build(folder).unwrap_or_else(|error| panic!("{}: {error}", library.name)));
         }
-    }
+    });
 }

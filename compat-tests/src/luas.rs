@@ -1,6 +1,6 @@
 //! The six Luas.
 
-use std::fmt;
+use std::{env, fmt};
 
 /// A Lua that DSS is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,6 +9,23 @@ pub struct Lua(pub &'static str);
 /// All Luas, by the names of their cargo features.
 pub const ALL: [Lua; 6] =
     [Lua("lua51"), Lua("lua52"), Lua("lua53"), Lua("lua54"), Lua("lua55"), Lua("luajit")];
+
+/// The Luas that a run of the tests uses: Lua 5.4 and LuaJIT, which differ most and which most hosts have; or those that the environment variable
+/// `DSS_LUAS` names, separated by spaces, or `all`.
+///
+/// # Panics
+/// `DSS_LUAS` names none of the six.
+#[must_use]
+pub fn tested() -> Vec<Lua> {
+    let names = env::var("DSS_LUAS").unwrap_or_else(|_| "lua54 luajit".to_owned());
+    let luas = ALL.into_iter().filter(|lua| names == "all" || names.split(' ').any(|name| name == lua.0));
+    let luas: Vec<_> = luas.collect();
+    assert!(
+        !luas.is_empty(),
+        "DSS_LUAS is {names:?}: wanted `all`, or some of lua51, lua52, lua53, lua54, lua55, luajit"
+    );
+    luas
+}
 
 impl Lua {
     /// The version in the names of Lua's folders. LuaJIT uses the folders of 5.1.

@@ -17,7 +17,7 @@ use crate::freeze::sha256;
 use crate::walk;
 
 /// The parts of the tree that no artefact is built from.
-const NOT_BUILT: [&str; 12] = [
+const NOT_BUILT: [&str; 15] = [
     ".ci",
     ".git",
     ".github",
@@ -30,6 +30,9 @@ const NOT_BUILT: [&str; 12] = [
     "compat-tests/scenarios",
     "compat-tests/src",
     "compat-tests/tests",
+    "docs",
+    "examples",
+    "packaging",
 ];
 
 /// The stamp file of an output folder.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* dss.h - DarkSideSync's C interface c2v0: a library that one file of serves every Lua, in C, C++ or any language that can call C.
  *
  * PREVIEW, 0.1.0: usable, and not frozen. A later DSS may refuse libraries that were built against a preview.

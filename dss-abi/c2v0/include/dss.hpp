@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* dss.hpp - DarkSideSync's C interface c2v0 for C++17: RAII, typed functions, and exceptions that become Lua errors.
  *
  * PREVIEW, as dss.h is. Read the head of dss.h first: what it says of threads, ownership and codes holds here. The whole of a library:

@@ -1,0 +1,105 @@
+//! The book as a whole: its pages, its contents, and its reference of functions.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use compat_tests::artefacts::workspace;
+use compat_tests::freeze::sha256;
+
+use crate::read;
+
+/// The folder of the pages.
+const SOURCE: &str = "docs/src";
+const CONTENTS: &str = "docs/src/SUMMARY.md";
+const REFERENCE: &str = "docs/src/lua/reference.md";
+/// The types of all functions, for the Lua language server.
+const TYPES: &str = "dss-lua/library";
+
+/// All pages, and the contents.
+pub(crate) fn pages() -> Vec<String> {
+    files(SOURCE, "md")
+}
+
+/// The files below a folder of the workspace with this ending.
+pub(crate) fn files(folder: &str, ending: &str) -> Vec<String> {
+    fn add(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("the folder is in the tree") {
+            let path = entry.expect("a readable folder").path();
+            if path.is_dir() { add(&path, found) } else { found.push(path) }
+        }
+    }
+    let (top, mut found) = (workspace(), Vec::new());
+    add(&top.join(folder), &mut found);
+    found.retain(|path| path.extension().is_some_and(|it| it == ending));
+    found.sort();
+    let name = |path: &PathBuf| path.strip_prefix(&top).expect("it lies below").display().to_string();
+    found.iter().map(name).collect()
+}
+
+/// Checks that the contents list each page. That what they list exists is checked with the other links.
+///
+/// # Panics
+/// A page is missing.
+pub(crate) fn check_contents() {
+    let contents = read(CONTENTS);
+    for page in pages().iter().filter(|page| *page != CONTENTS) {
+        let link = format!("({})", page.trim_start_matches(SOURCE).trim_start_matches('/'));
+        assert!(contents.contains(&link), "{CONTENTS} does not list {page}");
+    }
+}
+
+/// Checks that each picture was made of its source as it is.
+///
+/// # Panics
+/// One was not.
+pub(crate) fn check_pictures() {
+    for source in files("docs/pictures", "dot") {
+        let name = Path::new(&source).file_stem().expect("a file").to_string_lossy();
+        let sum = sha256(read(&source).as_bytes());
+        let picture = read(&format!("{SOURCE}/inside/{name}.svg"));
+        assert!(
+            picture.contains(&format!("<!-- source: {sum} -->")),
+            "{name}.svg is not of {source}: run docs/pictures/make"
+        );
+    }
+}
+
+/// Checks that the modules of DSS's that Lua code requires are there.
+///
+/// # Panics
+/// One is not.
+pub(crate) fn check_modules(code: &str) {
+    for form in ["require \"dss.", "require(\"dss."] {
+        for (_, rest) in code.match_indices(form).map(|(at, _)| code.split_at(at + form.len())) {
+            let name = rest.split('"').next().expect("split gives one");
+            assert!(
+                workspace().join(format!("dss-lua/lua/dss/{name}.lua")).exists(),
+                "there is no dss.{name}"
+            );
+        }
+    }
+}
+
+/// Checks that the reference has each function that the types have.
+///
+/// # Panics
+/// A function is missing.
+pub(crate) fn check_reference() {
+    let reference = read(REFERENCE);
+    let mut functions = 0;
+    for file in files(TYPES, "lua") {
+        for line in read(&file).lines() {
+            let Some((name, _)) = line.strip_prefix("function ").and_then(|rest| rest.split_once('(')) else {
+                continue;
+            };
+            let name = name.rsplit(['.', ':']).next().expect("rsplit gives one");
+            let is_there = reference.match_indices(name).any(|(at, _)| {
+                reference[at + name.len()..].starts_with('(')
+                    && reference[..at].ends_with(|before: char| "`.: ".contains(before))
+            });
+            assert!(is_there, "{REFERENCE} does not have `{name}` of {file}");
+            functions += 1;
+        }
+    }
+    assert!(functions > 40, "{functions} functions");
+}
