@@ -6,39 +6,62 @@ use std::os::raw::c_void;
 
 use crate::request::RequestFn;
 
-/// The registry key of the table in which everything of DSS is published; 1.0's name for it.
+/// The key of the table in the Lua registry in which DSS publishes everything. DSS 1.0 has the same key.
 pub const REGISTRY_KEY: &str = "DSS.DarkSideSync";
 
-/// The key in that table under which the address of the [`Rendezvous`] lies, as a light userdata.
+/// The key in that table of the address of the [`Rendezvous`], a light userdata.
 pub const RENDEZVOUS_KEY: &str = "DSS Rendezvous";
 
 /// The first eight bytes of every [`Rendezvous`].
 pub const MAGIC: [u8; 8] = *b"DSS\0RDV1";
 
-/// A borrowed text in UTF-8: a pointer and a length in bytes, not terminated. Part of the records, so it never grows.
+/// A borrowed text in UTF-8: a pointer and a length in bytes. It is not terminated. It is part of other records, so
+/// it never grows.
+///
+/// ```
+/// let text = dss_abi::Text::of("hello");
+/// assert_eq!(text.length, 5);
+/// assert_eq!(unsafe { text.read() }, "hello");
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Text {
-    /// The first byte; may be NULL or dangling where `length` is 0.
+    /// The first byte. It may be NULL or dangling if `length` is 0.
     pub bytes: *const u8,
     /// The length in bytes.
     pub length: usize,
 }
 
 impl Text {
-    /// Borrows a text that lives as long as the process.
+    /// Borrows a text that lives until the process ends.
+    ///
+    /// ```
+    /// static NAME: dss_abi::Text = dss_abi::Text::of("hello");
+    /// ```
     #[must_use]
     pub const fn of(text: &'static str) -> Self {
         Text { bytes: text.as_ptr(), length: text.len() }
     }
 
-    /// Borrows `text` for the length of a call; whoever receives it copies what it keeps.
+    /// Borrows a text for a call. The receiver copies it if it keeps it.
+    ///
+    /// ```
+    /// let name = format!("library {}", 7);
+    /// let text = dss_abi::Text::borrowed(&name);
+    /// assert_eq!(unsafe { text.read() }, "library 7"); // `name` is still alive
+    /// ```
     #[must_use]
     pub const fn borrowed(text: &str) -> Self {
         Text { bytes: text.as_ptr(), length: text.len() }
     }
 
-    /// The text as a `String`; what is not UTF-8 is replaced.
+    /// Copies the text into a `String`. Bytes that are not UTF-8 are replaced.
+    ///
+    /// ```
+    /// let bytes = [b'a', 0xFF];
+    /// let text = dss_abi::Text { bytes: bytes.as_ptr(), length: bytes.len() };
+    /// assert_eq!(unsafe { text.read() }, "a\u{FFFD}");
+    /// ```
     ///
     /// # Safety
     /// `bytes` must point to `length` readable bytes, or be NULL, or `length` must be 0.
@@ -58,24 +81,43 @@ unsafe impl Send for Text {}
 // SAFETY: as above.
 unsafe impl Sync for Text {}
 
-/// How long a revision will be offered.
+/// Whether later releases will offer a revision.
+///
+/// ```
+/// use dss_abi::{Offer, RevisionStatus};
+///
+/// fn is_deprecated(offer: &Offer) -> bool {
+///     offer.status == RevisionStatus::Deprecated as u32
+/// }
+/// ```
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RevisionStatus {
-    /// It is here to stay.
+    /// Later releases will offer it.
     Supported = 1,
-    /// It works, and a later release may drop it.
+    /// It works, but a later release may drop it.
     Deprecated = 2,
 }
 
 /// One revision that a DSS offers.
+///
+/// ```
+/// use dss_abi::{Offer, RevisionStatus, Text};
+///
+/// static OFFER: Offer = Offer {
+///     revision: 2,
+///     status: RevisionStatus::Supported as u32,
+///     name: Text::of("v2"),
+///     version: Text::of("1.0.0"),
+/// };
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Offer {
-    /// The revision's number: 1 for v1. 1.0's C interface, found by its own key, is listed as 0.
+    /// The revision's number, such as 1 for v1. The C interface of DSS 1.0, which has its own key, is listed as 0.
     pub revision: u32,
-    /// A [`RevisionStatus`] as its number; an unknown one counts as supported.
+    /// The number of a [`RevisionStatus`]. An unknown number means supported.
     pub status: u32,
     /// The revision's name, `c1v0` or `v1`.
     pub name: Text,
@@ -84,28 +126,63 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// The size that an offer had in 2.0.0, in bytes: 40 on 64 bits. What lies behind it may be read only where
-    /// [`Rendezvous::offer_size`] covers it.
+    /// The size of an offer in 2.0.0, in bytes: 40 on 64 bits. Read later fields only if [`Rendezvous::offer_size`]
+    /// covers them.
     pub const SIZE_2_0: u32 = 8 + 4 * size_of::<usize>() as u32;
 }
 
-/// What DSS publishes, one for the process. Plain C layout; the record grows at its end alone.
+/// The record that DSS publishes, once for the process. It has plain C layout, and grows only at its end.
+///
+/// ```
+/// use dss_abi::{Answer, Offer, Rendezvous, Request, RevisionStatus, Text, MAGIC, REFUSED};
+///
+/// static OFFERS: [Offer; 1] = [Offer {
+///     revision: 2,
+///     status: RevisionStatus::Supported as u32,
+///     name: Text::of("v2"),
+///     version: Text::of("1.0.0"),
+/// }];
+///
+/// unsafe extern "C" fn request(_: *const Request, answer: *mut Answer) -> i32 {
+///     if let Some(answer) = answer.as_mut() {
+///         answer.status = REFUSED;
+///         answer.write_sentence("no revision today");
+///     }
+///     REFUSED
+/// }
+///
+/// static RENDEZVOUS: Rendezvous = Rendezvous {
+///     magic: MAGIC,
+///     size: Rendezvous::SIZE_2_0,
+///     offer_size: Offer::SIZE_2_0,
+///     dss_version: Text::of("2.1.0"),
+///     lua: Text::of("Lua 5.4"),
+///     offers: OFFERS.as_ptr(),
+///     offer_count: OFFERS.len(),
+///     request,
+/// };
+///
+/// // What DSS puts into the registry.
+/// let address: *const Rendezvous = &RENDEZVOUS;
+/// let found = unsafe { Rendezvous::read(address.cast()) }.unwrap();
+/// assert_eq!(unsafe { found.dss_version.read() }, "2.1.0");
+/// ```
 #[repr(C)]
 #[derive(Debug)]
 pub struct Rendezvous {
     /// [`MAGIC`].
     pub magic: [u8; 8],
-    /// The size of this record in bytes, as its publisher has it.
+    /// The size of this record in bytes, for its publisher.
     pub size: u32,
-    /// The size of one [`Offer`] in bytes, as its publisher has it: the stride of `offers`.
+    /// The size of one [`Offer`] in bytes, for its publisher. It is the stride of `offers`.
     pub offer_size: u32,
-    /// The product's version, as semver.
+    /// The version of DSS, as semver.
     pub dss_version: Text,
-    /// The Lua that this DSS was built for, as `_VERSION` or `LuaJIT` says it.
+    /// The Lua for which this DSS was built: the text of `_VERSION`, or `LuaJIT`.
     pub lua: Text,
-    /// The revisions offered, ascending by number.
+    /// The offered revisions, in ascending order of their numbers.
     pub offers: *const Offer,
-    /// How many of them.
+    /// The number of offers.
     pub offer_count: usize,
     /// Asks for a revision. [any-thread]
     pub request: RequestFn,
@@ -117,19 +194,26 @@ unsafe impl Send for Rendezvous {}
 unsafe impl Sync for Rendezvous {}
 
 /// Why an address is not a rendezvous that this crate can read.
+///
+/// ```
+/// use dss_abi::{Refused, Rendezvous};
+///
+/// let refused = unsafe { Rendezvous::read(std::ptr::null()) }.unwrap_err();
+/// assert_eq!(refused, Refused::Missing);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
-    /// The address is NULL or misaligned: DSS was not required in this Lua state, or it is a 1.x that has no
+    /// The address is NULL or misaligned. DSS was not required in this Lua state, or it is a 1.x, which has no
     /// rendezvous.
     Missing,
     /// The first eight bytes are not [`MAGIC`].
     Magic([u8; 8]),
     /// The record is shorter than it was in 2.0.0.
     Short {
-        /// The size that the record gives of itself, in bytes.
+        /// The size that the record states, in bytes.
         found: u32,
-        /// The least that is needed, in bytes.
+        /// The least size that is needed, in bytes.
         wanted: u32,
     },
 }
@@ -160,18 +244,26 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl Rendezvous {
-    /// The size that the record had in 2.0.0, in bytes: 72 on 64 bits. What lies behind it may be read only where
-    /// [`Self::size`] covers it.
+    /// The size of the record in 2.0.0, in bytes: 72 on 64 bits. Read later fields only if [`Self::size`] covers
+    /// them.
     pub const SIZE_2_0: u32 = 16 + 7 * size_of::<usize>() as u32;
 
-    /// Reads the record at `address`, looking at no more of it than what was checked before.
+    /// Checks the record at `address`, and returns it. It reads each part only after it has checked the part before.
+    ///
+    /// ```
+    /// use dss_abi::{Refused, Rendezvous};
+    ///
+    /// static OTHER: [u64; 9] = [0; 9];
+    /// let refused = unsafe { Rendezvous::read(OTHER.as_ptr().cast()) }.unwrap_err();
+    /// assert_eq!(refused, Refused::Magic([0; 8]));
+    /// ```
     ///
     /// # Errors
     /// [`Refused`] says what does not fit.
     ///
     /// # Safety
-    /// `address` is NULL, or points to at least 12 readable bytes; where these are a magic and a size, to that many
-    /// bytes, alive as long as the process.
+    /// `address` is NULL, or points to at least 12 readable bytes. If these bytes are [`MAGIC`] and a size, it points
+    /// to that many bytes, which live until the process ends.
     pub unsafe fn read(address: *const c_void) -> Result<&'static Rendezvous, Refused> {
         if address.is_null() || address as usize % align_of::<Rendezvous>() != 0 {
             return Err(Refused::Missing);
@@ -193,7 +285,23 @@ impl Rendezvous {
         Ok(unsafe { &*address.cast::<Rendezvous>() })
     }
 
-    /// The revisions offered; none where the records are shorter than they were in 2.0.0.
+    /// The offered revisions. There are none if the records are shorter than in 2.0.0.
+    ///
+    /// ```
+    /// # use dss_abi::Rendezvous;
+    /// # use std::os::raw::c_void;
+    /// /// Whether this DSS offers v2.
+    /// ///
+    /// /// # Safety
+    /// /// `address` is the light userdata in the registry, or NULL.
+    /// unsafe fn has_v2(address: *const c_void) -> bool {
+    ///     match Rendezvous::read(address) {
+    ///         Ok(rendezvous) => rendezvous.offers().any(|offer| offer.revision == 2),
+    ///         Err(_) => false,
+    ///     }
+    /// }
+    /// # assert!(!unsafe { has_v2(std::ptr::null()) });
+    /// ```
     ///
     /// # Safety
     /// `self` came from [`Self::read`].

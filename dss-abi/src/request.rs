@@ -1,4 +1,4 @@
-//! How a revision is asked for, and what comes back.
+//! The request for a revision, and its answer.
 
 use std::mem::size_of;
 use std::os::raw::c_void;
@@ -8,27 +8,43 @@ use crate::record::Text;
 /// [`Request::flags`]: the library is built with `panic = "unwind"`.
 pub const BUILT_TO_UNWIND: u32 = 1;
 
-/// The answer's status: the revision is granted.
+/// [`Answer::status`]: the revision is granted.
 pub const GRANTED: i32 = 0;
-/// The answer's status: it is refused, and the answer's text says why.
+/// [`Answer::status`]: the revision is refused, and the answer's text says why.
 pub const REFUSED: i32 = 1;
 
-/// Asks for a revision; returns [`GRANTED`] or [`REFUSED`], and the same in the answer. [any-thread]
+/// Asks for a revision. Returns [`GRANTED`] or [`REFUSED`], and writes the same into the answer. [any-thread]
 ///
-/// A refusal comes with a sentence, except where there is no answer to write it into: NULL, or one that is shorter than
+/// A refusal has a sentence, unless there is no place for it: the answer is NULL, or shorter than
 /// [`Answer::SIZE_2_0`].
 ///
 /// # Safety
-/// Both pointers point to records of the size they state, for the length of the call, or are NULL. Pointers and texts in
-/// the records are what their fields say.
+/// Each pointer is NULL, or points to a record of the size that the record states, during the call. The pointers and
+/// texts in the records are what their fields say.
 pub type RequestFn = unsafe extern "C" fn(request: *const Request, answer: *mut Answer) -> i32;
 
-/// What a library asks for. Plain C layout; the record grows at its end alone. Borrowed by DSS for the length of the call,
-/// except `header` and `layout`, which live as long as the process.
+/// The request of a library for a revision. It has plain C layout, and grows only at its end. DSS borrows it during
+/// the call, except `header` and `layout`, which live until the process ends.
+///
+/// ```
+/// use dss_abi::{Request, Text, BUILT_TO_UNWIND};
+///
+/// let request = Request {
+///     size: Request::SIZE_2_0,
+///     revision: 2,
+///     flags: BUILT_TO_UNWIND,
+///     reserved: 0,
+///     library: Text::of("hello"),
+///     wants: Text::of("^1.0.0"),
+///     header: std::ptr::null(), // of `abi_stable`
+///     layout: std::ptr::null(), // of the revision's root type
+/// };
+/// # let _ = request;
+/// ```
 #[repr(C)]
 #[derive(Debug)]
 pub struct Request {
-    /// The size of this record in bytes, as the library has it.
+    /// The size of this record in bytes, for the library.
     pub size: u32,
     /// The revision's number.
     pub revision: u32,
@@ -36,9 +52,9 @@ pub struct Request {
     pub flags: u32,
     /// Always 0.
     pub reserved: u32,
-    /// Who asks, for the sentence of a refusal.
+    /// The library's name, for the sentence of a refusal.
     pub library: Text,
-    /// Which versions of that revision will do, as a semver requirement: `^1.0.0`.
+    /// The versions of that revision that the library works with, as a semver requirement such as `^1.0.0`.
     pub wants: Text,
     /// The library's `abi_stable` header.
     pub header: *const c_void,
@@ -47,34 +63,53 @@ pub struct Request {
 }
 
 impl Request {
-    /// The size that the record had in 2.0.0, in bytes: 64 on 64 bits. What lies behind it may be read only where
-    /// [`Self::size`] covers it.
+    /// The size of the record in 2.0.0, in bytes: 64 on 64 bits. Read later fields only if [`Self::size`] covers
+    /// them.
     pub const SIZE_2_0: u32 = 16 + 6 * size_of::<usize>() as u32;
 }
 
-/// What DSS answers. Plain C layout; the record grows at its end alone.
+/// The answer of DSS to a request. It has plain C layout, and grows only at its end. [`AnswerBuffer`] makes one.
+///
+/// ```
+/// use dss_abi::{Answer, GRANTED};
+///
+/// fn is_granted(answer: &Answer) -> bool {
+///     answer.status == GRANTED && !answer.root.is_null()
+/// }
+/// ```
 #[repr(C)]
 #[derive(Debug)]
 pub struct Answer {
-    /// The size of this record in bytes, as the library has it; DSS writes no further.
+    /// The size of this record in bytes, for the library. DSS writes no further.
     pub size: u32,
     /// [`GRANTED`] or [`REFUSED`].
     pub status: i32,
-    /// The `abi_stable` header of DSS; valid as long as the process.
+    /// The `abi_stable` header of DSS. It is valid until the process ends.
     pub header: *const c_void,
-    /// The layout of the revision's root type as DSS has it; valid as long as the process.
+    /// The layout of the revision's root type in DSS. It is valid until the process ends.
     pub layout: *const c_void,
-    /// The revision's root, to be looked at after both of the above were checked; valid as long as the process.
+    /// The revision's root. Check `header` and `layout` before you read it. It is valid until the process ends.
     pub root: *const c_void,
-    /// Where DSS writes the sentence of a refusal, in UTF-8; the library's own buffer. May be NULL.
+    /// The library's buffer, into which DSS writes the sentence of a refusal in UTF-8. It may be NULL.
     pub text: *mut u8,
-    /// How many bytes fit there.
+    /// The size of the buffer in bytes.
     pub text_capacity: usize,
-    /// How many bytes were written.
+    /// The number of bytes that DSS wrote.
     pub text_length: usize,
 }
 
-/// An [`Answer`] with the buffer for its text, for who asks.
+/// An [`Answer`] with a buffer for its text, for a library that makes a request.
+///
+/// ```
+/// use dss_abi::{AnswerBuffer, Rendezvous, Request, GRANTED};
+///
+/// fn ask(rendezvous: &'static Rendezvous, request: &Request) -> Result<(), String> {
+///     let mut buffer = AnswerBuffer::new();
+///     // SAFETY: both records state their sizes, and live during the call.
+///     let status = unsafe { (rendezvous.request)(request, buffer.answer()) };
+///     if status == GRANTED { Ok(()) } else { Err(buffer.sentence()) }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct AnswerBuffer {
     text: Vec<u8>,
@@ -88,7 +123,13 @@ impl Default for AnswerBuffer {
 }
 
 impl AnswerBuffer {
-    /// An empty answer that has room for a sentence of 2 KiB.
+    /// An empty answer with room for a sentence of 2 KiB.
+    ///
+    /// ```
+    /// use dss_abi::{AnswerBuffer, REFUSED};
+    ///
+    /// assert_eq!(AnswerBuffer::new().get().status, REFUSED);
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         let mut text = vec![0_u8; 2048];
@@ -105,18 +146,36 @@ impl AnswerBuffer {
         AnswerBuffer { text, answer }
     }
 
-    /// What to hand to [`RequestFn`].
+    /// The pointer to pass to a [`RequestFn`].
+    ///
+    /// ```
+    /// let mut buffer = dss_abi::AnswerBuffer::new();
+    /// assert_eq!(unsafe { (*buffer.answer()).text_capacity }, 2048);
+    /// ```
     pub fn answer(&mut self) -> *mut Answer {
         &mut self.answer
     }
 
-    /// What came back.
+    /// The answer.
+    ///
+    /// ```
+    /// let buffer = dss_abi::AnswerBuffer::new();
+    /// assert!(buffer.get().root.is_null()); // nothing was asked
+    /// ```
     #[must_use]
     pub fn get(&self) -> &Answer {
         &self.answer
     }
 
     /// The sentence of a refusal.
+    ///
+    /// ```
+    /// let mut buffer = dss_abi::AnswerBuffer::new();
+    /// assert_eq!(buffer.sentence(), "");
+    /// // What DSS does:
+    /// unsafe { (*buffer.answer()).write_sentence("upgrade DSS") };
+    /// assert_eq!(buffer.sentence(), "upgrade DSS");
+    /// ```
     #[must_use]
     pub fn sentence(&self) -> String {
         let end = self.answer.text_length.min(self.text.len());
@@ -125,11 +184,23 @@ impl AnswerBuffer {
 }
 
 impl Answer {
-    /// The size that the record had in 2.0.0, in bytes: 56 on 64 bits. What lies behind it may be read and written only
-    /// where [`Self::size`] covers it.
+    /// The size of the record in 2.0.0, in bytes: 56 on 64 bits. Read and write later fields only if [`Self::size`]
+    /// covers them.
     pub const SIZE_2_0: u32 = 8 + 6 * size_of::<usize>() as u32;
 
-    /// Writes `sentence` into the asker's buffer, as much of it as fits, cut between two characters.
+    /// Writes `sentence` into the library's buffer. If it does not fit, it is cut between two characters.
+    ///
+    /// ```
+    /// let mut text = [0_u8; 4];
+    /// let mut buffer = dss_abi::AnswerBuffer::new();
+    /// // SAFETY: the pointer is valid as long as the buffer.
+    /// let answer = unsafe { &mut *buffer.answer() };
+    /// answer.text = text.as_mut_ptr();
+    /// answer.text_capacity = text.len();
+    /// // SAFETY: `text` has that many bytes.
+    /// unsafe { answer.write_sentence("Lüge") };
+    /// assert_eq!(&text[..answer.text_length], "Lüg".as_bytes());
+    /// ```
     ///
     /// # Safety
     /// `text` points to `text_capacity` writable bytes, or is NULL.

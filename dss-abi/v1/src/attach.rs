@@ -1,4 +1,4 @@
-//! Attaching: from the rendezvous to a service that both sides have checked.
+//! Attaching: finds the service of DSS by the rendezvous, and checks that both sides mean the same by it.
 
 use std::fmt;
 use std::os::raw::c_void;
@@ -17,10 +17,27 @@ use crate::error::RegisterError;
 use crate::library::{Library, LibraryId};
 use crate::REVISION;
 
-/// Which versions of the revision this crate can be served by, as a semver requirement.
+/// The versions of the revision that this crate works with, as a semver requirement.
 const WANTS: &str = "^1.0.0";
 
-/// The loaded DSS, checked by both sides. Any thread may keep it.
+/// The loaded DSS. Any thread may keep it.
+///
+/// ```no_run
+/// # use std::os::raw::c_void;
+/// use dss_abi_v1::{Dss, Library, LibraryId};
+///
+/// static TICKER: LibraryId = LibraryId::new("ticker");
+///
+/// /// # Safety
+/// /// `rendezvous` comes from the registry of the state `lua`, which runs on this thread.
+/// unsafe fn open(
+///     rendezvous: *const c_void,
+///     lua: *mut c_void,
+/// ) -> Result<Library, Box<dyn std::error::Error>> {
+///     let dss = Dss::attach(rendezvous, &TICKER)?;
+///     Ok(dss.register(lua, &TICKER, || println!("the state closes"))?)
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Dss {
     service: &'static ServiceObject,
@@ -32,7 +49,23 @@ impl fmt::Debug for Dss {
     }
 }
 
-/// Why a library could not attach: a sentence that names both sides.
+/// Why a library could not attach. The text is one sentence that names both sides.
+///
+/// ```no_run
+/// # use std::os::raw::c_void;
+/// # use dss_abi_v1::{AttachError, Dss, LibraryId};
+/// # static TICKER: LibraryId = LibraryId::new("ticker");
+/// /// # Safety
+/// /// `rendezvous` comes from the registry.
+/// unsafe fn attach(rendezvous: *const c_void) -> Option<Dss> {
+///     let error: AttachError = match Dss::attach(rendezvous, &TICKER) {
+///         Ok(dss) => return Some(dss),
+///         Err(error) => error,
+///     };
+///     eprintln!("{}", error);
+///     None
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachError {
     sentence: String,
@@ -44,7 +77,16 @@ impl AttachError {
         AttachError { sentence: sentence.into(), details: None }
     }
 
-    /// What the layout check found, many lines of it, for a log.
+    /// The differences that the layout check found, in many lines, for a log.
+    ///
+    /// ```no_run
+    /// fn log(error: &dss_abi_v1::AttachError) {
+    ///     eprintln!("{}", error);
+    ///     if let Some(details) = error.details() {
+    ///         eprintln!("{}", details);
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn details(&self) -> Option<&str> {
         self.details.as_deref()
@@ -59,18 +101,42 @@ impl fmt::Display for AttachError {
 
 impl std::error::Error for AttachError {}
 
-/// The roots whose layout this library has checked: addresses of services, each alive as long as the process.
+/// The roots whose layout this library has checked: addresses of services that live until the process ends.
 static CHECKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
 impl Dss {
-    /// Attaches to the DSS that published `rendezvous`: the light userdata in the Lua registry, in the table
-    /// `DSS.DarkSideSync` under [`dss_abi::RENDEZVOUS_KEY`]. [any-thread]
+    /// Attaches to the DSS that published `rendezvous`. That is a light userdata in the Lua registry. It is in the
+    /// table [`dss_abi::REGISTRY_KEY`], under the key [`dss_abi::RENDEZVOUS_KEY`]. [any-thread]
+    ///
+    /// ```no_run
+    /// # use std::os::raw::{c_char, c_void};
+    /// # extern "C" {
+    /// #     fn lua_getfield(lua: *mut c_void, index: i32, key: *const c_char) -> i32;
+    /// #     fn lua_touserdata(lua: *mut c_void, index: i32) -> *mut c_void;
+    /// #     fn lua_settop(lua: *mut c_void, index: i32);
+    /// # }
+    /// # const LUA_REGISTRYINDEX: i32 = -1_001_000;
+    /// use dss_abi_v1::{AttachError, Dss, LibraryId};
+    ///
+    /// static TICKER: LibraryId = LibraryId::new("ticker");
+    ///
+    /// /// # Safety
+    /// /// DSS was required in the state `lua`, which runs on this thread.
+    /// unsafe fn attach(lua: *mut c_void) -> Result<Dss, AttachError> {
+    ///     lua_getfield(lua, LUA_REGISTRYINDEX, b"DSS.DarkSideSync\0".as_ptr().cast());
+    ///     lua_getfield(lua, -1, b"DSS Rendezvous\0".as_ptr().cast());
+    ///     let rendezvous = lua_touserdata(lua, -1);
+    ///     lua_settop(lua, -3);
+    ///     Dss::attach(rendezvous, &TICKER)
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`AttachError`] says in one sentence what the library wants, what this DSS offers, and which to upgrade.
+    /// [`AttachError`] says in one sentence what the library wants, what this DSS offers, and which of the two to
+    /// upgrade.
     ///
     /// # Safety
-    /// `rendezvous` is NULL, or what lies there.
+    /// `rendezvous` is NULL, or that light userdata.
     pub unsafe fn attach(rendezvous: *const c_void, library: &'static LibraryId) -> Result<Dss, AttachError> {
         // SAFETY: as the caller promises.
         let rendezvous = unsafe { Rendezvous::read(rendezvous) }
@@ -102,14 +168,25 @@ impl Dss {
 
     /// Registers the library in the state of `lua`, the raw `lua_State`. [lua-thread]
     ///
-    /// `closing` is called, on the Lua thread, when that state closes, after all that the library had queued was
-    /// cancelled. The library is unregistered after it in any case.
+    /// When that state closes, all queued items of the library are cancelled, then `closing` is called on the Lua
+    /// thread, and then the library is unregistered.
+    ///
+    /// ```no_run
+    /// # use std::os::raw::c_void;
+    /// # use dss_abi_v1::{Dss, Library, LibraryId, RegisterError};
+    /// # static TICKER: LibraryId = LibraryId::new("ticker");
+    /// /// # Safety
+    /// /// `lua` is a live state that runs on this thread.
+    /// unsafe fn register(dss: &Dss, lua: *mut c_void) -> Result<Library, RegisterError> {
+    ///     dss.register(lua, &TICKER, || println!("the state closes"))
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`RegisterError`]; where the library is registered already, with that registration.
+    /// [`RegisterError`] says why. If the library is registered already, it contains that registration.
     ///
     /// # Safety
-    /// `lua` is a live state of the Lua that this process's DSS was built for, and runs on this thread.
+    /// `lua` is a live state of the Lua for which this process's DSS was built. It runs on this thread.
     pub unsafe fn register<T>(
         &self,
         lua: *mut T,
@@ -134,13 +211,24 @@ impl Dss {
         Ok(library)
     }
 
-    /// The library as it is registered in the state of `lua`. [lua-thread]
+    /// Finds the library's registration in the state of `lua`. [lua-thread]
+    ///
+    /// ```no_run
+    /// # use std::os::raw::c_void;
+    /// # use dss_abi_v1::{Dss, LibraryId};
+    /// # static TICKER: LibraryId = LibraryId::new("ticker");
+    /// /// # Safety
+    /// /// `lua` is a live state that runs on this thread.
+    /// unsafe fn is_registered(dss: &Dss, lua: *mut c_void) -> bool {
+    ///     dss.find(lua, &TICKER).is_ok()
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`RegisterError::Unknown`] where it is not.
+    /// [`RegisterError::Unknown`] if the library is not registered in that state.
     ///
     /// # Safety
-    /// As [`Self::register`].
+    /// The conditions of [`Self::register`] hold.
     pub unsafe fn find<T>(&self, lua: *mut T, id: &'static LibraryId) -> Result<Library, RegisterError> {
         // SAFETY: as the caller promises.
         let lua = unsafe { RawLua::new(lua.cast()) };
@@ -149,7 +237,7 @@ impl Dss {
     }
 }
 
-/// The error of a refusal; DSS says why, unless it found no place for that.
+/// The error of a refusal. DSS says why, unless it had no place to write that.
 fn refused(rendezvous: &Rendezvous, library: &LibraryId, sentence: String) -> AttachError {
     if !sentence.is_empty() {
         return AttachError::new(sentence);
@@ -221,12 +309,13 @@ unsafe fn check(
     Ok(())
 }
 
-/// Whether `found` can stand where `wanted` is expected; a dump of the differences where not.
+/// Checks that `found` fits where `wanted` is expected.
 ///
-/// The check runs on globals of its own: `abi_stable`'s shared ones remember earlier checks, and let their order decide.
+/// The check has globals of its own. The shared ones of `abi_stable` remember earlier checks, so that a result would
+/// depend on their order.
 ///
 /// # Errors
-/// The dump, many lines.
+/// The differences, in many lines.
 #[doc(hidden)]
 pub fn check_layouts(wanted: &'static TypeLayout, found: &'static TypeLayout) -> Result<(), String> {
     check_layout_compatibility_with_globals(wanted, found, &CheckingGlobals::new())

@@ -1,4 +1,4 @@
-//! Deliveries that nobody waits for.
+//! Deliveries without an answer.
 
 use std::any::Any;
 use std::fmt;
@@ -10,7 +10,22 @@ use abi_stable::std_types::{RNone, RSome};
 use crate::contract::{DecodeFn, FinishFn, RawDelivery, Report, FAILED};
 use crate::error::{DeliverError, Failure};
 
-/// The raw `lua_State`, during a call that DSS made on the Lua thread. Not to be kept.
+/// The raw `lua_State`, during a call that DSS makes on the Lua thread. Do not keep it.
+///
+/// ```no_run
+/// # use std::os::raw::c_void;
+/// use dss_abi_v1::{Failure, LuaState};
+///
+/// extern "C" {
+///     fn lua_pushboolean(lua: *mut c_void, value: i32);
+/// }
+///
+/// fn push(lua: LuaState, value: bool) -> Result<usize, Failure> {
+///     // SAFETY: the state is live, and pushing a boolean raises nothing.
+///     unsafe { lua_pushboolean(lua.as_ptr(), value.into()) };
+///     Ok(1)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LuaState(*mut c_void);
 
@@ -20,32 +35,76 @@ impl LuaState {
     }
 
     /// The pointer, for a binding of Lua's C API.
+    ///
+    /// ```no_run
+    /// # struct lua_State;
+    /// fn pointer(lua: dss_abi_v1::LuaState) -> *mut lua_State {
+    ///     lua.as_ptr()
+    /// }
+    /// ```
     #[must_use]
     pub fn as_ptr<T>(self) -> *mut T {
         self.0.cast()
     }
 }
 
-/// One item on its way to Lua. Closures of the shape of [`Delivery::decode`] are deliveries too.
+/// One item on its way to Lua. A closure with the signature of [`Delivery::decode`] is a delivery too.
+///
+/// ```no_run
+/// # use std::os::raw::c_void;
+/// # extern "C" {
+/// #     fn lua_rawgeti(lua: *mut c_void, index: i32, reference: i64) -> i32;
+/// #     fn lua_pushinteger(lua: *mut c_void, value: i64);
+/// # }
+/// # const LUA_REGISTRYINDEX: i32 = -1_001_000;
+/// use dss_abi_v1::{Delivery, Failure, LuaState};
+///
+/// struct Tick {
+///     callback: i64, // from `luaL_ref`
+///     number: i64,
+/// }
+///
+/// impl Delivery for Tick {
+///     fn decode(&mut self, lua: LuaState) -> Result<usize, Failure> {
+///         // SAFETY: the state is live, and neither call raises an error.
+///         unsafe {
+///             lua_rawgeti(lua.as_ptr(), LUA_REGISTRYINDEX, self.callback);
+///             lua_pushinteger(lua.as_ptr(), self.number);
+///         }
+///         Ok(2) // the function, and one argument
+///     }
+///
+///     fn cancelled(&mut self) {
+///         eprintln!("tick {} was cancelled", self.number);
+///     }
+/// }
+/// ```
 pub trait Delivery: Send + 'static {
-    /// Pushes a Lua function and its arguments; returns how many values that are, or 0 where there is nothing to call.
+    /// Pushes a Lua function and its arguments. Returns how many values it pushed, or 0 if there is nothing to call.
     /// [lua-thread]
     ///
-    /// The stack is empty, with room for 20 values.
+    /// The stack is empty and has room for 20 values.
     ///
-    /// Nothing in here may raise a Lua error, whatever its frame holds: between it and Lua lies a `catch_unwind`. Where
-    /// Lua's errors are jumps (Lua 5.1 to 5.5, built as C), to jump across that is undefined behaviour; where they are
-    /// exceptions (LuaJIT, or a Lua built as C++), it ends the process. What pushes nil, a boolean, a number, or what lies
-    /// in the registry (`lua_rawgeti`) raises nothing. What makes a string, a table, a userdata or a function raises where
-    /// memory is short, and what may run a metamethod can raise anything: do that in a C function called by `lua_pcall`.
-    /// Put that function into the registry when the library registers, for to push one takes memory too in some Luas. If it
-    /// is in Rust it is `extern "C-unwind"`, and where it raises, no frame on the way has anything to drop.
+    /// **This function must not raise a Lua error.** There is a `catch_unwind` between it and Lua. In Lua 5.1 to 5.5
+    /// built as C, errors are jumps, and a jump across it is undefined behaviour. In LuaJIT and in a Lua built as
+    /// C++, errors are exceptions, and one that gets here ends the process.
+    ///
+    /// | operation | raises |
+    /// |---|---|
+    /// | push nil, a boolean or a number | nothing |
+    /// | push a value from the registry (`lua_rawgeti`) | nothing |
+    /// | make a string, a table, a userdata or a function | an error if there is no memory |
+    /// | anything that may run a metamethod | any error |
+    ///
+    /// Do the last two in a C function that you call with `lua_pcall`. Put that function into the registry when the
+    /// library registers, because pushing a C function needs memory in some Luas. If the function is in Rust, it is
+    /// `extern "C-unwind"`, and when it raises, no frame on the way may have anything to drop.
     ///
     /// # Errors
-    /// Become a Lua error of the poll or dispatch, cut after 1,000 bytes.
+    /// An error becomes a Lua error of `poll` or `dispatch`, cut after 1,000 bytes.
     fn decode(&mut self, lua: LuaState) -> Result<usize, Failure>;
 
-    /// Called in place of decode where the delivery is cancelled. On the thread that cancels
+    /// Called instead of decode if the delivery is cancelled, on the thread that cancels. [any-thread]
     fn cancelled(&mut self) {}
 }
 
@@ -58,12 +117,22 @@ where
     }
 }
 
-/// An item that was refused, and why.
+/// A refused item, and the reason.
+///
+/// ```no_run
+/// use dss_abi_v1::{DeliverError, Delivery, Library};
+///
+/// /// Returns the item if it is worth another try.
+/// fn send<D: Delivery>(library: &Library, item: D) -> Option<D> {
+///     let refused = library.deliver(item).err()?;
+///     (refused.reason == DeliverError::OutOfMemory).then(|| refused.delivery)
+/// }
+/// ```
 #[non_exhaustive]
 pub struct Refused<D> {
     /// The reason.
     pub reason: DeliverError,
-    /// The item, untouched.
+    /// The item, unchanged.
     pub delivery: D,
 }
 
@@ -82,13 +151,30 @@ impl<D> fmt::Display for Refused<D> {
 impl<D> std::error::Error for Refused<D> {}
 
 impl<D> Refused<D> {
-    /// The same refusal of what `change` makes of the item; for who wraps deliveries, to give back what was wrapped.
+    /// Converts the item with `change`. A layer that wraps deliveries uses it to return the wrapped item.
+    ///
+    /// ```no_run
+    /// use dss_abi_v1::{Announced, Delivery, Failure, Library, LuaState, Refused};
+    ///
+    /// struct Counted<D>(D);
+    ///
+    /// impl<D: Delivery> Delivery for Counted<D> {
+    ///     fn decode(&mut self, lua: LuaState) -> Result<usize, Failure> {
+    ///         // ... count it
+    ///         self.0.decode(lua)
+    ///     }
+    /// }
+    ///
+    /// fn deliver<D: Delivery>(library: &Library, item: D) -> Result<Announced, Refused<D>> {
+    ///     library.deliver(Counted(item)).map_err(|refused| refused.map(|counted| counted.0))
+    /// }
+    /// ```
     pub fn map<E>(self, change: impl FnOnce(D) -> E) -> Refused<E> {
         Refused { reason: self.reason, delivery: change(self.delivery) }
     }
 }
 
-/// Boxes a delivery; the box belongs to `data` from here on.
+/// Boxes a delivery. `data` owns the box.
 pub(crate) fn into_raw<D: Delivery>(delivery: D) -> RawDelivery {
     RawDelivery {
         decode: DecodeFn(decode::<D>),
@@ -98,10 +184,10 @@ pub(crate) fn into_raw<D: Delivery>(delivery: D) -> RawDelivery {
     }
 }
 
-/// Takes a delivery out of its box again.
+/// Takes a delivery out of its box.
 ///
 /// # Safety
-/// `raw` was made by [`into_raw`] from a `D`, and was not taken.
+/// [`into_raw`] made `raw` from a `D`, and DSS did not accept it.
 pub(crate) unsafe fn reclaim<D: Delivery>(raw: RawDelivery) -> D {
     // SAFETY: as the caller promises.
     *unsafe { Box::from_raw(raw.data.cast::<D>()) }
@@ -132,19 +218,19 @@ unsafe extern "C" fn finish<D: Delivery>(data: *mut c_void) {
     drop_quietly(delivery);
 }
 
-/// Drops a value of the author's; a panic in its destructor ends here.
+/// Drops a value of the author. A panic in its destructor is caught.
 pub(crate) fn drop_quietly<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(value))) {
         std::mem::forget(panic);
     }
 }
 
-/// Runs the author's code; a panic in it becomes a failure.
+/// Runs the author's code. A panic in it becomes a failure.
 pub(crate) fn guard(run: impl FnOnce() -> Result<usize, Failure>) -> Result<usize, Failure> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(panic)))
 }
 
-/// What a decode or reply function returns to DSS; a failure is reported first.
+/// The number that a decode or reply function returns to DSS. A failure is reported before.
 pub(crate) fn tell(report: Report, result: &Result<usize, Failure>) -> i32 {
     match result {
         // No stack holds as many as do not fit.

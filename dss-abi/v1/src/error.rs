@@ -5,13 +5,23 @@ use std::fmt;
 use crate::contract::Code;
 use crate::library::Library;
 
-/// How a delivery that was taken stands with its notification.
+/// Whether the notification of an accepted delivery was sent.
+///
+/// ```no_run
+/// use dss_abi_v1::{Announced, Failure, Library, LuaState};
+///
+/// /// Whether Lua learns of the item now.
+/// fn wake(library: &Library) -> bool {
+///     let nothing = |_: LuaState| -> Result<usize, Failure> { Ok(0) };
+///     matches!(library.deliver(nothing), Ok(Announced::Yes))
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Announced {
-    /// A notification is on its way, or none is wanted.
+    /// The notification was sent, or none is needed.
     Yes,
-    /// The item was taken; the notification could not be sent, and the next deliver will try again.
+    /// The item is queued, but the notification could not be sent. The next delivery tries again.
     Failed,
 }
 
@@ -26,18 +36,30 @@ impl Announced {
 }
 
 /// Why a delivery was refused.
+///
+/// ```no_run
+/// use dss_abi_v1::{DeliverError, Delivery, Library};
+///
+/// /// Whether to go on delivering.
+/// fn send<D: Delivery>(library: &Library, item: D) -> bool {
+///     match library.deliver(item) {
+///         Ok(_) => true,
+///         Err(refused) => refused.reason == DeliverError::OutOfMemory,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeliverError {
-    /// The library is not registered any more, or its state is closed.
+    /// The library is no longer registered, or its state is closed.
     Unregistered,
     /// The state is closing.
     Closing,
     /// There is no memory for the item.
     OutOfMemory,
-    /// Waiting on the Lua thread for the Lua thread.
+    /// The call would wait for the Lua thread on the Lua thread.
     WouldDeadlock,
-    /// A reason that this version of the crate has no word for.
+    /// A reason that this version of the crate does not know.
     Other(u32),
 }
 
@@ -74,10 +96,26 @@ impl fmt::Display for DeliverError {
 impl std::error::Error for DeliverError {}
 
 /// Why a library was not registered.
+///
+/// ```no_run
+/// # use std::os::raw::c_void;
+/// use dss_abi_v1::{Dss, Library, LibraryId, RegisterError};
+///
+/// static TICKER: LibraryId = LibraryId::new("ticker");
+///
+/// /// # Safety
+/// /// `lua` is a live state that runs on this thread.
+/// unsafe fn open(dss: Dss, lua: *mut c_void) -> Result<Library, RegisterError> {
+///     match dss.register(lua, &TICKER, || {}) {
+///         Err(RegisterError::Already(library)) => Ok(library),
+///         other => other,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError {
-    /// It is registered in that state already; this is what it is registered as.
+    /// The library is registered in that state already. Contains that registration.
     Already(Library),
     /// DSS was not required in that Lua state.
     NotRequired,
@@ -85,9 +123,9 @@ pub enum RegisterError {
     Closing,
     /// The state has no room for another library.
     Full,
-    /// No such library is registered in that state; from `Dss::find` alone.
+    /// The library is not registered in that state. Only [`Dss::find`](crate::Dss::find) returns it.
     Unknown,
-    /// A reason that this version of the crate has no word for.
+    /// A reason that this version of the crate does not know.
     Other(u32),
 }
 
@@ -133,12 +171,23 @@ impl fmt::Display for RegisterError {
 impl std::error::Error for RegisterError {}
 
 /// Why a library was not unregistered.
+///
+/// ```no_run
+/// use dss_abi_v1::{Library, UnregisterError};
+///
+/// fn stop(library: Library) -> Result<(), UnregisterError> {
+///     match library.unregister() {
+///         Err(UnregisterError::Unregistered) => Ok(()), // another thread did it
+///         other => other,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnregisterError {
-    /// It is not registered, or another thread is at it.
+    /// The library is not registered, or another thread is unregistering it.
     Unregistered,
-    /// A reason that this version of the crate has no word for.
+    /// A reason that this version of the crate does not know.
     Other(u32),
 }
 
@@ -166,12 +215,28 @@ impl fmt::Display for UnregisterError {
 
 impl std::error::Error for UnregisterError {}
 
-/// Why a decode or a reply failed: a sentence for Lua. Made from any error or text, with `?` or `into`.
+/// Why a decode or a reply failed. `?` and `into` make it from any error and any text.
+///
+/// ```
+/// use dss_abi_v1::Failure;
+///
+/// fn port(text: &str) -> Result<u16, Failure> {
+///     if text.is_empty() {
+///         return Err("a port must not be empty".into());
+///     }
+///     Ok(text.parse()?)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(String);
 
 impl Failure {
-    /// The sentence.
+    /// The sentence that Lua raises.
+    ///
+    /// ```
+    /// let failure = dss_abi_v1::Failure::from("a port must not be empty");
+    /// assert_eq!(failure.as_str(), "a port must not be empty");
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

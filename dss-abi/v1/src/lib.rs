@@ -1,11 +1,21 @@
-//! DarkSideSync's revision v1, for authors of background libraries.
+//! Write Lua modules with threads of their own that call Lua functions through DarkSideSync (DSS). This crate is
+//! revision v1.
 //!
-//! A library is a Lua module of its own. It *attaches* to the DSS that is loaded in the process, *registers* in a Lua
-//! state, and from then on *delivers* from any thread. DSS calls each delivery back on the Lua thread, to *decode* it:
-//! to push a Lua function and its arguments. Where a thread waits for an answer, it gets what Lua *replied*.
+//! A v1 library is a Lua module. It works with DSS in four steps:
 //!
-//! With the feature `mlua-0_12`, which brings the module `mlua_0_12`, all of that works on the values of `mlua` 0.12.
-//! Without it, decode and reply work on the raw `lua_State` with whatever binding of Lua's C API the library uses:
+//! 1. It attaches to the DSS that is loaded in the process: [`Dss::attach`].
+//! 2. It registers in a Lua state: [`Dss::register`].
+//! 3. It delivers items from any thread: [`Library::deliver`]. A thread that needs an answer waits for it:
+//!    [`Library::deliver_and_wait`].
+//! 4. DSS calls [`Delivery::decode`] of each item on the Lua thread. It pushes a Lua function and its arguments, and
+//!    Lua calls the function.
+//!
+//! # With mlua
+//! With the feature `mlua-0_12`, deliveries are closures that use `mlua` 0.12. The module `mlua_0_12` contains a
+//! whole library.
+//!
+//! # With another binding
+//! Without the feature, deliveries use the raw `lua_State`, with any binding of Lua's C API:
 //!
 //! ```no_run
 //! use dss_abi_v1::{Dss, LibraryId, LuaState};
@@ -21,8 +31,7 @@
 //! const LUA_REGISTRYINDEX: i32 = -1_001_000;
 //!
 //! /// # Safety
-//! /// `rendezvous` is what lies in the registry, and `lua` the state that it was found in; `callback` is what `luaL_ref`
-//! /// gave for a function.
+//! /// `rendezvous` comes from the registry of the state `lua`. `callback` is the result of `luaL_ref` for a function.
 //! unsafe fn start(
 //!     rendezvous: *const c_void,
 //!     lua: *mut c_void,
@@ -48,20 +57,21 @@
 //! ```
 //!
 //! # Threads
-//! Each function says where it may be called: `[lua-thread]`, the thread that runs the Lua state at that moment, inside
-//! a call that Lua made; or `[any-thread]`; and `[blocks]` where it may sleep.
+//! Each function of this crate says where you may call it. `[lua-thread]` is the thread that runs the Lua state,
+//! inside a call that Lua made. `[any-thread]` is any thread. `[blocks]` marks a function that may sleep.
 //!
-//! No Lua says on which thread it runs. So where DSS itself must know, as before it lets a thread wait for Lua, it takes
-//! the thread that last entered DSS through Lua in that state: by requiring it, `poll`, `dispatch`, `wait`, `run`, a reply
-//! that Lua called, or registering or finding a library.
+//! Lua does not say on which thread it runs. For DSS, the Lua thread is the thread that last entered DSS through Lua
+//! in that state: by `require`, `poll`, `dispatch`, `wait` or `run`, by a reply function, or by registering or
+//! finding a library.
 //!
 //! # Panics and Lua errors
-//! A panic in your code is caught, and becomes that delivery's error. A Lua error must not be raised through decode or
-//! reply: return `Err` to have one raised. [`Delivery::decode`] says what can raise, and what to do with that. The feature
-//! `mlua-0_12` does all of it.
+//! A panic in your code is caught, and becomes the error of that delivery. Do not raise a Lua error through decode or
+//! reply. Return `Err`, and DSS raises it. [`Delivery::decode`] says what can raise an error, and how to avoid it.
+//! The feature `mlua-0_12` handles all of this.
 //!
 //! # Publishing
-//! A library must be built to unwind, which is the default; with `panic = "abort"` this crate does not compile.
+//! A library must be built with `panic = "unwind"`, which is the default. With `panic = "abort"` this crate does not
+//! compile.
 
 #![deny(unsafe_op_in_unsafe_fn)] // older compilers do not read it from the workspace
 

@@ -8,23 +8,40 @@ use crate::delivery::{into_raw, reclaim, Delivery, Refused};
 use crate::error::{Announced, UnregisterError};
 use crate::request::{self, Answer, Request};
 
-/// Who a library is: its name, and by its address an identity that is the same in all Lua states. A `static` of the
-/// library's.
+/// The identity of a library: its name and its address. It must be a `static`, so that it is the same in all Lua
+/// states.
+///
+/// ```
+/// use dss_abi_v1::LibraryId;
+///
+/// static TICKER: LibraryId = LibraryId::new("ticker");
+/// ```
 #[derive(Debug)]
 pub struct LibraryId {
     name: &'static str,
-    /// Not constant, so that `&CONST` is not promoted to a `static` somewhere: the address is the identity.
+    /// Prevents the compiler from promoting `&CONST` to a `static`, which could have another address.
     _place: AtomicU8,
 }
 
 impl LibraryId {
-    /// An identity of that name.
+    /// Makes an identity with a name.
+    ///
+    /// ```
+    /// # use dss_abi_v1::LibraryId;
+    /// static WATCHER: LibraryId = LibraryId::new("watcher");
+    /// ```
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         LibraryId { name, _place: AtomicU8::new(0) }
     }
 
     /// The name.
+    ///
+    /// ```
+    /// # use dss_abi_v1::LibraryId;
+    /// static WATCHER: LibraryId = LibraryId::new("watcher");
+    /// assert_eq!(WATCHER.name(), "watcher");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
@@ -35,8 +52,23 @@ impl LibraryId {
     }
 }
 
-/// A library that is registered in one Lua state. Any thread may keep, clone and use it; once the library is
-/// unregistered, or the state is closed, every use of it is refused.
+/// A library that is registered in one Lua state. Any thread may keep, copy and use it. When the library is
+/// unregistered or the state is closed, every later use is refused.
+///
+/// ```no_run
+/// use dss_abi_v1::{Delivery, Library};
+/// use std::sync::mpsc::Receiver;
+///
+/// fn forward<D: Delivery>(library: Library, items: Receiver<D>) {
+///     std::thread::spawn(move || {
+///         for item in items {
+///             if library.deliver(item).is_err() {
+///                 break; // the library is unregistered, or the state has closed
+///             }
+///         }
+///     });
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Library {
     pub(crate) service: &'static ServiceObject,
@@ -58,13 +90,31 @@ impl PartialEq for Library {
 impl Eq for Library {}
 
 impl Library {
-    /// Hands over one item, and returns at once. [any-thread]
+    /// Queues one item, and returns immediately. [any-thread]
     ///
-    /// Lua takes it when it has time; then, on the Lua thread, it is decoded, and dropped. Where it is cancelled first,
-    /// [`Delivery::cancelled`] is called in place of decode, on the thread that cancels.
+    /// When Lua takes the item, it is decoded on the Lua thread, and then dropped. If it is cancelled before,
+    /// [`Delivery::cancelled`] is called instead of decode, on the thread that cancels.
+    ///
+    /// ```no_run
+    /// # use std::os::raw::c_void;
+    /// # extern "C" {
+    /// #     fn lua_rawgeti(lua: *mut c_void, index: i32, reference: i64) -> i32;
+    /// # }
+    /// # const LUA_REGISTRYINDEX: i32 = -1_001_000;
+    /// use dss_abi_v1::{Library, LuaState};
+    ///
+    /// /// Has Lua call the function with this reference, without arguments.
+    /// fn call(library: &Library, callback: i64) -> bool {
+    ///     let decode = move |lua: LuaState| unsafe {
+    ///         lua_rawgeti(lua.as_ptr(), LUA_REGISTRYINDEX, callback);
+    ///         Ok(1)
+    ///     };
+    ///     library.deliver(decode).is_ok()
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`Refused`] gives the item back, with the reason.
+    /// [`Refused`] contains the item and the reason.
     pub fn deliver<D: Delivery>(&self, delivery: D) -> Result<Announced, Refused<D>> {
         let raw = into_raw(delivery);
         match self.service.deliver(self.handle, raw).into_result() {
@@ -77,13 +127,24 @@ impl Library {
         }
     }
 
-    /// Hands over one item and waits until it has ended. [any-thread] `[blocks]`
+    /// Queues one item and waits until it has ended. [any-thread] `[blocks]`
+    ///
+    /// ```no_run
+    /// use dss_abi_v1::{Answer, Library, Request};
+    ///
+    /// fn ask<R: Request<Answer = String>>(library: &Library, question: R) -> Option<String> {
+    ///     match library.deliver_and_wait(question) {
+    ///         Ok(Answer::Replied(text)) => Some(text),
+    ///         _ => None,
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`Refused`] gives the item back, with the reason. That is
-    /// [`DeliverError::WouldDeadlock`](crate::DeliverError::WouldDeadlock) on the Lua thread, which would wait for itself:
-    /// the thread that last entered DSS through Lua in that state, by `poll`, `dispatch` or `wait` for example, even if Lua
-    /// runs nowhere at the moment.
+    /// [`Refused`] contains the item and the reason. On the Lua thread, which would wait for itself, the reason is
+    /// [`DeliverError::WouldDeadlock`](crate::DeliverError::WouldDeadlock). The Lua thread is the thread that last
+    /// entered DSS through Lua in that state, for example by `poll`, `dispatch` or `wait`, even if Lua does not run
+    /// at the moment.
     pub fn deliver_and_wait<R: Request>(&self, request: R) -> Result<Answer<R::Answer>, Refused<R>> {
         request::wait(request, |raw| self.wait_raw(raw))
     }
@@ -92,13 +153,22 @@ impl Library {
         self.service.deliver_and_wait(self.handle, raw).into_result().map(|accepted| accepted.ended)
     }
 
-    /// Unregisters the library from that state: all that it has queued or waiting is cancelled, on this thread, and when
-    /// this returns none of its code runs any more for that state, except calls that this thread stands in, and its
-    /// closing function, which may be waiting for this very thread. [any-thread] `[blocks]` while another thread is in its
-    /// code
+    /// Unregisters the library from its Lua state. It cancels all queued items and all waiting requests, on the
+    /// calling thread. [any-thread] `[blocks]` while another thread runs the library's code for that state
+    ///
+    /// When it returns, none of the library's code runs for that state. There are two exceptions: calls that the
+    /// calling thread is inside of, and the library's closing function, which may be waiting for the calling thread.
+    ///
+    /// ```no_run
+    /// fn stop(library: dss_abi_v1::Library) {
+    ///     if let Err(error) = library.unregister() {
+    ///         eprintln!("{}", error);
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// It is not registered any more, or another thread is at it.
+    /// The library is no longer registered, or another thread is unregistering it.
     pub fn unregister(&self) -> Result<(), UnregisterError> {
         self.service.unregister(self.handle).into_result().map_err(UnregisterError::from)
     }

@@ -1,20 +1,19 @@
-//! The same on the values of `mlua` 0.12: closures that get a [`mlua::Lua`] and return values, with errors and panics
-//! taken care of.
+//! Deliveries as closures that get a [`mlua::Lua`] and return its values. Errors and panics are handled.
 //!
-//! Needs the feature `mlua-0_12`, and in the library's own manifest `mlua` with the feature `module` and the Lua it is
-//! built for:
+//! The module needs the feature `mlua-0_12`. The library's own manifest names `mlua` with the feature `module` and
+//! the Lua for which the library is built:
 //!
 //! ```toml
 //! dss-abi-v1 = { version = "1.0.0", features = ["mlua-0_12"] }
 //! mlua = { version = "=0.12.1", default-features = false, features = ["module", "lua54"] }
 //! ```
 //!
-//! Any 0.12 fits, but take exactly 0.12.1: 0.12.2 crashes where the first `require` of the library runs in a coroutine that
-//! is collected later.
+//! Any 0.12 compiles, but use exactly 0.12.1: 0.12.2 crashes if the first `require` of the library runs in a
+//! coroutine that is collected later.
 //!
-//! This module stays with 0.12. A later `mlua` has other types, and gets a crate of its own beside this one: cargo has one
-//! `mlua-sys` at most in a package's dependencies, even those that no feature asks for, because it links to Lua. Such a
-//! crate needs nothing of this one that is not public.
+//! This module stays with 0.12. A later `mlua` has other types, and needs a crate of its own: a package can have only
+//! one `mlua-sys` among its dependencies, even if no feature enables it, because `mlua-sys` links to Lua. Such a
+//! crate can use the public items of this one.
 //!
 //! A whole library:
 //!
@@ -52,13 +51,26 @@ use crate::error::{Announced, Failure, RegisterError};
 use crate::library::{Library, LibraryId};
 use crate::request::{Answer, Request};
 
-/// The registry key of the function that runs closures: its address, one for each image, for `mlua` is in each.
+/// The address is the registry key of the function that runs closures. Each library has its own, because each
+/// contains `mlua`.
 static RUNNER: u8 = 0;
 
-/// Attaches to the DSS that is loaded in this Lua state; requires `darksidesync` where it is not yet. [lua-thread]
+/// Attaches to the DSS that is loaded in this Lua state. If none is loaded, it calls `require "darksidesync"`.
+/// [lua-thread]
+///
+/// ```no_run
+/// use dss_abi_v1::{mlua_0_12::attach, Library, LibraryId};
+/// use mlua::prelude::*;
+///
+/// static HELLO: LibraryId = LibraryId::new("hello");
+///
+/// fn open(lua: &Lua) -> LuaResult<Library> {
+///     attach(lua, &HELLO)?.register_in(lua, &HELLO, || println!("the state closes"))
+/// }
+/// ```
 ///
 /// # Errors
-/// Why DSS could not be loaded, or an [`AttachError`], as a Lua error.
+/// A Lua error that says why DSS could not be loaded, or an [`AttachError`] as a Lua error.
 pub fn attach(lua: &Lua, library: &'static LibraryId) -> LuaResult<Dss> {
     let mut table: LuaValue = lua.named_registry_value(dss_abi::REGISTRY_KEY)?;
     if table.is_nil() {
@@ -79,9 +91,24 @@ pub fn attach(lua: &Lua, library: &'static LibraryId) -> LuaResult<Dss> {
 }
 
 impl Dss {
-    /// As [`Dss::register`], in the state of `lua`. Where the library is registered there already, gives that
-    /// registration, and drops `closing`. When the state closes, the library is unregistered before `closing` is called:
-    /// what it had queued is cancelled, and threads of its that wait for Lua are free to be joined. [lua-thread]
+    /// Registers the library in the state of `lua`. If it is registered there already, returns that registration and
+    /// drops `closing`. [lua-thread]
+    ///
+    /// When the state closes, the library is unregistered, and then `closing` is called. At that time its queued
+    /// items are cancelled, and no thread of the library waits for Lua, so `closing` can join the threads.
+    ///
+    /// ```no_run
+    /// # use dss_abi_v1::{mlua_0_12::attach, Library, LibraryId};
+    /// # use mlua::prelude::*;
+    /// # static HELLO: LibraryId = LibraryId::new("hello");
+    /// fn open(lua: &Lua, mut worker: Option<std::thread::JoinHandle<()>>) -> LuaResult<Library> {
+    ///     attach(lua, &HELLO)?.register_in(lua, &HELLO, move || {
+    ///         if let Some(worker) = worker.take() {
+    ///             let _ = worker.join();
+    ///         }
+    ///     })
+    /// }
+    /// ```
     ///
     /// # Errors
     /// A [`RegisterError`] as a Lua error.
@@ -131,7 +158,7 @@ impl Dss {
     }
 }
 
-/// What to call when the state closes: by DSS, or by the [`Leaver`], whoever comes first.
+/// The function to call when the state closes. DSS or the [`Leaver`] calls it, whichever is first.
 #[derive(Clone)]
 struct Closing(Arc<Mutex<Option<Told>>>);
 
@@ -153,7 +180,7 @@ impl Closing {
     }
 }
 
-/// Unregisters a library when its Lua state goes.
+/// Unregisters a library when its Lua state closes.
 struct Leaver(Library, Closing);
 
 impl Drop for Leaver {
@@ -166,14 +193,30 @@ impl Drop for Leaver {
 }
 
 impl Library {
-    /// Hands over a closure, and returns at once; Lua runs it when it has time, and calls the function that it returns
-    /// first with the other values. A closure that returns no values ends the delivery. [any-thread]
+    /// Queues a closure, and returns immediately. Lua runs the closure on the Lua thread. The closure returns a
+    /// function and its arguments, and Lua calls the function. If the closure returns no values, nothing is called.
+    /// [any-thread]
     ///
-    /// The library must have registered in that state with [`Dss::register_in`], which puts there what runs closures.
-    /// Without that the closure is dropped, and the poll or dispatch raises an error that says so.
+    /// The library must have registered in that state with [`Dss::register_in`]. Otherwise the closure is dropped,
+    /// and `poll` or `dispatch` raises an error that says so.
+    ///
+    /// ```no_run
+    /// use dss_abi_v1::Library;
+    /// use mlua::prelude::*;
+    ///
+    /// fn later(lua: &Lua, library: Library, callback: LuaFunction) -> LuaResult<()> {
+    ///     let callback = lua.create_registry_value(callback)?;
+    ///     std::thread::spawn(move || {
+    ///         library.deliver_lua(move |lua| {
+    ///             Ok((lua.registry_value::<LuaFunction>(&callback)?, "hello from a thread"))
+    ///         })
+    ///     });
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`Refused`] gives the closure back.
+    /// [`Refused`] contains the closure and the reason.
     pub fn deliver_lua<F, R>(&self, decode: F) -> Result<Announced, Refused<F>>
     where
         F: FnOnce(&Lua) -> LuaResult<R> + Send + 'static,
@@ -184,14 +227,28 @@ impl Library {
         })
     }
 
-    /// Hands over a closure as [`Self::deliver_lua`] does, and waits for Lua's answer: the function that is called gets a
-    /// reply function as its first argument, and `reply` gets what Lua calls that with. [any-thread] `[blocks]`
+    /// Queues a closure as [`Self::deliver_lua`] does, and waits for Lua's answer. [any-thread] `[blocks]`
     ///
-    /// The library must have registered with [`Dss::register_in`], as for [`Self::deliver_lua`].
+    /// The Lua function gets a reply function as its first argument. `reply` gets the values with which Lua calls the
+    /// reply function. The library must have registered with [`Dss::register_in`].
+    ///
+    /// ```no_run
+    /// use dss_abi_v1::{Answer, Library};
+    /// use mlua::prelude::*;
+    ///
+    /// /// Asks Lua; not on the Lua thread.
+    /// fn ask(library: Library, callback: &LuaRegistryKey) -> Option<String> {
+    ///     let decode = |lua: &Lua| Ok((lua.registry_value::<LuaFunction>(callback)?, "name?"));
+    ///     match library.request_lua(decode, |_, name: String| Ok(name)) {
+    ///         Ok(Answer::Replied(name)) => Some(name),
+    ///         _ => None,
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`Refused`] gives both closures back. On the Lua thread, in the sense of [`Self::deliver_and_wait`], the reason is
-    /// [`DeliverError::WouldDeadlock`](crate::DeliverError::WouldDeadlock).
+    /// [`Refused`] contains both closures and the reason. On the Lua thread, as [`Self::deliver_and_wait`] defines
+    /// it, the reason is [`DeliverError::WouldDeadlock`](crate::DeliverError::WouldDeadlock).
     pub fn request_lua<F, R, G, A, T>(&self, decode: F, reply: G) -> Result<Answer<T>, Refused<(F, G)>>
     where
         F: FnOnce(&Lua) -> LuaResult<R> + Send,
@@ -257,7 +314,7 @@ where
 
 type Work<'a> = &'a mut dyn FnMut(&Lua, LuaMultiValue) -> LuaResult<LuaMultiValue>;
 
-/// What `run` hands to the runner through Lua.
+/// What `run` passes to the runner through Lua.
 struct Task<'a> {
     work: Work<'a>,
     failure: Option<Failure>,
@@ -279,8 +336,8 @@ fn runner_key() -> *const c_void {
     (&RUNNER as *const u8).cast()
 }
 
-/// Runs `work` through Lua, with the top `count` values as its arguments, which it pops; leaves its results on the stack,
-/// and returns how many.
+/// Runs `work` through Lua. It pops the top `count` values, which are the arguments. It leaves the results on the
+/// stack, and returns how many there are.
 fn run(
     lua: LuaState,
     count: i32,
@@ -300,8 +357,8 @@ fn run(
     }
 }
 
-/// Calls the runner on the raw stack, so that its results stay there; returns how many, or why it could not be called.
-/// Raises nothing.
+/// Calls the runner on the raw stack, so that its results stay there. Returns how many results there are, or why it
+/// could not be called. Raises nothing.
 ///
 /// # Safety
 /// `lua` is live and has `count` values on top.

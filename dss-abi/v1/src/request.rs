@@ -1,4 +1,4 @@
-//! Deliveries that a thread waits for.
+//! Requests: deliveries that a thread waits for.
 
 use std::os::raw::c_void;
 
@@ -11,48 +11,101 @@ use crate::contract::{
 use crate::delivery::{guard, tell, LuaState, Refused};
 use crate::error::Failure;
 
-/// One item whose deliverer waits for Lua's answer.
+/// One item for which a thread waits for Lua's answer.
+///
+/// The Lua function gets a reply function as its first argument, before the arguments that decode pushes. Calling the
+/// reply function resumes the waiting thread.
+///
+/// ```no_run
+/// # use std::os::raw::c_void;
+/// # extern "C" {
+/// #     fn lua_rawgeti(lua: *mut c_void, index: i32, reference: i64) -> i32;
+/// #     fn lua_pushinteger(lua: *mut c_void, value: i64);
+/// #     fn lua_toboolean(lua: *mut c_void, index: i32) -> i32;
+/// # }
+/// # const LUA_REGISTRYINDEX: i32 = -1_001_000;
+/// use dss_abi_v1::{Failure, LuaState, Request};
+///
+/// /// Asks whether a number is allowed.
+/// struct IsAllowed {
+///     callback: i64, // from `luaL_ref`
+///     number: i64,
+/// }
+///
+/// impl Request for IsAllowed {
+///     type Answer = bool;
+///
+///     fn decode(&mut self, lua: LuaState) -> Result<usize, Failure> {
+///         // SAFETY: the state is live, and neither call raises an error.
+///         unsafe {
+///             lua_rawgeti(lua.as_ptr(), LUA_REGISTRYINDEX, self.callback);
+///             lua_pushinteger(lua.as_ptr(), self.number);
+///         }
+///         Ok(2) // the function, and one argument
+///     }
+///
+///     fn reply(&mut self, lua: LuaState) -> Result<(bool, usize), Failure> {
+///         // SAFETY: the state is live, and the call raises nothing.
+///         let answer = unsafe { lua_toboolean(lua.as_ptr(), 1) };
+///         Ok((answer != 0, 0)) // the answer, and no results for Lua
+///     }
+/// }
+/// ```
 pub trait Request: Send {
-    /// What the waiting thread gets.
+    /// The type of the answer.
     type Answer: Send;
 
-    /// Pushes a Lua function and its arguments; Lua gets a reply function before these. Returns how many values were
-    /// pushed, or 0 where the request is over without an answer. [lua-thread]
+    /// Pushes a Lua function and its arguments. Returns how many values it pushed, or 0 to end the request without an
+    /// answer. [lua-thread]
     ///
-    /// The stack is empty, with room for 20 values, and nothing in here may raise a Lua error: see
+    /// The stack is empty and has room for 20 values. This function must not raise a Lua error: see
     /// [`Delivery::decode`](crate::Delivery::decode).
     ///
     /// # Errors
-    /// Become a Lua error of the poll or dispatch, and [`Answer::Failed`] for the waiting thread.
+    /// An error becomes a Lua error of `poll` or `dispatch`, and [`Answer::Failed`] for the waiting thread.
     fn decode(&mut self, lua: LuaState) -> Result<usize, Failure>;
 
-    /// Takes the arguments that Lua called the reply function with, all that is on the stack; returns the answer, and how
-    /// many values it pushed for Lua. [lua-thread]
+    /// Reads the arguments with which Lua called the reply function. They are all that is on the stack. Returns the
+    /// answer, and how many results it pushed for Lua. [lua-thread]
     ///
-    /// Nothing in here may raise a Lua error, as in decode.
+    /// This function must not raise a Lua error, like decode.
     ///
     /// # Errors
-    /// Become a Lua error of that call, and [`Answer::Failed`] for the waiting thread.
+    /// An error becomes a Lua error of that call, and [`Answer::Failed`] for the waiting thread.
     fn reply(&mut self, lua: LuaState) -> Result<(Self::Answer, usize), Failure>;
 }
 
 /// How a request ended.
+///
+/// ```
+/// use dss_abi_v1::Answer;
+///
+/// fn text(answer: Answer<String>) -> Result<String, String> {
+///     match answer {
+///         Answer::Replied(text) => Ok(text),
+///         Answer::Collected => Err("Lua did not answer".to_owned()),
+///         Answer::Cancelled => Err("the library has ended".to_owned()),
+///         Answer::Failed(sentence) => Err(sentence),
+///         _ => Err("there is nothing to answer".to_owned()),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer<A> {
     /// Lua answered.
     Replied(A),
-    /// Decode said that there is nothing to answer.
+    /// Decode returned 0, so there is nothing to answer.
     Decoded,
-    /// Lua dropped the reply function uncalled.
+    /// The reply function was collected without being called.
     Collected,
     /// The library was unregistered, or the state closed.
     Cancelled,
-    /// Decode or reply failed, or panicked; the sentence of that.
+    /// Decode or reply failed or panicked. Contains the sentence of the error.
     Failed(String),
 }
 
-/// What lies in the waiting thread's own frame while it waits. DSS uses it on one thread at a time, and not at all once
+/// The data of a request, in the frame of the waiting thread. DSS uses it on one thread at a time, and no longer when
 /// the thread is released.
 struct Frame<R: Request> {
     request: R,

@@ -1,17 +1,22 @@
-//! The derive macros of `dss-abi-v2`, which re-exports them.
+//! The derive macros of `dss-abi-v2`. Do not depend on this crate: `dss-abi-v2` re-exports them.
 //!
-//! A struct with named fields is a table of Lua's, each field under its name:
+//! A struct with named fields is a table in Lua. Each field has its name as the key:
 //!
 //! ```ignore
 //! #[derive(IntoValue, FromValue)]
 //! struct Options {
 //!     path: String,
 //!     #[dss(rename = "max-depth")]
-//!     max_depth: Option<u32>, // may be missing, as any `Option`
+//!     max_depth: Option<u32>, // may be missing, like any `Option`
 //!     #[dss(default)]
-//!     recursive: bool, // may be missing, and is `Default::default()` then
+//!     recursive: bool, // may be missing, and is then `Default::default()`
 //! }
 //! ```
+//!
+//! | attribute of a field | effect |
+//! |---|---|
+//! | `#[dss(rename = "...")]` | the key in Lua has this name |
+//! | `#[dss(default)]` | the field may be missing in Lua; it is then `Default::default()` |
 
 use proc_macro::TokenStream;
 use proc_macro2::{Span, TokenStream as Tokens};
@@ -21,14 +26,16 @@ use syn::{
     parse_macro_input, parse_quote, Data, DeriveInput, Error, Fields, Generics, Ident, LitStr, Result, Type,
 };
 
-/// Makes a struct a table of Lua's. A field that is nil is left out.
+/// Implements `IntoValue` for a struct with named fields: it becomes a Lua table. A field that is nil is left out.
 #[proc_macro_derive(IntoValue, attributes(dss))]
 pub fn into_value(input: TokenStream) -> TokenStream {
     expand(parse_macro_input!(input as DeriveInput), derive_into)
 }
 
-/// Makes a struct of a table of Lua's. What else is in the table is ignored; a field that is missing is an error, unless it
-/// is an `Option` or has `#[dss(default)]`.
+/// Implements `FromValue` for a struct with named fields: a Lua table converts to it.
+///
+/// A missing field is an error, unless it is an `Option` or has `#[dss(default)]`. Other keys of the table are
+/// ignored.
 #[proc_macro_derive(FromValue, attributes(dss))]
 pub fn from_value(input: TokenStream) -> TokenStream {
     expand(parse_macro_input!(input as DeriveInput), derive_from)
@@ -45,9 +52,9 @@ fn expand(input: DeriveInput, derive: fn(&DeriveInput, &[Field]) -> Tokens) -> T
 struct Field {
     name: Ident,
     ty: Type,
-    /// Its name in Lua.
+    /// Its key in Lua.
     key: LitStr,
-    /// Whether it may be missing.
+    /// Whether it has `#[dss(default)]`.
     default: bool,
 }
 
@@ -100,7 +107,7 @@ fn unfit(input: &DeriveInput) -> Error {
     )
 }
 
-/// The generics of the implementation: each type of a field that names a parameter is bound.
+/// The generics of the implementation. If the struct has type parameters, each field's type gets a bound.
 fn bound(generics: &Generics, fields: &[Field], bounds: impl Fn(&Field) -> Tokens) -> Generics {
     let mut generics = generics.clone();
     if generics.type_params().next().is_some() {
@@ -113,7 +120,8 @@ fn bound(generics: &Generics, fields: &[Field], bounds: impl Fn(&Field) -> Token
     generics
 }
 
-/// Where a type is, for an error; with the names that this derive makes, whatever macro the type comes from.
+/// The place of a type, for an error. Names are resolved as those of this derive, even if the type comes from another
+/// macro.
 fn at(ty: &Type) -> Span {
     Span::call_site().located_at(ty.span())
 }

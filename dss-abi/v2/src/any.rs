@@ -12,23 +12,38 @@ use crate::error::ValueError;
 use crate::object::AnyObject;
 use crate::value::{RawEntry, RawValue, MAX_DEPTH};
 
-/// A value of Lua's, or for it.
+/// Any value that a library and Lua can exchange.
 ///
-/// A table whose keys are 1, 2, 3 and so on comes as a list, any other as a map; an empty one may come as either, and
-/// what reads them takes either.
+/// A Lua table with the keys 1, 2, 3 and so on is a list, and any other table is a map. An empty table may be either.
+/// If you match on a value, accept both.
 ///
-/// Lists and maps lie at most 64 deep within each other. A deeper value is refused when it is handed over, and what is refused
-/// is dropped without recursion. A value that is never handed over is dropped by Rust, with recursion.
+/// Lists and maps may be nested 64 deep. DSS refuses a deeper value. A refused value is dropped without recursion; a
+/// deep value that you drop yourself is dropped by Rust, with recursion.
+///
+/// ```
+/// use dss_abi_v2::{Library, Value};
+///
+/// fn describe(_: &Library, value: Value) -> String {
+///     match value {
+///         Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+///         Value::List(items) => format!("{} items", items.len()),
+///         Value::Map(entries) => format!("{} fields", entries.len()),
+///         other => other.kind().to_owned(),
+///     }
+/// }
+/// # let library = |_: fn(&Library, Value) -> String| {};
+/// # library(describe);
+/// ```
 pub enum Value {
     /// `nil`.
     Nil,
     /// A boolean.
     Boolean(bool),
-    /// An integer. Where a Lua has none, one past 2^53 is refused and not rounded.
+    /// An integer. A Lua without integers refuses one beyond 2^53; it does not round it.
     Integer(i64),
     /// A float.
     Float(f64),
-    /// A string, which is bytes.
+    /// A string of bytes.
     Bytes(Vec<u8>),
     /// A table of values at 1, 2, 3 and so on.
     List(Vec<Value>),
@@ -36,19 +51,19 @@ pub enum Value {
     Map(Vec<(Value, Value)>),
     /// A Lua function.
     Callback(Callback),
-    /// An object of the library's, on its way to Lua. Those that Lua has come as an
-    /// [`ObjectRef`](crate::ObjectRef) alone.
+    /// An object of the library, on its way to Lua. An object from Lua is an [`ObjectRef`](crate::ObjectRef) and
+    /// never a value.
     Object(AnyObject),
 }
 
-/// Shows `...` for tables that lie deeper than Lua can have them.
+/// Prints `...` for tables that are nested deeper than allowed.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Shown(self, 0).fmt(f)
     }
 }
 
-/// A value, and how deep it lies.
+/// A value, and its depth.
 struct Shown<'a>(&'a Value, usize);
 
 impl fmt::Debug for Shown<'_> {
@@ -93,7 +108,13 @@ impl PartialEq for Value {
 }
 
 impl Value {
-    /// What it is, for the sentence of an error: `a string`. [any-thread]
+    /// The kind of the value, for the sentence of an error. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::Value;
+    /// assert_eq!(Value::from("x").kind(), "a string");
+    /// assert_eq!(Value::from(1.5).kind(), "a number");
+    /// ```
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -107,14 +128,20 @@ impl Value {
         }
     }
 
-    /// The error of a value that should be something else. [any-thread]
+    /// The error that this value has the wrong kind. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::Value;
+    /// let error = Value::Nil.unlike("a point");
+    /// assert_eq!(error.to_string(), "wanted a point, found nil");
+    /// ```
     #[must_use]
     pub fn unlike(&self, wanted: impl Into<Cow<'static, str>>) -> ValueError {
         ValueError::new(wanted, self.kind())
     }
 
-    /// The value as it crosses the boundary. It comes back where it cannot; with nil in it for what lies more than twice as deep as
-    /// may be.
+    /// The value as it crosses the boundary. If it cannot cross, it comes back, with nil for tables that are nested
+    /// more than twice as deep as allowed.
     pub(crate) fn into_raw(self, service: &'static ServiceObject) -> Result<RawValue, (ValueError, Value)> {
         self.into_raw_at(0, service)
     }
@@ -160,10 +187,10 @@ impl Value {
         })
     }
 
-    /// The value that crossed the boundary.
+    /// Converts a value that crossed the boundary.
     ///
     /// # Errors
-    /// It is, or has in it, an object that Lua owns.
+    /// The value is an object that Lua owns, or contains one.
     pub(crate) fn from_raw(raw: RawValue, service: &'static ServiceObject) -> Result<Value, ValueError> {
         Ok(match raw {
             RawValue::Nil => Value::Nil,
@@ -198,7 +225,7 @@ impl Value {
         })
     }
 
-    /// A key, for the sentence of an error.
+    /// The value as a key, for the sentence of an error.
     pub(crate) fn as_place(&self) -> String {
         match self {
             Value::Bytes(bytes) => format!("'{}'", String::from_utf8_lossy(bytes)),
@@ -210,7 +237,7 @@ impl Value {
     }
 }
 
-/// All of a list, or the list as it was.
+/// Converts all items of a list, or returns the list.
 fn list_into_raw(
     items: Vec<Value>,
     depth: usize,
@@ -240,7 +267,7 @@ fn list_into_raw(
     Ok(raw)
 }
 
-/// A value that was made for Lua and did not get there.
+/// Converts back a value that did not get to Lua.
 pub(crate) fn again(raw: RawValue, service: &'static ServiceObject) -> Value {
     // What refuses is an object that Lua owns, and no `Value` is made into one.
     Value::from_raw(raw, service).unwrap_or(Value::Nil)

@@ -1,4 +1,4 @@
-//! Attaching: from the rendezvous to a service that both sides have checked.
+//! Attaching: finds the service of DSS by the rendezvous, and checks that both sides mean the same by it.
 
 use std::os::raw::c_void;
 use std::ptr::null_mut;
@@ -13,20 +13,20 @@ use dss_abi::{AnswerBuffer, Rendezvous, Request, Text, BUILT_TO_UNWIND, GRANTED}
 use crate::contract::ServiceObject;
 use crate::REVISION;
 
-/// Which versions of the revision this crate can be served by, as a semver requirement.
+/// The versions of the revision that this crate works with, as a semver requirement.
 const WANTS: &str = "^1.0.0";
 
-/// The root that was checked last, by both sides. A process may have several DSS modules, one for each Lua in it; as a rule
-/// it has one.
+/// The root that was last checked. A process may have several DSS modules, one for each Lua in it. Usually it has
+/// one.
 static CHECKED: AtomicPtr<ServiceObject> = AtomicPtr::new(null_mut());
 
-/// Attaches to the DSS that published `rendezvous`; its service is alive as long as the process. [any-thread]
+/// Attaches to the DSS that published `rendezvous`. Its service lives until the process ends. [any-thread]
 ///
 /// # Errors
-/// A sentence: what the library wants, what this DSS offers, and which to upgrade.
+/// A sentence that says what the library wants, what this DSS offers, and which of the two to upgrade.
 ///
 /// # Safety
-/// `rendezvous` is NULL, or what [`Rendezvous::read`] wants.
+/// `rendezvous` is NULL, or fulfils the conditions of [`Rendezvous::read`].
 pub(crate) unsafe fn attach(
     rendezvous: *const c_void,
     library: &'static str,
@@ -64,7 +64,7 @@ pub(crate) unsafe fn attach(
     })
 }
 
-/// The error of a refusal; DSS says why, unless it found no place for that.
+/// The error of a refusal. DSS says why, unless it had no place to write that.
 fn refused(rendezvous: &Rendezvous, library: &str, sentence: String) -> String {
     if !sentence.is_empty() {
         return sentence;
@@ -110,12 +110,13 @@ unsafe fn check(header: *const c_void, layout: *const c_void, library: &str) -> 
     })
 }
 
-/// Whether `found` can stand where `wanted` is expected; a dump of the differences where not.
+/// Checks that `found` fits where `wanted` is expected.
 ///
-/// The check runs on globals of its own: `abi_stable`'s shared ones remember earlier checks, and let their order decide.
+/// The check has globals of its own. The shared ones of `abi_stable` remember earlier checks, so that a result would
+/// depend on their order.
 ///
 /// # Errors
-/// The dump, many lines.
+/// The differences, in many lines.
 #[doc(hidden)]
 pub fn check_layouts(wanted: &'static TypeLayout, found: &'static TypeLayout) -> Result<(), String> {
     check_layout_compatibility_with_globals(wanted, found, &CheckingGlobals::new())

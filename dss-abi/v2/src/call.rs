@@ -1,8 +1,8 @@
-//! Calls of what an author wrote: from what Lua hands over to a function's parameters, and from what it returns to results.
+//! Calls of the author's functions: converts Lua's arguments to parameters, and what the function returns to results.
 //!
-//! [`Callable`] says nothing of the parameters' types but how many there are. So the compiler finds the one implementation
-//! that fits a function first, and then checks each type by itself: its error names the type that does not fit, and not the
-//! function as a whole.
+//! [`Callable`] fixes only the number of parameters, and not their types. So the compiler first finds the
+//! implementation for a function, and then checks each type. Its error names the type that does not fit, and not the
+//! whole function.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,11 +19,11 @@ use crate::open::Opened;
 use crate::value::RawValue;
 use crate::values::Values;
 
-/// What is wanted of a function: to be called, or to say which objects it takes and gives.
+/// What a function shall do: be called, or say which objects it takes and returns.
 ///
-/// It is one type for both, so that the macros name a function once: the compiler reports its mistakes once, then.
+/// It is one type for both, so that the macros name a function once and the compiler reports a mistake once.
 pub enum Wanted<'a, 'c, T> {
-    /// A call, on an object where it is a method.
+    /// A call. For a method, the first field is the object.
     Call(&'a T, &'a Library, &'c mut Arguments<'a>, &'c mut Values),
     /// The classes of the objects.
     Classes(&'c mut Uses),
@@ -38,11 +38,11 @@ impl<T> fmt::Debug for Wanted<'_, '_, T> {
     }
 }
 
-/// The classes that functions take or give, as far as their types say it.
+/// The classes of the objects that functions take or return, if their types name them.
 #[derive(Default)]
 pub struct Uses {
     found: Vec<(&'static RawClass, Place)>,
-    /// The function that is asked.
+    /// The function whose classes are being collected.
     place: Option<Place>,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Debug for Uses {
 }
 
 impl Uses {
-    /// Asks some functions or methods.
+    /// Collects the classes of some functions or methods.
     pub fn ask<T>(&mut self, functions: &[Entry<T>]) {
         for function in functions {
             self.place = Some(function.place);
@@ -62,25 +62,25 @@ impl Uses {
         }
     }
 
-    /// Adds the class of an object that the function takes or gives.
+    /// Adds the class of an object that the function takes or returns.
     pub fn add(&mut self, class: &'static RawClass) {
         self.found.extend(self.place.map(|place| (class, place)));
     }
 
-    /// The first that is not among `listed`, and where it is used.
+    /// The first class that is not in `listed`, and the function that uses it.
     pub(crate) fn not_among(&self, listed: &[&'static RawClass]) -> Option<(&'static RawClass, Place)> {
         let is_listed = |class: &RawClass| listed.iter().any(|listed| std::ptr::eq(*listed, class));
         self.found.iter().copied().find(|(class, _)| !is_listed(class))
     }
 }
 
-/// A function or a method of an object `T`: what DSS knows of it, and what this crate does.
+/// A function, or a method of an object `T`.
 pub struct Entry<T: 'static> {
-    /// The contract's.
+    /// The function as DSS knows it.
     pub raw: RawFunction,
-    /// What it is called.
+    /// Its full name.
     pub place: Place,
-    /// Does what is wanted of it.
+    /// Calls it, or collects its classes.
     pub run: fn(Wanted<'_, '_, T>) -> Result<(), Error>,
 }
 
@@ -90,7 +90,7 @@ impl<T> fmt::Debug for Entry<T> {
     }
 }
 
-/// The contract's part of some functions.
+/// Some functions as DSS knows them.
 #[must_use]
 pub const fn raw<T, const N: usize>(entries: &[Entry<T>; N]) -> [RawFunction; N] {
     // Each is overwritten.
@@ -112,13 +112,13 @@ unsafe extern "C" fn nothing(_: &RawCall, _: RVec<RawValue>) -> Returned {
 #[derive(Debug)]
 pub struct ByValue<Args>(PhantomData<Args>);
 
-/// Says what a `close` is called with, so that a closure need not: it may be one without types.
+/// Fixes the parameter types of a `close`, so that it may be a closure without types.
 #[doc(hidden)]
 pub fn closing<T, R, F: Fn(&T, &Library) -> R>(close: F) -> F {
     close
 }
 
-/// What looks like a function of a library, whatever the types of its parameters and results.
+/// Anything that has the form of a library's function, with parameters and results of any types.
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
@@ -138,7 +138,7 @@ pub trait Callable<'a, Args> {
     fn invoke(&self, library: &'a Library, parameters: Self::Parameters) -> Self::Returned;
 }
 
-/// What looks like a method of the object `T`, as a [`Callable`].
+/// Anything that has the form of a method of the object `T`, like [`Callable`].
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
@@ -158,7 +158,7 @@ pub trait CallableMethod<'a, T, Args> {
     fn invoke(&self, this: &'a T, library: &'a Library, parameters: Self::Parameters) -> Self::Returned;
 }
 
-/// The parameters of a function, made of the arguments one after the other.
+/// The parameters of a function. They are made from the arguments one by one.
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
@@ -168,14 +168,14 @@ pub trait CallableMethod<'a, T, Args> {
     )
 )]
 pub trait Parameters<'a>: Sized {
-    /// Does not compile if a parameter follows a [`Rest`](crate::Rest). Where this is read, the compiler says what it compiled:
-    /// so it is read where that is the author's function.
+    /// Evaluating it does not compile if a parameter follows a [`Rest`](crate::Rest). It is read at a place where the
+    /// compiler's error names the author's function.
     const IN_ORDER: ();
 
-    /// Makes them.
+    /// Makes the parameters.
     ///
     /// # Errors
-    /// An argument does not fit.
+    /// An argument has the wrong type.
     fn from_arguments(arguments: &mut Arguments<'a>) -> Result<Self, Error>;
 
     /// Adds the classes of the objects among them.
@@ -294,10 +294,10 @@ parameters!(A B C D E G);
 parameters!(A B C D E G H);
 parameters!(A B C D E G H I);
 
-/// Does what is wanted of a function of a library.
+/// Does with a function what `wanted` says.
 ///
 /// # Errors
-/// An argument does not fit, or the function fails.
+/// An argument has the wrong type, or the function fails.
 pub fn function<'a, F, Args>(function: F, wanted: Wanted<'a, '_, ()>) -> Result<(), Error>
 where
     F: Callable<'a, Args>,
@@ -309,7 +309,7 @@ where
     serve(wanted, |_, library, parameters| function.invoke(library, parameters))
 }
 
-/// Does what is wanted of a method.
+/// Does with a method what `wanted` says.
 ///
 /// # Errors
 /// As [`function`].
@@ -347,10 +347,10 @@ where
 
 /// Calls a function.
 ///
-/// `run` is for whatever lifetime, so that nothing borrowed outlives the call.
+/// `run` works for any lifetime, so that nothing borrowed outlives the call.
 ///
 /// # Safety
-/// DSS made the call, and this is what it was made with.
+/// DSS made the call, with this `call` and these values.
 pub unsafe fn call_function<F>(place: Place, call: &RawCall, values: RVec<RawValue>, run: F) -> Returned
 where
     F: for<'a, 'c> FnOnce(Wanted<'a, 'c, ()>) -> Result<(), Error>,
@@ -366,7 +366,7 @@ where
 /// Calls a method.
 ///
 /// # Safety
-/// As [`call_function`], and the object is one of the type `T`, good for the length of the call.
+/// The conditions of [`call_function`] hold, and the object is a `T` that is valid during the call.
 pub unsafe fn call_method<T, F>(place: Place, call: &RawCall, values: RVec<RawValue>, run: F) -> Returned
 where
     T: Object,
@@ -382,10 +382,10 @@ where
     }
 }
 
-/// Answers a call of DSS's with what `run` pushes, its error, or the sentence of its panic.
+/// Answers a call of DSS with the values that `run` pushes, with its error, or with the message of its panic.
 ///
 /// # Safety
-/// As [`call_function`].
+/// The conditions of [`call_function`] hold.
 unsafe fn respond<F>(place: Place, call: &RawCall, values: RVec<RawValue>, run: F) -> Returned
 where
     F: for<'a> FnOnce(&'a Library, &mut Arguments<'a>, &mut Values) -> Result<(), Error>,

@@ -9,8 +9,31 @@ use crate::contract::ServiceObject;
 use crate::error::ValueError;
 use crate::value::{RawCallback, RawValue};
 
-/// A Lua function. Any thread may keep, clone and drop it; once its Lua state has closed it is dead, and what is
-/// delivered to it is refused.
+/// A Lua function that the library keeps. Take it as a parameter, and call it with
+/// [`Library::deliver`](crate::Library::deliver) or [`Library::request`](crate::Library::request).
+///
+/// Any thread may keep, clone and drop it. When its Lua state closes, later deliveries to it are refused.
+///
+/// Two callbacks are equal if one is a clone of the other. If Lua passes the same function twice, the two callbacks
+/// may differ.
+///
+/// ```
+/// use dss_abi_v2::{Callback, Library, Result};
+/// use std::sync::Mutex;
+///
+/// static LISTENERS: Mutex<Vec<(Library, Callback)>> = Mutex::new(Vec::new());
+///
+/// fn listen(library: Library, callback: Callback) {
+///     LISTENERS.lock().unwrap().push((library, callback));
+/// }
+///
+/// fn tell_all(text: &str) {
+///     let listeners = LISTENERS.lock().unwrap().clone();
+///     for (library, callback) in listeners {
+///         let _ = library.deliver(&callback, text); // refused if that state has closed
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Callback(Arc<Held>);
 
@@ -20,7 +43,7 @@ struct Held {
 }
 
 impl Callback {
-    /// A reference as DSS gave it; for tests of this layer.
+    /// Makes a callback from a reference that DSS gave; for tests of this layer.
     #[doc(hidden)]
     #[must_use]
     pub fn new(raw: RawCallback, service: &'static ServiceObject) -> Self {
@@ -31,13 +54,14 @@ impl Callback {
         self.0.raw.id()
     }
 
-    /// How many of this there are.
+    /// How many clones of this callback there are, with this one.
     #[cfg(feature = "testing")]
     pub(crate) fn references(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 
-    /// What `service` knows it by; 0, which names nothing, where it is another DSS's: that may have one of the same number.
+    /// The number of this callback for `service`. It is 0, which is no callback, if the callback belongs to another
+    /// DSS: that DSS may have given the same number to another callback.
     #[inline]
     pub(crate) fn id_with(&self, service: &'static ServiceObject) -> u64 {
         if std::ptr::eq(self.0.service, service) {
@@ -47,7 +71,7 @@ impl Callback {
         }
     }
 
-    /// A reference for Lua: this one where it is the last, another otherwise.
+    /// A reference for Lua: this one if it is the last clone, otherwise a new one.
     pub(crate) fn into_raw(self, service: &'static ServiceObject) -> Result<RawValue, (ValueError, Value)> {
         if !std::ptr::eq(self.0.service, service) {
             return Err((ValueError::message("a callback is another DSS module's"), Value::Callback(self)));
@@ -71,7 +95,7 @@ impl fmt::Debug for Callback {
     }
 }
 
-/// Whether both are the same reference's; two references to one Lua function may differ.
+/// Whether both are clones of one reference. Two references to one Lua function may differ.
 impl PartialEq for Callback {
     fn eq(&self, other: &Self) -> bool {
         self.id() == other.id() && std::ptr::eq(self.0.service, other.0.service)

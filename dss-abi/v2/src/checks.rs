@@ -1,6 +1,6 @@
-//! What `library!` and `object!` check while they are compiled: each is a sentence that names what is wrong.
+//! What `library!` and `object!` check at compile time. Each error is a sentence that says what is wrong.
 
-/// A name that stands twice in a list; empty if none does.
+/// The first name that is in a list twice. It is empty if there is none.
 #[must_use]
 pub const fn twice(names: &[&'static str]) -> &'static str {
     let mut at = 0;
@@ -44,7 +44,7 @@ pub const fn length(parts: &[&str]) -> usize {
     length
 }
 
-/// The parts of a sentence, in a row. A constant has no `format!`.
+/// Joins the parts of a sentence. `format!` does not work in a constant.
 #[must_use]
 pub const fn joined<const N: usize>(parts: &[&str]) -> [u8; N] {
     let mut sentence = [0; N];
@@ -65,7 +65,7 @@ pub const fn joined<const N: usize>(parts: &[&str]) -> [u8; N] {
 /// Ends the compilation with a sentence, if `refused`.
 ///
 /// # Panics
-/// While the library is compiled: if it is refused.
+/// At compile time, if `refused`.
 pub const fn refuse_if(refused: bool, sentence: &[u8]) {
     if refused {
         match core::str::from_utf8(sentence) {

@@ -1,8 +1,9 @@
-//! What a library says of itself in its file, to be read before any of its code runs.
+//! The declaration of a library in its file. DSS reads it before any code of the library runs.
 //!
-//! [`library!`](crate::library!) leaves one [`Declaration`] in a section of the binary that has a name of its own,
-//! [`SECTION_ELF`], [`SECTION_MACH_O`] or [`SECTION_PE`]. It is plain data without a pointer, so that what lies in the file
-//! is all of it. Numbers are in the byte order of the processor that the file is for. Frozen, as the contract is.
+//! [`library!`](crate::library!) writes one [`Declaration`] into a section of the file with a fixed name:
+//! [`SECTION_ELF`], [`SECTION_MACH_O`] or [`SECTION_PE`]. It is plain data without a pointer, so the file contains
+//! all of it. Numbers have the byte order of the processor that the file is for. The layout is frozen, like the
+//! contract.
 
 use std::mem::size_of;
 
@@ -19,13 +20,13 @@ pub const SECTION_PE: &str = ".dsslib";
 /// [`Declaration::flags`]: the library is built with `panic = "unwind"`.
 pub const BUILT_TO_UNWIND: u32 = 1;
 
-/// The declaration. Plain C layout; texts are UTF-8, filled up with NULs, of which there is at least one.
+/// The declaration. It has plain C layout. Texts are UTF-8, and are filled up with at least one NUL.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Declaration {
     /// [`MAGIC`].
     pub magic: [u8; 8],
-    /// The size of this record in bytes, as the library has it: at least [`Declaration::SIZE_1_0`].
+    /// The size of this record in bytes, at least [`Declaration::SIZE_1_0`].
     pub size: u32,
     /// The revision's number: 2.
     pub revision: u32,
@@ -41,23 +42,31 @@ pub struct Declaration {
     pub name: [u8; 64],
     /// The library's version, as semver.
     pub version: [u8; 32],
-    /// Which versions of DSS will do, as a semver requirement.
+    /// The versions of DSS that the library works with, as a semver requirement.
     pub requires: [u8; 64],
-    /// The compiler, as `rustc -V` says it; cut where it does not fit.
+    /// The compiler, as `rustc -V` prints it, cut if it is too long.
     pub compiler: [u8; 64],
     /// The version of the crate `dss-abi-v2` that the library was built with.
     pub crate_version: [u8; 16],
 }
 
 impl Declaration {
-    /// The size of the record in 1.0.0 of the interface, in bytes.
+    /// The size of the record in version 1.0.0 of the interface, in bytes.
     pub const SIZE_1_0: u32 = 296;
 
     /// The declaration of a library that this compiler builds with this crate. [any-thread]
     ///
+    /// ```
+    /// use dss_abi_v2::declaration::{Declaration, MAGIC};
+    ///
+    /// const DECLARATION: Declaration = Declaration::new("hello", "1.0.0", "^2.1");
+    /// assert_eq!(DECLARATION.magic, MAGIC);
+    /// assert_eq!(&DECLARATION.name[..6], b"hello\0");
+    /// ```
+    ///
     /// # Panics
-    /// While the library is compiled: where a text is too long, is not plain ASCII, or is empty; and where the name has
-    /// characters in it that are no letters, digits, `_`, `-` or `.`, or begins with a dot.
+    /// A text is empty, too long, or not plain ASCII. Or the name begins with a dot, or has a character that is not a
+    /// letter, a digit, `_`, `-` or `.`. In a constant, such as in `library!`, this is an error of the compiler.
     #[must_use]
     pub const fn new(name: &str, version: &str, requires: &str) -> Self {
         check_name(name);

@@ -1,10 +1,10 @@
-//! Values that lie too deep within each other.
+//! Values that are nested too deep.
 //!
-//! What comes from Lua is at most [`MAX_DEPTH`] deep. An author can make a value of any depth, of a file for one, and a stack is
-//! soon too small to walk down such a one by recursion, or to drop it. So nothing here recurses.
+//! A value from Lua is at most [`MAX_DEPTH`] deep. An author can make a value of any depth, for example from a file,
+//! and a stack may be too small to walk or drop it by recursion. So nothing here recurses.
 //!
-//! `Value` itself has no destructor: its fields could not be taken out of it by a pattern any more, which authors do. What is
-//! theirs is dropped as Rust does it; what was handed over is dropped here.
+//! `Value` itself has no destructor, because authors take its fields out by patterns, which a type with a destructor
+//! does not allow. Rust drops the values that authors keep. The values that were handed over are dropped here.
 
 use crate::any::Value;
 use crate::error::ValueError;
@@ -16,7 +16,7 @@ pub(crate) fn too_deep() -> ValueError {
 }
 
 impl Value {
-    /// Whether lists and maps lie more than `most` deep within each other.
+    /// Whether lists and maps are nested more than `most` deep.
     pub(crate) fn is_deeper_than(&self, most: usize) -> bool {
         // Those that are looked into yet, and how deep each lies.
         let mut tables = vec![(self, 0)];
@@ -45,7 +45,7 @@ impl Value {
         matches!(self, Value::List(_) | Value::Map(_))
     }
 
-    /// Drops a value.
+    /// Drops a value without recursion.
     pub(crate) fn discard(self) {
         let mut values = Vec::new();
         self.take_apart(&mut values);
@@ -54,7 +54,7 @@ impl Value {
         }
     }
 
-    /// Puts what lies in a table among `values`, and drops what is none.
+    /// Moves the content of a table to `values`, and drops any other value.
     fn take_apart(self, values: &mut Vec<Value>) {
         match self {
             Value::List(items) => values.extend(items),
@@ -68,7 +68,7 @@ impl Value {
         }
     }
 
-    /// The value; but a table is an empty one, for somebody who wants none and says what was found.
+    /// The value, but a table is emptied. For a caller that only names the kind of a table.
     pub(crate) fn emptied(self) -> Value {
         match self {
             Value::List(items) => {
@@ -83,7 +83,7 @@ impl Value {
         }
     }
 
-    /// Whether both are the same.
+    /// Whether both are equal, without recursion.
     pub(crate) fn is_same(&self, other: &Value) -> bool {
         let mut pairs = vec![];
         let mut next = Some((self, other));
@@ -118,7 +118,7 @@ impl Value {
     }
 }
 
-/// Values that were handed over and are taken one after the other. Those that nobody takes are dropped here.
+/// Values that were handed over and are taken one by one. The rest is dropped without recursion.
 pub(crate) struct Taken<T: Discard>(std::vec::IntoIter<T>);
 
 impl<T: Discard> Taken<T> {
@@ -145,7 +145,7 @@ impl<T: Discard> Drop for Taken<T> {
     }
 }
 
-/// What has values in it.
+/// A type that contains values.
 pub(crate) trait Discard {
     fn discard_it(self);
 }

@@ -11,8 +11,8 @@ use crate::deep::too_deep;
 use crate::into_value::IntoValue;
 use crate::value::{RawValue, MAX_DEPTH};
 
-/// Why a function of the library failed: what Lua is to raise, as a rule a sentence. Made from any error or text, with `?` or
-/// `into`.
+/// The Lua error of a function that failed. It is a sentence, or any other value. `?` and `into` make it from any
+/// error and any text.
 ///
 /// ```
 /// fn port(text: String) -> dss_abi_v2::Result<u16> {
@@ -26,21 +26,34 @@ use crate::value::{RawValue, MAX_DEPTH};
 #[derive(Debug, PartialEq)]
 pub struct Error {
     sentence: String,
-    /// What is raised in place of the sentence.
+    /// The value that Lua raises in place of the sentence.
     value: Option<Box<Value>>,
 }
 
-/// What a function of the library returns.
+/// The result of a function of the library that can fail.
+///
+/// ```
+/// use dss_abi_v2::{Library, Result};
+///
+/// fn size(_: &Library, path: String) -> Result<u64> {
+///     Ok(std::fs::metadata(path)?.len())
+/// }
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of that sentence. [any-thread]
+    /// Makes an error from a sentence. [any-thread]
+    ///
+    /// ```
+    /// let error = dss_abi_v2::Error::new("a port must not be empty");
+    /// assert_eq!(error.as_str(), "a port must not be empty");
+    /// ```
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
         Error { sentence: sentence.into(), value: None }
     }
 
-    /// An error that is any value of Lua's, a table for one: `pcall` gives that. [any-thread]
+    /// Makes an error from any value, such as a table. In Lua, `pcall` returns that value. [any-thread]
     ///
     /// ```
     /// # use dss_abi_v2::{Error, IntoValue};
@@ -65,13 +78,20 @@ impl Error {
         }
     }
 
-    /// The sentence; of a value that is none, what kind of value it is. [any-thread]
+    /// The sentence. For an error that is another value, it says what kind of value. [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::{Error, Value};
+    ///
+    /// assert_eq!(Error::of("too late").as_str(), "too late");
+    /// assert_eq!(Error::of(Value::Map(Vec::new())).as_str(), "(a table)");
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.sentence
     }
 
-    /// What is raised, as it crosses the boundary.
+    /// The raised value, as it crosses the boundary.
     pub(crate) fn into_raw(self, service: &'static ServiceObject) -> RawValue {
         let value = self.value.map_or_else(|| Value::from(self.sentence), |value| *value);
         match value.into_raw(service) {
@@ -88,21 +108,45 @@ impl<E: fmt::Display> From<E> for Error {
     }
 }
 
-/// Why a value is not what was wanted.
+/// Why a value could not be converted.
+///
+/// ```
+/// use dss_abi_v2::{FromValue, Value, ValueError};
+///
+/// /// A number of a port that is not reserved.
+/// struct Port(u16);
+///
+/// impl FromValue for Port {
+///     fn from_value(value: Value) -> Result<Self, ValueError> {
+///         match u16::from_value(value)? {
+///             port @ 1024..=u16::MAX => Ok(Port(port)),
+///             other => Err(ValueError::new("a port from 1024 on", other.to_string())),
+///         }
+///     }
+/// }
+///
+/// let error = Port::from_value(Value::Integer(80)).err().unwrap();
+/// assert_eq!(error.to_string(), "wanted a port from 1024 on, found 80");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ValueError(Box<Mismatch>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Mismatch {
-    /// Where in a list, a map or a struct, from the outside in.
+    /// The place in a list, a map or a struct, from the outside in.
     path: String,
     wanted: Cow<'static, str>,
-    /// What was found; none where `wanted` is the whole sentence.
+    /// What was found. `None` if `wanted` is the whole sentence.
     found: Option<Cow<'static, str>>,
 }
 
 impl ValueError {
-    /// A value that is something else: `wanted a string, found a number`. [any-thread]
+    /// Makes the error of a value of the wrong kind. [any-thread]
+    ///
+    /// ```
+    /// let error = dss_abi_v2::ValueError::new("a string", "a number");
+    /// assert_eq!(error.to_string(), "wanted a string, found a number");
+    /// ```
     #[must_use]
     pub fn new(wanted: impl Into<Cow<'static, str>>, found: impl Into<Cow<'static, str>>) -> Self {
         ValueError(Box::new(Mismatch {
@@ -112,20 +156,30 @@ impl ValueError {
         }))
     }
 
-    /// An error of any other sentence. [any-thread]
+    /// Makes an error from any other sentence. [any-thread]
+    ///
+    /// ```
+    /// let error = dss_abi_v2::ValueError::message("the list is not sorted");
+    /// assert_eq!(error.to_string(), "the list is not sorted");
+    /// ```
     #[must_use]
     pub fn message(sentence: impl Into<Cow<'static, str>>) -> Self {
         ValueError(Box::new(Mismatch { path: String::new(), wanted: sentence.into(), found: None }))
     }
 
-    /// The same error, of a value inside another: `field 'port': wanted ...`. [any-thread]
+    /// Adds the place of the value inside another value. [any-thread]
+    ///
+    /// ```
+    /// let error = dss_abi_v2::ValueError::new("a string", "a number").inside("field 'name'");
+    /// assert_eq!(error.to_string(), "field 'name': wanted a string, found a number");
+    /// ```
     #[must_use]
     pub fn inside(mut self, place: impl fmt::Display) -> Self {
         self.0.path = format!("{}: {}", place, self.0.path);
         self
     }
 
-    /// The same error, where there was no value at all in place of a nil. [any-thread]
+    /// The same error, if there was no value and not a nil. [any-thread]
     #[must_use]
     pub(crate) fn of_nothing(mut self) -> Self {
         if self.0.path.is_empty() && self.0.found.is_some() {
@@ -153,30 +207,46 @@ impl fmt::Debug for ValueError {
 impl std::error::Error for ValueError {}
 
 /// Why a delivery was refused.
+///
+/// ```
+/// use dss_abi_v2::{Callback, DeliverError, Library};
+///
+/// /// Whether to go on delivering.
+/// fn report(library: &Library, callback: &Callback, line: &str) -> bool {
+///     match library.deliver(callback, line) {
+///         Ok(_) => true,
+///         Err(refused) => match refused.reason {
+///             DeliverError::Unregistered | DeliverError::Closing => false,
+///             DeliverError::InvalidCallback => false,
+///             _ => true, // this line is lost
+///         },
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeliverError {
-    /// The library is not registered any more, or its state is closed.
+    /// The library is no longer registered, or its state is closed.
     Unregistered,
     /// The state is closing.
     Closing,
     /// There is no memory for the item, or no thread for its deadlines.
     OutOfMemory,
-    /// Waiting on the Lua thread for the Lua thread.
+    /// The call would wait for the Lua thread on the Lua thread.
     WouldDeadlock,
-    /// The library has as much queued as it may.
+    /// The queue is full.
     Full,
-    /// There was no room while the delivery waited for it, under [`Policy::Wait`](crate::Policy::Wait).
+    /// The delivery waited for room under [`Policy::Wait`](crate::Policy::Wait), and there was none in time.
     TimedOut,
-    /// The callback is dead, for its state has closed; or it is another state's.
+    /// The callback's state has closed, or the callback belongs to another state.
     InvalidCallback,
-    /// Lists and maps lie too deep within each other.
+    /// Lists and maps are nested too deep.
     TooDeep,
-    /// The item alone is more than the library's bound in bytes, or 4 GiB.
+    /// The item alone is larger than the library's limit in bytes, or than 4 GiB.
     TooLarge,
     /// One of the values cannot go to Lua.
     Value(ValueError),
-    /// A reason that this version of the crate has no word for.
+    /// A reason that this version of the crate does not know.
     Other(u32),
 }
 
@@ -229,14 +299,29 @@ impl fmt::Display for DeliverError {
 
 impl std::error::Error for DeliverError {}
 
-/// A delivery that was refused, and why.
+/// A refused delivery: the reason and the values.
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// # use dss_abi_v2::{testing::TestState, DeliverError, Rest, Value};
+/// # let state = TestState::new();
+/// # let (library, callback) = (state.library(), state.callback());
+/// state.refuse(DeliverError::Full);
+/// let refused = library.deliver(&callback, ("line", 7)).unwrap_err();
+/// assert_eq!(refused.reason, DeliverError::Full);
+/// assert_eq!(refused.values, [Value::from("line"), Value::from(7)]);
+///
+/// state.accept();
+/// library.deliver(&callback, Rest(refused.values)).unwrap(); // once more
+/// # }
+/// ```
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Refused {
     /// The reason.
     pub reason: DeliverError,
-    /// The values, as they were; with nil in the place of one that is none of Lua's
-    /// (see [`DeliverError::Value`]), and of tables that lie more than twice as deep as may be.
+    /// The values of the delivery. A value that cannot go to Lua (see [`DeliverError::Value`]) is nil here, and so
+    /// are tables nested more than twice as deep as allowed.
     pub values: Vec<Value>,
 }
 
@@ -248,25 +333,48 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Which deadline of a request was over.
+/// Which [deadline](crate::Deadline) of a request was over.
+///
+/// ```
+/// use dss_abi_v2::{Phase, RequestError};
+///
+/// fn is_lua_busy(error: &RequestError) -> bool {
+///     matches!(error, RequestError::TimedOut(Phase::Start))
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// The one to start: Lua had not begun.
+    /// The deadline to start: Lua had not begun with the request.
     Start,
-    /// The one to finish.
+    /// The deadline to finish: Lua had not answered.
     Finish,
 }
 
-/// The error that a Lua function raised. Its text is the message and then the traceback.
+/// The error that a Lua function raised. Its text is the message, followed by the traceback.
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// # use dss_abi_v2::{testing::TestState, Deadline, RequestError};
+/// # let state = TestState::elsewhere();
+/// # let library = state.library();
+/// let function = state.answering(|_| Err("no such user".into()));
+/// let answer: Result<u32, _> = library.request(&function, "Ada", Deadline::none());
+/// match answer {
+///     Err(RequestError::Failed(failure)) => assert_eq!(failure.message, "no such user"),
+///     other => panic!("{:?}", other),
+/// }
+/// # }
+/// ```
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What was raised: `script.lua:7: no such user`; what is no string, as `tostring` has it.
+    /// The raised message, such as `script.lua:7: no such user`. A value that is not a string is converted with
+    /// `tostring`.
     pub message: String,
-    /// Where, in lines; empty where there was no memory for one, or nothing was called yet.
+    /// The traceback, in lines. It is empty if there was no memory for it, or if nothing was called yet.
     pub traceback: String,
-    /// What was raised, where it is no string and a library can be given it: a table, for one.
+    /// The raised value, if it is not a string and a library can have it, such as a table.
     pub value: Option<Value>,
 }
 
@@ -281,28 +389,42 @@ impl fmt::Display for Failure {
 }
 
 /// Why a request has no answer.
+///
+/// ```
+/// use dss_abi_v2::{Callback, Deadline, Library, RequestError};
+/// use std::time::Duration;
+///
+/// /// Whether Lua allows it; no answer in time is a no.
+/// fn is_allowed(library: &Library, callback: &Callback, user: &str) -> Result<bool, RequestError> {
+///     match library.request(callback, user, Deadline::within(Duration::from_secs(1))) {
+///         Err(RequestError::TimedOut(_)) => Ok(false),
+///         answer => answer,
+///     }
+/// }
+/// ```
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// It was refused, and nothing of it was touched.
+    /// The request was refused.
     Refused(Refused),
-    /// It would wait for Lua on the Lua thread. The values, as they were.
+    /// The request would wait for Lua on the Lua thread. Contains the values of the request.
     WouldDeadlock(Vec<Value>),
     /// The Lua function raised an error.
     Failed(Failure),
-    /// Lua dropped the deferred reply uncalled.
+    /// The reply function was collected without being called.
     Collected,
     /// A deadline was over.
     TimedOut(Phase),
-    /// The library cancelled it, with [`Library::cancel`](crate::Library::cancel).
+    /// The library cancelled the request, with [`Library::cancel`](crate::Library::cancel).
     Cancelled,
     /// The library was unregistered, or the state closed.
     Closed,
-    /// It made room for a later item, under [`Policy::DropOldest`](crate::Policy::DropOldest).
+    /// The request was dropped to make room for a later item, under
+    /// [`Policy::DropOldest`](crate::Policy::DropOldest).
     Dropped,
-    /// Lua answered with other values than were asked for.
+    /// The answer has the wrong type.
     Answer(ValueError),
-    /// A way in which this version of the crate knows no request to end.
+    /// The request ended in a way that this version of the crate does not know.
     Other(u32),
 }
 
@@ -341,17 +463,27 @@ impl std::error::Error for RequestError {
 const WOULD_DEADLOCK: &str =
     "waiting for Lua on the Lua thread would never end: deliver without waiting, await a future, or use another thread";
 
-/// Why a call about the library itself was refused.
+/// Why [`Library::limit`](crate::Library::limit), [`Library::keep_alive`](crate::Library::keep_alive),
+/// [`Library::hold`](crate::Library::hold) or [`Library::unregister`](crate::Library::unregister) failed.
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// # let library = dss_abi_v2::testing::TestState::new().library();
+/// use dss_abi_v2::{LibraryError, Limits};
+///
+/// assert_eq!(library.limit(Limits::new().items(0)), Err(LibraryError::Malformed));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LibraryError {
-    /// It is not registered, or another thread is unregistering it.
+    /// The library is not registered, or another thread is unregistering it.
     Unregistered,
     /// The state is closing.
     Closing,
-    /// The limits are none: a policy that DSS does not know, or no room for an item.
+    /// The limits are invalid: DSS does not know the policy, or there is no room for one item.
     Malformed,
-    /// A reason that this version of the crate has no word for.
+    /// A reason that this version of the crate does not know.
     Other(u32),
 }
 

@@ -1,6 +1,7 @@
 //! What the derive macros expand to: the fields of a struct, as a table.
 //!
-//! What is no struct with named fields, and what no field can be asked for, does not compile:
+//! A type that is not a struct with named fields does not compile. Unknown attributes and two fields of one name do
+//! not compile either:
 //!
 //! ```compile_fail
 //! #[derive(dss_abi_v2::IntoValue)]
@@ -41,13 +42,13 @@ use crate::into_value::IntoValue;
 pub struct Entries(Vec<(Value, Value)>);
 
 impl Entries {
-    /// An empty table that will have so many fields.
+    /// An empty table with room for `count` fields.
     #[must_use]
     pub fn with_capacity(count: usize) -> Self {
         Entries(Vec::with_capacity(count))
     }
 
-    /// Adds a field; one that is nil is none.
+    /// Adds a field. A nil is not added.
     pub fn put(&mut self, name: &str, value: impl IntoValue) -> Result<(), ValueError> {
         let value = value.into_value().map_err(|error| error.inside(format_args!("field '{}'", name)))?;
         if value != Value::Nil {
@@ -69,7 +70,7 @@ impl Drop for Entries {
     }
 }
 
-/// The fields of a table of Lua's. Those that nobody takes are ignored.
+/// The fields of a Lua table. Fields that are not taken are ignored.
 #[derive(Debug)]
 pub struct Fields(Vec<(Value, Value)>);
 
@@ -97,7 +98,7 @@ impl Fields {
         made.map_err(|error| error.inside(format_args!("field '{}'", name)))
     }
 
-    /// Takes a field that may be missing.
+    /// Takes a field. If it is missing, the result is the default.
     pub fn take_or_default<T: FromValue + Default>(&mut self, name: &str) -> Result<T, ValueError> {
         match self.find(name) {
             Some(value) => {

@@ -11,10 +11,37 @@ use crate::deep::Taken;
 use crate::error::ValueError;
 use crate::into_value::{Bytes, Nil};
 
-/// What can be made of a value of Lua's; the table at [`IntoValue`](crate::IntoValue), read from the right.
+/// A type that a Lua value converts to. The table at [`IntoValue`](crate::IntoValue) lists the types; read it from
+/// right to left.
 ///
-/// A float that is a whole number will do for an integer, and an integer that a float can hold for a float. Nothing else
-/// is converted: a number is no string, and nil is no `false`.
+/// A whole float up to 2^53 converts to an integer type, and an integer that a float can hold converts to a float
+/// type. There are no other conversions between kinds: a number is not a string, and nil is not `false`.
+///
+/// `#[derive(FromValue)]` implements it for a struct with named fields. You can also implement it by hand:
+///
+/// ```
+/// use dss_abi_v2::{FromValue, Library, Value, ValueError};
+///
+/// enum Colour {
+///     Red,
+///     Green,
+/// }
+///
+/// impl FromValue for Colour {
+///     fn from_value(value: Value) -> Result<Self, ValueError> {
+///         match &String::from_value(value)?[..] {
+///             "red" => Ok(Colour::Red),
+///             "green" => Ok(Colour::Green),
+///             other => Err(ValueError::new("'red' or 'green'", format!("'{}'", other))),
+///         }
+///     }
+/// }
+///
+/// fn paint(_: &Library, colour: Colour) {
+///     // ...
+/// #   let _ = colour;
+/// }
+/// ```
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
@@ -26,10 +53,18 @@ use crate::into_value::{Bytes, Nil};
     )
 )]
 pub trait FromValue: Sized {
-    /// Makes it of `value`. [any-thread]
+    /// Converts a value. [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::{FromValue, Value};
+    ///
+    /// assert_eq!(u8::from_value(Value::Float(7.0)).unwrap(), 7);
+    /// let error = u8::from_value(Value::Integer(256)).unwrap_err();
+    /// assert_eq!(error.to_string(), "wanted an integer from 0 to 255, found 256");
+    /// ```
     ///
     /// # Errors
-    /// The value is something else.
+    /// The value has the wrong type, or is out of range.
     fn from_value(value: Value) -> Result<Self, ValueError>;
 }
 
@@ -114,8 +149,8 @@ macro_rules! integers {
 
 integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
-/// The integer that a value is. A whole float will do as far as floats hold each integer, 2^53: past that it may be another one
-/// rounded, which is what a Lua without integers makes of it.
+/// The integer that a value is. A whole float is accepted up to 2^53: a larger one may be another integer that a Lua
+/// without integers has rounded.
 pub(crate) fn integer(value: &Value) -> Result<i64, ValueError> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
@@ -130,7 +165,7 @@ pub(crate) fn integer(value: &Value) -> Result<i64, ValueError> {
     }
 }
 
-/// The float that a value is.
+/// The float that a value is. An integer is accepted if a float can hold it.
 pub(crate) fn float(value: &Value) -> Result<f64, ValueError> {
     const PAST: f64 = 9_223_372_036_854_775_808.0;
     match value {
@@ -202,7 +237,7 @@ impl<T: FromValue, const N: usize> FromValue for [T; N] {
     }
 }
 
-/// The entries of a table, a list's too.
+/// The entries of a table or of a list.
 pub(crate) fn entries(value: Value) -> Result<Vec<(Value, Value)>, ValueError> {
     match value {
         Value::Map(entries) => Ok(entries),

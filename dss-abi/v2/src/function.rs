@@ -1,4 +1,4 @@
-//! Functions and methods: from what Lua calls to what the author wrote.
+//! Functions and methods: from Lua's arguments to the author's parameters, and from results back to Lua.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,12 +16,12 @@ use crate::object::{Object, ObjectRef};
 use crate::value::RawValue;
 use crate::values::{IntoValues, Rest, Values};
 
-/// What a function or method is called, for the sentence of an error.
+/// The full name of a function or method, for the sentence of an error.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The library or the class.
     pub owner: &'static str,
-    /// Between the two: a dot or a colon.
+    /// The character between the two: a dot or a colon.
     pub mark: char,
     /// The function or method.
     pub name: &'static str,
@@ -33,14 +33,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// The arguments of a call, taken one after the other.
+/// The arguments of a call. [`FromArgument`] takes them one by one; authors do not use this type.
 pub struct Arguments<'a> {
     values: IntoIter<RawValue>,
     /// How many were taken.
     at: usize,
     place: Place,
     service: &'static ServiceObject,
-    /// How long what is borrowed is good.
+    /// The lifetime of borrowed objects.
     call: PhantomData<&'a Library>,
 }
 
@@ -49,13 +49,13 @@ impl<'a> Arguments<'a> {
         Arguments { values: values.into_iter(), at: 0, place, service, call: PhantomData }
     }
 
-    /// The next one as it crossed the boundary.
+    /// The next argument as it crossed the boundary.
     fn next(&mut self) -> Option<RawValue> {
         self.at += 1;
         self.values.next()
     }
 
-    /// How many there are yet.
+    /// How many arguments are left.
     fn left(&self) -> usize {
         self.values.as_slice().len()
     }
@@ -73,7 +73,7 @@ impl<'a> Arguments<'a> {
         made.map_err(|error| self.bad(&error))
     }
 
-    /// The next one as an object; none where it is nil or missing.
+    /// The next argument as an object. `None` if it is nil or missing.
     fn next_object<T: Object>(&mut self) -> Result<Option<ObjectRef<'a, T>>, Error> {
         let found = match self.next() {
             None | Some(RawValue::Nil) => return Ok(None),
@@ -104,8 +104,22 @@ fn wanted<T: Object>() -> String {
     format!("a '{}' object", T::class().name)
 }
 
-/// What can be a parameter of a function or method: what implements [`FromValue`], an [`ObjectRef`], also in an
-/// `Option`, and at the end [`Rest`].
+/// A type that a parameter of a function or method can have.
+///
+/// These are the types with [`FromValue`], [`ObjectRef`], `Option<ObjectRef>`, and, for the last parameter, [`Rest`].
+/// To add a type of your own, implement [`FromValue`].
+///
+/// ```
+/// use dss_abi_v2::{object, Callback, Library, ObjectRef, Rest};
+///
+/// struct Door;
+/// object! { Door as "door" }
+///
+/// fn open(_: &Library, door: ObjectRef<'_, Door>, by: Option<String>, then: Callback, others: Rest) {
+///     // ...
+/// #   let _ = (door, by, then, others);
+/// }
+/// ```
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
@@ -114,15 +128,15 @@ fn wanted<T: Object>() -> String {
     )
 )]
 pub trait FromArgument<'a>: Sized {
-    /// Whether it is all arguments that are left.
+    /// Whether it takes all remaining arguments.
     #[doc(hidden)]
     const TAKES_REST: bool = false;
 
-    /// Takes it from the arguments.
+    /// Takes the parameter from the arguments.
     #[doc(hidden)]
     fn from_argument(arguments: &mut Arguments<'a>) -> Result<Self, Error>;
 
-    /// Adds the class of the object that it is, if it is one.
+    /// Adds the class of the object, if the parameter is one.
     #[doc(hidden)]
     fn uses(_: &mut Uses) {}
 }
@@ -169,8 +183,36 @@ impl<'a> FromArgument<'a> for Rest {
     }
 }
 
-/// What a function or method can return: what can be several values ([`IntoValues`]), an object that it was given
-/// ([`ObjectRef`]), or a `Result` of these.
+/// A type that a function or method can return.
+///
+/// These are the types with [`IntoValues`], [`ObjectRef`] for an object of the same call, and `Result<T, E>` of
+/// these. `E` is [`Error`] or any type with `Display`. An `Err` becomes a Lua error.
+///
+/// ```
+/// use dss_abi_v2::{Library, Nil, Rest, Result};
+///
+/// fn nothing(_: &Library) {}
+///
+/// fn size(_: &Library) -> (u32, u32) {
+///     (640, 480)
+/// }
+///
+/// fn parse(_: &Library, text: String) -> Result<i64, std::num::ParseIntError> {
+///     text.parse()
+/// }
+///
+/// fn words(_: &Library, text: String) -> Rest {
+///     Rest(text.split(' ').map(Into::into).collect())
+/// }
+///
+/// dss_abi_v2::library! {
+///     name: "results",
+///     version: "1.0.0",
+///     requires: "^2.1",
+///     functions: { nothing, size, parse, words },
+/// }
+/// # fn main() {}
+/// ```
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
@@ -231,11 +273,54 @@ impl<T: Object> IntoResults for ObjectRef<'_, T> {
     }
 }
 
-/// A function of a library: `fn(&Library, A, B, ...) -> R` or `fn(Library, A, B, ...) -> R`, with up to 8
-/// [parameters](FromArgument) of its own, and [results](IntoResults).
+/// A function that [`library!`](crate::library!) accepts: `fn(&Library, A, B, ...) -> R` or
+/// `fn(Library, A, B, ...) -> R`. After the library it has up to 8 parameters. Their types implement
+/// [`FromArgument`], and `R` implements [`IntoResults`].
+///
+/// The function is not `unsafe` and not `async`. Name the types of a generic function, as in
+/// `"count" => count::<u32>`.
+///
+/// ```
+/// use dss_abi_v2::{library, Library};
+///
+/// library! {
+///     name: "sums",
+///     version: "1.0.0",
+///     requires: "^2.1",
+///     functions: { add, "on-lua-thread" => is_here },
+/// }
+///
+/// fn add(_: &Library, left: i64, right: i64) -> i64 {
+///     left + right
+/// }
+///
+/// fn is_here(library: Library) -> bool {
+///     library.on_lua_thread()
+/// }
+/// # fn main() {}
+/// ```
 pub trait Function<'a, Args> {}
 
-/// A method of an object: `fn(&T, &Library, A, B, ...) -> R`, as a [`Function`].
+/// A method that [`object!`](crate::object!) accepts: `fn(&self, &Library, A, B, ...) -> R`. The rest is as for a
+/// [`Function`].
+///
+/// Lua shares its objects, so the method takes `&self`. Use a `Mutex` or an atomic for a field that changes.
+///
+/// ```
+/// use dss_abi_v2::{object, Library};
+/// use std::sync::Mutex;
+///
+/// struct Names(Mutex<Vec<String>>);
+/// object! { Names as "names", methods: { add } }
+///
+/// impl Names {
+///     fn add(&self, _: &Library, name: String) -> usize {
+///         let mut names = self.0.lock().unwrap();
+///         names.push(name);
+///         names.len()
+///     }
+/// }
+/// ```
 pub trait Method<'a, T, Args> {}
 
 impl<'a, F, Args> Function<'a, Args> for F
@@ -255,5 +340,5 @@ where
 {
 }
 
-/// What a call gives back to DSS.
+/// The results of a call, as they cross the boundary.
 pub type Returned = RResult<RVec<RawValue>, RawValue>;

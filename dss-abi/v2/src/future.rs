@@ -1,4 +1,4 @@
-//! Requests that are awaited.
+//! Requests as futures.
 
 use std::fmt;
 use std::future::Future;
@@ -16,8 +16,19 @@ use crate::request::{outcome, send, Cell};
 use crate::timer;
 use crate::values::{check, FromValues, IntoValues, Values};
 
-/// A request that is on its way; a future of its answer. It needs no runtime of its own, and blocks no thread. To drop it
-/// cancels the request.
+/// The future of a request's answer, from [`Library::request_async`]. It works in any runtime, and blocks no thread.
+/// Dropping it cancels the request.
+///
+/// ```
+/// use dss_abi_v2::{Callback, Deadline, Library, Request, RequestError};
+///
+/// async fn ask_both(library: Library, one: Callback, other: Callback) -> Result<(i64, i64), RequestError> {
+///     // Both requests are queued before the first answer is awaited.
+///     let first: Request<i64> = library.request_async(&one, "count?", Deadline::none());
+///     let second: Request<i64> = library.request_async(&other, "count?", Deadline::none());
+///     Ok((first.await?, second.await?))
+/// }
+/// ```
 #[must_use = "a request that is dropped is cancelled"]
 pub struct Request<R> {
     state: State,
@@ -25,7 +36,7 @@ pub struct Request<R> {
 }
 
 enum State {
-    /// Refused, or over before it began.
+    /// Refused.
     Failed(Box<RequestError>),
     Waiting {
         library: Library,
@@ -46,7 +57,17 @@ impl<R> fmt::Debug for Request<R> {
 }
 
 impl<R> Request<R> {
-    /// The request's name, for [`Library::cancel`]; none where it was refused, or is over. [any-thread]
+    /// Identifies the request, for [`Library::cancel`]. `None` if the request was refused or is over. [any-thread]
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use dss_abi_v2::{testing::TestState, Deadline, Request};
+    /// # let state = TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// let request: Request<i64> = library.request_async(&callback, "count?", Deadline::none());
+    /// assert!(library.cancel(request.ticket().unwrap()));
+    /// # }
+    /// ```
     #[must_use]
     pub fn ticket(&self) -> Option<Ticket> {
         match &self.state {
@@ -60,7 +81,7 @@ impl<R: FromValues> Future for Request<R> {
     type Output = Result<R, RequestError>;
 
     /// # Panics
-    /// Where it was ready before.
+    /// It was polled after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Waiting { cell, library, .. } = &self.state {
             return match cell.poll(context.waker()) {
@@ -91,12 +112,13 @@ impl<R> Drop for Request<R> {
 }
 
 impl Library {
-    /// Hands over values for a Lua function at once, and gives a future of what it returns, for any runtime.
-    /// [any-thread]
+    /// Queues a call of a Lua function immediately, and returns a future of what the function returns. The future
+    /// works in any runtime. [any-thread]
     ///
-    /// Where there are deadlines, one thread of the library's sees to those of all its requests.
+    /// The first request with a deadline starts one thread, which watches the deadlines of all requests of the
+    /// library.
     ///
-    /// ```no_run
+    /// ```
     /// use dss_abi_v2::{Callback, Deadline, Library, RequestError};
     ///
     /// async fn ask(library: Library, callback: Callback) -> Result<String, RequestError> {
@@ -105,7 +127,7 @@ impl Library {
     /// ```
     ///
     /// # Errors
-    /// The future's, as those of [`Self::request`]; but to await Lua on the Lua thread is no error.
+    /// The future has the errors of [`Self::request`]. Awaiting it on the Lua thread is not an error.
     pub fn request_async<R: FromValues>(
         &self,
         callback: &Callback,

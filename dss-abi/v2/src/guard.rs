@@ -1,19 +1,19 @@
-//! Where the author's code is called: no panic of it goes further.
+//! Calls of the author's code. A panic in it is caught here.
 
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-/// Runs the author's code; a panic in it becomes its sentence.
+/// Runs the author's code. If it panics, the error is the message of the panic.
 pub(crate) fn guard<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(sentence)
 }
 
-/// Drops a value of the author's; a panic in its destructor ends here.
+/// Drops a value of the author. A panic in its destructor is caught.
 pub(crate) fn drop_quietly<T>(value: T) {
     run_quietly(move || drop(value));
 }
 
-/// Runs the author's code where there is nobody to tell of a panic.
+/// Runs the author's code, and ignores a panic.
 pub(crate) fn run_quietly(run: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
         // To drop it could panic again.
@@ -21,7 +21,7 @@ pub(crate) fn run_quietly(run: impl FnOnce()) {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn sentence(panic: Box<dyn Any + Send>) -> String {
     let text = panic
         .downcast_ref::<&str>()

@@ -1,20 +1,45 @@
-//! What keeps `run()` going.
+//! Holds, which keep `run()` going.
 
 use std::fmt;
 
 use crate::error::LibraryError;
 use crate::library::Library;
 
-/// Keeps `run()` going for as long as it is held: for what is open now and then, a watcher or a server, in a library that
-/// says `keep_alive: false`. Any thread may hold and drop it.
+/// Keeps Lua's `run()` going until it is dropped. Put one into each open thing, such as a watcher or a server, of a
+/// library that says `keep_alive: false`. Any thread may keep and drop it.
+///
+/// ```
+/// use dss_abi_v2::{object, Hold, Library, Result};
+///
+/// struct Server {
+///     _hold: Hold, // `run()` goes on while Lua has the server
+/// }
+///
+/// object! { Server as "server" }
+///
+/// fn serve(library: &Library) -> Result<Server> {
+///     Ok(Server { _hold: library.hold()? })
+/// }
+/// ```
 #[must_use = "`run()` is kept going until this is dropped"]
 pub struct Hold(Library);
 
 impl Library {
-    /// Has `run()` go on until what this gives is dropped, or the library is unregistered. [any-thread]
+    /// Keeps Lua's `run()` going until the [`Hold`] is dropped or the library is unregistered. [any-thread]
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// # let library = state.library();
+    /// let hold = library.hold().unwrap();
+    /// assert_eq!(state.holds(), 1);
+    /// drop(hold);
+    /// assert_eq!(state.holds(), 0);
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// The library is not registered any more.
+    /// The library is no longer registered.
     pub fn hold(&self) -> Result<Hold, LibraryError> {
         self.service.hold(self.handle).into_result().map(|()| Hold(*self)).map_err(LibraryError::from)
     }

@@ -11,23 +11,39 @@ use crate::callback::Callback;
 use crate::error::ValueError;
 use crate::object::AnyObject;
 
-/// What can be a value of Lua's.
+/// A type that converts to a Lua value.
 ///
 /// | Rust | Lua |
 /// |---|---|
 /// | `bool` | a boolean |
-/// | integers | an integer; one past `i64` is an error |
+/// | integers | an integer; one that `i64` cannot hold is an error |
 /// | `f32`, `f64` | a float |
 /// | `&str`, `String`, `Cow<str>` | a string |
 /// | [`Bytes`] | a string |
 /// | `&Path`, `PathBuf` | a string |
 /// | `Duration` | a float, in seconds |
-/// | `Vec<T>`, arrays | a list; so a `Vec<u8>` is a list of numbers, and its [`Bytes`] are a string |
-/// | `HashMap`, `BTreeMap`, structs that derive it | a table |
+/// | `Vec<T>`, arrays | a list; a `Vec<u8>` is a list of numbers, and [`Bytes`] is a string |
+/// | `HashMap`, `BTreeMap`, structs that derive the trait | a table |
 /// | `Option` | the value, or nil |
-/// | [`Nil`] | nil; `()` is no value at all |
+/// | [`Nil`] | nil; `()` is no value |
 /// | [`Callback`] | the function |
 /// | an [object](crate::Object) | a userdata |
+///
+/// `#[derive(IntoValue)]` implements it for a struct with named fields. You can also implement it by hand:
+///
+/// ```
+/// use dss_abi_v2::{IntoValue, Value, ValueError};
+///
+/// struct Version(u8, u8);
+///
+/// impl IntoValue for Version {
+///     fn into_value(self) -> Result<Value, ValueError> {
+///         format!("{}.{}", self.0, self.1).into_value()
+///     }
+/// }
+///
+/// assert_eq!(Version(2, 1).into_value(), Ok(Value::from("2.1")));
+/// ```
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
@@ -38,18 +54,26 @@ use crate::object::AnyObject;
     )
 )]
 pub trait IntoValue {
-    /// The value. [any-thread]
+    /// Converts to a value. [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::{IntoValue, Value};
+    ///
+    /// let list = vec![Some("a"), None].into_value();
+    /// assert_eq!(list, Ok(Value::List(vec![Value::from("a"), Value::Nil])));
+    /// assert!(u64::MAX.into_value().is_err());
+    /// ```
     ///
     /// # Errors
-    /// It is none that Lua can have.
+    /// Lua cannot have such a value.
     fn into_value(self) -> Result<Value, ValueError>;
 
-    /// Adds the classes of the objects in it, as far as its type says them.
+    /// Adds the classes of the objects in the value, if the type names them.
     #[doc(hidden)]
     fn uses(_: &mut Uses) {}
 }
 
-/// `nil`: for a nil before other values, as in `(Nil, "no such file")`. (`()` is no value at all.)
+/// Lua's `nil`. Use it for a nil before other values, as in `(Nil, "no such file")`. `()` is not nil: it is no value.
 ///
 /// ```
 /// use dss_abi_v2::{IntoValues, Library, Nil};
@@ -63,7 +87,16 @@ pub trait IntoValue {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nil;
 
-/// A string of bytes, UTF-8 or not.
+/// A Lua string of any bytes, UTF-8 or not. As a parameter or a result, `Vec<u8>` is a list of numbers; use this for
+/// a string.
+///
+/// ```
+/// use dss_abi_v2::{Bytes, Library, Result};
+///
+/// fn read(_: &Library, path: String) -> Result<Bytes> {
+///     Ok(Bytes(std::fs::read(path)?))
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bytes(
     /// The bytes.
@@ -94,7 +127,7 @@ impl AsRef<[u8]> for Bytes {
     }
 }
 
-/// What is always a value: `From` and `IntoValue`.
+/// Implements `From` and `IntoValue` for types that always convert.
 macro_rules! always {
     ($($type:ty: $this:ident => $value:expr;)+) => {$(
         impl From<$type> for Value {
@@ -134,7 +167,7 @@ always! {
     Nil: _nil => Value::Nil;
 }
 
-/// What is a value where it fits.
+/// Implements `TryFrom` and `IntoValue` for integers that `i64` may not hold.
 macro_rules! fitting {
     ($($type:ty)+) => {$(
         impl TryFrom<$type> for Value {

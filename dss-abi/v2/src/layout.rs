@@ -1,4 +1,4 @@
-//! The frozen layouts, as text that can be compared.
+//! The frozen layouts, as a text that can be compared.
 
 use std::fmt::Write;
 
@@ -13,8 +13,13 @@ use crate::contract::{
 use crate::declaration;
 use crate::value::RawValue;
 
-/// All layouts of the contract, a line a type and a line a field, and its numbers. The same on each build for the same
-/// target width.
+/// All layouts and numbers of the contract. Each type and each field has a line. The text is the same in every build
+/// for the same target width.
+///
+/// ```
+/// let text = dss_abi_v2::layout::dump();
+/// assert!(text.starts_with("revision v2, interface 1.0.0"));
+/// ```
 #[must_use]
 pub fn dump() -> String {
     let mut dump = Dump {
@@ -78,7 +83,7 @@ struct Dump {
 }
 
 impl Dump {
-    /// Describes a type, and then those that it is made of, as far as they are this crate's.
+    /// Describes a type, and then the types of this crate that it consists of.
     fn describe(&mut self, layout: &'static TypeLayout) {
         let name = layout.name().to_owned();
         if self.seen.contains(&name) {
@@ -98,7 +103,7 @@ impl Dump {
         }
     }
 
-    /// The one record that is plain C, and not for a layout check.
+    /// Describes the one record that is plain C and not part of the layout check.
     fn opening(&mut self) {
         let opening = Opening { size: 0, reserved: 0, rendezvous: std::ptr::null(), state: 0 };
         let start = &opening as *const Opening as usize;
@@ -115,7 +120,7 @@ impl Dump {
         }
     }
 
-    /// Goes on to what is this crate's own in a field, or in what a container there contains.
+    /// Describes the types of this crate in a field, or in a container.
     fn follow(&mut self, layout: &'static TypeLayout) {
         if layout.package().as_str() == env!("CARGO_PKG_NAME") {
             self.describe(layout);

@@ -1,113 +1,123 @@
-//! DarkSideSync's revision v2, for authors of background libraries: values, objects and callbacks, with no Lua in sight.
+//! Write libraries for DarkSideSync (DSS) in Rust. A library has threads of its own, and calls Lua functions from any
+//! of them. This crate is revision v2. A v2 library is a `cdylib` that DSS loads. It never sees a `lua_State`, so one
+//! file serves Lua 5.1 to 5.5 and LuaJIT.
 //!
-//! A library is a `cdylib` that DSS loads: `darksidesync.load("hello")` in Lua gives a table of its functions. It never
-//! sees a `lua_State`, so that one and the same file serves Lua 5.1 to 5.5 and LuaJIT. What its threads have for Lua, they
-//! *deliver* to a Lua function, a [`Callback`], from any thread; and where they want an answer, they *request* it.
-//!
-//! ```no_run
-//! use std::sync::atomic::{AtomicBool, Ordering};
-//! use std::sync::Arc;
-//! use std::time::Duration;
-//!
-//! use dss_abi_v2::{library, object, Callback, Error, Library, Result};
+//! # The smallest library
+//! ```
+//! use dss_abi_v2::{library, Library};
 //!
 //! library! {
 //!     name: "hello",
 //!     version: env!("CARGO_PKG_VERSION"),
 //!     requires: "^2.1",
-//!     functions: { greet, every },
-//!     objects: [Ticker],
+//!     functions: { greet },
 //! }
 //!
 //! fn greet(_: &Library, name: String) -> String {
 //!     format!("hello {}", name)
 //! }
-//!
-//! /// Calls a Lua function now and then, until it is told to stop.
-//! fn every(library: &Library, pause: Duration, callback: Callback) -> Result<Ticker> {
-//!     if pause < Duration::from_millis(1) {
-//!         return Err(Error::new("a pause of a millisecond at least"));
-//!     }
-//!     let (library, goes) = (*library, Arc::new(AtomicBool::new(true)));
-//!     let ticker = Ticker(Arc::clone(&goes));
-//!     std::thread::Builder::new().spawn(move || {
-//!         for tick in 1_u64.. {
-//!             std::thread::sleep(pause);
-//!             if !goes.load(Ordering::Relaxed) || library.deliver(&callback, ("tick", tick)).is_err() {
-//!                 break; // stopped; or the library was unregistered, or the state has closed
-//!             }
-//!         }
-//!     })?;
-//!     Ok(ticker)
-//! }
-//!
-//! struct Ticker(Arc<AtomicBool>);
-//!
-//! object! {
-//!     Ticker as "ticker",
-//!     methods: { stop },
-//!     close: Ticker::stop,
-//! }
-//!
-//! impl Ticker {
-//!     fn stop(&self, _: &Library) {
-//!         self.0.store(false, Ordering::Relaxed);
-//!     }
-//! }
 //! # fn main() {}
 //! ```
 //!
 //! ```lua
-//! local darksidesync = require "darksidesync"
-//! local hello = darksidesync.load("hello")
-//!
-//! print(hello.greet("Ada"))
-//! local ticker
-//! ticker = hello.every(0.5, function(text, count)
-//!     print(text, count)
-//!     if count == 3 then
-//!         ticker:stop()
-//!         darksidesync.stop()
-//!     end
-//! end)
-//! darksidesync.run()
+//! local hello = require("darksidesync").load("hello")
+//! print(hello.greet("Ada")) --> hello Ada
 //! ```
 //!
-//! # Functions
-//! A [function](Function) takes the library as it is registered in the calling Lua state, as `&Library` or `Library`, and up to 8
-//! parameters, which are made of Lua's arguments ([`FromValue`], [`ObjectRef`], [`Rest`]); a method takes the object before these. It
-//! returns what can be values of Lua's ([`IntoValues`]), or a [`Result`] of that; a nil before other values is [`Nil`], for `()` is no
-//! value. An argument that does not fit is a Lua error that
-//! says which and why: `bad argument #1 to 'hello.greet': wanted a string, found a number`. Arguments past the last
-//! parameter are ignored, as Lua does it. A panic becomes a Lua error too.
+//! [`library!`] lists the functions that Lua can call. [`Library`] is the library in the Lua state that calls.
+//!
+//! # Functions and values
+//! A [function](Function) takes `&Library` or `Library`, and then up to 8 parameters. DSS converts Lua's arguments to
+//! their types. A parameter is any type with [`FromValue`], a borrowed object ([`ObjectRef`]), or all remaining
+//! arguments ([`Rest`]). A function returns `()`, a value, a tuple ([`IntoValues`]), or a [`Result`] of these. `()`
+//! is no value; [`Nil`] is nil.
+//!
+//! An argument of the wrong type is a Lua error: `bad argument #1 to 'hello.greet': wanted a string, found a number`.
+//! Extra arguments are ignored, as in Lua. A panic becomes a Lua error.
+//!
+//! # Deliveries
+//! A Lua function that you take as an argument is a [`Callback`]. [`Library::deliver`] queues a call of it, from any
+//! thread, and does not wait for Lua. Lua calls the function when it next takes deliveries from the queue.
+//!
+//! ```
+//! use dss_abi_v2::{Callback, Library, Result};
+//! use std::{thread, time::Duration};
+//!
+//! fn later(library: Library, pause: Duration, callback: Callback) -> Result<()> {
+//!     thread::Builder::new().spawn(move || {
+//!         thread::sleep(pause);
+//!         library.deliver(&callback, ("done", 1))
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The queue has [`Limits`], and a [`Policy`] says what happens at them. A refused delivery gives its values back
+//! ([`Refused`]).
+//!
+//! # Requests
+//! [`Library::request`] waits for what the Lua function returns. [`Library::request_async`] gives a future instead.
+//!
+//! ```
+//! # use {dss_abi_v2::{Callback, Deadline, Library, RequestError}, std::time::Duration};
+//! fn ask(library: &Library, callback: &Callback) -> Result<String, RequestError> {
+//!     library.request(callback, "name?", Deadline::within(Duration::from_secs(5)))
+//! }
+//! ```
+//!
+//! # Objects
+//! [`object!`] turns a type into a Lua userdata with methods. A function returns it, and takes it as [`ObjectRef`].
+//!
+//! ```
+//! # use dss_abi_v2::{object, Library};
+//! struct Door(String);
+//! object! { Door as "door", methods: { name } }
+//!
+//! impl Door {
+//!     fn name(&self, _: &Library) -> String {
+//!         self.0.clone()
+//!     }
+//! }
+//! ```
 //!
 //! # Threads
-//! Each function says where it may be called: `[lua-thread]`, the thread that runs the Lua state at that moment, inside
-//! a call that Lua made; or `[any-thread]`; and `[blocks]` where it may sleep. An author's functions, methods, `close` and
-//! `to_string` are called on the Lua thread. An object is dropped there when Lua collects it, and on whichever thread is in the
-//! library last where that unregisters, or its state closes.
+//! Each function of this crate says where you may call it. `[lua-thread]` is the thread that runs the Lua state,
+//! inside a call that Lua made. `[any-thread]` is any thread. `[blocks]` marks a function that may sleep.
 //!
-//! Hold no lock over a call of a [`Library`]'s that `close`, or the destructor of an object or of a value on its way, takes as
-//! well: these may be run by that very call. `hold` (and to drop one), `keep_alive` and `on_lua_thread` run nothing.
+//! Your functions, methods, `close` and `to_string` run on the Lua thread. When Lua collects an object, the object is
+//! dropped on the Lua thread. When its library unregisters or the Lua state closes, the object is dropped on the
+//! thread that leaves the library last.
 //!
-//! # Bounds
-//! Nobody can flood Lua: a library has [`Limits`], and a [`Policy`] for what happens at them. What is refused comes back in
-//! the error.
+//! A call of a [`Library`] method may run your `close` function, and destructors of your objects and queued values.
+//! Do not hold a lock during such a call if these take the same lock. [`Library::hold`], dropping a [`Hold`],
+//! [`Library::keep_alive`] and [`Library::on_lua_thread`] run nothing of yours.
 //!
-//! # What is open
-//! A library says `keep_alive: false` where Lua's `run()` is not to go on for its sake alone, and has a [`Hold`] for each of its
-//! things that is. What ends, a watcher for one, takes back what it has queued: [`Library::cancel_all`].
+//! # When Lua's `run()` ends
+//! `run()` goes on while a library is registered. If the library says `keep_alive: false`, it goes on while the
+//! library has a [`Hold`]. When you stop something, such as a watcher, cancel its queued deliveries with
+//! [`Library::cancel_all`].
+//!
+//! # Testing
+//! With a [`TestState`](testing/struct.TestState.html) you test your functions without Lua and without DSS:
+//!
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! # use dss_abi_v2::{testing::TestState, Value};
+//! let state = TestState::new();
+//! let callback = state.callback();
+//! state.library().deliver(&callback, ("done", 1)).unwrap();
+//! assert_eq!(state.take()[0].values, [Value::from("done"), Value::from(1)]);
+//! # }
+//! ```
 //!
 //! # Publishing
-//! A library must be built to unwind, which is the default; with `panic = "abort"` it does not compile. Rust 1.63 or
-//! later builds it. Before DSS runs any of its code, it reads the [declaration] from its file, and refuses a library that
-//! does not fit with a sentence that says what to upgrade.
+//! Use Rust 1.63 or later. With `panic = "abort"` a library does not compile. Before DSS runs any code of a library,
+//! it reads the [declaration] from the file. If the library does not fit, DSS refuses it and says what to upgrade.
 //!
 //! # Features
-//! * `derive` (default): `#[derive(IntoValue, FromValue)]` makes structs with named fields tables of Lua's;
-//!   `#[dss(rename = "...")]` and `#[dss(default)]` say more of a field.
-//! * `testing`: a [`Library`] for the library's own unit tests, in the module `testing`.
-//! * `serde`: `Serde<T>` is a parameter or a result of whatever serde knows; `to_value` and `from_value` are the same for values.
+//! * `derive` (default): `#[derive(IntoValue, FromValue)]` turns structs with named fields into tables and back.
+//! * `testing`, for `[dev-dependencies]`: the module [`testing`](testing/index.html).
+//! * `serde`: [`Serde<T>`](struct.Serde.html), a parameter or a result of any type that serde supports.
 
 #![deny(unsafe_op_in_unsafe_fn)] // older compilers do not read it from the workspace
 
@@ -160,6 +170,37 @@ pub use any::Value;
 pub use attach::check_layouts;
 pub use callback::Callback;
 pub use deadline::Deadline;
+/// Derives the conversion between a struct with named fields and a Lua table.
+///
+/// ```
+/// use dss_abi_v2::{FromValue, IntoValue, Library, Result, Value};
+///
+/// #[derive(FromValue)]
+/// struct Options {
+///     path: String,
+///     #[dss(rename = "max-depth")]
+///     max_depth: Option<u32>, // may be missing
+///     #[dss(default)]
+///     recursive: bool, // is `false` if it is missing
+/// }
+///
+/// #[derive(IntoValue)]
+/// struct Found {
+///     path: String,
+///     size: u64,
+/// }
+///
+/// // In Lua: find { path = "/tmp", ["max-depth"] = 2 }
+/// fn find(_: &Library, options: Options) -> Result<Vec<Found>> {
+/// #   let _ = (options.max_depth, options.recursive);
+///     let size = std::fs::metadata(&options.path)?.len();
+///     Ok(vec![Found { path: options.path, size }])
+/// }
+///
+/// let table = Value::Map(vec![(Value::from("recursive"), Value::from(true))]);
+/// let error = Options::from_value(table).err().unwrap();
+/// assert_eq!(error.to_string(), "field 'path': wanted a string, found nothing");
+/// ```
 #[cfg(feature = "derive")]
 pub use dss_abi_v2_derive::{FromValue, IntoValue};
 pub use error::{

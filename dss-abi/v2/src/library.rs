@@ -14,8 +14,26 @@ use crate::limits::Limits;
 use crate::value::RawValue;
 use crate::values::{IntoValues, Values};
 
-/// A library that is registered in one Lua state. Any thread may keep, copy and use it; once the library is unregistered,
-/// or the state is closed, every use of it is refused.
+/// A library that is registered in one Lua state. It is the first parameter of each of your functions.
+///
+/// Any thread may keep, copy and use it. When the library is unregistered or the state is closed, every later use is
+/// refused.
+///
+/// ```
+/// use dss_abi_v2::{Callback, Library, Result};
+///
+/// fn count(library: &Library, to: u32, callback: Callback) -> Result<()> {
+///     let library = *library; // a copy for the thread
+///     std::thread::Builder::new().spawn(move || {
+///         for number in 1..=to {
+///             if library.deliver(&callback, number).is_err() {
+///                 break; // the library is unregistered, or the state has closed
+///             }
+///         }
+///     })?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Library {
     pub(crate) service: &'static ServiceObject,
@@ -42,61 +60,118 @@ impl Hash for Library {
     }
 }
 
-/// A delivery that was taken.
+/// A delivery that DSS accepted.
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// # use dss_abi_v2::testing::TestState;
+/// # let state = TestState::new();
+/// # let (library, callback) = (state.library(), state.callback());
+/// let delivered = library.deliver(&callback, "hello").unwrap();
+/// assert!(delivered.announced);
+/// assert!(library.cancel(delivered.ticket));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Delivered {
-    /// Its name, for [`Library::cancel`].
+    /// Identifies the delivery, for [`Library::cancel`].
     pub ticket: Ticket,
-    /// Whether Lua hears of it. Where not, the notification could not be sent; the next delivery will try again.
+    /// Whether the notification for Lua was sent, or none is needed. If it is false, the next delivery tries again.
     pub announced: bool,
 }
 
-/// The name of a delivery or a request.
+/// Identifies a delivery or a request, for [`Library::cancel`]. [`Delivered::ticket`] and
+/// [`Request::ticket`](crate::Request::ticket) give it.
+///
+/// ```
+/// use dss_abi_v2::{Callback, Library, Refused, Ticket};
+///
+/// /// Replaces the last delivery, if Lua has not taken it.
+/// fn replace(library: &Library, callback: &Callback, last: Ticket, text: &str) -> Result<Ticket, Refused> {
+///     library.cancel(last);
+///     Ok(library.deliver(callback, text)?.ticket)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub(crate) u64);
 
-/// A batch: how much of it was taken, and the rest.
+/// The result of [`Library::deliver_many`]: how many deliveries DSS accepted, and the rest.
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// # use dss_abi_v2::{testing::TestState, DeliverError, Value};
+/// # let state = TestState::new();
+/// # let (library, callback) = (state.library(), state.callback());
+/// state.refuse(DeliverError::Full);
+/// let done = library.deliver_many([(&callback, "one"), (&callback, "two")]);
+/// assert_eq!((done.taken, done.refused), (0, Some(DeliverError::Full)));
+/// assert_eq!(done.rest[1], (callback, vec![Value::from("two")]));
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "what was not taken is in here"]
 pub struct DeliveredMany {
-    /// How many were taken, from the front.
+    /// How many deliveries DSS accepted. They are the first ones.
     pub taken: usize,
-    /// The names of those.
+    /// The tickets of the accepted deliveries.
     pub tickets: Vec<Ticket>,
     /// As [`Delivered::announced`].
     pub announced: bool,
-    /// Why no more were.
+    /// Why DSS refused the first delivery of `rest`; `None` if it accepted all.
     pub refused: Option<DeliverError>,
-    /// Those that were not, each with its values as they were.
+    /// The deliveries that DSS did not accept, each with its callback and its values.
     pub rest: Vec<(Callback, Vec<Value>)>,
 }
 
 impl Library {
-    /// A handle as DSS gave it; for tests of this layer.
+    /// Makes a library from a handle that DSS gave; for tests of this layer.
     #[doc(hidden)]
     #[must_use]
     pub fn new(service: &'static ServiceObject, handle: usize) -> Self {
         Library { service, handle }
     }
 
-    /// Hands over values for a Lua function, and returns at once; Lua calls it with them when it has time. [any-thread]
-    /// `[blocks]` at the bound, under [`Policy::Wait`](crate::Policy::Wait); [`Self::deliver_async`] waits there without a thread
+    /// Queues a call of a Lua function with these values, and returns immediately. [any-thread]
+    /// `[blocks]` if the queue is full and the policy is [`Policy::Wait`](crate::Policy::Wait)
     ///
-    /// What this returns has the [`Ticket`] by which [`Self::cancel`] takes it back.
+    /// Lua calls the function when it next takes deliveries. To wait for room without blocking a thread, use
+    /// [`Self::deliver_async`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use dss_abi_v2::{testing::TestState, Value};
+    /// # let state = TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// library.deliver(&callback, ("changed", 3)).unwrap();
+    /// assert_eq!(state.take()[0].values, [Value::from("changed"), Value::from(3)]);
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`Refused`] gives the values back, with the reason.
+    /// [`Refused`] contains the reason and the values.
     #[inline]
     pub fn deliver<V: IntoValues>(&self, callback: &Callback, values: V) -> Result<Delivered, Refused> {
         let _ = V::IS_NOTHING;
         self.deliver_raw(callback, &[], values)
     }
 
-    /// As [`Self::deliver`], of an item that takes the place of the queued one with the same callback and key, under
-    /// [`Policy::Latest`](crate::Policy::Latest). Under another policy, or with an empty key, it is an item of its own.
-    /// [any-thread] `[blocks]` at the bound, under [`Policy::Wait`](crate::Policy::Wait)
+    /// Delivers as [`Self::deliver`] does. If the policy is [`Policy::Latest`](crate::Policy::Latest), the delivery
+    /// replaces the queued delivery with the same callback and key. [any-thread] `[blocks]` if the queue is full and
+    /// the policy is [`Policy::Wait`](crate::Policy::Wait)
+    ///
+    /// Under another policy, or with an empty key, nothing is replaced.
+    ///
+    /// ```
+    /// use dss_abi_v2::{Callback, Library, Refused};
+    ///
+    /// /// Lua gets the newest size of each file only.
+    /// fn changed(library: &Library, callback: &Callback, path: &str, size: u32) -> Result<(), Refused> {
+    ///     library.deliver_keyed(callback, path, (path, size))?;
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`Self::deliver`].
@@ -123,7 +198,7 @@ impl Library {
         Ok(Delivered { ticket: Ticket(accepted.ticket), announced: accepted.announced })
     }
 
-    /// Makes the values ready and hands them to `deliver`, which takes them or leaves them.
+    /// Converts the values and passes them to `deliver`, which accepts or refuses them.
     #[inline]
     pub(crate) fn hand_over(
         &self,
@@ -152,16 +227,19 @@ impl Library {
         }
     }
 
-    /// Hands over a batch, under one lock and with one notification at most. What does not fit is not waited for.
-    /// [any-thread]
+    /// Delivers a batch: takes one lock, and sends at most one notification. It does not wait for room, under any
+    /// policy. [any-thread]
     ///
-    /// ```no_run
-    /// # fn example(library: dss_abi_v2::Library, callback: dss_abi_v2::Callback) {
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
     /// let lines = ["one", "two", "three"];
     /// let done = library.deliver_many(lines.iter().enumerate().map(|(at, line)| (&callback, (at + 1, *line))));
     /// if let Some(reason) = done.refused {
     ///     eprintln!("{} of {} lines were taken: {}", done.taken, lines.len(), reason);
     /// }
+    /// # assert_eq!(state.take().len(), 3);
     /// # }
     /// ```
     pub fn deliver_many<'c, V: IntoValues>(
@@ -221,13 +299,33 @@ impl Library {
         }
     }
 
-    /// Cancels a delivery that is queued, or a request that has no answer yet; false where it was too late. [any-thread]
+    /// Cancels a queued delivery, or a request that has no answer yet. Returns false if it is too late. [any-thread]
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// let ticket = library.deliver(&callback, 1).unwrap().ticket;
+    /// assert!(library.cancel(ticket));
+    /// assert!(!library.cancel(ticket));
+    /// # }
+    /// ```
     pub fn cancel(&self, ticket: Ticket) -> bool {
         self.end(ticket, ENDED_CANCELLED, false)
     }
 
-    /// Cancels all that is queued for a callback, and all its requests that have no answer yet; how many that were. What is
-    /// delivered to it from now on is not cancelled. [any-thread]
+    /// Cancels all queued deliveries to a callback, and all its requests that have no answer yet. Returns how many it
+    /// cancelled. Later deliveries to the callback are not cancelled. [any-thread]
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// library.deliver(&callback, 1).unwrap();
+    /// library.deliver(&callback, 2).unwrap();
+    /// assert_eq!(library.cancel_all(&callback), 2);
+    /// # }
+    /// ```
     pub fn cancel_all(&self, callback: &Callback) -> usize {
         self.service.end_all(self.handle, callback.id_with(self.service), ENDED_CANCELLED)
     }
@@ -236,35 +334,79 @@ impl Library {
         self.service.end(self.handle, ticket.0, ended, queued_only)
     }
 
-    /// Sets the bounds anew. [any-thread]
+    /// Changes the limits and the policy of the queue, for later deliveries. [any-thread]
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// # let library = state.library();
+    /// use dss_abi_v2::{Limits, Policy};
+    ///
+    /// let limits = Limits::new().items(1_000).policy(Policy::DropOldest);
+    /// library.limit(limits).unwrap();
+    /// assert_eq!(state.limits(), Some(limits));
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// The library is not registered any more, or the limits have no room for an item.
+    /// The library is no longer registered, or the limits have no room for one item.
     pub fn limit(&self, limits: Limits) -> Result<(), LibraryError> {
         self.service.limit(self.handle, limits.raw()).into_result().map_err(LibraryError::from)
     }
 
-    /// Says whether `run()` goes on while the library is registered; it does as well while something [holds](Self::hold) it.
-    /// [any-thread]
+    /// Sets whether Lua's `run()` goes on while the library is registered. A [`Hold`](crate::Hold) keeps it going in
+    /// any case. [any-thread]
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// # let library = state.library();
+    /// library.keep_alive(false).unwrap();
+    /// assert_eq!(state.keep_alive(), Some(false));
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// The library is not registered any more.
+    /// The library is no longer registered.
     pub fn keep_alive(&self, keeps: bool) -> Result<(), LibraryError> {
         self.service.keep_alive(self.handle, keeps).into_result().map_err(LibraryError::from)
     }
 
-    /// Whether this thread is the Lua thread of the library's state, on which nothing may wait for Lua. [any-thread]
+    /// Whether the calling thread is the Lua thread of the library's state. On the Lua thread you cannot wait for
+    /// Lua. [any-thread]
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// # let library = state.library();
+    /// assert!(library.on_lua_thread());
+    /// assert!(!std::thread::spawn(move || library.on_lua_thread()).join().unwrap());
+    /// # }
+    /// ```
     #[must_use]
     pub fn on_lua_thread(&self) -> bool {
         self.service.on_lua_thread(self.handle)
     }
 
-    /// Unregisters the library from that state: all that it has queued or waiting is cancelled, and when this returns none
-    /// of its code runs any more for that state, except calls that this thread stands in, and `close` and its thread while the
-    /// state closes. [any-thread] `[blocks]` while another thread is in its code
+    /// Unregisters the library from its Lua state. It cancels all queued deliveries and all requests without an
+    /// answer. [any-thread] `[blocks]` while another thread runs the library's code for that state
+    ///
+    /// When it returns, none of the library's code runs for that state. There are two exceptions: calls that the
+    /// calling thread is inside of, and, while the state closes, `close` and the calls that the closing thread is
+    /// inside of.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// # let library = state.library();
+    /// library.unregister().unwrap();
+    /// assert!(!state.is_registered());
+    /// assert!(library.unregister().is_err());
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// It is not registered any more, or another thread is at it.
+    /// The library is no longer registered, or another thread is unregistering it.
     pub fn unregister(&self) -> Result<(), LibraryError> {
         self.service.unregister(self.handle).into_result().map_err(LibraryError::from)
     }

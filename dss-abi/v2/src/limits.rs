@@ -4,30 +4,54 @@ use std::time::Duration;
 
 use crate::contract::{RawLimits, POLICY_DROP_OLDEST, POLICY_LATEST, POLICY_REFUSE, POLICY_WAIT};
 
-/// What happens at the bound.
+/// What happens to a delivery if the queue is full.
 ///
-/// A library has one policy in each Lua state. A single delivery cannot have its own, because revision v2 has no place for it;
-/// [`Library::limit`] changes the policy for what is delivered later. Under any policy, [`Library::deliver_async`] waits for room
-/// without blocking a thread, and batches and requests do not wait. Each delivery has its own [`Ticket`](crate::Ticket).
+/// A library has one policy in each Lua state. A single delivery cannot have its own policy. [`Library::limit`]
+/// changes the policy for later deliveries. Under any policy, [`Library::deliver_async`] waits for room without
+/// blocking a thread, and batches and requests do not wait.
+///
+/// ```
+/// use dss_abi_v2::{Library, Limits, Policy, Result};
+///
+/// fn set_policy(library: &Library, name: String) -> Result<()> {
+///     let policy = match &name[..] {
+///         "refuse" => Policy::Refuse,
+///         "wait" => Policy::Wait(std::time::Duration::from_secs(1)),
+///         "drop-oldest" => Policy::DropOldest,
+///         "latest" => Policy::Latest,
+///         _ => return Err(format!("unknown policy '{}'", name).into()),
+///     };
+///     Ok(library.limit(Limits::new().policy(policy))?)
+/// }
+/// ```
 ///
 /// [`Library::limit`]: crate::Library::limit
 /// [`Library::deliver_async`]: crate::Library::deliver_async
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
-    /// What does not fit is refused.
+    /// The delivery is refused.
     Refuse,
-    /// A delivery waits for room, so long at most, and is refused then. Batches and requests are refused at once.
+    /// The delivery waits for room at most this long, and is then refused. Batches and requests are refused
+    /// immediately.
     Wait(Duration),
-    /// The oldest items make room.
+    /// The oldest items are dropped to make room.
     DropOldest,
-    /// An item replaces the queued one of its key; see [`Library::deliver_keyed`](crate::Library::deliver_keyed). What
-    /// does not fit is refused.
+    /// A delivery replaces the queued one with the same key: see
+    /// [`Library::deliver_keyed`](crate::Library::deliver_keyed). A delivery that replaces nothing and does not fit
+    /// is refused.
     Latest,
 }
 
-/// How much a library may have queued in one Lua state, and what happens then: 65,536 items and 64 MiB at most, and
-/// what does not fit is refused, unless said otherwise.
+/// How much a library may have queued in one Lua state, and what happens at that limit. The default is 65,536 items,
+/// 64 MiB, and [`Policy::Refuse`].
+///
+/// ```
+/// use dss_abi_v2::{Limits, Policy};
+///
+/// const LIMITS: Limits = Limits::new().items(1_000).bytes(1 << 20).policy(Policy::DropOldest);
+/// assert_ne!(LIMITS, Limits::default());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     items: usize,
@@ -42,27 +66,48 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits of a library that says nothing of them. [any-thread]
+    /// The default limits. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{Limits, Policy};
+    /// assert_eq!(Limits::new(), Limits::new().items(65_536).bytes(64 << 20).policy(Policy::Refuse));
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Limits { items: 65_536, bytes: 64 << 20, policy: Policy::Refuse }
     }
 
-    /// So many items at most. [any-thread]
+    /// Sets how many items may be queued. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::Limits;
+    /// const FEW: Limits = Limits::new().items(16);
+    /// ```
     #[must_use]
     pub const fn items(mut self, items: usize) -> Self {
         self.items = items;
         self
     }
 
-    /// So many bytes at most, of all values together. [any-thread]
+    /// Sets how many bytes all queued values together may have. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::Limits;
+    /// const SMALL: Limits = Limits::new().bytes(64 << 10); // 64 KiB
+    /// ```
     #[must_use]
     pub const fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
         self
     }
 
-    /// What happens at the bound. [any-thread]
+    /// Sets what happens if the queue is full. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{Limits, Policy};
+    /// # use std::time::Duration;
+    /// const PATIENT: Limits = Limits::new().policy(Policy::Wait(Duration::from_secs(1)));
+    /// ```
     #[must_use]
     pub const fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;

@@ -1,28 +1,58 @@
-//! The macros with which an author says what the library is.
+//! The macros that define a library and its objects.
 //!
-//! Names in what they expand to begin with `__dss` where the author's code could see them: items of a macro are visible in the
-//! expressions that it is given, and a function called `run` would otherwise be the macro's own.
+//! The author's expressions see the items of the expansion. So the names of these items begin with `__dss`: otherwise
+//! `run` in an expression could be the macro's function and not the author's.
 
 mod object;
 
-/// Says what the library is: exports what DSS opens it by, and leaves the [declaration](crate::declaration) in its file.
-/// Once in a library, of the crate type `cdylib`.
+/// Defines the library: its name, its functions and its settings. Use it once in a crate of the type `cdylib`.
 ///
-/// The fields stand in any order; from `functions` on, each may be left out.
+/// ```text
+/// library! {
+///     name: STRING,
+///     version: STRING,
+///     requires: STRING,
+///     functions: { FUNCTION, "lua-name" => PATH, ... },
+///     objects: [TYPE, ...],
+///     limits: LIMITS,
+///     keep_alive: BOOL,
+///     open: PATH,
+///     close: PATH,
+/// }
+/// ```
+///
+/// You may write the fields in any order. `name`, `version` and `requires` are required. All values are constant
+/// expressions.
+///
+/// | field | meaning | if it is missing |
+/// |---|---|---|
+/// | `name` | the name by which Lua loads the library: letters, digits, `_`, `-` and `.` | an error |
+/// | `version` | the library's version, a semantic version | an error |
+/// | `requires` | the versions of DSS that the library works with, a requirement as in cargo | an error |
+/// | `functions` | the functions for Lua: see [`Function`](crate::Function) | no functions |
+/// | `objects` | the types that have [`object!`](crate::object!) and that Lua can have | no objects |
+/// | `limits` | the size of the queue: see [`Limits`](crate::Limits) | 65,536 items, 64 MiB |
+/// | `keep_alive` | whether Lua's `run()` goes on while the library is registered | `true` |
+/// | `open` | called when a Lua state loads the library: `fn(&Library) -> Result<()>` | nothing is called |
+/// | `close` | called when that state closes: `fn(&Library)` | nothing is called |
+///
+/// Write a function of this module as its name alone, like `greet` below. Write a function of another module, or one
+/// that has another name in Lua, as `"lua-name" => path::to::function`. If `open` returns an error, DSS does not load
+/// the library.
 ///
 /// ```
 /// use dss_abi_v2::{library, object, Library, Limits, Policy, Result};
 ///
 /// library! {
-///     name: "hello",                      // what Lua loads it by: letters, digits, `_`, `-` and `.`
-///     version: env!("CARGO_PKG_VERSION"), // semver
-///     requires: "^2.1",                   // which versions of DSS will do
-///     functions: { greet, "twice-as-loud" => loud::shout }, // each `fn(&Library, ...) -> ...`
-///     objects: [Door],                    // the types that `object!` is used with
+///     name: "hello",
+///     version: env!("CARGO_PKG_VERSION"),
+///     requires: "^2.1",
+///     functions: { greet, "twice-as-loud" => loud::shout },
+///     objects: [Door],
 ///     limits: Limits::new().items(10_000).policy(Policy::DropOldest),
-///     keep_alive: false,                  // whether `run()` goes on while the library is registered; true unless said
-///     open: opened,                       // called in each Lua state that loads the library
-///     close: closed,                      // called when that state closes
+///     keep_alive: false,
+///     open: opened,
+///     close: closed,
 /// }
 ///
 /// fn greet(_: &Library, name: String) -> String {
@@ -46,21 +76,50 @@ mod object;
 /// # fn main() {}
 /// ```
 ///
-/// A panic in any of these ends there: in a function it becomes a Lua error, with its message.
+/// # What it generates
+/// The macro exports the function with which DSS opens the library, and writes the [declaration](crate::declaration)
+/// into the file. It catches panics: a panic in a function becomes a Lua error with the message of the panic.
 ///
-/// What is wrong with a library is an error while it is compiled, if it can be known then: a field that is unknown, missing or
-/// given twice, a `version` or a `requires` that DSS cannot read, two functions or two types of one name, and what
-/// [`Function`](crate::Function) says of functions. A type that a function takes or returns, and that `objects` does not list, is an
-/// error when DSS loads the library.
+/// # Errors
+/// These mistakes do not compile: an unknown field, a missing field, a field given twice, an invalid `version` or
+/// `requires`, two functions or two types of the same name, and a function that is not a
+/// [`Function`](crate::Function).
+///
+/// If a function takes or returns an object whose type is not in `objects`, DSS refuses to load the library.
 #[macro_export]
 macro_rules! library {
-    ($($fields:tt)*) => {
-        $crate::__library! { @fields [() () () () () () () () ()] $($fields)* }
+    (
+        name: $name:expr,
+        version: $version:expr,
+        requires: $requires:expr
+        $(, functions: { $($function:tt $(=> $path:expr)?),* $(,)? })?
+        $(, objects: [$($object:ty),* $(,)?])?
+        $(, limits: $limits:expr)?
+        $(, keep_alive: $keep_alive:expr)?
+        $(, open: $open:expr)?
+        $(, close: $close:expr)?
+        $(,)?
+    ) => {
+        $crate::__library! {
+            @fields [() () () () () () () () ()]
+            name: $name,
+            version: $version,
+            requires: $requires,
+            $(functions: { $($function $(=> $path)?),* },)?
+            $(objects: [$($object),*],)?
+            $(limits: $limits,)?
+            $(keep_alive: $keep_alive,)?
+            $(open: $open,)?
+            $(close: $close,)?
+        }
+    };
+    ($($fields_in_another_order:tt)*) => {
+        $crate::__library! { @fields [() () () () () () () () ()] $($fields_in_another_order)* }
     };
 }
 
-/// What [`library!`](crate::library!) expands to. The fields are taken one after the other, each into its place:
-/// `[name version requires functions objects limits keep_alive open close]`, of which `()` is one that is not given.
+/// What [`library!`](crate::library!) expands to. It takes the fields one by one, each into its place in
+/// `[name version requires functions objects limits keep_alive open close]`. `()` is a field that is not given.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __library {

@@ -1,4 +1,4 @@
-//! A library's own things, as Lua has them.
+//! Objects: values of the library's own types, as userdata in Lua.
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -12,31 +12,82 @@ use crate::contract::RawClass;
 use crate::guard::{drop_quietly, guard};
 use crate::value::{RawBorrowed, RawObject};
 
-/// A type whose values Lua can have, as userdata with methods. Implemented by [`object!`](crate::object!).
+/// A type whose values Lua can have, as userdata with methods. [`object!`](crate::object!) implements it.
 ///
-/// Lua shares an object: a method has `&self`, and while it runs, Lua can come back and call another. An object is used
-/// on the Lua thread alone, though that can be another thread later. It is dropped there when Lua collects it. Where its library
-/// unregisters or its state closes, it is dropped on the thread that ends the last call into the library, a thread of the
-/// library's that is in a `deliver` for one; where it never came to Lua, on any. So its destructor waits for no lock that is
-/// held over a call of DSS's.
+/// Lua shares an object. A method has `&self`, and while it runs, Lua may call another method of the same object. An
+/// object is used on the Lua thread only, which may be another thread later.
+///
+/// An object is dropped on one of these threads:
+///
+/// * on the Lua thread, if Lua collects it;
+/// * on the thread that ends the last call into the library, if the library unregisters or the Lua state closes; this
+///   may be a thread of the library that is inside `deliver`;
+/// * on any thread, if the object never came to Lua.
+///
+/// So its destructor must not wait for a lock that is held during a call of a [`Library`](crate::Library) method.
+///
+/// ```
+/// use dss_abi_v2::{object, Library, ObjectRef};
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// struct Door(AtomicBool);
+///
+/// object! { Door as "door", methods: { open, is_open } }
+///
+/// impl Door {
+///     fn open(&self, _: &Library) {
+///         self.0.store(true, Ordering::Relaxed);
+///     }
+///
+///     fn is_open(&self, _: &Library) -> bool {
+///         self.0.load(Ordering::Relaxed)
+///     }
+/// }
+///
+/// fn door(_: &Library) -> Door {
+///     Door(AtomicBool::new(false))
+/// }
+///
+/// fn open_both(library: &Library, one: ObjectRef<'_, Door>, other: ObjectRef<'_, Door>) {
+///     one.open(library);
+///     other.open(library);
+/// }
+/// ```
 ///
 /// # Safety
-/// `class` is the same `static` each time, no other type's, and its functions are for this type.
+/// `class` always returns the same `static`. It belongs to this type only, and its functions are for this type.
 pub unsafe trait Object: Send + Sized + 'static {
-    /// Its name in Lua, for `library!` to compare; empty if it was not made by `object!`.
+    /// The name in Lua, which `library!` compares. It is empty if the implementation is not by `object!`.
     #[doc(hidden)]
     const NAME: &'static str = "";
 
-    /// What the type is in Lua.
+    /// The class of the type.
     #[doc(hidden)]
     fn class() -> &'static RawClass;
 
-    /// Adds the classes of the objects that its methods take and give.
+    /// Adds the classes of the objects that its methods take and return.
     #[doc(hidden)]
     fn uses(_: &mut Uses) {}
 }
 
-/// An object on its way to Lua.
+/// An object of any type on its way to Lua. It is in [`Value::Object`](crate::Value::Object).
+///
+/// ```
+/// use dss_abi_v2::{object, AnyObject, Library};
+///
+/// struct Door;
+/// object! { Door as "door" }
+/// struct Window;
+/// object! { Window as "window" }
+///
+/// fn opening(_: &Library, width: f64) -> AnyObject {
+///     if width < 1.0 {
+///         AnyObject::new(Door)
+///     } else {
+///         AnyObject::new(Window)
+///     }
+/// }
+/// ```
 pub struct AnyObject(RawObject);
 
 // SAFETY: through a shared reference nothing of the object itself can be reached; so that errors that carry values can
@@ -44,7 +95,15 @@ pub struct AnyObject(RawObject);
 unsafe impl Sync for AnyObject {}
 
 impl AnyObject {
-    /// Makes a value of Lua's into one. [any-thread]
+    /// Wraps an object. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{object, AnyObject, Value};
+    /// # struct Door;
+    /// # object! { Door as "door" }
+    /// let list = Value::List(vec![Value::Object(AnyObject::new(Door)), Value::from("open")]);
+    /// # let _ = list;
+    /// ```
     #[must_use]
     pub fn new<T: Object>(object: T) -> Self {
         let data = Box::into_raw(Box::new(object)).cast();
@@ -52,16 +111,34 @@ impl AnyObject {
         AnyObject(unsafe { RawObject::new(data, T::class()) })
     }
 
-    /// The name of its class. [any-thread]
+    /// The name of its type in Lua. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{object, AnyObject};
+    /// # struct Door;
+    /// # object! { Door as "door" }
+    /// assert_eq!(AnyObject::new(Door).class_name(), "door");
+    /// ```
     #[must_use]
     pub fn class_name(&self) -> &'static str {
         self.0.class().name.as_str()
     }
 
-    /// Takes the object out again. [any-thread]
+    /// Takes the object out. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{object, AnyObject};
+    /// # struct Door(u8);
+    /// # object! { Door as "door" }
+    /// # struct Window;
+    /// # object! { Window as "window" }
+    /// let object = AnyObject::new(Door(3));
+    /// let object = object.downcast::<Window>().err().unwrap();
+    /// assert_eq!(object.downcast::<Door>().unwrap().0, 3);
+    /// ```
     ///
     /// # Errors
-    /// It is of another type.
+    /// The object has another type. The error contains the object.
     pub fn downcast<T: Object>(self) -> Result<T, AnyObject> {
         if !std::ptr::eq(self.0.class(), T::class()) {
             return Err(self);
@@ -93,9 +170,23 @@ impl PartialEq for AnyObject {
     }
 }
 
-/// An object that Lua has, as an argument: a function's parameter of this type borrows it for the length of the call.
+/// An object that Lua has, as a parameter. The function borrows it during the call.
 ///
-/// To keep it for longer does not compile:
+/// ```
+/// use dss_abi_v2::{object, Library, ObjectRef};
+///
+/// struct Door {
+///     width: f64,
+/// }
+///
+/// object! { Door as "door" }
+///
+/// fn is_wider(_: &Library, door: ObjectRef<'_, Door>, other: Option<ObjectRef<'_, Door>>) -> bool {
+///     other.map_or(true, |other| door.width > other.width)
+/// }
+/// ```
+///
+/// Keeping it for longer does not compile:
 ///
 /// ```compile_fail
 /// use dss_abi_v2::{library, object, Library, ObjectRef};
@@ -117,8 +208,7 @@ impl PartialEq for AnyObject {
 pub struct ObjectRef<'a, T>(&'a T);
 
 impl<'a, T: Object> ObjectRef<'a, T> {
-    /// The object itself, for a function or method to return: a method that returns its own object can be called in a chain.
-    /// [lua-thread]
+    /// Makes a reference to return to Lua. If a method returns its own object, calls can be chained. [lua-thread]
     ///
     /// ```
     /// # use dss_abi_v2::{object, Library, ObjectRef};
@@ -132,22 +222,23 @@ impl<'a, T: Object> ObjectRef<'a, T> {
     /// }
     /// ```
     ///
-    /// One that is neither an argument of the call nor what it is called on is a Lua error.
+    /// The object must be an argument of the call, or the object that the method is called on. Any other is a Lua
+    /// error.
     #[must_use]
     pub const fn of(object: &'a T) -> Self {
         ObjectRef(object)
     }
 
-    /// The object, as Lua lent it.
+    /// The object, as Lua has it.
     pub(crate) fn raw(&self) -> RawBorrowed {
         let data: *const T = self.0;
         RawBorrowed { data: data as *mut c_void, class: T::class() }
     }
 
-    /// The object, where it is a `T`.
+    /// The object, if it is a `T`.
     ///
     /// # Safety
-    /// `raw` is good for as long as `'a`.
+    /// `raw` is valid for `'a`.
     pub(crate) unsafe fn new(raw: RawBorrowed) -> Option<Self> {
         if !std::ptr::eq(raw.class, T::class()) {
             return None;
@@ -191,7 +282,7 @@ pub unsafe extern "C" fn drop_object<T: Object>(data: *mut c_void) {
 /// The text of an object.
 ///
 /// # Safety
-/// `data` is an object of the type `T`, good for the length of the call.
+/// `data` is an object of the type `T`, valid during the call.
 pub unsafe fn text<T: Object>(data: *mut c_void, text: fn(&T) -> String) -> RString {
     // SAFETY: as the caller promises.
     let object = unsafe { &*data.cast::<T>() };

@@ -19,9 +19,10 @@ use crate::guard::{guard, run_quietly};
 use crate::library::Library;
 use crate::limits::Limits;
 
-/// All that [`library!`](crate::library!) says of a library. A `static` of the library's.
+/// The library as [`library!`](crate::library!) defines it. A `static` of the library.
 pub struct Definition {
-    /// What lies in the file. Named here too, so that no linker throws it away; and its address is the library's identity.
+    /// The declaration in the file. The reference keeps the linker from removing it. Its address is the library's
+    /// identity.
     pub declaration: &'static Declaration,
     /// The name.
     pub name: &'static str,
@@ -29,15 +30,15 @@ pub struct Definition {
     pub version: &'static str,
     /// The functions.
     pub functions: &'static [RawFunction],
-    /// Asks the functions, and the methods of the classes, for the classes of the objects that they take and give.
+    /// Collects the classes of the objects that the functions and methods take and return.
     pub uses: fn(&mut Uses),
     /// The classes.
     pub classes: &'static [fn() -> &'static RawClass],
-    /// The bounds.
+    /// The limits.
     pub limits: Limits,
-    /// Whether it counts for `run()`.
+    /// Whether `run()` goes on while it is registered.
     pub keep_alive: bool,
-    /// Called once it is registered.
+    /// Called after it is registered.
     pub open: Option<fn(&Library) -> Result<()>>,
     /// Called when the state closes.
     pub close: Option<fn(&Library)>,
@@ -49,7 +50,7 @@ impl fmt::Debug for Definition {
     }
 }
 
-/// The library as it is opened in one Lua state: what the context of a registration points to.
+/// The library as it is opened in one Lua state. The context of a registration points to it.
 pub(crate) struct Opened {
     definition: &'static Definition,
     /// The DSS that serves this state.
@@ -59,7 +60,7 @@ pub(crate) struct Opened {
 /// Opens a library.
 ///
 /// # Safety
-/// As [`OpenFn`](crate::contract::OpenFn); and the definition is the one of this image.
+/// The conditions of [`OpenFn`](crate::contract::OpenFn) hold, and the definition is the one of this image.
 pub unsafe fn open(definition: &'static Definition, opening: *const Opening, answer: *mut Answer) -> i32 {
     // SAFETY: as the caller promises.
     let opened = guard(|| unsafe { try_open(definition, opening) })
@@ -69,7 +70,7 @@ pub unsafe fn open(definition: &'static Definition, opening: *const Opening, ans
 }
 
 /// # Safety
-/// As [`open`].
+/// The conditions of [`open`] hold.
 unsafe fn try_open(definition: &'static Definition, opening: *const Opening) -> Result<(), String> {
     if opening.is_null() {
         return Err(format!("{}: DSS opens it with nothing", definition.name));
@@ -128,7 +129,8 @@ fn register(
 
 type Classes = Vec<&'static RawClass>;
 
-/// Whether each object that a function takes or gives is of a class that is listed, and each class has a name of its own.
+/// Checks that `objects` lists the class of each object that a function takes or returns, and that no two classes
+/// have one name.
 fn check_classes(definition: &'static Definition) -> Result<(), String> {
     let listed = classes(definition);
     for (at, class) in listed.iter().enumerate() {
@@ -147,7 +149,7 @@ fn check_classes(definition: &'static Definition) -> Result<(), String> {
     }
 }
 
-/// The classes, gathered once: DSS wants them for as long as the process.
+/// The classes, collected once: DSS keeps them until the process ends.
 fn classes(definition: &'static Definition) -> &'static [&'static RawClass] {
     static GATHERED: AtomicPtr<Classes> = AtomicPtr::new(null_mut());
     let mut gathered = GATHERED.load(Ordering::Acquire);
@@ -172,7 +174,7 @@ fn registration_refused(code: Code) -> String {
         Code::STOPPING => "the Lua state is closing".to_owned(),
         Code::OUT_OF_MEMORY => "the state has no room for another library".to_owned(),
         Code::INVALID_STATE => "that Lua state is opening no library".to_owned(),
-        Code::MALFORMED => "its version, a name or its limits are none".to_owned(),
+        Code::MALFORMED => "its version, a name or a limit is invalid".to_owned(),
         Code(other) => format!("for reason {}, which this library is too old to know", other),
     }
 }
@@ -193,7 +195,7 @@ unsafe extern "C" fn release(context: *mut c_void) {
 /// Writes the answer.
 ///
 /// # Safety
-/// `answer` is NULL, or points to a record of the size that it states.
+/// `answer` is NULL, or points to a record of the size that the record states.
 unsafe fn tell(answer: *mut Answer, opened: Result<(), String>) -> i32 {
     let status = if opened.is_ok() { GRANTED } else { REFUSED };
     if answer.is_null() {

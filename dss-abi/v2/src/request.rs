@@ -2,12 +2,12 @@
 //!
 //! | the cell is | until | by |
 //! |---|---|---|
-//! | waiting | the answer arrives | `complete`, once, on whatever thread ends the request |
+//! | waiting | the answer arrives | `complete`, once, on the thread that ends the request |
 //! | answered | the answer is taken | the waiting thread, or the task that polls |
 //! | taken | the end | |
 //!
-//! The cell is shared by who waits and by DSS, which holds its reference as the raw `context` of the request: `complete`
-//! takes that back, and where the request is refused, who made it does.
+//! The waiting side and DSS share the cell. The reference of DSS is the raw `context` of the request. `complete`
+//! takes it back. If the request is refused, `send` takes it back.
 
 use std::os::raw::c_void;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ use crate::guard::run_quietly;
 use crate::library::{Library, Ticket};
 use crate::values::{check, FromValues, IntoValues};
 
-/// Where an answer arrives.
+/// The place at which an answer arrives.
 #[derive(Default)]
 pub(crate) struct Cell {
     state: Mutex<State>,
@@ -38,9 +38,9 @@ struct State {
     answer: Option<RawAnswer>,
     /// Whether the answer has come, taken or not.
     over: bool,
-    /// Which deadline was last found over.
+    /// The deadline that was last found to be over.
     phase: Option<Phase>,
-    /// Who polls for it.
+    /// The waker of the task that polls.
     waker: Option<Waker>,
 }
 
@@ -55,7 +55,7 @@ impl Cell {
         self.lock().over
     }
 
-    /// The answer, where it has come; or `waker` is woken when it does.
+    /// The answer, if it has come. Otherwise `waker` is woken when it comes.
     pub(crate) fn poll(&self, waker: &Waker) -> Option<(RawAnswer, Option<Phase>)> {
         let replaced = {
             let mut state = self.lock();
@@ -73,7 +73,8 @@ impl Cell {
         None
     }
 
-    /// Ends the request where a deadline of it is over: while it is queued, or in any case; false where it was too late.
+    /// Ends the request at a deadline. The deadline to start ends it only while it is queued. Returns false if it is
+    /// too late.
     pub(crate) fn time_out(&self, library: Library, ticket: Ticket, phase: Phase) -> bool {
         // Said before, for the answer arrives inside the call. A deadline to start that is said and then refused is
         // never read: only the one to finish can time out a request that has begun.
@@ -109,7 +110,7 @@ impl Cell {
     }
 }
 
-/// Takes the answer of a request that was taken.
+/// Receives the answer of a request that DSS accepted.
 unsafe extern "C" fn complete(context: *mut c_void, answer: RawAnswer) {
     // SAFETY: `context` is the reference that `send` gave away, and DSS completes a request once.
     let cell = unsafe { Arc::from_raw(context as *const Cell) };
@@ -127,7 +128,7 @@ unsafe extern "C" fn complete(context: *mut c_void, answer: RawAnswer) {
     drop(cell);
 }
 
-/// Makes the request; the cell is where its answer arrives.
+/// Makes the request. Its answer arrives in the cell.
 pub(crate) fn send(
     library: Library,
     callback: &Callback,
@@ -153,7 +154,7 @@ pub(crate) fn send(
     }
 }
 
-/// What the waiting side is told.
+/// The result for the waiting side.
 pub(crate) fn outcome<R: FromValues>(
     answer: RawAnswer,
     phase: Option<Phase>,
@@ -180,11 +181,12 @@ pub(crate) fn outcome<R: FromValues>(
 }
 
 impl Library {
-    /// Hands over values for a Lua function, and waits for what it returns. [any-thread] `[blocks]`
+    /// Calls a Lua function and waits for what it returns. [any-thread] `[blocks]`
     ///
-    /// `R` is one value, a tuple, `()`, or [`Rest`](crate::Rest) for all there is.
+    /// `R` is one value, a tuple, `()`, or [`Rest`](crate::Rest) for all values. The Lua function may also answer
+    /// later, with a reply function from `darksidesync.defer()`.
     ///
-    /// ```no_run
+    /// ```
     /// use dss_abi_v2::{Callback, Deadline, Library, RequestError};
     /// use std::time::Duration;
     ///
@@ -195,8 +197,8 @@ impl Library {
     /// ```
     ///
     /// # Errors
-    /// [`RequestError`] says how it ended without an answer that fits. On the Lua thread, which would wait for itself,
-    /// that is [`RequestError::WouldDeadlock`].
+    /// [`RequestError`] says why there is no answer, or that the answer has the wrong type. On the Lua thread, which
+    /// would wait for itself, it is [`RequestError::WouldDeadlock`].
     pub fn request<R: FromValues>(
         &self,
         callback: &Callback,

@@ -1,13 +1,14 @@
-//! Deliveries that are awaited: they wait for room without a thread.
+//! Deliveries as futures: they wait for room without blocking a thread.
 //!
-//! The contract tells nobody that there is room again. So the library's timer looks after a while: it wakes the tasks that wait, and
-//! each tries once more. A wake-up cannot be lost, for it does not depend on what happens to the queue:
+//! DSS does not announce that a queue has room again. So the library's timer polls: after a while it wakes the
+//! waiting tasks, and each of them tries once more. A wake-up cannot be lost, because it does not depend on what
+//! happens to the queue:
 //!
-//! | the slot is | its waker | who changes that |
+//! | the slot is | its waker | what changes that |
 //! |---|---|---|
-//! | idle | none | `wait`, in a poll that found no room: sets the waker, and then adds the slot to the timer's list |
-//! | waiting | there | the timer takes the slot off its list, and then the waker, and wakes it: idle again |
-//! | waiting | another | `wait`, in a later poll: the slot is on the list, or the timer is about to take this waker |
+//! | idle | none | `wait`, in a poll that found no room: sets the waker, then adds the slot to the timer's list |
+//! | waiting | set | the timer: removes the slot from its list, then takes and wakes the waker; it is idle again |
+//! | waiting | set | `wait`, in a later poll: replaces the waker, which the timer finds by its list or takes just now |
 
 use std::fmt;
 use std::future::Future;
@@ -24,7 +25,7 @@ use crate::library::{Delivered, Library, Ticket};
 use crate::timer;
 use crate::values::{IntoValues, Values};
 
-/// Where a task waits for room.
+/// The place at which a task waits for room.
 #[derive(Default)]
 pub(crate) struct Slot(Mutex<Option<Waker>>);
 
@@ -34,12 +35,12 @@ impl Slot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who is to be woken; the slot is off the timer's list.
+    /// Takes the waker. The slot is no longer on the timer's list.
     pub(crate) fn take(&self) -> Option<Waker> {
         self.lock().take()
     }
 
-    /// Leaves `waker` to be woken when the timer looks next.
+    /// Stores `waker`. The timer wakes it at its next look.
     fn wait(self: &Arc<Self>, library: Library, waker: &Waker) -> std::io::Result<()> {
         timer::start()?;
         // A waker is the author's code: it is cloned and dropped with no lock held.
@@ -52,15 +53,24 @@ impl Slot {
     }
 }
 
-/// A delivery that waits for room: a future for any runtime, which blocks no thread. If it is dropped before it is ready, nothing is
-/// delivered.
+/// A delivery that waits for room, from [`Library::deliver_async`]. It is a future for any runtime, and blocks no
+/// thread. If you drop it before it is ready, nothing is delivered.
+///
+/// ```
+/// use dss_abi_v2::{Callback, Delivery, Library};
+///
+/// async fn tell(library: Library, callback: Callback) -> bool {
+///     let delivery: Delivery = library.deliver_async(&callback, "hello");
+///     delivery.await.is_ok()
+/// }
+/// ```
 #[must_use = "nothing is delivered before this is polled"]
 pub struct Delivery {
     library: Library,
     callback: Callback,
-    /// None once it is ready. The lock is never waited for: it is there so that threads may share what they cannot use.
+    /// `None` when the delivery is ready. Nothing ever waits for the lock: it makes the type `Sync`.
     values: Mutex<Option<Values>>,
-    /// Set once it has found no room.
+    /// Set when the delivery has found no room.
     slot: Option<Arc<Slot>>,
 }
 
@@ -74,7 +84,7 @@ impl Future for Delivery {
     type Output = Result<Delivered, Refused>;
 
     /// # Panics
-    /// It was ready before.
+    /// It was polled after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let place = this.values.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -112,20 +122,22 @@ impl Future for Delivery {
 }
 
 impl Library {
-    /// Hands over values for a Lua function as soon as there is room for them: a future, for any runtime. No thread waits, whatever
-    /// the library's [`Policy`](crate::Policy) is. [any-thread]
+    /// Queues a call of a Lua function as soon as there is room. It returns a future for any runtime, and blocks no
+    /// thread, under any [`Policy`](crate::Policy). [any-thread]
     ///
-    /// Nothing is delivered before the first poll. That delivers at once if there is room.
+    /// Nothing is delivered before the first poll. If there is room, the first poll delivers.
     ///
-    /// **What waiting costs.** DSS does not say when there is room again. So a thread of the library's, which the first delivery that has
-    /// to wait starts, looks again after 1 ms, then after 2 ms, and so on up to 32 ms. It starts again at 1 ms whenever one of the
-    /// deliveries of that state finds room. Each look wakes all tasks that wait in that state, in the order in which they began
-    /// to wait, and each of them tries once. A try that finds no room counts as refused in `libraries()`. This is meant for up to a few
-    /// hundred deliveries at a time; for more, keep a queue and let one task deliver.
+    /// Deliveries that one task awaits one after the other stay in order. Deliveries that wait at the same time may
+    /// come in any order.
     ///
-    /// Deliveries that one task awaits one after the other stay in order. Those that wait at the same time may come in any order.
+    /// **The cost of waiting.** DSS does not announce that there is room again. The first delivery that has to wait
+    /// starts a thread, which looks after 1 ms, then after 2 ms, and so on up to 32 ms. When a waiting delivery of
+    /// that state finds room, the thread begins again at 1 ms. Each look wakes all waiting tasks of that state in the
+    /// order in which they began to wait, and each task tries once. A try that finds no room counts as refused in
+    /// `libraries()`. Use this for up to a few hundred waiting deliveries. For more, keep a queue of your own and let
+    /// one task deliver.
     ///
-    /// ```no_run
+    /// ```
     /// use dss_abi_v2::{Callback, Library, Refused};
     ///
     /// async fn tell_all(library: Library, callback: Callback, lines: Vec<String>) -> Result<(), Refused> {
@@ -137,8 +149,8 @@ impl Library {
     /// ```
     ///
     /// # Errors
-    /// The future has those of [`Self::deliver`], except [`DeliverError::Full`]. If the library is unregistered or its state closes, the
-    /// deliveries that wait are refused at the next look.
+    /// The future has the errors of [`Self::deliver`], except [`DeliverError::Full`]. If the library is unregistered
+    /// or its state closes, waiting deliveries are refused at the next look.
     pub fn deliver_async<V: IntoValues>(&self, callback: &Callback, values: V) -> Delivery {
         let _ = V::IS_NOTHING;
         let mut held = Values::new(self.service);
@@ -146,7 +158,7 @@ impl Library {
         Delivery { library: *self, callback: callback.clone(), values: Mutex::new(Some(held)), slot: None }
     }
 
-    /// Delivers values, or leaves them: without waiting, for a batch does not wait, under no policy.
+    /// Delivers values without waiting: as a batch of one, because a batch does not wait under any policy.
     fn try_deliver(&self, callback: &Callback, values: &mut Values) -> Result<Accepted, Code> {
         let delivery = RawDelivery {
             callback: callback.id_with(self.service),

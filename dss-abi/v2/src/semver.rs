@@ -1,16 +1,16 @@
-//! Versions and requirements, checked while a library is compiled.
+//! Checks versions and requirements at compile time.
 //!
-//! DSS reads both with the crate `semver`. What that crate refuses is refused here as well, and nothing else: a test compares
-//! the two. The numbers are not needed, so none is kept.
+//! DSS reads both with the crate `semver`. This module refuses exactly the texts that `semver` refuses, and a test
+//! compares the two. The numbers are not needed, so they are not kept.
 
-/// What is read of a text: from `at` on.
+/// A place in a text.
 #[derive(Clone, Copy)]
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-/// A part that is well formed, and where it ends; or nothing.
+/// The end of a valid part, or nothing if the part is invalid.
 type Read<'a> = Option<Cursor<'a>>;
 
 impl<'a> Cursor<'a> {
@@ -22,7 +22,7 @@ impl<'a> Cursor<'a> {
         self.at == self.bytes.len()
     }
 
-    /// The byte here; 0, which is in no version, at the end.
+    /// The byte at this place. At the end it is 0, which no version contains.
     const fn byte(self) -> u8 {
         if self.is_at_end() {
             0
@@ -46,7 +46,7 @@ impl<'a> Cursor<'a> {
         matches!(self.byte(), b'*' | b'x' | b'X')
     }
 
-    /// A number that 64 bits hold, without a leading zero.
+    /// Reads a number of at most 64 bits, without a leading zero.
     const fn number(mut self) -> Read<'a> {
         let start = self.at;
         let mut value = 0_u64;
@@ -71,7 +71,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Identifiers with dots between them: those of a pre-release have no leading zero where they are numbers.
+    /// Reads identifiers separated by dots. A number in a pre-release has no leading zero.
     const fn identifiers(mut self, of_build: bool) -> Read<'a> {
         loop {
             let start = self;
@@ -92,7 +92,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What may follow the third number: `-rc.1`, `+linux`, both or neither.
+    /// Reads what may follow the third number: `-rc.1`, `+linux`, both or neither.
     const fn suffixes(mut self) -> Read<'a> {
         if self.byte() == b'-' {
             self = match self.skip(1).identifiers(false) {
@@ -106,7 +106,7 @@ impl<'a> Cursor<'a> {
         Some(self)
     }
 
-    /// One comparator of a requirement: `^2.1`.
+    /// Reads one comparator of a requirement, such as `^2.1`.
     const fn comparator(self) -> Read<'a> {
         let mut here = match self.byte() {
             b'>' | b'<' if self.skip(1).byte() == b'=' => self.skip(2),

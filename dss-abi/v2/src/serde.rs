@@ -1,4 +1,4 @@
-//! Values of whatever implements serde's traits.
+//! Values of types that implement serde's traits.
 
 mod de;
 mod ser;
@@ -16,20 +16,37 @@ use crate::from_value::FromValue;
 use crate::into_value::IntoValue;
 use crate::value::MAX_DEPTH;
 
-/// The value of whatever serde can serialize: structs and maps as tables, the variants of an enum by name, bytes as a
-/// string. [any-thread]
+/// Converts any type with `Serialize` to a value. [any-thread]
+///
+/// Structs and maps become tables, and bytes become a string. A variant of an enum becomes its name; if it has
+/// content, it becomes a table with its name as the key.
+///
+/// ```
+/// use dss_abi_v2::{to_value, Value};
+///
+/// let value = to_value(&("Ada", 36)).unwrap();
+/// assert_eq!(value, Value::List(vec![Value::from("Ada"), Value::from(36)]));
+/// ```
 ///
 /// # Errors
-/// It has an integer in it that is past `i64`, lies too deep within itself, or says itself that it cannot be serialized.
+/// The value contains an integer that `i64` cannot hold, is nested too deep, or fails to serialize.
 pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, ValueError> {
     value.serialize(ser::Serializer::new())
 }
 
-/// What serde can deserialize, of a value. [any-thread]
+/// Converts a value to any type with `Deserialize`. [any-thread]
+///
+/// ```
+/// use dss_abi_v2::{from_value, Value};
+///
+/// let value = Value::Map(vec![(Value::from("port"), Value::from(8080))]);
+/// let options: std::collections::HashMap<String, u16> = from_value(value).unwrap();
+/// assert_eq!(options["port"], 8080);
+/// ```
 ///
 /// # Errors
-/// The value is something else; or it has a function or an object in it, which serde has no word for. The error says where, as that
-/// of a struct with `#[derive(FromValue)]` does.
+/// The value has the wrong type, or contains a function or an object, which serde does not support. The error says
+/// where, like the error of a struct with `#[derive(FromValue)]`.
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, ValueError> {
     if value.is_deeper_than(MAX_DEPTH) {
         value.discard();
@@ -38,7 +55,7 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, ValueError> {
     T::deserialize(de::Deserializer(value))
 }
 
-/// A parameter or a result that is whatever serde knows: as [`from_value`] and [`to_value`].
+/// A parameter or a result of any type that serde supports. It is converted as by [`from_value`] and [`to_value`].
 ///
 /// ```
 /// use dss_abi_v2::{Library, Serde};
@@ -63,7 +80,7 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, ValueError> {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Serde<T>(
-    /// What it is.
+    /// The inner value.
     pub T,
 );
 
@@ -99,7 +116,7 @@ impl ::serde::ser::Error for ValueError {
     }
 }
 
-/// Its words are those of [`FromValue`]'s errors.
+/// The sentences are those of [`FromValue`].
 impl ::serde::de::Error for ValueError {
     fn custom<T: Display>(message: T) -> Self {
         ValueError::message(message.to_string())
@@ -134,7 +151,7 @@ impl ::serde::de::Error for ValueError {
     }
 }
 
-/// What was found, in this crate's words.
+/// The kind of value that was found, in this crate's words.
 fn kind(found: Unexpected<'_>) -> String {
     match found {
         Unexpected::Bool(_) => "a boolean".to_owned(),
@@ -146,7 +163,7 @@ fn kind(found: Unexpected<'_>) -> String {
     }
 }
 
-/// `'one', 'two' or 'three'`; `none` if there is none.
+/// `'one', 'two' or 'three'`, or `none` if `names` is empty.
 fn one_of(names: &[&str], none: &str) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("'{}'", name)).collect();
     match quoted.split_last() {

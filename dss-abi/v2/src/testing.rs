@@ -1,6 +1,7 @@
-//! Unit tests of a library, without Lua and without DSS: a [`Library`] for tests, and what came of it to look at.
+//! Unit tests of a library, without Lua and without DSS. A [`TestState`] makes a [`Library`] for your functions, and
+//! shows what they delivered and requested.
 //!
-//! With the feature `testing`, which belongs in the library's `[dev-dependencies]`:
+//! The module needs the feature `testing`, which belongs in the library's `[dev-dependencies]`:
 //!
 //! ```toml
 //! [dependencies]
@@ -34,7 +35,7 @@
 //! assert_eq!(calls[0].callback, step);
 //! assert_eq!(calls[1].values, [Value::from("step"), Value::from(2)]);
 //!
-//! // A thread of the library's asks, and a Lua function answers.
+//! // A thread of the library asks, and a Lua function answers.
 //! let library = state.library();
 //! let question = state.answering(|asked| match &asked[..] {
 //!     [Value::Bytes(text)] if text == b"name?" => Ok("Ada".into()),
@@ -44,10 +45,12 @@
 //! assert_eq!(answer.unwrap(), "Ada");
 //! ```
 //!
-//! A test state does what DSS does as far as a library can see it. Items come in order and once, a refused delivery gives its values
-//! back, a request ends once, and everything is refused after the library was unregistered. It has no bound: call
-//! [`TestState::refuse`] to say that there is no room. A test calls the functions directly, so Lua's arguments and results are not part
-//! of it. [`ObjectRef::of`](crate::ObjectRef::of) makes an `ObjectRef`.
+//! To a library, a test state behaves like DSS. Items arrive once and in order, a refused delivery gives its values
+//! back, a request ends once, and everything is refused after the library was unregistered. The queue has no limit:
+//! call [`TestState::refuse`] to simulate a full queue.
+//!
+//! A test calls your functions directly, so it does not test the conversion of Lua's arguments and results.
+//! [`ObjectRef::of`](crate::ObjectRef::of) makes the argument for a parameter of the type `ObjectRef`.
 
 mod service;
 
@@ -67,9 +70,18 @@ use crate::limits::Limits;
 use crate::values::{IntoValues, Values};
 use service::{Open, Shared};
 
-/// A test double of a Lua state, with one library registered in it. Any thread may use it.
+/// A Lua state for tests, with one library registered in it. Any thread may use it.
 ///
 /// Some of its memory is never freed, because a [`Library`] may be used at any time.
+///
+/// ```
+/// use dss_abi_v2::{testing::TestState, Value};
+///
+/// let state = TestState::new();
+/// let callback = state.callback();
+/// state.library().deliver(&callback, "hello").unwrap();
+/// assert_eq!(state.take()[0].values, [Value::from("hello")]);
+/// ```
 pub struct TestState {
     shared: Arc<Shared>,
     service: &'static ServiceObject,
@@ -88,14 +100,32 @@ impl Default for TestState {
 }
 
 impl TestState {
-    /// A state whose Lua thread is this one: a [`Library::request`] on it is refused, as it is in a function that Lua calls.
-    /// [any-thread]
+    /// Makes a state whose Lua thread is the calling thread. On this thread, [`Library::request`] is refused, as it
+    /// is in a function that Lua calls. [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::{testing::TestState, Deadline, RequestError};
+    ///
+    /// let state = TestState::new();
+    /// let answer: Result<(), _> = state.library().request(&state.callback(), 1, Deadline::none());
+    /// assert!(matches!(answer, Err(RequestError::WouldDeadlock(_))));
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::with(Some(thread::current().id()))
     }
 
-    /// A state whose Lua thread is not one of the test's threads: each of them may wait for an answer. [any-thread]
+    /// Makes a state whose Lua thread is none of the test's threads. Each of them may wait for an answer.
+    /// [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::{testing::TestState, Deadline};
+    ///
+    /// let state = TestState::elsewhere();
+    /// let seven = state.answering(|_| Ok(7.into()));
+    /// let answer: Result<u8, _> = state.library().request(&seven, (), Deadline::none());
+    /// assert_eq!(answer.unwrap(), 7);
+    /// ```
     #[must_use]
     pub fn elsewhere() -> Self {
         Self::with(None)
@@ -107,20 +137,56 @@ impl TestState {
         TestState { shared, service }
     }
 
-    /// The library. [any-thread]
+    /// The library of this state, for your functions. [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::{testing::TestState, Library};
+    ///
+    /// fn greet(_: &Library, name: String) -> String {
+    ///     format!("hello {}", name)
+    /// }
+    ///
+    /// let state = TestState::new();
+    /// assert_eq!(greet(&state.library(), "Ada".to_owned()), "hello Ada");
+    /// ```
     #[must_use]
     pub fn library(&self) -> Library {
         Library::new(self.service, service::HANDLE)
     }
 
-    /// A Lua function. What is delivered to it, and requested of it, is taken by [`Self::next`]. [any-thread]
+    /// Makes a Lua function. [`Self::next`] and [`Self::take`] return the calls of it. [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::testing::TestState;
+    ///
+    /// let state = TestState::new();
+    /// let (opened, closed) = (state.callback(), state.callback());
+    /// state.library().deliver(&closed, ()).unwrap();
+    /// assert_eq!(state.take()[0].callback, closed);
+    /// # let _ = opened;
+    /// ```
     #[must_use]
     pub fn callback(&self) -> Callback {
         Callback::new(service::new_callback(), self.service)
     }
 
-    /// A Lua function that answers requests itself: inside the request, on its thread, and with what `answer` makes of the values.
-    /// An `Err` is a Lua error. What is delivered to it is taken by [`Self::next`]. [any-thread]
+    /// Makes a Lua function that answers each request with the result of `answer`. An `Err` is a Lua error.
+    /// [any-thread]
+    ///
+    /// `answer` is called on the thread that makes the request, inside the request. [`Self::next`] returns plain
+    /// deliveries to the function.
+    ///
+    /// ```
+    /// use dss_abi_v2::{testing::TestState, Deadline, Value};
+    ///
+    /// let state = TestState::elsewhere();
+    /// let double = state.answering(|values| match values[..] {
+    ///     [Value::Integer(number)] => Ok((number * 2).into()),
+    ///     _ => Err("wanted a number".into()),
+    /// });
+    /// let answer: Result<i64, _> = state.library().request(&double, 21, Deadline::none());
+    /// assert_eq!(answer.unwrap(), 42);
+    /// ```
     #[must_use]
     pub fn answering<F>(&self, answer: F) -> Callback
     where
@@ -131,20 +197,51 @@ impl TestState {
         callback
     }
 
-    /// How many clones of this callback there are besides it: 0 if the library has dropped all that it had. [any-thread]
+    /// How many other clones of this callback there are. It is 0 if the library has dropped all of them. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::testing::TestState;
+    /// let state = TestState::new();
+    /// let callback = state.callback();
+    /// let kept = callback.clone();
+    /// assert_eq!(state.references(&callback), 1);
+    /// drop(kept);
+    /// assert_eq!(state.references(&callback), 0);
+    /// ```
     #[must_use]
     pub fn references(&self, callback: &Callback) -> usize {
         callback.references() - 1
     }
 
-    /// What Lua would call next: waits for it, so long at most. [any-thread] `[blocks]`
+    /// Waits for the next call that Lua would make, at most this long. [any-thread] `[blocks]`
+    ///
+    /// ```
+    /// use dss_abi_v2::testing::TestState;
+    /// use std::{thread, time::Duration};
+    ///
+    /// let state = TestState::new();
+    /// let (library, callback) = (state.library(), state.callback());
+    /// thread::spawn(move || library.deliver(&callback, "done"));
+    /// assert!(state.next(Duration::from_secs(20)).is_some());
+    /// assert!(state.next(Duration::ZERO).is_none());
+    /// ```
     #[must_use = "a request that is dropped is not answered"]
     pub fn next(&self, within: Duration) -> Option<Call> {
         let end = Instant::now().checked_add(within);
         self.shared.next(end).map(|open| self.call(open))
     }
 
-    /// All that Lua would call now, in order. [any-thread]
+    /// Takes all calls that Lua would make now, in order. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::testing::TestState;
+    /// # let state = TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// library.deliver(&callback, 1).unwrap();
+    /// library.deliver(&callback, 2).unwrap();
+    /// assert_eq!(state.take().len(), 2);
+    /// assert_eq!(state.take().len(), 0);
+    /// ```
     #[must_use = "a request that is dropped is not answered"]
     pub fn take(&self) -> Vec<Call> {
         let all = self.shared.take();
@@ -168,79 +265,165 @@ impl TestState {
         }
     }
 
-    /// How much is queued. [any-thread]
+    /// How many items are queued. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::testing::TestState;
+    /// # let state = TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// library.deliver(&callback, 1).unwrap();
+    /// assert_eq!(state.queued(), 1);
+    /// ```
     #[must_use]
     pub fn queued(&self) -> usize {
         self.shared.lock().queue.len()
     }
 
     /// How many requests have no answer yet, queued or taken. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{testing::TestState, Deadline, Request};
+    /// # let state = TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// let request: Request<u8> = library.request_async(&callback, (), Deadline::none());
+    /// assert_eq!(state.pending(), 1);
+    /// state.take().remove(0).answer(7);
+    /// assert_eq!(state.pending(), 0);
+    /// # drop(request);
+    /// ```
     #[must_use]
     pub fn pending(&self) -> usize {
         self.shared.lock().requests.len()
     }
 
-    /// Refuses all deliveries and requests from now on, for that reason. [any-thread]
+    /// Refuses all later deliveries and requests, for this reason. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{testing::TestState, DeliverError};
+    /// # let state = TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// state.refuse(DeliverError::Full);
+    /// assert_eq!(library.deliver(&callback, 1).unwrap_err().reason, DeliverError::Full);
+    /// ```
     ///
     /// # Panics
-    /// The reason is [`DeliverError::Value`], which is the values' own.
+    /// The reason is [`DeliverError::Value`], which depends on the values.
     pub fn refuse(&self, reason: DeliverError) {
         self.shared.lock().refuse = Some(service::code(reason));
     }
 
-    /// Takes them again. [any-thread]
+    /// Accepts deliveries and requests again, after [`Self::refuse`]. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{testing::TestState, DeliverError};
+    /// # let state = TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// state.refuse(DeliverError::Full);
+    /// state.accept();
+    /// assert!(library.deliver(&callback, 1).is_ok());
+    /// ```
     pub fn accept(&self) {
         self.shared.lock().refuse = None;
     }
 
-    /// How many [`Hold`](crate::Hold)s there are. [any-thread]
+    /// How many [`Hold`](crate::Hold)s the library has. [any-thread]
+    ///
+    /// ```
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// let hold = state.library().hold().unwrap();
+    /// assert_eq!(state.holds(), 1);
+    /// # drop(hold);
+    /// ```
     #[must_use]
     pub fn holds(&self) -> usize {
         self.shared.lock().holds
     }
 
-    /// What the library has said last with [`Library::keep_alive`]. [any-thread]
+    /// The last value that the library passed to [`Library::keep_alive`]. [any-thread]
+    ///
+    /// ```
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// assert_eq!(state.keep_alive(), None);
+    /// state.library().keep_alive(false).unwrap();
+    /// assert_eq!(state.keep_alive(), Some(false));
+    /// ```
     #[must_use]
     pub fn keep_alive(&self) -> Option<bool> {
         self.shared.lock().keeps_alive
     }
 
-    /// The bounds that the library has set last with [`Library::limit`]. [any-thread]
+    /// The last limits that the library passed to [`Library::limit`]. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::Limits;
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// state.library().limit(Limits::new().items(16)).unwrap();
+    /// assert_eq!(state.limits(), Some(Limits::new().items(16)));
+    /// ```
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
         self.shared.lock().limits
     }
 
-    /// Whether the library is registered: until it [unregisters](Library::unregister), or the state closes. [any-thread]
+    /// Whether the library is registered. It is registered until it [unregisters](Library::unregister) or the state
+    /// closes. [any-thread]
+    ///
+    /// ```
+    /// # let state = dss_abi_v2::testing::TestState::new();
+    /// assert!(state.is_registered());
+    /// state.library().unregister().unwrap();
+    /// assert!(!state.is_registered());
+    /// ```
     #[must_use]
     pub fn is_registered(&self) -> bool {
         self.shared.lock().is_registered
     }
 
-    /// Closes the state: what is queued is dropped, each request without an answer ends as closed, and all that follows is
-    /// refused. [any-thread]
+    /// Closes the state. Queued deliveries are dropped, requests without an answer end with
+    /// [`RequestError::Closed`](crate::RequestError::Closed), and all later calls are refused. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{testing::TestState, DeliverError};
+    /// # let state = TestState::new();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// state.close();
+    /// assert_eq!(library.deliver(&callback, 1).unwrap_err().reason, DeliverError::Unregistered);
+    /// ```
     pub fn close(&self) {
         self.shared.leave();
     }
 }
 
-/// What Lua would call: a function with values.
+/// A call that Lua would make: a function and its arguments. A request that is dropped without an answer fails with
+/// [`RequestError::Collected`](crate::RequestError::Collected).
+///
+/// ```
+/// # use dss_abi_v2::{testing::TestState, Value};
+/// # let state = TestState::new();
+/// # let (library, callback) = (state.library(), state.callback());
+/// library.deliver_keyed(&callback, "a.txt", ("a.txt", 3)).unwrap();
+/// let call = state.take().remove(0);
+/// assert_eq!(call.callback, callback);
+/// assert_eq!(call.values, [Value::from("a.txt"), Value::from(3)]);
+/// assert_eq!(call.key, b"a.txt");
+/// assert!(!call.is_request);
+/// ```
 #[must_use = "a request that is dropped is not answered"]
 pub struct Call {
     /// The function.
     pub callback: Callback,
     /// The values.
     pub values: Vec<Value>,
-    /// The key of [`Library::deliver_keyed`]; else empty.
+    /// The key of [`Library::deliver_keyed`], or empty.
     pub key: Vec<u8>,
-    /// Its name.
+    /// Identifies the delivery or request.
     pub ticket: Ticket,
-    /// Whether an answer is waited for.
+    /// Whether it is a request.
     pub is_request: bool,
     reply: Reply,
 }
 
-/// The reply of a request, or of none. What is dropped uncalled is one that Lua dropped.
+/// The reply function of a request. For a plain delivery it does nothing. Dropping it is as if Lua collected it.
 struct Reply {
     shared: Arc<Shared>,
     ticket: u64,
@@ -265,10 +448,21 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
-    /// Answers a request. False if it is over, or if this is a plain delivery. [any-thread]
+    /// Answers a request. Returns false if the request is over, or if this is a plain delivery. [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::{testing::TestState, Deadline};
+    /// use std::{thread, time::Duration};
+    ///
+    /// let state = TestState::elsewhere();
+    /// let (library, callback) = (state.library(), state.callback());
+    /// let asking = thread::spawn(move || library.request::<String>(&callback, "name?", Deadline::none()));
+    /// assert!(state.next(Duration::from_secs(20)).unwrap().answer("Ada"));
+    /// assert_eq!(asking.join().unwrap().unwrap(), "Ada");
+    /// ```
     ///
     /// # Panics
-    /// Lua cannot have such values.
+    /// Lua cannot have one of the values.
     pub fn answer(self, values: impl IntoValues) -> bool {
         let mut held = Values::new(self.reply.service);
         values.into_values(&mut held);
@@ -276,7 +470,18 @@ impl Call {
         self.reply.shared.complete(self.ticket.0, ENDED_ANSWERED, values, "")
     }
 
-    /// Answers a request with a Lua error. False as for [`Self::answer`]. [any-thread]
+    /// Answers a request with a Lua error. Returns false as [`Self::answer`] does. [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::{testing::TestState, Deadline};
+    /// # use std::{thread, time::Duration};
+    /// # let state = TestState::elsewhere();
+    /// # let (library, callback) = (state.library(), state.callback());
+    /// let asking = thread::spawn(move || library.request::<String>(&callback, "name?", Deadline::none()));
+    /// assert!(state.next(Duration::from_secs(20)).unwrap().fail("no name"));
+    /// let error = asking.join().unwrap().unwrap_err();
+    /// assert_eq!(error.to_string(), "the Lua function failed: no name");
+    /// ```
     pub fn fail(self, message: &str) -> bool {
         self.reply.shared.complete(self.ticket.0, ENDED_FAILED, RVec::new(), message)
     }

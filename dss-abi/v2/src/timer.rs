@@ -1,5 +1,5 @@
-//! What has to happen after a while: the deadlines of requests that are awaited, and looks for room for deliveries that are. One thread
-//! for all of a library's, started by the first.
+//! The library's timer: it watches the deadlines of requests that are futures, and wakes deliveries that wait for
+//! room. It is one thread for the whole library. The first use starts it.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -14,30 +14,30 @@ use crate::request::Cell;
 use crate::room::Slot;
 
 static TIMER: Mutex<Option<Timer>> = Mutex::new(None);
-/// Notified where the first moment of all has changed.
+/// Notified when the first moment of all has changed.
 static EARLIER: Condvar = Condvar::new();
 
 struct Timer {
     /// The earliest first.
     watched: BinaryHeap<Reverse<Watched>>,
-    /// At so many, those that are over are thrown out.
+    /// When so many are watched, those that are over are removed.
     full: usize,
-    /// One for each state in which deliveries wait for room.
+    /// One queue for each state in which deliveries wait for room.
     queues: Vec<Queue>,
 }
 
 /// Deliveries that wait for room in one state.
 struct Queue {
     library: Library,
-    /// In the order in which they found none. Those that were dropped are gone.
+    /// In the order in which they found no room. The slots of dropped deliveries are dead.
     waiting: Vec<Weak<Slot>>,
-    /// When the timer looks.
+    /// When the timer looks next.
     at: Instant,
-    /// How long it waited for that.
+    /// The pause before that look.
     pause: Duration,
 }
 
-/// The pause before the first look for room, and between the last ones.
+/// The pause before the first look for room, and the longest pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(32);
 
@@ -52,7 +52,7 @@ impl Timer {
         self.queues.iter().map(|queue| queue.at).chain(deadline).min()
     }
 
-    /// What is due.
+    /// Takes what is due.
     fn take_due(&mut self, now: Instant) -> Due {
         if let Some(at) = self.queues.iter().position(|queue| queue.at <= now) {
             let queue = &mut self.queues[at];
@@ -75,13 +75,13 @@ enum Due {
     Room(Vec<Weak<Slot>>),
 }
 
-/// A request with a deadline ahead.
+/// A request with a deadline that is not over.
 struct Watched {
     at: Instant,
     moments: Moments,
     library: Library,
     ticket: Ticket,
-    /// Gone, or over, where the request needs no deadline any more.
+    /// Dead, or over, if the request no longer needs a deadline.
     cell: Weak<Cell>,
 }
 
@@ -105,7 +105,7 @@ impl Ord for Watched {
     }
 }
 
-/// How many are watched before it is worth to look for those that are over.
+/// From so many on it is worth removing those that are over.
 const FEW: usize = 256;
 
 fn lock() -> MutexGuard<'static, Option<Timer>> {
@@ -113,7 +113,7 @@ fn lock() -> MutexGuard<'static, Option<Timer>> {
     TIMER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the thread, where it does not run yet.
+/// Starts the thread, if it does not run yet.
 pub(crate) fn start() -> io::Result<()> {
     let mut timer = lock();
     if timer.is_none() {
@@ -124,7 +124,7 @@ pub(crate) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Ends a request at its deadlines, where it has any; after [`start`].
+/// Watches a request, if it has deadlines. Call [`start`] first.
 pub(crate) fn watch(library: Library, ticket: Ticket, cell: &Arc<Cell>, moments: Moments) {
     let at = match moments.next() {
         Some(at) => at,
@@ -153,7 +153,7 @@ pub(crate) fn watch(library: Library, ticket: Ticket, cell: &Arc<Cell>, moments:
     }
 }
 
-/// Wakes the task of a slot when there may be room in its state; after [`start`].
+/// Wakes the task of a slot when there may be room in its state. Call [`start`] first.
 pub(crate) fn wait_for_room(library: Library, slot: &Arc<Slot>) {
     let mut timer = lock();
     let timer = match timer.as_mut() {
@@ -175,7 +175,7 @@ pub(crate) fn wait_for_room(library: Library, slot: &Arc<Slot>) {
     }
 }
 
-/// Says that a delivery which had waited found room: there may be more of it soon.
+/// Says that a waiting delivery found room. There may soon be room for more.
 pub(crate) fn found_room(library: Library) {
     let mut timer = lock();
     let timer = match timer.as_mut() {
@@ -220,7 +220,7 @@ fn run() {
     }
 }
 
-/// Has a delivery look for room.
+/// Wakes the task of a delivery, which then looks for room.
 fn wake(slot: &Weak<Slot>) {
     // The waker is the author's code; and the slot has another one, where the task was polled meanwhile and is gone by now.
     run_quietly(|| {
@@ -230,7 +230,7 @@ fn wake(slot: &Weak<Slot>) {
     });
 }
 
-/// Ends a request at a deadline of its; or watches it on, where it has another.
+/// Ends a request at a deadline. If it is not ended and has another deadline, it is watched further.
 fn fire(mut due: Watched, now: Instant) {
     let cell = match due.cell.upgrade() {
         Some(cell) if !cell.is_over() => cell,

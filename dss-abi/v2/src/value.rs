@@ -1,6 +1,7 @@
-//! Values as they cross the boundary.
+//! Values as they cross the boundary. Library authors use [`Value`](crate::Value).
 //!
-//! Each is owned by who holds it, whichever image allocated it: what has memory carries the function that frees it.
+//! The side that holds a value owns it, whichever side allocated it. A value that has memory carries the function
+//! that frees it.
 
 use std::os::raw::c_void;
 
@@ -9,7 +10,7 @@ use abi_stable::StableAbi;
 
 use crate::contract::RawClass;
 
-/// Lists and maps within each other, at most.
+/// How deep lists and maps may be nested.
 pub const MAX_DEPTH: usize = 64;
 
 /// One value.
@@ -32,9 +33,9 @@ pub enum RawValue {
     Map(RBox<RVec<RawEntry>>),
     /// A Lua function.
     Callback(RawCallback),
-    /// An object of the library's, on its way to Lua.
+    /// An object of the library, on its way to Lua.
     Object(RawObject),
-    /// An object of the library's that Lua has; in arguments and results alone, and for the length of the call.
+    /// An object of the library that Lua has. It is in arguments and results only, and valid during the call.
     Borrowed(RawBorrowed),
 }
 
@@ -48,7 +49,7 @@ pub struct RawEntry {
     pub value: RawValue,
 }
 
-/// Gives a reference to a callback back. [any-thread] Never unwinds.
+/// Releases a reference to a callback. [any-thread] Never unwinds.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct ReleaseFn(
@@ -56,8 +57,7 @@ pub struct ReleaseFn(
     pub unsafe extern "C" fn(callback: u64),
 );
 
-/// A reference to a Lua function. Any thread may hold and drop it; a callback whose state has closed is dead, and a late
-/// use of it is refused.
+/// A reference to a Lua function. Any thread may hold and drop it. When its state has closed, every use is refused.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct RawCallback {
@@ -66,16 +66,16 @@ pub struct RawCallback {
 }
 
 impl RawCallback {
-    /// A reference that `release` gives back.
+    /// A reference that `release` releases.
     ///
     /// # Safety
-    /// The reference is the new owner's, and `release` may be called with `id` on any thread, once, at any time.
+    /// The result owns the reference. `release` may be called with `id` once, on any thread, at any time.
     #[must_use]
     pub const unsafe fn new(id: u64, release: ReleaseFn) -> Self {
         RawCallback { id, release }
     }
 
-    /// Which function; never 0.
+    /// The number of the function. It is never 0.
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.id
@@ -89,7 +89,7 @@ impl Drop for RawCallback {
     }
 }
 
-/// An object that is owned by who holds this.
+/// An object. The holder of this value owns it.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct RawObject {
@@ -98,10 +98,11 @@ pub struct RawObject {
 }
 
 impl RawObject {
-    /// An object of a library's.
+    /// An object of a library.
     ///
     /// # Safety
-    /// `data` is of that class and the new owner's; the class's `drop` may be called with it on any thread, once, at any time.
+    /// `data` belongs to that class, and the result owns it. The class's `drop` may be called with it once, on any
+    /// thread, at any time.
     #[must_use]
     pub const unsafe fn new(data: *mut c_void, class: &'static RawClass) -> Self {
         RawObject { data, class }
@@ -113,7 +114,7 @@ impl RawObject {
         self.data
     }
 
-    /// What it is.
+    /// The class.
     #[must_use]
     pub const fn class(&self) -> &'static RawClass {
         self.class
@@ -136,7 +137,7 @@ unsafe impl Send for RawObject {}
 pub struct RawBorrowed {
     /// The library's data.
     pub data: *mut c_void,
-    /// What it is: the address of a class.
+    /// The class. Its address identifies it.
     pub class: &'static RawClass,
 }
 

@@ -14,25 +14,41 @@ use crate::from_value::FromValue;
 use crate::into_value::IntoValue;
 use crate::value::{RawBorrowed, RawValue};
 
-/// So many values need no memory of their own on their way to Lua.
+/// How many values need no allocation on their way to Lua.
 const INLINE: usize = 8;
 
-/// Values on their way to Lua, in the order in which they were pushed.
+/// Values on their way to Lua, in the order in which they were pushed. [`IntoValues::into_values`] fills it.
+///
+/// ```
+/// use dss_abi_v2::{IntoValues, Values};
+///
+/// /// A list of points, as coordinates: x, y, x, y.
+/// struct Points(Vec<(f64, f64)>);
+///
+/// impl IntoValues for Points {
+///     fn into_values(self, values: &mut Values) {
+///         for (x, y) in self.0 {
+///             values.push(x);
+///             values.push(y);
+///         }
+///     }
+/// }
+/// ```
 pub struct Values {
     service: &'static ServiceObject,
-    /// The first `count` of them are there.
+    /// The first `count` of them are initialized.
     inline: [MaybeUninit<RawValue>; INLINE],
-    /// How many lie in `inline`; 0 once `spilled` has them all.
+    /// How many values are in `inline`. It is 0 when they have moved to `spilled`.
     count: usize,
     spilled: Vec<RawValue>,
     trouble: Option<Box<Trouble>>,
 }
 
-/// What went wrong; apart, for as a rule nothing does.
+/// What went wrong. It is boxed, because it is rare.
 struct Trouble {
-    /// The first that is no value of Lua's.
+    /// The first error.
     error: Option<ValueError>,
-    /// Those that could not be made ready, with their places, at which a nil lies.
+    /// The values that could not be converted, with their places. There is a nil at each of these places.
     unready: Vec<(usize, Value)>,
 }
 
@@ -44,7 +60,16 @@ impl Values {
         Values { service, inline, count: 0, spilled: Vec::new(), trouble: None }
     }
 
-    /// Adds one value. What is none of Lua's is remembered, and the whole refused in the end. [any-thread]
+    /// Adds one value. If Lua cannot have it, the delivery or the call is refused later, with this error.
+    /// [any-thread]
+    ///
+    /// ```
+    /// # use dss_abi_v2::Values;
+    /// fn push_both(values: &mut Values, name: &str, size: Option<u64>) {
+    ///     values.push(name);
+    ///     values.push(size); // nil if it is `None`
+    /// }
+    /// ```
     #[inline]
     pub fn push(&mut self, value: impl IntoValue) {
         let raw = match value.into_value() {
@@ -71,12 +96,12 @@ impl Values {
         }
     }
 
-    /// Adds an object that Lua lent, which goes back to it.
+    /// Adds a borrowed object, which goes back to Lua.
     pub(crate) fn lend(&mut self, object: RawBorrowed) {
         self.push_raw(RawValue::Borrowed(object));
     }
 
-    /// What has memory or a reference of its own.
+    /// Converts a value that has memory or a reference of its own.
     fn make_ready(&mut self, value: Value) -> RawValue {
         match value.into_raw(self.service) {
             Ok(raw) => raw,
@@ -94,7 +119,7 @@ impl Values {
         RawValue::Nil
     }
 
-    /// Adds one more than there is room for.
+    /// Adds a value for which `inline` has no room.
     #[cold]
     fn spill(&mut self, raw: RawValue) {
         if self.spilled.is_empty() {
@@ -105,7 +130,7 @@ impl Values {
         self.spilled.push(raw);
     }
 
-    /// Moves what lies inline to the end of `all`.
+    /// Moves the values in `inline` to the end of `all`.
     fn move_inline(&mut self, all: &mut Vec<RawValue>) {
         for value in &self.inline[..replace(&mut self.count, 0)] {
             // SAFETY: the first `count` were there, and the count is 0 by now: each is read once.
@@ -121,13 +146,13 @@ impl Values {
         }
     }
 
-    /// Why these values cannot go to Lua, where they cannot.
+    /// Why these values cannot go to Lua, if they cannot.
     #[inline]
     pub(crate) fn take_error(&mut self) -> Option<ValueError> {
         self.trouble.as_mut().and_then(|trouble| trouble.error.take())
     }
 
-    /// The values, in a row; owned by `self` until [`Self::taken`] says otherwise.
+    /// The values as an array. `self` owns them until [`Self::taken`] is called.
     #[inline]
     pub(crate) fn as_mut_ptr(&mut self) -> *mut ManuallyDrop<RawValue> {
         if self.spilled.is_empty() {
@@ -137,7 +162,7 @@ impl Values {
         }
     }
 
-    /// Says that somebody else owns the values now.
+    /// Says that DSS owns the values now.
     #[inline]
     pub(crate) fn taken(mut self) {
         self.count = 0;
@@ -147,14 +172,14 @@ impl Values {
         }
     }
 
-    /// All values, out of here.
+    /// Takes all values out.
     fn take_all(&mut self) -> Vec<RawValue> {
         let mut all = take(&mut self.spilled);
         self.move_inline(&mut all);
         all
     }
 
-    /// The values as they were.
+    /// Converts the values back.
     pub(crate) fn into_again(mut self) -> Vec<Value> {
         let service = self.service;
         let mut values: Vec<Value> = self.take_all().into_iter().map(|value| again(value, service)).collect();
@@ -172,7 +197,7 @@ impl Values {
     /// The values as results.
     ///
     /// # Errors
-    /// One of them is none of Lua's.
+    /// Lua cannot have one of them.
     pub(crate) fn into_results(mut self) -> Result<RVec<RawValue>, ValueError> {
         match self.take_error() {
             Some(error) => Err(error),
@@ -181,7 +206,7 @@ impl Values {
     }
 }
 
-/// What has neither memory nor a reference of its own.
+/// The raw value of a value that has neither memory nor a reference of its own.
 #[inline]
 fn plain(value: &Value) -> Option<RawValue> {
     match value {
@@ -208,21 +233,44 @@ impl fmt::Debug for Values {
     }
 }
 
-/// Values of any number and kind: all that is left of a function's arguments, or all of Lua's answer, or results whose
-/// number is known at run time alone.
+/// Any number of values of any kind. As the last parameter of a function it is all remaining arguments. As a result
+/// or in a delivery it is as many values as it contains. As the answer of a request it is all values of the answer.
 ///
-/// (A `Vec<Value>` is something else: one value, a list.)
+/// A `Vec<Value>` is different: it is one value, a list.
+///
+/// ```
+/// use dss_abi_v2::{Callback, Library, Rest, Result};
+///
+/// fn call_later(library: Library, callback: Callback, arguments: Rest) -> Result<()> {
+///     std::thread::Builder::new().spawn(move || library.deliver(&callback, arguments))?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug, Default, PartialEq)]
 pub struct Rest(
     /// The values.
     pub Vec<Value>,
 );
 
-/// What can be several values for Lua: one value, a tuple of up to 8, `()` for none, or [`Rest`].
+/// A type that converts to several values for Lua: one value, a tuple of up to 8 values, `()` for no value, or
+/// [`Rest`].
 ///
-/// **`()` is no value, and not `nil`.** A nil before other values is [`Nil`](crate::Nil), or an `Option` that is `None`:
-/// `(Nil, "no such file")` is `nil, "no such file"` in Lua. `((), "no such file")` would be the text alone, as the first
-/// value, and does not compile:
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// # use dss_abi_v2::{testing::TestState, Nil, Value};
+/// # let state = TestState::new();
+/// # let (library, callback) = (state.library(), state.callback());
+/// library.deliver(&callback, ()).unwrap();
+/// library.deliver(&callback, "one").unwrap();
+/// library.deliver(&callback, (Nil, "two")).unwrap();
+/// let counts: Vec<usize> = state.take().iter().map(|call| call.values.len()).collect();
+/// assert_eq!(counts, [0, 1, 2]);
+/// # }
+/// ```
+///
+/// **`()` is no value; it is not `nil`.** For a nil before other values use [`Nil`](crate::Nil), or an `Option` that
+/// is `None`: `(Nil, "no such file")` is `nil, "no such file"` in Lua. `((), "no such file")` would be the text
+/// alone, as the first value. It does not compile:
 ///
 /// ```compile_fail
 /// # fn example(library: dss_abi_v2::Library, callback: dss_abi_v2::Callback) {
@@ -240,20 +288,32 @@ pub struct Rest(
     )
 )]
 pub trait IntoValues {
-    /// Whether it is no value at all, whatever it holds. Does not compile if such a one stands before a value. It is read where the
-    /// compiler, which says what it compiled, names the author's own line.
+    /// Whether the type is always no value. Evaluating it does not compile if such a type stands before a value. It
+    /// is read at places where the compiler's error names a line of the author.
     #[doc(hidden)]
     const IS_NOTHING: bool = false;
 
-    /// Pushes each of them. [any-thread]
+    /// Pushes each value. [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::{IntoValues, Values};
+    ///
+    /// struct Range(i64, i64);
+    ///
+    /// impl IntoValues for Range {
+    ///     fn into_values(self, values: &mut Values) {
+    ///         (self.0, self.1).into_values(values);
+    ///     }
+    /// }
+    /// ```
     fn into_values(self, values: &mut Values);
 
-    /// Adds the classes of the objects among them.
+    /// Adds the classes of the objects among the values.
     #[doc(hidden)]
     fn uses(_: &mut Uses) {}
 }
 
-/// Reads whether some values are none, which does not compile where one is out of place.
+/// Evaluates [`IntoValues::IS_NOTHING`], which does not compile if a `()` stands before a value.
 pub(crate) fn check<V: IntoValues>(_: &V) {
     let _ = V::IS_NOTHING;
 }
@@ -277,13 +337,31 @@ impl IntoValues for Rest {
     }
 }
 
-/// What can be made of several values of Lua's: one value, a tuple of up to 8, `()` for whatever there is, or [`Rest`].
-/// What is missing is nil, and what is too much is ignored.
+/// A type that several Lua values convert to: one value, a tuple of up to 8 values, `()` for any values, or [`Rest`].
+/// A missing value is nil, and extra values are ignored.
+///
+/// ```
+/// use dss_abi_v2::{Callback, Deadline, Library, RequestError};
+///
+/// fn ask(library: &Library, callback: &Callback) -> Result<(), RequestError> {
+///     let (name, age): (String, Option<u8>) = library.request(callback, "who?", Deadline::none())?;
+///     let text: String = library.request(callback, (name, age), Deadline::none())?;
+///     library.request(callback, text, Deadline::none()) // any answer will do
+/// }
+/// ```
 pub trait FromValues: Sized {
-    /// Makes it of `values`. [any-thread]
+    /// Converts the values. [any-thread]
+    ///
+    /// ```
+    /// use dss_abi_v2::{FromValues, Value};
+    ///
+    /// let values = vec![Value::from("Ada"), Value::from(36)];
+    /// let (name, age, city) = <(String, u8, Option<String>)>::from_values(values).unwrap();
+    /// assert_eq!((&name[..], age, city), ("Ada", 36, None));
+    /// ```
     ///
     /// # Errors
-    /// A value is not what is wanted.
+    /// A value has the wrong type.
     fn from_values(values: Vec<Value>) -> Result<Self, ValueError>;
 }
 

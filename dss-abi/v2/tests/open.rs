@@ -368,7 +368,7 @@ fn opening_is_refused_with_a_sentence() {
     world.refuse(Code::MALFORMED);
     assert_eq!(
         open(24, &RENDEZVOUS, 1).1,
-        "hello: DSS did not register it: its version, a name or its limits are none"
+        "hello: DSS did not register it: its version, a name or a limit is invalid"
     );
     *world.dss.refuse.lock().unwrap() = None;
     for (at, said) in

@@ -1,9 +1,31 @@
 //! The macro for objects.
 
-/// Says what a type is in Lua: implements [`Object`](crate::Object) and [`IntoValue`](crate::IntoValue) for it, so that a
-/// function can return it and a delivery carry it. The library names the type in [`library!`](crate::library!) too.
+/// Turns a type into a Lua userdata with methods. A function can return such an object, and a delivery can carry it.
 ///
-/// The fields stand in this order, and each may be left out. No two methods have one name.
+/// ```text
+/// object! {
+///     TYPE as STRING,
+///     methods: { METHOD, "lua-name" => PATH, ... },
+///     to_string: FUNCTION,
+///     close: FUNCTION,
+/// }
+/// ```
+///
+/// The fields stand in this order. You may leave out each of `methods`, `to_string` and `close`. Also list the type
+/// in `objects` of [`library!`](crate::library!).
+///
+/// | field | meaning | signature |
+/// |---|---|---|
+/// | `TYPE as STRING` | the type, and its name in Lua | |
+/// | `methods` | the methods for Lua: see [`Method`](crate::Method) | `fn(&TYPE, &Library, ...) -> ...` |
+/// | `to_string` | makes the text for Lua's `tostring` | `fn(&TYPE) -> String` |
+/// | `close` | closes the object, at most once | `fn(&TYPE, &Library) -> ...` |
+///
+/// `METHOD` alone is `TYPE::METHOD`. Write a method that has another name in Lua as `"lua-name" => TYPE::method`. Two
+/// methods must not have one name.
+///
+/// Lua calls `close` for `object:close()`, and at the end of a variable with `<close>`. Its results are ignored, and
+/// its error is raised.
 ///
 /// ```
 /// use dss_abi_v2::{object, Library, Result};
@@ -13,9 +35,9 @@
 ///
 /// object! {
 ///     Counter as "counter",
-///     methods: { add, "value" => Counter::get },  // each `fn(&Counter, &Library, ...) -> ...`
-///     to_string: Counter::text,                   // for `tostring`
-///     close: Counter::reset,                      // for `counter:close()` and `<close>`
+///     methods: { add, "value" => Counter::get },
+///     to_string: Counter::text,
+///     close: Counter::reset,
 /// }
 ///
 /// impl Counter {
@@ -38,7 +60,8 @@
 /// }
 /// ```
 ///
-/// What is unsafe stays so:
+/// The macro implements [`Object`](crate::Object) and [`IntoValue`](crate::IntoValue) for the type. It adds no
+/// `unsafe` around your expressions, so this does not compile:
 ///
 /// ```compile_fail
 /// struct Door;
@@ -48,7 +71,8 @@
 /// dss_abi_v2::object! { Door as "door", to_string: danger() }
 /// ```
 ///
-/// A type that Lua could not drop where it collects it, for it is bound to a thread, is none:
+/// The type must be `Send`, because an object may be dropped on another thread than the one that made it. So this
+/// does not compile either:
 ///
 /// ```compile_fail
 /// struct Bound(std::rc::Rc<()>);
@@ -56,6 +80,32 @@
 /// ```
 #[macro_export]
 macro_rules! object {
+    (
+        $type:ty as $name:expr
+        $(, methods: { $($method:tt $(=> $path:expr)?),* $(,)? })?
+        $(, to_string: $text:expr)?
+        $(, close: $close:expr)?
+        $(,)?
+    ) => {
+        $crate::__object! {
+            $type as $name
+            $(, methods: { $($method $(=> $path)?),* })?
+            $(, to_string: $text)?
+            $(, close: $close)?
+        }
+    };
+    ($($not_an_object:tt)*) => {
+        ::core::compile_error!(
+            "`object!` is a type, its name in Lua, and what it has of these, in this order: `Door as \"door\", methods: { open, \
+             \"other-name\" => Door::other }, to_string: Door::text, close: Door::close`"
+        );
+    };
+}
+
+/// What [`object!`](crate::object!) expands to.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __object {
     (@some [$some:expr]) => { $crate::__private::ROption::RSome($some) };
     (@some []) => { $crate::__private::ROption::RNone };
     (
@@ -63,7 +113,6 @@ macro_rules! object {
         $(, methods: { $($method:tt $(=> $path:expr)?),* $(,)? })?
         $(, to_string: $text:expr)?
         $(, close: $close:expr)?
-        $(,)?
     ) => {
         const _: () = {
             const __DSS_NAME: &$crate::__private::str = $name;
@@ -82,7 +131,7 @@ macro_rules! object {
             static __DSS_CLASS: $crate::contract::RawClass = $crate::contract::RawClass {
                 name: $crate::__private::RStr::from_str(__DSS_NAME),
                 methods: $crate::__private::RSlice::from_slice(__DSS_RAW),
-                to_string: $crate::object!(@some [$({
+                to_string: $crate::__object!(@some [$({
                     fn __dss_text_of(object: &$type) -> ::std::string::String {
                         let text: fn(&$type) -> ::std::string::String = $text;
                         text(object)
@@ -97,7 +146,7 @@ macro_rules! object {
 
                     $crate::contract::TextFn(__dss_text)
                 })?]),
-                close: $crate::object!(@some [$(
+                close: $crate::__object!(@some [$(
                     $crate::__library!(
                         @entry $type, __DSS_NAME, ':', "close",
                         [$crate::__private::closing::<$type, _, _>($close)], [], method, call_method
@@ -129,11 +178,5 @@ macro_rules! object {
                 }
             }
         };
-    };
-    ($($other:tt)*) => {
-        ::core::compile_error!(
-            "`object!` is a type, its name in Lua, and what it has of these, in this order: `Door as \"door\", methods: { open, \
-             \"other-name\" => Door::other }, to_string: Door::text, close: Door::close`"
-        );
     };
 }

@@ -12,7 +12,7 @@ use crate::from_value::{entries, FromValue};
 
 pub(super) struct Deserializer(pub(super) Value);
 
-/// The items of a list, taken one after the other.
+/// The items of a list, taken one by one.
 struct Items {
     items: std::vec::IntoIter<Value>,
     /// How many were taken.
@@ -40,10 +40,10 @@ impl<'de> SeqAccess<'de> for Items {
     }
 }
 
-/// The entries of a table, taken one after the other.
+/// The entries of a table, taken one by one.
 struct Entries {
     entries: std::vec::IntoIter<(Value, Value)>,
-    /// The value of the key that was taken last, and where it lies.
+    /// The value of the last key that was taken, and its place.
     value: Option<(Value, String)>,
 }
 
@@ -74,7 +74,7 @@ impl<'de> MapAccess<'de> for Entries {
     }
 }
 
-/// A list, which an empty table is too.
+/// A list. An empty table is a list too.
 fn visit_list<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, ValueError> {
     let items = Vec::<Value>::from_value(value)?;
     let count = items.len();
@@ -90,7 +90,7 @@ fn visit_table<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Valu
     visitor.visit_map(Entries { entries: entries(value)?.into_iter(), value: None })
 }
 
-/// What [`FromValue`] makes as well: its errors are the same.
+/// Types that [`FromValue`] converts as well. The errors are the same.
 macro_rules! simple {
     ($($name:ident: $type:ty, $visit:ident)+) => {$(
         fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
@@ -214,7 +214,7 @@ impl<'de> ::serde::Deserializer<'de> for Deserializer {
     }
 }
 
-/// A variant of an enum, and what is in it.
+/// A variant of an enum, and its content.
 struct Variant {
     name: String,
     content: Value,

@@ -11,16 +11,16 @@ use crate::error::ValueError;
 use crate::into_value::IntoValue;
 use crate::value::MAX_DEPTH;
 
-/// How deep the value is that is serialized next.
+/// The depth of the value that is serialized next.
 #[derive(Clone, Copy)]
 pub(super) struct Serializer {
-    /// In lists and maps.
+    /// The number of lists and maps around it.
     depth: usize,
-    /// And in what leaves nothing of itself in the value.
+    /// The number of wrappers around it that leave nothing in the value.
     wrappers: usize,
 }
 
-/// Serde calls itself for a wrapper, too, so there is an end to those as well.
+/// Serde recurses for a wrapper too, so their depth is limited as well.
 const MAX_WRAPPERS: usize = 16 * MAX_DEPTH;
 
 impl Serializer {
@@ -28,7 +28,7 @@ impl Serializer {
         Serializer { depth: 0, wrappers: 0 }
     }
 
-    /// For what lies in a list or a map.
+    /// For an item of a list or a map.
     fn inside(self) -> Result<Self, ValueError> {
         if self.depth == MAX_DEPTH {
             return Err(too_deep());
@@ -36,7 +36,7 @@ impl Serializer {
         Ok(Serializer { depth: self.depth + 1, ..self })
     }
 
-    /// For what lies in an `Option` or a struct of one thing.
+    /// For the content of an `Option` or of a struct with one unnamed field.
     fn unwrapped(self) -> Result<Self, ValueError> {
         if self.wrappers == MAX_WRAPPERS {
             return Err(too_deep());
@@ -47,24 +47,24 @@ impl Serializer {
 
 type Made = Result<Value, ValueError>;
 
-/// A list in the making; that of a variant, where there is one.
+/// A list that is not finished. It may belong to a variant.
 pub(super) struct List {
-    /// For its items.
+    /// The serializer for its items.
     inner: Serializer,
     items: Vec<Value>,
     variant: Option<&'static str>,
 }
 
-/// A map in the making; that of a variant, where there is one.
+/// A map that is not finished. It may belong to a variant.
 pub(super) struct Map {
-    /// For its keys and values.
+    /// The serializer for its keys and values.
     inner: Serializer,
     entries: Vec<(Value, Value)>,
     key: Value,
     variant: Option<&'static str>,
 }
 
-/// The value of a variant: by its name.
+/// The value of a variant: a table with its name as the key.
 fn named(variant: Option<&'static str>, value: Value) -> Value {
     match variant {
         Some(name) => Value::Map(vec![(Value::from(name), value)]),
@@ -82,7 +82,7 @@ fn map(outer: Serializer, count: usize, variant: Option<&'static str>) -> Result
     Ok(Map { inner: within(outer, variant)?, entries, key: Value::Nil, variant })
 }
 
-/// For what lies in a table; in that of a variant, which is in one of its own, where there is one.
+/// The serializer for the content of a table. The table of a variant is inside one more table.
 fn within(outer: Serializer, variant: Option<&'static str>) -> Result<Serializer, ValueError> {
     match variant {
         Some(_) => outer.inside()?.inside(),

@@ -1,4 +1,4 @@
-//! The DSS behind a test state.
+//! The service behind a test state, in place of DSS.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::{take, ManuallyDrop};
@@ -26,7 +26,7 @@ use crate::values::Values;
 /// The library's handle.
 pub(super) const HANDLE: usize = 1;
 
-/// What a function of the test answers with.
+/// The function of a test that answers requests.
 pub(super) type Answer = Arc<dyn Fn(Vec<Value>) -> Result<Value, Error> + Send + Sync>;
 
 /// A delivery that is queued.
@@ -42,11 +42,11 @@ pub(super) struct Open {
 pub(super) struct Waiting {
     callback: u64,
     complete: CompleteFn,
-    /// The library's own, as a number: any thread may complete the request.
+    /// The context of the library. It is a number, because any thread may complete the request.
     context: usize,
 }
 
-/// What is behind the lock.
+/// The state behind the lock.
 pub(super) struct Inner {
     pub(super) queue: VecDeque<Open>,
     /// By ticket.
@@ -58,14 +58,14 @@ pub(super) struct Inner {
     pub(super) limits: Option<Limits>,
     pub(super) is_registered: bool,
     tickets: u64,
-    /// What is made for it. There from the beginning.
+    /// The service that was made for it. It is set from the beginning.
     service: Option<&'static ServiceObject>,
 }
 
 /// A state.
 pub(super) struct Shared {
     inner: Mutex<Inner>,
-    /// Notified where something is queued.
+    /// Notified when something is queued.
     came: Condvar,
     lua_thread: Option<ThreadId>,
 }
@@ -80,7 +80,7 @@ pub(super) fn callback(id: u64) -> RawCallback {
     unsafe { RawCallback::new(id, ReleaseFn(release)) }
 }
 
-/// A callback that no other state of the process has.
+/// A callback with a number that no other state of the process has.
 pub(super) fn new_callback() -> RawCallback {
     callback(CALLBACKS.fetch_add(1, Ordering::Relaxed))
 }
@@ -132,7 +132,7 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next that is queued; waits for one until `end`, where that is a moment.
+    /// The next queued delivery. It waits for one until `end`, or without limit if that is `None`.
     pub(super) fn next(&self, end: Option<Instant>) -> Option<Open> {
         let mut inner = self.lock();
         loop {
@@ -154,7 +154,7 @@ impl Shared {
         take(&mut self.lock().queue).into()
     }
 
-    /// Ends a request; false where it is over. The library's code runs with no lock held.
+    /// Ends a request. Returns false if it is over. No lock is held while the library's code runs.
     pub(super) fn complete(&self, ticket: u64, ended: u32, values: RVec<RawValue>, message: &str) -> bool {
         let (waiting, queued) = {
             let mut inner = self.lock();
@@ -172,7 +172,7 @@ impl Shared {
         true
     }
 
-    /// Ends the registration, and everything with it; false where it has ended.
+    /// Ends the registration, and everything that is queued or waiting. Returns false if it has ended already.
     pub(super) fn leave(&self) -> bool {
         let (queued, requests) = {
             let mut inner = self.lock();
@@ -192,7 +192,7 @@ impl Shared {
 }
 
 impl Inner {
-    /// Takes out of the queue what `is_meant`.
+    /// Removes from the queue what `is_meant`.
     fn remove(&mut self, is_meant: impl Fn(&Open) -> bool) -> Vec<Open> {
         let (meant, others): (Vec<_>, Vec<_>) = take(&mut self.queue).into_iter().partition(is_meant);
         self.queue = others.into();
@@ -254,7 +254,7 @@ impl TestService {
         Ok(Accepted { ticket, announced: true })
     }
 
-    /// Answers a request whose function does that itself, with the values that it was made with.
+    /// Answers a request to a function that answers by itself.
     fn answer(&self, ticket: u64, queued: Option<Open>, answer: &Answer) {
         let service = self.shared.lock().service;
         let service = match service {
