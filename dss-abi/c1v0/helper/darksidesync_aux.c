@@ -1,4 +1,3 @@
-/* SPDX-License-Identifier: MIT */
 /* See darksidesync_aux.h. It compiles as C, from C89 on, and as C++, from C++98 on.
  *
  * SPDX-License-Identifier: MIT

@@ -1,4 +1,3 @@
-/* SPDX-License-Identifier: MIT */
 /* DarkSideSync's helper for a background library in C, on the 1.0 interface. Copy darksidesync_api.h and the two
  * darksidesync_aux files into the library's sources and compile the .c with them. Lua 5.1 to 5.5 and LuaJIT, C99.
  *
