@@ -218,7 +218,7 @@ fn verdict(wrong: [Option<String>; 2], revision: u32, module: &DeclaredModule) -
 }
 
 fn foreign(name: &str, platform: &Platform, module: &DeclaredModule) -> Option<String> {
-    // Either may be marked for its system, as what g++ makes is for Linux, or for any system that has ELF files.
+    // Either file may be marked for its system: g++ marks some files for Linux, and others for any system with ELF files.
     let same = platform.suits(&module.platform) || module.platform.suits(platform);
     (!same).then(|| {
         let what = format!("{name} is for {platform}, and the module for {}", module.platform);

@@ -108,7 +108,7 @@ fn library_rows(library: &Declared) -> Vec<(&'static str, String)> {
         ("interface", format!("{name} {}, by dss-abi-{name} {}", library.interface, library.crate_version)),
         ("compiler", library.compiler.clone()),
     ];
-    // A library without types of abi_stable has no panics of Rust's either.
+    // A library without abi_stable types has no Rust panics either.
     if !library.abi_stable.is_empty() {
         let panics = if library.unwinds { "unwind" } else { "abort the process, so DSS refuses it" };
         rows.insert(5, ("abi_stable", library.abi_stable.clone()));

@@ -1,18 +1,17 @@
 //! The two barriers of an asymmetric protocol; see `biased`.
 //!
-//! | mode       | the cheap side          | the dear side                                | leaves to                          |
+//! | mode       | the cheap side          | the expensive side                           | leaves to                          |
 //! |------------|-------------------------|----------------------------------------------|------------------------------------|
 //! | Unknown    | a fence                 | a fence                                      | Asymmetric or Symmetric, `prepare` |
-//! | Asymmetric | for the compiler alone  | `membarrier`; where that fails, `fall_back`  | Leaving                            |
+//! | Asymmetric | for the compiler only   | `membarrier`; if that fails, `fall_back`     | Leaving                            |
 //! | Leaving    | a fence                 | waits for the end of `fall_back`             | Symmetric                          |
 //! | Symmetric  | a fence                 | a fence                                      | -                                  |
 //!
-//! A process may forbid itself `membarrier` at any time. A thread on the cheap side may then have passed its barrier with no fence
-//! a moment ago, and its store may still lie in its processor's buffer. No processor keeps a store there for long: an interrupt
-//! empties the buffer, and the system's timer interrupts each processor that runs a program many times a second. So
-//! the dear side changes the mode, after which every barrier of the cheap side is a fence, and sleeps once for longer than that. (Morrison
-//! and Afek, "Temporally Bounding TSO for Fence-Free Asymmetric Synchronization", ASPLOS 2015, build on the same bound and
-//! measure it.)
+//! A process may forbid itself `membarrier` at any time. At that moment, a thread on the cheap side may just have passed its barrier
+//! without a fence, and its store may still be in its processor's store buffer. No processor keeps a store there for long: an interrupt
+//! empties the buffer, and the system's timer interrupts each processor that runs a program many times a second. So the expensive side
+//! changes the mode, which makes every later barrier of the cheap side a fence, and then sleeps once for longer than that. (Morrison
+//! and Afek, "Temporally Bounding TSO for Fence-Free Asymmetric Synchronization", ASPLOS 2015, use and measure the same bound.)
 
 use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
 use std::time::Duration;
@@ -27,10 +26,10 @@ const SYMMETRIC: u8 = 3;
 
 static MODE: AtomicU8 = AtomicU8::new(UNKNOWN);
 
-/// Longer than any store stays in a buffer: several ticks of the slowest timer that systems use, 100 Hz.
+/// Longer than any store stays in a buffer: several ticks of the slowest timer that systems use (100 Hz).
 const GRACE: Duration = Duration::from_millis(50);
 
-/// Decides which barriers are used. Called before the first of them.
+/// Decides which barriers are used. Must be called before the first barrier.
 pub(crate) fn prepare() {
     if MODE.load(Ordering::Relaxed) == UNKNOWN {
         let mode = if system::register() { ASYMMETRIC } else { SYMMETRIC };
@@ -39,13 +38,13 @@ pub(crate) fn prepare() {
     }
 }
 
-/// In a forked child, before it does anything: the thread that was waiting in [`fall_back`] is not here, and no other thread is either.
+/// Called first in a forked child. The thread that was in [`fall_back`] does not exist here, and no other thread does either.
 #[cfg(unix)]
 pub(crate) fn forked() {
     let _ = MODE.compare_exchange(LEAVING, SYMMETRIC, Ordering::SeqCst, Ordering::SeqCst);
 }
 
-/// The cheap side's: orders an earlier store before a later load, as seen by a thread that runs [`heavy`].
+/// The barrier of the cheap side. Orders an earlier store before a later load, as seen by a thread that runs [`heavy`].
 #[inline]
 pub(crate) fn light() {
     if MODE.load(Ordering::Relaxed) == ASYMMETRIC {
@@ -55,7 +54,7 @@ pub(crate) fn light() {
     }
 }
 
-/// The dear side's: a full barrier here and, where the other side's is light, on every running thread of the process.
+/// The barrier of the expensive side: a full barrier here and, if the cheap side uses no fences, on every running thread of the process.
 pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
     match MODE.load(Ordering::Relaxed) {
@@ -65,7 +64,7 @@ pub(crate) fn heavy() {
     }
 }
 
-/// Goes on without the system's barrier. When it returns, what the cheap side stored before it is seen.
+/// Continues without the system's barrier. When it returns, everything that the cheap side stored before is visible.
 #[cold]
 fn fall_back() {
     if MODE.compare_exchange(ASYMMETRIC, LEAVING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
@@ -73,7 +72,7 @@ fn fall_back() {
         cancellation::sleep(GRACE);
         MODE.store(SYMMETRIC, Ordering::SeqCst);
     }
-    // A thread that comes meanwhile waits for the first one.
+    // A thread that arrives in the meantime waits for the first one.
     let mut rounds = 0;
     while MODE.load(Ordering::SeqCst) == LEAVING {
         pause(&mut rounds);
@@ -87,17 +86,17 @@ mod system {
     const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
 
     fn membarrier(command: libc::c_int) -> bool {
-        // SAFETY: it takes two integers, and touches no memory of ours.
+        // SAFETY: the call takes two integers, and touches no memory of ours.
         let result = unsafe { libc::syscall(libc::SYS_membarrier, command, 0 as libc::c_int) };
         result == 0
     }
 
-    /// Asks for the barrier; false where the system has none, or forbids it.
+    /// Registers for the barrier; false if the system has none or forbids it.
     pub(super) fn register() -> bool {
         membarrier(REGISTER_PRIVATE_EXPEDITED) && membarrier(PRIVATE_EXPEDITED)
     }
 
-    /// Runs it; false where that is not possible any more. A process that was forked has to register again.
+    /// Runs the barrier; false if that is no longer possible. A forked process has to register again.
     pub(super) fn everywhere() -> bool {
         membarrier(PRIVATE_EXPEDITED) || register()
     }

@@ -1,4 +1,4 @@
-//! The barriers as a model has them: full fences on both sides.
+//! The barriers in a model: full fences on both sides.
 
 use crate::sync::{Ordering, fence};
 

@@ -1,7 +1,8 @@
-//! A sleep that is ended by a ring, without a ring that is lost.
+//! A sleep that a ring ends. No ring is lost.
 //!
-//! Who is to sleep looks at what it waits for under a lock of its own, *listens* there, gives that lock up, and sleeps. Who changes
-//! that does so under the same lock, and rings after it: it is seen, or heard.
+//! A thread that wants to sleep checks its condition under the lock that guards it, calls *listen* there, releases that lock, and
+//! sleeps. A thread that changes the condition does so under the same lock, and rings afterwards. So the sleeper either sees the change
+//! or hears the ring.
 
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use crate::sync::{AtomicU64, Condvar, Mutex, Ordering};
 pub(crate) struct Bell {
     /// How often it rang.
     rings: AtomicU64,
-    /// Held by who falls asleep, from its last look at `rings` on.
+    /// Held by a thread that is falling asleep, from its last look at `rings`.
     bed: Mutex<()>,
     rang: Condvar,
 }
 
-/// What had rung before. Got under the lock that guards what is waited for.
+/// The rings that were heard before. Must be taken under the lock that guards the condition.
 #[derive(Clone, Copy)]
 pub(crate) struct Heard(u64);
 
@@ -25,12 +26,12 @@ impl Bell {
         Bell { rings: AtomicU64::new(0), bed: Mutex::new(()), rang: Condvar::new() }
     }
 
-    /// Waits for nobody: under its caller's lock stand others.
+    /// Never blocks: other threads may be waiting for the caller's lock.
     pub(crate) fn listen(&self) -> Heard {
         Heard(self.rings.load(Ordering::Relaxed))
     }
 
-    /// Sleeps until it rings, or `limit` is over, or for no reason: who wakes looks again. `[blocks]`
+    /// Sleeps until the bell rings or `limit` is over. It may also return for no reason, so the caller checks its condition again. `[blocks]`
     pub(crate) fn sleep(&self, heard: Heard, limit: Duration) {
         let bed = self.bed.lock();
         if self.rings.load(Ordering::Relaxed) == heard.0 {
@@ -38,19 +39,19 @@ impl Bell {
         }
     }
 
-    /// Wakes all who sleep. In a signal handler only where it [may](Self::can_be_rung).
+    /// Wakes all sleepers. In a signal handler, call it only if it [may be rung](Self::can_be_rung).
     pub(crate) fn ring(&self) {
         self.rings.fetch_add(1, Ordering::Relaxed);
-        // Who looked before that has fallen asleep when this is had.
+        // Once this lock is taken, every thread that looked before the ring is asleep.
         drop(self.bed.lock());
         self.rang.notify_all();
     }
 
-    /// Whether a signal handler that interrupted a sleeper may ring: not while that falls asleep or awakes.
+    /// Whether a signal handler that interrupted a sleeper may ring. It may not while the sleeper falls asleep or wakes up.
     #[cold]
     #[cfg_attr(loom, allow(dead_code, reason = "no signals come in a model"))]
     pub(crate) fn can_be_rung(&self) -> bool {
-        // Another thread that rings has it for nanoseconds; what was interrupted has it for as long as this takes.
+        // Another thread that rings holds the lock for nanoseconds. The interrupted thread holds it as long as the handler runs.
         const ROUNDS: u32 = 50;
 
         (0..ROUNDS).any(|_| {
@@ -71,7 +72,7 @@ mod tests {
         let bell = Bell::new();
         let heard = bell.listen();
         bell.ring();
-        // A sleep would last an hour.
+        // If the ring were lost, this sleep would last an hour.
         bell.sleep(heard, LONG);
     }
 
@@ -95,7 +96,7 @@ mod tests {
                     }
                 });
             }
-            // Asleep or not yet: either way it is heard.
+            // Each thread hears this, whether it is asleep yet or not.
             bell.ring();
         });
     }

@@ -1,21 +1,20 @@
-//! A mutex that is biased towards one side: the *owner* takes it without an atomic read-modify-write, the *others* pay
-//! for that.
+//! A mutex that is biased towards one side. The *owner* takes it without an atomic read-modify-write; the *others* pay for that.
 //!
-//! The desk is locked twice for each item by the Lua thread, and by anybody else once in a library's life. With a plain
-//! mutex these two locks would be the largest part of what a dispatch costs. Here the owner says that it is in, and looks
-//! whether the bias is revoked; the others revoke it, and look whether the owner is in. This is Dekker's protocol: each
-//! side stores, then loads what the other stored, and a full barrier between the two makes sure that not both miss each
-//! other. The others' barrier is one that the system runs on every thread of the process (`membarrier`, Linux 4.14), so
-//! that the owner's can be one for the compiler alone. Where there is no such call, both are full fences.
+//! The Lua thread locks the desk twice for each item. Any other thread locks it once in the life of a library. With a plain
+//! mutex, these two locks would be the largest part of the cost of a dispatch. Here the owner announces that it is in, and checks
+//! whether the bias is revoked; the others revoke it, and check whether the owner is in. This is Dekker's protocol: each
+//! side stores, then loads what the other side stored. A full barrier between the two steps ensures that at least one side sees the
+//! other. The system runs the others' barrier on every thread of the process (`membarrier`, Linux 4.14), so
+//! the owner's barrier only has to stop the compiler. If there is no such call, both are full fences.
 //!
 //! | owner | revoked | others  | meaning                                                                    |
 //! |-------|---------|---------|----------------------------------------------------------------------------|
-//! | no    | no      | free    | nobody is in                                                               |
+//! | no    | no      | free    | no thread is in                                                            |
 //! | yes   | no      | free    | the owner is in                                                            |
-//! | yes   | yes     | held    | the owner is in, and the others wait for it; or it is about to step back   |
-//! | no    | yes     | held    | one of the others is in; the owner, if it comes, queues at `others`        |
+//! | yes   | yes     | held    | the owner is in and the others wait for it, or it is about to step back    |
+//! | no    | yes     | held    | one of the others is in; if the owner comes, it queues at `others`         |
 //!
-//! What is guarded is left soon, and nothing foreign runs meanwhile, so the others wait by spinning at first.
+//! The lock is held only briefly, and no foreign code runs under it. So the others spin first.
 
 use std::ops::{Deref, DerefMut};
 
@@ -30,9 +29,9 @@ pub(crate) struct Biased<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: as for a mutex: the value is reached by one thread at a time, through a guard.
+// SAFETY: as for a mutex: one thread at a time reaches the value, through a guard.
 unsafe impl<T: Send> Sync for Biased<T> {}
-// SAFETY: it holds its value, and nothing that is bound to a thread.
+// SAFETY: it holds only its value, and nothing that is bound to a thread.
 unsafe impl<T: Send> Send for Biased<T> {}
 
 /// Access to what a [`Biased`] guards.
@@ -63,40 +62,40 @@ impl<T> Biased<T> {
     /// Locks, as the owner.
     ///
     /// # Safety
-    /// There is one owner at a time: calls of this and the lives of their guards follow one another, each happening before
-    /// the next.
+    /// There is one owner at a time: calls of this function and the lives of their guards follow one another, each happening
+    /// before the next.
     #[inline]
     pub(crate) unsafe fn lock_as_owner(&self) -> Guard<'_, T> {
         self.owner.store(true, Ordering::Relaxed);
         barrier::light();
-        // Acquire: what the others did before they gave the bias back is seen.
+        // Acquire: makes visible what the others did before they gave the bias back.
         if self.revoked.load(Ordering::Acquire) {
             return self.step_back();
         }
         Guard { lock: self, others: None }
     }
 
-    /// The owner met one of the others, and queues like them.
+    /// Called when the owner meets one of the others: it queues like them.
     #[cold]
     fn step_back(&self) -> Guard<'_, T> {
         self.owner.store(false, Ordering::Release);
         self.lock()
     }
 
-    /// Takes the bias away, and waits until the owner is out. Under `others`.
+    /// Revokes the bias, and waits until the owner is out. Under `others`.
     fn revoke(&self) {
         self.revoked.store(true, Ordering::Relaxed);
-        // Either the owner's store comes before this on every thread, and is seen below; or the owner's load comes
-        // after it, and sees the revocation.
+        // Either every thread sees the owner's store before this one, and the loop below sees it; or the owner's load comes
+        // after this store, and sees the revocation.
         barrier::heavy();
         let mut spins = 0;
-        // Acquire: what the owner did is seen.
+        // Acquire: makes visible what the owner did.
         while self.owner.load(Ordering::Acquire) {
             pause(&mut spins);
         }
     }
 
-    /// Gives `guard` up, sleeps until [`Self::notify_all`], and locks again, as one of the others.
+    /// Releases `guard`, sleeps until [`Self::notify_all`], and locks again, as one of the others.
     pub(crate) fn wait<'a>(&'a self, mut guard: Guard<'a, T>, condition: &Condvar) -> Guard<'a, T> {
         let others = match guard.others.take() {
             Some(others) => {
@@ -111,9 +110,9 @@ impl<T> Biased<T> {
         Guard { lock: self, others: Some(others) }
     }
 
-    /// Wakes who sleeps in [`Self::wait`] with `condition`. Without a guard, after what they wait for was done under one.
+    /// Wakes the threads that sleep in [`Self::wait`] with `condition`. Call it without a guard, after the change was made under one.
     ///
-    /// None is missed: who waits looks, and falls asleep, under `others` without a gap, so this comes before the look or
+    /// No wake-up is lost: a waiting thread checks and falls asleep under `others` without a gap, so this comes before its check or
     /// finds it asleep.
     pub(crate) fn notify_all(&self, condition: &Condvar) {
         drop(self.others.lock());
@@ -126,7 +125,7 @@ impl<T> Deref for Guard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the protocol lets one guard live at a time.
+        // SAFETY: the protocol allows one guard at a time.
         unsafe { &*self.lock.value.get() }
     }
 }
@@ -134,7 +133,7 @@ impl<T> Deref for Guard<'_, T> {
 impl<T> DerefMut for Guard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the protocol lets one guard live at a time.
+        // SAFETY: the protocol allows one guard at a time.
         unsafe { &mut *self.lock.value.get() }
     }
 }
@@ -142,7 +141,7 @@ impl<T> DerefMut for Guard<'_, T> {
 impl<T> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // Release: what was done under the guard is seen by whoever is let in.
+        // Release: makes what was done under the guard visible to the next thread.
         if self.others.is_some() {
             self.lock.revoked.store(false, Ordering::Release);
         } else {
@@ -151,7 +150,7 @@ impl<T> Drop for Guard<'_, T> {
     }
 }
 
-/// The lock as its models use it. The value is touched through loom's cell, which fails where two are in at once.
+/// The lock for its own models. They access the value through loom's cell, which fails if two threads are in at once.
 #[cfg(loom)]
 pub struct Model<T> {
     lock: Biased<loom::cell::UnsafeCell<T>>,
@@ -168,19 +167,19 @@ impl<T> Model<T> {
     pub fn owner<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
         // SAFETY: the models have one owner.
         let guard = unsafe { self.lock.lock_as_owner() };
-        // SAFETY: the guard's, as loom checks.
+        // SAFETY: the guard allows it, and loom checks it.
         guard.with_mut(|value| work(unsafe { &mut *value }))
     }
 
     pub fn other<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
         let guard = self.lock.lock();
-        // SAFETY: the guard's, as loom checks.
+        // SAFETY: the guard allows it, and loom checks it.
         guard.with_mut(|value| work(unsafe { &mut *value }))
     }
 
     pub fn wait_until(&self, done: impl Fn(&mut T) -> bool) {
         let mut guard = self.lock.lock();
-        // SAFETY: the guard's, as loom checks.
+        // SAFETY: the guard allows it, and loom checks it.
         while !guard.with_mut(|value| done(unsafe { &mut *value })) {
             guard = self.lock.wait(guard, &self.condition);
         }

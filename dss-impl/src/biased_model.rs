@@ -1,5 +1,5 @@
-//! What stands for [`Biased`](../biased.rs) in the models of the core: a plain mutex. The protocol has models of its own
-//! (`tests/loom/biased.rs`), and `--cfg deep` puts it back under those of the core, which then take minutes.
+//! Replaces [`Biased`](../biased.rs) in the models of the core: a plain mutex. The protocol has models of its own
+//! (`tests/loom/biased.rs`). `--cfg deep` uses the protocol in the models of the core too, which then take minutes.
 
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -17,7 +17,7 @@ impl<T> Biased<T> {
     }
 
     /// # Safety
-    /// As the protocol asks; a mutex does not need it.
+    /// As for the protocol. A mutex does not need it.
     pub(crate) unsafe fn lock_as_owner(&self) -> Guard<'_, T> {
         self.0.lock()
     }

@@ -1,15 +1,14 @@
-//! References to Lua functions, which any thread may take and give back.
+//! References to Lua functions. Any thread may take them and give them back.
 //!
-//! The functions themselves lie in Lua, each at the *slot* that is kept here for it. A slot counts the references to it and
-//! has a generation, both in one word:
+//! Lua keeps the functions themselves. Each has a *slot* here, which holds its count of references and its generation in one word:
 //!
-//! | references | meaning                             | leaves to                                                     |
-//! |------------|-------------------------------------|---------------------------------------------------------------|
-//! | 0          | vacant, or its function waits to be forgotten | 1, by `insert`, on the Lua thread                   |
-//! | n          | held                                | n + 1, by `retain`; n - 1, by `release`; 0, by `kill_all`      |
+//! | references | meaning                                       | leaves to                                                 |
+//! |------------|-----------------------------------------------|-----------------------------------------------------------|
+//! | 0          | vacant, or its function is yet to be removed  | 1, by `insert`, on the Lua thread                         |
+//! | n          | held                                          | n + 1, by `retain`; n - 1, by `release`; 0, by `kill_all` |
 //!
-//! Whenever the count falls to 0 the generation goes up, so a name that is used too late names nothing. Lua is touched on the
-//! Lua thread alone: a slot that any other thread let go of is noted, and its function forgotten when Lua next enters.
+//! Whenever the count falls to 0, the generation goes up, so an outdated name is invalid. Only the Lua thread touches Lua: a slot that
+//! another thread released is put on a list, and its function is removed when Lua next enters.
 
 use std::ffi::c_void;
 
@@ -18,17 +17,17 @@ use crate::fork;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 const SLOT_BITS: u32 = 20;
-/// Callbacks that one Lua state may have at once.
+/// The most callbacks that one Lua state may have at once.
 pub const MOST_CALLBACKS: u32 = 1 << SLOT_BITS;
 const GENERATION_BITS: u32 = 24;
 const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 
 /// The callbacks of one dispatcher.
 pub(crate) struct Callbacks {
-    /// Never freed: a name, whatever its bits, names memory that is there or nothing.
+    /// Never freed: any name, whatever its bits, refers either to valid memory or to nothing.
     slots: Chunks<Slot>,
     lists: Mutex<Lists>,
-    /// Whether there are released slots, to be read without the lock.
+    /// Whether there are released slots. Read without the lock.
     waiting: AtomicBool,
     /// The process in which it was made; see [`fork`].
     process: u32,
@@ -38,8 +37,7 @@ pub(crate) struct Callbacks {
 struct Slot {
     /// Generation and references.
     word: AtomicU64,
-    /// The slot after this one in its list, under the lists' lock. A list lies in the slots themselves, so to let go of a callback
-    /// needs no memory.
+    /// The next slot in its list, under the lists' lock. The list is kept in the slots, so releasing a callback needs no memory.
     next: AtomicUsize,
 }
 
@@ -47,11 +45,11 @@ struct Slot {
 const END: usize = usize::MAX;
 
 struct Lists {
-    /// Places that there have been.
+    /// Slots in use so far, vacant ones included.
     length: u32,
-    /// The first that is vacant.
+    /// The first vacant slot.
     vacant: usize,
-    /// The first whose function is to be forgotten.
+    /// The first slot whose function is yet to be removed.
     released: usize,
 }
 
@@ -64,7 +62,7 @@ pub struct CallbackId {
 }
 
 impl CallbackId {
-    /// As the number that a library keeps.
+    /// The number that a library keeps.
     #[must_use]
     pub fn to_raw(self) -> u64 {
         u64::from(self.generation) << (2 * SLOT_BITS)
@@ -72,7 +70,7 @@ impl CallbackId {
             | u64::from(self.slot)
     }
 
-    /// Takes a number apart; any number gives a name.
+    /// Splits a number. Any number gives a name.
     #[must_use]
     pub fn from_raw(raw: u64) -> Self {
         const MASK: u64 = (1 << SLOT_BITS) - 1;
@@ -128,13 +126,13 @@ impl Callbacks {
         Some(slot)
     }
 
-    /// The address of a slot: chunks are never freed, so it is nothing else's.
+    /// The address of a slot. Chunks are never freed, so nothing else has this address.
     #[inline]
     pub(crate) fn key(&self, slot: u32) -> *const c_void {
         self.slots.get(slot).map_or(std::ptr::null(), |slot| std::ptr::from_ref(slot).cast())
     }
 
-    /// A slot with one reference; none where there are more callbacks than can be told apart. [lua-thread]
+    /// A new slot with one reference; None if there are too many callbacks. [lua-thread]
     pub(crate) fn insert(&self, dispatcher: u32) -> Option<CallbackId> {
         let mut lists = self.lists.lock();
         let slot = match self.pop(&mut lists.vacant) {
@@ -157,7 +155,7 @@ impl Callbacks {
         Some(CallbackId { dispatcher, slot, generation })
     }
 
-    /// Whether the name names something. [any-thread]
+    /// Whether the name is valid. [any-thread]
     pub(crate) fn is_live(&self, id: CallbackId) -> bool {
         self.at(id.slot).is_some_and(|word| {
             let (generation, references) = unpack(word.load(Ordering::Acquire));
@@ -165,7 +163,7 @@ impl Callbacks {
         })
     }
 
-    /// Takes another reference; false where the name names nothing. [any-thread]
+    /// Takes another reference; false if the name is invalid. [any-thread]
     #[inline]
     pub(crate) fn retain(&self, id: CallbackId) -> bool {
         let Some(word) = self.at(id.slot) else { return false };
@@ -187,15 +185,15 @@ impl Callbacks {
         }
     }
 
-    /// Takes another reference to what is in a slot now; none where nothing is. [lua-thread]
+    /// Takes another reference to the callback that is in a slot now; None if there is none. [lua-thread]
     pub(crate) fn retain_slot(&self, dispatcher: u32, slot: u32) -> Option<CallbackId> {
         let (generation, _) = unpack(self.at(slot)?.load(Ordering::Relaxed));
         let id = CallbackId { dispatcher, slot, generation };
-        // On the Lua thread no other callback gets the slot meanwhile.
+        // This is the Lua thread, so no other callback can get the slot in the meantime.
         self.retain(id).then_some(id)
     }
 
-    /// Gives a reference back; does nothing where the name names nothing any more. [any-thread]
+    /// Gives a reference back. Does nothing if the name is no longer valid. [any-thread]
     #[inline]
     pub(crate) fn release(&self, id: CallbackId) {
         let Some(word) = self.at(id.slot) else { return };
@@ -224,26 +222,26 @@ impl Callbacks {
         self.waiting.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`Self::next_released`] has something to give. [lua-thread]
+    /// Whether [`Self::next_released`] would return a slot. [lua-thread]
     #[inline]
     pub(crate) fn has_released(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// A slot whose function is to be forgotten now: it is vacant from here on. [lua-thread]
+    /// A slot whose function the caller removes now. The slot is vacant from here on. [lua-thread]
     pub(crate) fn next_released(&self) -> Option<u32> {
         let mut lists = self.lists.lock();
         let slot = self.pop(&mut lists.released);
         self.waiting.store(lists.released != END, Ordering::Relaxed);
         let slot = slot?;
-        // A slot whose generations are used up is retired.
+        // A slot that has used up its generations is retired.
         if self.at(slot).is_some_and(|word| unpack(word.load(Ordering::Relaxed)).0 <= LAST_GENERATION) {
             self.push(&mut lists.vacant, slot);
         }
         Some(slot)
     }
 
-    /// All names are dead from here on: the state has closed. [lua-thread]
+    /// Makes all names invalid: the state has closed. [lua-thread]
     pub(crate) fn kill_all(&self) {
         let length = self.lists.lock().length;
         for slot in 0..length {
@@ -268,7 +266,7 @@ impl Callbacks {
     }
 }
 
-/// One reference to a Lua function, given back when it is dropped. Any thread may hold it.
+/// One reference to a Lua function. It is given back when it is dropped. Any thread may hold it.
 pub struct Reference {
     id: CallbackId,
     of: &'static Callbacks,
@@ -280,13 +278,13 @@ impl Reference {
         Reference { id, of }
     }
 
-    /// Whose it is.
+    /// The callback it refers to.
     #[must_use]
     pub fn id(&self) -> CallbackId {
         self.id
     }
 
-    /// Hands the reference over to whoever keeps the number, and gives it back by
+    /// Passes the reference to the caller, who keeps the number and gives it back with
     /// [`Dispatcher::release_callback`](crate::Dispatcher::release_callback).
     #[must_use]
     pub fn into_raw(self) -> u64 {
@@ -298,7 +296,7 @@ impl Reference {
 
 impl Drop for Reference {
     fn drop(&mut self) {
-        // In a forked child nothing of the parent's is touched: a thread that is not here may hold the lock.
+        // A forked child touches nothing of its parent's: a thread that does not exist here may hold the lock.
         if self.of.process == fork::generation() {
             self.of.release(self.id);
         }

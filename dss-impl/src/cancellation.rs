@@ -1,8 +1,8 @@
-//! What a thread does without being cancelled by `pthread_cancel`: that waits until it is over.
+//! Work during which `pthread_cancel` does not end the thread: the cancellation waits until the work is over.
 
 use std::time::Duration;
 
-/// Runs `work`, in which the running thread is not cancelled.
+/// Runs `work`. The current thread is not cancelled meanwhile.
 #[cfg(all(unix, not(target_os = "android")))]
 pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
     use std::ffi::c_int;
@@ -17,7 +17,7 @@ pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
     let known = unsafe { pthread_setcancelstate(DISABLE, &raw mut before) } == 0;
     let result = work();
     if known {
-        // SAFETY: as above; the state is the one that the thread had.
+        // SAFETY: as above; this restores the state that the thread had.
         unsafe { pthread_setcancelstate(before, &raw mut before) };
     }
     result
@@ -29,7 +29,7 @@ pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Sleeps. The system's sleeps are points of cancellation.
+/// Sleeps without being cancelled: the system's sleep functions are cancellation points.
 pub(crate) fn sleep(duration: Duration) {
     uncancelled(|| std::thread::sleep(duration));
 }

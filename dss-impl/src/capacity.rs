@@ -1,9 +1,9 @@
 //! How much a library may have queued, and what happens to a delivery that does not fit.
 //!
-//! What is queued is what entered less what was consumed. Producers count what enters, under the intake lock. The Lua thread counts what
-//! it consumes, one item at a time and without that lock, in `Consumed`, which it alone writes.
+//! The number of queued items is what entered minus what was consumed. Producers count what enters, under the intake lock. The Lua thread
+//! counts what it consumes, one item at a time and without that lock, in `Consumed`; no other thread writes that.
 //!
-//! A library without limits has the same counts, and room for any delivery.
+//! A library without limits has the same counts, and always has room.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::item::Item;
 use crate::memory::{OutOfMemory, Shared, try_bytes};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
-/// The items that a library may have queued if it says nothing else.
+/// The items that a library may have queued by default.
 pub const DEFAULT_ITEMS: usize = 65_536;
-/// The bytes that a library may have queued if it says nothing else.
+/// The bytes that a library may have queued by default.
 pub const DEFAULT_BYTES: usize = 64 << 20;
 
 /// What happens to a delivery that does not fit.
@@ -22,23 +22,22 @@ pub const DEFAULT_BYTES: usize = 64 << 20;
 pub enum Policy {
     /// It is refused.
     Refuse,
-    /// It waits for room, no longer than this; then it is refused.
+    /// It waits for room, at most this long, and is then refused.
     Wait(Duration),
-    /// The oldest ones make room.
+    /// The oldest items are dropped to make room.
     DropOldest,
-    /// It is refused. But one with a key replaces the one of the same key that is still queued, if it is not too many bytes
-    /// larger.
+    /// It is refused. But a delivery with a key replaces the queued one with the same key, if it is not too many bytes larger.
     Latest,
 }
 
 /// A library's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Items at most.
+    /// The most items.
     pub items: usize,
-    /// Bytes at most.
+    /// The most bytes.
     pub bytes: usize,
-    /// What happens to what does not fit.
+    /// What happens to a delivery that does not fit.
     pub policy: Policy,
 }
 
@@ -48,11 +47,11 @@ impl Default for Limits {
     }
 }
 
-/// A library without limits: its items alone are counted.
+/// A library without limits: only its items are counted.
 const ITEMS: usize = 0;
-/// A library with limits: its bytes, too, and which item was taken last.
+/// A library with limits: its bytes are counted too, and the last item taken is noted.
 const ALL: usize = 1;
-/// The same, and a producer may sleep until there is room: the policy is [`Policy::Wait`].
+/// As [`ALL`], and a producer may sleep until there is room: the policy is [`Policy::Wait`].
 const PATIENT: usize = 2;
 
 fn counting(limits: Option<&Limits>) -> usize {
@@ -63,20 +62,20 @@ fn counting(limits: Option<&Limits>) -> usize {
     }
 }
 
-/// What Lua took of one channel. Written by the Lua thread, under the desk lock; read by anybody.
+/// What Lua took from one channel. The Lua thread writes it, under the desk lock; any thread reads it.
 pub(crate) struct Consumed {
     items: AtomicUsize,
     bytes: AtomicUsize,
-    /// The number of the item that was taken last: the library has none of it or below any more.
+    /// The number of the last item taken. The library has no item with this or a lower number queued.
     last: AtomicU64,
-    /// What has to be counted. Written under both locks.
+    /// What is counted. Written under both locks.
     counting: AtomicUsize,
     /// A producer sleeps until there is room.
     awaited: AtomicBool,
 }
 
 impl Consumed {
-    /// Makes one. The libraries of a slot use it one after the other, and so do the channels of an index.
+    /// Makes one. It is used again by the next library in the same slot, or by the next channel with the same index.
     pub(crate) fn try_new() -> Result<Shared<Self>, OutOfMemory> {
         Shared::try_new(Consumed {
             counting: AtomicUsize::new(ITEMS),
@@ -87,7 +86,7 @@ impl Consumed {
         })
     }
 
-    /// Begins again at 0, for another library. Under both locks.
+    /// Starts again at 0, for another library. Under both locks.
     fn reset(&self, limits: Option<&Limits>) {
         self.counting.store(counting(limits), Ordering::Relaxed);
         self.items.store(0, Ordering::Relaxed);
@@ -96,7 +95,7 @@ impl Consumed {
         self.awaited.store(false, Ordering::Relaxed);
     }
 
-    /// One item was taken; says whether a producer waits for that. [lua-thread]
+    /// Counts one item that was taken; returns whether a producer waits for room. [lua-thread]
     #[inline]
     pub(crate) fn add(&self, sequence: u64, bytes: u32) -> bool {
         let counting = self.counting.load(Ordering::Relaxed);
@@ -109,22 +108,22 @@ impl Consumed {
         if counting != PATIENT {
             return false;
         }
-        // A producer that is about to sleep sees what left, or this sees that it sleeps: see `Capacity::wait_for_room`.
+        // Either a producer that is about to sleep sees the new count, or this sees its flag: see `Capacity::wait_for_room`.
         fence(Ordering::SeqCst);
         self.awaited.load(Ordering::Relaxed)
     }
 
-    /// Who waited is being told. Under the intake lock.
+    /// The waiting producers are being told. Under the intake lock.
     pub(crate) fn told(&self) {
         self.awaited.store(false, Ordering::Relaxed);
     }
 }
 
-/// What was delivered last for a key.
+/// The last delivery for a key.
 struct Latest {
-    /// The number by which the queue has it.
+    /// Its number in the queue.
     position: u64,
-    /// The number by which its library has it.
+    /// Its number as the library knows it.
     number: u64,
 }
 
@@ -136,7 +135,7 @@ const GONE: u64 = 0;
 
 /// The capacity of one channel of a library, under the intake lock.
 pub(crate) struct Capacity {
-    /// None for a library without limits.
+    /// None if the library has no limits.
     pub(crate) limits: Option<Limits>,
     pub(crate) consumed: Shared<Consumed>,
     entered: usize,
@@ -146,19 +145,19 @@ pub(crate) struct Capacity {
     pub(crate) dropped: u64,
     pub(crate) coalesced: u64,
     pub(crate) timed_out: u64,
-    /// The numbers of what is queued, the oldest first, where the oldest must be found.
+    /// The numbers of the queued items, oldest first, if the policy needs to find the oldest.
     order: VecDeque<u64>,
-    /// What was delivered last for each key, where that must be found.
+    /// The last delivery for each key, if the policy needs to find it.
     latest: HashMap<Box<[u8]>, Latest>,
     /// The positions in `latest` whose items may have left the queue without being taken.
     ended: HashSet<u64>,
-    /// The positions of items that replaced another, by the number that their library has. [`GONE`] for the one that was replaced
-    /// first, whose number is that position.
+    /// For items that replaced another: their positions, by the numbers that the library knows. The value is [`GONE`] for the first item
+    /// that was replaced; its number is that position.
     moved: HashMap<u64, u64>,
 }
 
 impl Capacity {
-    /// Under both locks.
+    /// Makes one. Under both locks.
     pub(crate) fn new(limits: Option<Limits>, consumed: Shared<Consumed>) -> Self {
         consumed.reset(limits.as_ref());
         Capacity {
@@ -183,7 +182,7 @@ impl Capacity {
         self.entered.wrapping_sub(self.consumed.items.load(Ordering::Acquire))
     }
 
-    /// Bytes queued; 0 for a library without limits.
+    /// Bytes queued; 0 if the library has no limits.
     pub(crate) fn bytes(&self) -> usize {
         self.entered_bytes.wrapping_sub(self.consumed.bytes.load(Ordering::Relaxed))
     }
@@ -193,35 +192,35 @@ impl Capacity {
         self.limits.map_or(Policy::Refuse, |limits| limits.policy)
     }
 
-    /// Whether an item of so many bytes is more than the library may ever have queued.
+    /// Whether an item of this size is larger than the library's limit.
     pub(crate) fn is_too_large(&self, bytes: u32) -> bool {
         self.limits.is_some_and(|limits| bytes as usize > limits.bytes)
     }
 
-    /// Whether another item of so many bytes fits.
+    /// Whether another item of this size fits.
     #[inline]
     pub(crate) fn has_room(&self, bytes: u32) -> bool {
-        // Without limits nothing is read that the Lua thread writes.
+        // Without limits, nothing is read that the Lua thread writes.
         let Some(limits) = &self.limits else { return true };
         let items = self.items();
         items < limits.items && self.bytes().saturating_add(bytes as usize) <= limits.bytes
     }
 
-    /// How many bytes more fit.
+    /// How many more bytes fit.
     pub(crate) fn bytes_left(&self) -> usize {
         self.limits.map_or(usize::MAX, |limits| limits.bytes.saturating_sub(self.bytes()))
     }
 
-    /// Says that a producer is about to sleep until there is room; false where there is some by now. Whoever makes room
-    /// otherwise than by [`Consumed::add`] does so under the intake lock.
+    /// Notes that a producer is about to sleep until there is room; false if there is room by now. Any code that makes room
+    /// other than [`Consumed::add`] does so under the intake lock.
     pub(crate) fn wait_for_room(&self, bytes: u32) -> bool {
         self.consumed.awaited.store(true, Ordering::Relaxed);
-        // With the one in `add`: that sees the flag, or this sees what left.
+        // Pairs with the fence in `add`: either that sees the flag, or this sees the new count.
         fence(Ordering::SeqCst);
         !self.has_room(bytes)
     }
 
-    /// Makes room for what [`Self::enter`] notes; returns what that needs of the key.
+    /// Reserves the memory that [`Self::enter`] needs; returns what it needs of the key.
     #[inline]
     pub(crate) fn prepare(&mut self, key: &[u8]) -> Result<Noted, OutOfMemory> {
         match self.limits.map(|limits| limits.policy) {
@@ -235,12 +234,12 @@ impl Capacity {
         Ok(Noted(None))
     }
 
-    /// Makes room for what [`Self::coalesce`] notes; false if there is no memory.
+    /// Reserves the memory that [`Self::coalesce`] needs; false if there is no memory.
     pub(crate) fn prepare_coalesce(&mut self) -> bool {
         self.moved.try_reserve(2).is_ok()
     }
 
-    /// An item enters. `noted` is what [`Self::prepare`] gave for it.
+    /// Counts an item that enters. `noted` comes from [`Self::prepare`].
     #[inline]
     pub(crate) fn enter(&mut self, sequence: u64, bytes: u32, noted: Noted) {
         self.entered = self.entered.wrapping_add(1);
@@ -251,7 +250,7 @@ impl Capacity {
         match limits.policy {
             Policy::DropOldest => {
                 self.order.push_back(sequence);
-                // What was taken is gone from here, too.
+                // Items that were taken are removed from here, too.
                 while self.order.len() > items {
                     self.order.pop_front();
                 }
@@ -266,7 +265,7 @@ impl Capacity {
         }
     }
 
-    /// The item of that number replaced the one before of its key, which counted `old` bytes.
+    /// The item of this number replaced the previous one with its key, which counted `old` bytes.
     pub(crate) fn coalesce(&mut self, key: &[u8], number: u64, bytes: u32, old: u32) {
         self.coalesced += 1;
         self.entered_bytes = self.entered_bytes.wrapping_add(bytes as usize).wrapping_sub(old as usize);
@@ -281,7 +280,7 @@ impl Capacity {
         self.tidy_if_large(self.items());
     }
 
-    /// The position in the queue of the item of that number; none if another replaced it.
+    /// The position in the queue of the item of this number; None if another item replaced it.
     pub(crate) fn position(&self, number: u64) -> Option<u64> {
         match self.moved.get(&number) {
             Some(&GONE) => None,
@@ -290,7 +289,7 @@ impl Capacity {
         }
     }
 
-    /// An item was taken out of the queue by another than Lua, and others will enter.
+    /// An item was taken out of the queue, but not by Lua. More items may enter.
     pub(crate) fn remove(&mut self, sequence: u64, bytes: u32) {
         self.uncount(bytes);
         if let Ok(at) = self.order.binary_search(&sequence) {
@@ -298,7 +297,7 @@ impl Capacity {
         }
     }
 
-    /// An item was ended by its library.
+    /// A library ended one of its items.
     pub(crate) fn end(&mut self, sequence: u64, bytes: u32) {
         self.remove(sequence, bytes);
         if self.policy() == Policy::Latest {
@@ -306,13 +305,13 @@ impl Capacity {
                 self.ended.insert(sequence);
                 self.tidy_if_large(self.items());
             } else {
-                // Dearer, and needs no memory.
+                // Slower, but needs no memory.
                 self.latest.retain(|_, latest| latest.position != sequence);
             }
         }
     }
 
-    /// An item was taken out of the queue by another than Lua. Needs no memory.
+    /// An item was taken out of the queue, but not by Lua. Needs no memory.
     pub(crate) fn uncount(&mut self, bytes: u32) {
         self.entered = self.entered.wrapping_sub(1);
         if self.limits.is_some() {
@@ -320,15 +319,15 @@ impl Capacity {
         }
     }
 
-    /// Whether it knows items by their numbers: then it has to forget those that are ended.
+    /// Whether it keeps item numbers, and so must forget those of ended items.
     pub(crate) fn knows_items(&self) -> bool {
         !(self.order.is_empty() && self.latest.is_empty() && self.moved.is_empty())
     }
 
-    /// After [`Self::uncount`] of each: forgets the items of these numbers, for others will enter.
+    /// Called after [`Self::uncount`] of each: forgets the items of these numbers, because more items may enter.
     pub(crate) fn forget_many(&mut self, ended: &HashSet<u64>) {
         let ended = |sequence: &u64| ended.contains(sequence);
-        // In one go: to take them out one by one would move the rest each time.
+        // All at once: removing them one by one would move the rest each time.
         self.order.retain(|sequence| !ended(sequence));
         self.latest.retain(|_, latest| !ended(&latest.position));
         self.moved.retain(|number, position| !ended(if *position == GONE { number } else { position }));
@@ -341,7 +340,7 @@ impl Capacity {
         }
     }
 
-    /// Forgets the keys and the positions of which nothing is queued.
+    /// Forgets keys and positions that have no queued item.
     fn tidy(&mut self) {
         let last = self.consumed.last.load(Ordering::Relaxed);
         let ended = std::mem::take(&mut self.ended);
@@ -350,7 +349,7 @@ impl Capacity {
         self.moved.retain(|number, position| queued(if *position == GONE { *number } else { *position }));
     }
 
-    /// Whether the item of that number was taken by Lua.
+    /// Whether Lua took the item of this number.
     pub(crate) fn is_taken(&self, sequence: u64) -> bool {
         sequence <= self.consumed.last.load(Ordering::Relaxed)
     }
@@ -360,18 +359,18 @@ impl Capacity {
         self.order.iter().copied().find(|sequence| !self.is_taken(*sequence))
     }
 
-    /// The position of what was delivered last for `key`, if it may still be queued.
+    /// The position of the last delivery for `key`, if it may still be queued.
     pub(crate) fn latest(&self, key: &[u8]) -> Option<u64> {
         let queued = |position: &u64| !self.is_taken(*position) && !self.ended.contains(position);
         self.latest.get(key).map(|latest| latest.position).filter(queued)
     }
 
-    /// Whether an item of that key could have replaced something before Lua took it.
+    /// Whether an item with this key could have replaced another before Lua took that.
     pub(crate) fn was_taken(&self, key: &[u8]) -> bool {
         !self.order.is_empty() || self.latest.contains_key(key)
     }
 
-    /// Changes the limits; what is `queued`, the oldest first, stays. Under both locks. Without memory nothing changes.
+    /// Changes the limits. The `queued` items, oldest first, stay. Under both locks. If there is no memory, nothing changes.
     pub(crate) fn change<'a>(
         &mut self,
         limits: Limits,
@@ -392,7 +391,7 @@ impl Capacity {
         }
         self.order = order;
         if self.limits.is_none() {
-            // They were not counted before.
+            // The bytes were not counted before.
             self.entered_bytes = self.consumed.bytes.load(Ordering::Relaxed).wrapping_add(bytes);
         }
         self.limits = Some(limits);

@@ -1,7 +1,8 @@
-//! Channels: a library's deliveries in groups, each with limits and a policy of its own.
+//! Channels divide a library's deliveries into groups. Each has limits and a policy of its own.
 //!
-//! Every library has a first channel, which has the library's own limits. It opens others, so that one noisy source does not starve the rest,
-//! and so that a policy which drops or replaces governs only the deliveries that it is meant for. All channels of a state share one queue:
+//! Every library has a first channel, with the library's own limits. It can open others, so that a busy source does not starve the rest,
+//! and so that a policy that drops or replaces items affects only the deliveries it is meant for. All channels of a state share one
+//! queue: first in, first out.
 //! first in, first out.
 
 use crate::capacity::{Capacity, Consumed, Limits};
@@ -9,33 +10,33 @@ use crate::item::Item;
 use crate::memory::Shared;
 use crate::queue::Removed;
 
-/// The name of a channel within its library. Checked by generation, like a handle.
+/// The name of a channel within its library. It has a generation, like a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelId {
-    /// 0 for the first; else the place among the others, from 1.
+    /// 0 for the first channel. The others count from 1.
     pub(crate) index: u16,
     pub(crate) generation: u32,
 }
 
-/// Bits of a number that are the index. The others are the generation.
+/// Bits of the number that hold the index. The others hold the generation.
 const INDEX_BITS: u32 = 13;
-/// The last generation of an index, which is used no more after it: so no number is given twice.
+/// The last generation of an index. The index is not used again after it, so no number is given twice.
 const LAST_GENERATION: u32 = (1 << (32 - INDEX_BITS)) - 1;
 
-/// Channels that a library may have at once, beside the first.
+/// The most channels that a library may have at once, besides the first.
 pub const MOST_CHANNELS: usize = 4096;
 
 impl ChannelId {
     /// The channel that every library has.
     pub const FIRST: ChannelId = ChannelId { index: 0, generation: 0 };
 
-    /// As the number that a library keeps; 0 for the first channel.
+    /// The number that a library keeps; 0 for the first channel.
     #[must_use]
     pub fn to_raw(self) -> u32 {
         self.generation << INDEX_BITS | u32::from(self.index)
     }
 
-    /// Takes a number apart; any number gives a name.
+    /// Splits a number. Any number gives a name.
     #[must_use]
     pub fn from_raw(raw: u32) -> Self {
         ChannelId { index: (raw & ((1 << INDEX_BITS) - 1)) as u16, generation: raw >> INDEX_BITS }
@@ -53,19 +54,19 @@ pub struct ChannelInfo {
     pub queued: usize,
     /// Bytes in the queue.
     pub bytes: usize,
-    /// The most items that it had queued at once.
+    /// The most items that were queued at once.
     pub high_water: usize,
     /// Deliveries that were refused.
     pub refused: u64,
     /// Deliveries that were dropped to make room for later ones.
     pub dropped: u64,
-    /// Deliveries that a later one of the same key replaced.
+    /// Deliveries that were replaced by a later one with the same key.
     pub coalesced: u64,
-    /// Deliveries that waited for room in vain.
+    /// Deliveries that waited for room without success.
     pub timed_out: u64,
 }
 
-/// A channel beside the first, under the intake lock.
+/// A channel other than the first, under the intake lock.
 pub(crate) struct Channel {
     generation: u32,
     open: bool,
@@ -77,17 +78,17 @@ pub(crate) struct Channel {
 pub(crate) struct Channels {
     first: Capacity,
     others: Vec<Channel>,
-    /// The generation that a channel of a new index begins with: another one for each registration in a slot.
+    /// The first generation of a channel with a new index. It differs for each registration in a slot.
     base: u16,
 }
 
 impl Channels {
-    /// The first alone.
+    /// Makes only the first channel.
     pub(crate) fn new(first: Capacity, base: u16) -> Self {
         Channels { first, others: Vec::new(), base }
     }
 
-    /// The capacity of a channel; none if there is no such channel.
+    /// The capacity of a channel; None if there is no such channel.
     #[inline(always)] // a part of every deliver
     pub(crate) fn get(&mut self, id: ChannelId) -> Option<&mut Capacity> {
         if id == ChannelId::FIRST {
@@ -96,17 +97,17 @@ impl Channels {
         self.named(id).map(|channel| &mut channel.capacity)
     }
 
-    /// One beside the first, by its index.
+    /// A channel other than the first, by its index.
     fn at(&mut self, index: u16) -> Option<&mut Channel> {
         self.others.get_mut(usize::from(index).checked_sub(1)?)
     }
 
-    /// One beside the first that is open.
+    /// An open channel other than the first.
     fn named(&mut self, id: ChannelId) -> Option<&mut Channel> {
         self.at(id.index).filter(|channel| channel.open && channel.generation == id.generation)
     }
 
-    /// The capacity of the channel of an item that is queued.
+    /// The capacity of a queued item's channel.
     pub(crate) fn of_item(&mut self, index: u16) -> &mut Capacity {
         match usize::from(index).checked_sub(1).and_then(|at| self.others.get_mut(at)) {
             Some(channel) => &mut channel.capacity,
@@ -114,59 +115,59 @@ impl Channels {
         }
     }
 
-    /// The position in the queue of the item of that number; none if another replaced it.
+    /// The position in the queue of the item of this number; None if another item replaced it.
     pub(crate) fn position(&mut self, number: u64) -> Option<u64> {
-        // A number that no channel has moved is its own position.
+        // If no channel has moved a number, the number is the position.
         let mut positions = self.all().map(|capacity| capacity.position(number));
         positions.find(|position| *position != Some(number)).unwrap_or(Some(number))
     }
 
-    /// Items were taken out of the queue by another than Lua. Needs no memory.
+    /// Items were taken out of the queue, but not by Lua. Needs no memory.
     pub(crate) fn remove_many(&mut self, items: &Removed<Item>) {
         for item in items.iter() {
             self.of_item(item.channel).uncount(item.bytes);
         }
     }
 
-    /// After [`Self::remove_many`]: forgets these items, for others will enter.
+    /// Called after [`Self::remove_many`]: forgets these items, because more items may enter.
     pub(crate) fn forget_many(&mut self, items: &Removed<Item>) {
         let mut ended = None;
         for capacity in self.all() {
             capacity.consumed.told();
             if capacity.knows_items() {
-                // Made once, and only if some channel wants it.
+                // Made once, and only if a channel needs it.
                 let ended = ended.get_or_insert_with(|| items.iter().map(|item| item.sequence).collect());
                 capacity.forget_many(ended);
             }
         }
     }
 
-    /// All of them, the first one first.
+    /// All channels, starting with the first.
     pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Capacity> {
         std::iter::once(&mut self.first).chain(self.others.iter_mut().map(|channel| &mut channel.capacity))
     }
 
-    /// The first.
+    /// The first channel's capacity.
     pub(crate) fn first(&self) -> &Capacity {
         &self.first
     }
 
-    /// The index of a channel that is closed, to be opened again.
+    /// The index of a closed channel that can be opened again.
     pub(crate) fn vacant(&self) -> Option<usize> {
         self.others.iter().position(|channel| !channel.open && channel.generation < LAST_GENERATION)
     }
 
-    /// How many there are beside the first, closed ones included.
+    /// How many channels there are besides the first, including closed ones.
     pub(crate) fn len(&self) -> usize {
         self.others.len()
     }
 
-    /// Room for one more; false if there is no memory.
+    /// Reserves memory for one more; false if there is none.
     pub(crate) fn reserve(&mut self) -> bool {
         self.others.try_reserve(1).is_ok()
     }
 
-    /// Opens the one at `at`, which is vacant, or the next, for which there is room.
+    /// Opens the vacant channel at `at`, or the next new one, for which memory is reserved.
     pub(crate) fn open(
         &mut self,
         at: usize,
@@ -187,24 +188,24 @@ impl Channels {
                 generation
             }
         };
-        // `MOST_CHANNELS` fit.
+        // The cast is lossless: `MOST_CHANNELS` fits.
         ChannelId { index: at as u16 + 1, generation }
     }
 
-    /// Closes one: nothing more is admitted to it. False if there is none.
+    /// Closes a channel: it admits nothing more. False if there is no such channel.
     pub(crate) fn close(&mut self, id: ChannelId) -> bool {
         let channel = self.named(id);
         channel.map(|channel| channel.open = false).is_some()
     }
 
-    /// What one that was closed and emptied has counted; it has nothing of it any more. To be dropped with no lock held.
+    /// Takes the counts of a channel that was closed and emptied, and leaves it without any. Must be dropped with no lock held.
     pub(crate) fn take(&mut self, id: ChannelId) -> Option<Capacity> {
         let channel = self.at(id.index)?;
         let none = Capacity::new(None, channel.capacity.consumed.clone());
         Some(std::mem::replace(&mut channel.capacity, none))
     }
 
-    /// What `stats()` shows of those beside the first.
+    /// What `stats()` shows of the channels besides the first.
     pub(crate) fn info(&self) -> impl Iterator<Item = ChannelInfo> {
         self.others.iter().filter(|channel| channel.open).map(|channel| {
             let capacity = &channel.capacity;
@@ -222,7 +223,7 @@ impl Channels {
         })
     }
 
-    /// How many of those beside the first are open.
+    /// How many channels are open besides the first.
     pub(crate) fn open_count(&self) -> usize {
         self.others.iter().filter(|channel| channel.open).count()
     }

@@ -1,5 +1,5 @@
-//! A table that grows without a lock and never moves what it holds: chunks that double in size, are made when first needed,
-//! and are never freed. An index, whatever its bits, names memory that is there or nothing; looking it up takes two loads.
+//! A table that grows without a lock and never moves its entries. It consists of chunks that double in size, are made when first
+//! needed, and are never freed. Any index, whatever its bits, refers either to valid memory or to nothing. A lookup takes two loads.
 
 use std::sync::OnceLock;
 
@@ -23,15 +23,15 @@ impl<T> Chunks<T> {
         Chunks([const { OnceLock::new() }; CHUNKS])
     }
 
-    /// The entry at `index`, if its chunk was made.
+    /// The entry at `index`, if its chunk exists.
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
         let (chunk, place) = place(index);
         self.0.get(chunk)?.get()?.get(place)
     }
 
-    /// The entry at `index`, whose chunk is made of `entry` where it is not there; none past the last chunk, or where there is no
-    /// memory for one. Threads that make one at the same time each call `entry`, and one of them is kept.
+    /// The entry at `index`. Makes the chunk from `entry` if there is none yet. Returns None past the last chunk, or if there is no
+    /// memory. If several threads make a chunk at the same time, each calls `entry`, and one chunk is kept.
     pub(crate) fn get_or_make(&self, index: u32, entry: impl Fn(u32) -> T) -> Option<&T> {
         let (chunk, place) = place(index);
         let lock = self.0.get(chunk)?;
@@ -41,7 +41,7 @@ impl<T> Chunks<T> {
             let mut made = Vec::new();
             made.try_reserve_exact(length as usize).ok()?;
             made.extend((first..first + length).map(entry));
-            // It has no room to give back, which would want memory. Where another thread was faster, its chunk is the one.
+            // The vector has no spare room to give back, which might need memory. If another thread was faster, its chunk is used.
             drop(lock.set(made.into_boxed_slice()));
         }
         lock.get()?.get(place)

@@ -1,7 +1,7 @@
-//! The time, for how long a delivery waits.
+//! The clock that measures how long a delivery waits.
 //!
-//! To look at the clock twice for each item would be a third of what the whole delivery costs. Where more than a few are queued,
-//! one in eight is looked at, and stands for eight.
+//! Reading the clock twice for each item would take a third of the cost of a delivery. If more than a few items are queued,
+//! only one in eight is stamped, and it counts for eight.
 
 /// Nanoseconds on a clock that never goes back; never 0. Comparable within the process. [any-thread]
 #[inline]
@@ -10,12 +10,12 @@ pub fn now() -> u64 {
     system::now().max(1)
 }
 
-/// Items queued up to which each is stamped.
+/// If fewer items are queued, each is stamped.
 const FEW: usize = 64;
-/// Of how many one is stamped beyond.
+/// If more are queued, one in this many is stamped.
 const ONE_IN: usize = 8;
 
-/// When an item was delivered, and for how many it stands. One word: the time, its lowest bit set where it stands for eight.
+/// When an item was delivered, and how many items it counts for. One word: the time, with the lowest bit set if it counts for eight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(u64);
 
@@ -23,13 +23,13 @@ impl Stamp {
     /// No time was noted.
     pub const NONE: Stamp = Stamp(0);
 
-    /// The stamp of an item that was delivered at a time of [`now`], and that stands for itself. [any-thread]
+    /// The stamp of an item that was delivered at this time of [`now`] and counts for one. [any-thread]
     #[must_use]
     pub fn at(nanoseconds: u64) -> Self {
         Stamp(nanoseconds & !1)
     }
 
-    /// The stamp of the item that is the `count`th, with `queued` before it. [any-thread]
+    /// The stamp of the `count`th item, with `queued` items before it. [any-thread]
     #[inline]
     #[must_use]
     pub fn take(count: usize, queued: usize) -> Self {
@@ -42,7 +42,7 @@ impl Stamp {
         }
     }
 
-    /// How long ago that was, in nanoseconds, and for how many it stands. [any-thread]
+    /// How long ago that was, in nanoseconds, and how many items it counts for. [any-thread]
     #[inline]
     #[must_use]
     pub fn age(self) -> Option<(u64, u64)> {
@@ -54,8 +54,8 @@ impl Stamp {
     }
 }
 
-/// The system's own call: twice for each delivery of a library that counts, what the standard library's type does around it
-/// would show.
+/// Calls the system directly: this runs twice for each counted delivery, and the overhead of the standard library's type would
+/// be noticeable.
 #[cfg(unix)]
 mod system {
     use std::mem::MaybeUninit;
@@ -63,12 +63,12 @@ mod system {
     #[inline]
     pub(super) fn now() -> u64 {
         let mut time = MaybeUninit::<libc::timespec>::uninit();
-        // SAFETY: writable; this clock is on every Unix.
+        // SAFETY: the place is writable; every Unix has this clock.
         let status = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr()) };
         if status != 0 {
             return 0;
         }
-        // SAFETY: written, as the status says.
+        // SAFETY: the call has written it, as the status says.
         let time = unsafe { time.assume_init() };
         (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
     }

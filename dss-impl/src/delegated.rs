@@ -1,14 +1,14 @@
-//! Work that one thread does for all who want it, so that nobody waits for his turn.
+//! Work that one thread does for all threads that request it, so that none of them waits.
 //!
-//! Who finds another at it leaves a word, and that one does it once more. The other may be the very thread that a signal handler
-//! interrupted: to wait for it would be to wait for ever.
+//! If a thread finds another one at work, it leaves a request, and the other does the work once more. The other may be the very thread
+//! that a signal handler interrupted, so waiting for it could take forever.
 
 use crate::sync::{AtomicBool, Mutex, Ordering, fence};
 
-/// What the work is done with, one thread at a time.
+/// The value that the work needs. One thread at a time uses it.
 pub(crate) struct Delegated<T> {
     value: Mutex<T>,
-    /// Somebody wants it done that has not been done since.
+    /// The work was requested, and has not been done since.
     wanted: AtomicBool,
 }
 
@@ -17,14 +17,14 @@ impl<T> Delegated<T> {
         Delegated { value: Mutex::new(value), wanted: AtomicBool::new(false) }
     }
 
-    /// Does `work`, and once more where others wanted it meanwhile; returns what it returned last. None where it is left to a thread
-    /// that is at it. [any-thread], also in a signal handler, if `work` may be done there.
+    /// Does `work`, and again if others requested it meanwhile; returns the last result. Returns None if a thread that is already at
+    /// work does it. [any-thread], also in a signal handler, if `work` may be done there.
     pub(crate) fn run<R>(&self, mut work: impl FnMut(&mut T) -> R) -> Option<R> {
         let mut result = None;
-        // Exchanged, as below, so that one follows the other: a store may come before what another thread has just taken off.
+        // A swap, as below, so that the two are ordered: a plain store could come before what another thread has just cleared.
         self.wanted.swap(true, Ordering::SeqCst);
         loop {
-            // With the fence below: who fails here is seen there, or finds it given up.
+            // Pairs with the fence below: if the lock is taken here, the holder sees the request, or this sees the lock released.
             fence(Ordering::SeqCst);
             let Some(mut value) = self.value.try_lock() else { return result };
             while self.wanted.swap(false, Ordering::SeqCst) {
@@ -49,7 +49,7 @@ mod tests {
         let result = delegated.run(|()| {
             done += 1;
             if done == 1 {
-                // As a signal handler's, which finds this one under way.
+                // As in a signal handler that interrupts the work.
                 assert_eq!(delegated.run(|()| unreachable!("two at once")), None::<()>);
             }
             done

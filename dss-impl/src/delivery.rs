@@ -5,38 +5,38 @@ use crate::clock::Stamp;
 use crate::memory::OutOfMemory;
 use crate::payload::Payload;
 
-/// How a successful deliver stands with its notification.
+/// Whether the notification for a successful delivery was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Announced {
-    /// A notification is outstanding, or none is wanted.
+    /// A notification is outstanding, or none is needed.
     Yes,
-    /// The item was taken, and the notification could not be sent.
+    /// The item was taken, but the notification could not be sent.
     Failed,
 }
 
-/// What is said of an item that was taken.
+/// What the caller learns about an item that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The item's number in its state; never 0.
     pub sequence: u64,
-    /// How it stands with the notification.
+    /// Whether the notification was sent.
     pub announced: Announced,
 }
 
-/// What is said of a batch.
+/// What the caller learns about a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptedMany {
     /// How many were taken, from the front.
     pub taken: usize,
-    /// The number of the first, if one was taken; the others follow it without a gap.
+    /// The number of the first item, if one was taken. The others follow without a gap.
     pub first: u64,
-    /// How it stands with the notification.
+    /// Whether the notification was sent.
     pub announced: Announced,
-    /// Why the next was not taken.
+    /// Why the next item was not taken.
     pub refused: Option<DeliverError>,
 }
 
-/// Why a delivery was not taken. Nothing of it was touched.
+/// Why a delivery was not taken. It was not touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliverError {
     /// The handle names no registered library.
@@ -45,13 +45,13 @@ pub enum DeliverError {
     Stopping,
     /// There is no memory for the item.
     OutOfMemory,
-    /// The call would wait for the thread it is made on.
+    /// The call would wait for the thread that makes it.
     WouldDeadlock,
-    /// The library has as much queued as its limits allow.
+    /// The library's limits leave no room.
     Full,
-    /// There was no room before the time was over.
+    /// There was still no room when the time was over.
     TimedOut,
-    /// It alone is more than the library's limits allow.
+    /// The item is larger than the library's limits allow.
     TooLarge,
     /// The library has no such channel.
     InvalidChannel,
@@ -70,18 +70,18 @@ pub struct Delivery<'a> {
     pub revision: u32,
     /// What it carries.
     pub payload: Payload,
-    /// When it was delivered, if that is counted: a [`Dispatcher::stamp`](crate::Dispatcher::stamp).
+    /// When it was delivered, if the library counts that: a [`Dispatcher::stamp`](crate::Dispatcher::stamp).
     pub stamp: Stamp,
-    /// What it counts for the channel's limits.
+    /// How many bytes it counts for the channel's limits.
     pub bytes: u32,
     /// The library's channel.
     pub channel: ChannelId,
-    /// Which items replace each other, under [`Policy::Latest`](crate::capacity::Policy::Latest); empty for an item of its own.
+    /// Under [`Policy::Latest`](crate::capacity::Policy::Latest), items with the same key replace each other. Empty if it replaces none.
     pub key: &'a [u8],
 }
 
 impl Delivery<'_> {
-    /// One that counts no bytes, goes to the first channel, and for which no time is noted.
+    /// A delivery that counts no bytes, goes to the first channel, and has no time.
     #[inline]
     #[must_use]
     pub fn new(revision: u32, payload: Payload) -> Self {

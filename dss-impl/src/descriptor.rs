@@ -1,31 +1,31 @@
-//! Sockets whose descriptors the program may close, or give to something else, without a word.
+//! Sockets whose descriptors the program may close or reuse without telling DSS.
 
 use std::mem::ManuallyDrop;
 
 use socket2::Socket;
 
-/// A socket, and how to tell whether its descriptor still is that socket. It is closed when this is dropped, if it is DSS's own and was
-/// not closed before.
+/// A socket, and a way to tell whether its descriptor still refers to it. On drop, it is closed if it is DSS's own and was not
+/// closed before.
 pub(crate) struct Descriptor {
     socket: ManuallyDrop<Socket>,
-    /// None where the system cannot tell.
+    /// None if the system cannot tell.
     identity: Option<system::Identity>,
     own: bool,
 }
 
 impl Descriptor {
-    /// A socket of DSS's own.
+    /// A socket that DSS owns.
     pub(crate) fn own(socket: Socket) -> Self {
         let identity = system::identity(&socket).ok();
         Descriptor { socket: ManuallyDrop::new(socket), identity, own: true }
     }
 
-    /// The socket, where [`Self::is_open`] has just said that it is there.
+    /// The socket. Only use it if [`Self::is_open`] has just returned true.
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// Whether the descriptor still is this socket. True where the system does not say.
+    /// Whether the descriptor still is this socket. Also true if the system does not say.
     pub(crate) fn is_open(&self) -> bool {
         let Some(identity) = &self.identity else { return true };
         match system::identity(&self.socket) {
@@ -35,13 +35,13 @@ impl Descriptor {
         }
     }
 
-    /// Whether a datagram lies in it.
+    /// Whether it holds a datagram.
     pub(crate) fn is_readable(&self) -> bool {
         system::is_readable(&self.socket)
     }
 }
 
-/// Why nothing is known of a descriptor.
+/// Why the identity of a descriptor is unknown.
 enum Unknown {
     /// It is not open.
     Closed,
@@ -58,8 +58,8 @@ impl Drop for Descriptor {
     }
 }
 
-/// The socket of this process that gets what is sent to `port` of 127.0.0.1, among the first thousands of descriptors; it stays the program's. None
-/// where there is none, or where the system has no way to look.
+/// The socket of this process that receives what is sent to `port` of 127.0.0.1. Only the first few thousand descriptors are searched.
+/// The program still owns it. None if there is no such socket, or if the system has no way to look.
 pub(crate) fn bound_to(port: u16) -> Option<Descriptor> {
     system::bound_to(port)
 }
@@ -81,12 +81,12 @@ mod system {
 
     pub(super) fn identity(socket: &Socket) -> Result<Identity, Unknown> {
         let mut status = MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: any number may be asked about; the place is written where the answer is 0.
+        // SAFETY: any number may be passed; the place is written if the answer is 0.
         if unsafe { libc::fstat(socket.as_raw_fd(), status.as_mut_ptr()) } != 0 {
             let closed = io::Error::last_os_error().raw_os_error() == Some(libc::EBADF);
             return Err(if closed { Unknown::Closed } else { Unknown::NotSaid });
         }
-        // SAFETY: written, as the answer says.
+        // SAFETY: the call has written it, as the answer says.
         let status = unsafe { status.assume_init() };
         Ok(Identity(status.st_dev, status.st_ino))
     }
@@ -98,7 +98,7 @@ mod system {
         answer == 0 && bytes > 0
     }
 
-    /// Descriptors that are looked at.
+    /// How many descriptors are searched.
     const LOOKED_AT: RawFd = 4096;
 
     pub(super) fn bound_to(port: u16) -> Option<Descriptor> {
@@ -106,7 +106,7 @@ mod system {
             if !is_socket(number) {
                 return None;
             }
-            // SAFETY: the number is that of an open socket; it is never closed by this, for it is not dropped.
+            // SAFETY: the number is an open socket's. The value is never dropped, so this does not close it.
             let socket = ManuallyDrop::new(unsafe { Socket::from_raw_fd(number) });
             let address = socket.local_addr().ok()?.as_socket_ipv4()?;
             let here = address.ip().is_loopback() || address.ip().is_unspecified();

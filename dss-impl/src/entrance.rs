@@ -1,11 +1,11 @@
-//! The lock of the intake, which a signal handler may meet.
+//! The lock of the intake. A signal handler may use it.
 //!
-//! A handler that delivers may have interrupted its own thread anywhere, also with this lock taken. To wait for that would be to wait
-//! for ever. So the lock is a word that names its owner: taking it and saying whose it is are one step, and so are giving it up and
-//! saying so, and a handler sees at each instant whether it would wait for itself.
+//! A handler that delivers may have interrupted its own thread anywhere, even while that holds this lock. Waiting for the lock would then
+//! take forever. So the lock is a word that names its owner. The lock and its owner's name are set in one step, and cleared in one
+//! step, so a handler can tell at any moment whether it would wait for itself.
 //!
-//! It is held for nanoseconds, and no foreign code runs under it: who does not get it at once spins, then gives the processor away,
-//! then sleeps a little each time, as [`yield_or_sleep`] does. Nobody has to be woken, which makes giving it up a single store.
+//! The lock is held for nanoseconds, and no foreign code runs under it. A thread that does not get it immediately spins, then yields the
+//! processor, then sleeps a little each time, as [`yield_or_sleep`] does. No thread has to be woken, so a release is a single store.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sync::{thread_id, yield_or_sleep};
 
-/// A mutex that names the thread that has it.
+/// A mutex that names the thread that holds it.
 pub(crate) struct Entrance<T> {
-    /// The id of the thread that has it, or [`NOBODY`].
+    /// The id of the thread that holds it, or [`NOBODY`].
     owner: AtomicU64,
     value: UnsafeCell<T>,
 }
@@ -23,10 +23,10 @@ pub(crate) struct Entrance<T> {
 /// No thread's id.
 const NOBODY: u64 = 0;
 
-// SAFETY: the value is reached by one thread at a time, which has the lock.
+// SAFETY: only the thread that holds the lock reaches the value.
 unsafe impl<T: Send> Sync for Entrance<T> {}
 
-/// Access to what an [`Entrance`] guards. It is given up on the thread that took it, whose name the lock has.
+/// Access to what an [`Entrance`] guards. It must be dropped on the thread that took it, because the lock names that thread.
 pub(crate) struct Entered<'a, T> {
     entrance: &'a Entrance<T>,
     stays: PhantomData<*const ()>,
@@ -37,7 +37,7 @@ impl<T> Entrance<T> {
         Entrance { owner: AtomicU64::new(NOBODY), value: UnsafeCell::new(value) }
     }
 
-    /// Locks. Not in a signal handler that may have interrupted the thread that has this lock.
+    /// Locks. Must not be called in a signal handler that may have interrupted the thread that holds this lock.
     #[inline]
     pub(crate) fn lock(&self) -> Entered<'_, T> {
         let me = thread_id();
@@ -48,7 +48,7 @@ impl<T> Entrance<T> {
         Entered { entrance: self, stays: PhantomData }
     }
 
-    /// Locks, in a signal handler too; none where that interrupted the thread that has this lock.
+    /// Locks, also in a signal handler. None if the handler interrupted the thread that holds this lock.
     #[inline]
     pub(crate) fn enter(&self) -> Option<Entered<'_, T>> {
         let me = thread_id();
@@ -63,10 +63,10 @@ impl<T> Entrance<T> {
         self.owner.compare_exchange(NOBODY, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Waits for a while, and looks again.
+    /// Waits for a while, and tries again.
     #[cold]
     fn take_later(&self, me: u64, rounds: &mut u32) -> bool {
-        /// Rounds that only spin: it is held for less time than the giving away of a processor takes.
+        /// Rounds that only spin: the lock is held for less time than yielding the processor takes.
         const SPINS: u32 = 3;
 
         if *rounds < SPINS {
@@ -77,7 +77,7 @@ impl<T> Entrance<T> {
         } else {
             yield_or_sleep(rounds);
         }
-        // Only looked at while another has it: a try would take the word's cache line from that one.
+        // Only read it while another thread holds the lock: an attempt to take it would take the cache line from that thread.
         self.owner.load(Ordering::Relaxed) == NOBODY && self.try_take(me)
     }
 
@@ -105,7 +105,7 @@ impl<T> std::ops::Deref for Entered<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: this thread has the lock.
+        // SAFETY: this thread holds the lock.
         unsafe { &*self.entrance.value.get() }
     }
 }
@@ -113,7 +113,7 @@ impl<T> std::ops::Deref for Entered<'_, T> {
 impl<T> std::ops::DerefMut for Entered<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and this is the only access that it gave.
+        // SAFETY: as above, and `&mut self` makes this the only access.
         unsafe { &mut *self.entrance.value.get() }
     }
 }
@@ -132,11 +132,11 @@ mod tests {
         fn pthread_cancel(thread: libc::pthread_t) -> i32;
     }
 
-    /// The start of a thread that is to be cancelled at its next point of cancellation.
+    /// A thread that is cancelled at its next cancellation point.
     extern "C" fn enter(argument: *mut c_void) -> *mut c_void {
-        // SAFETY: it has no preconditions.
+        // SAFETY: the call has no preconditions.
         let me = unsafe { libc::pthread_self() };
-        // SAFETY: the running thread lives.
+        // SAFETY: the current thread exists.
         unsafe { pthread_cancel(me) };
         match ENTRANCE.enter() {
             Some(mut entered) => *entered = true,
@@ -149,13 +149,13 @@ mod tests {
     fn to_wait_for_it_is_no_point_of_cancellation() {
         let entered = ENTRANCE.lock();
         let mut thread = 0;
-        // SAFETY: the places are writable, and the function is one for a thread to start with.
+        // SAFETY: the places are writable, and the function is a valid start function.
         let started = unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), enter, null_mut()) };
         assert_eq!(started, 0);
-        // It has come to where it sleeps by then; if not, it waits all the same.
+        // By then the thread has reached its sleep. If not, it still waits.
         std::thread::sleep(Duration::from_millis(100));
         drop(entered);
-        // SAFETY: it was started, and nobody else joins it.
+        // SAFETY: the thread was started, and nothing else joins it.
         assert_eq!(unsafe { libc::pthread_join(thread, null_mut()) }, 0);
         assert!(*ENTRANCE.lock(), "it was cancelled while it waited");
     }

@@ -1,4 +1,4 @@
-//! The intake's lock as a model has it: a mutex, for no signals come.
+//! The intake's lock in a model: a mutex, because a model has no signals.
 
 use crate::sync::{Mutex, MutexGuard};
 

@@ -1,7 +1,7 @@
-//! Forks: a process that was forked has one thread, whatever its parent had, and the locks of the others as they were.
+//! Forks. A forked process has one thread, whatever its parent had. The locks that the other threads held stay locked.
 //!
-//! So nothing that served a state at the fork is used in the child: a dispatcher knows in which process it was opened, and says that it
-//! serves nothing anywhere else. What the child opens itself works.
+//! So nothing that served a state at the fork is used in the child: a dispatcher knows the process in which it was opened, and serves
+//! nothing in any other. States that the child opens itself work.
 
 #[cfg(not(loom))]
 use std::sync::atomic::AtomicBool;
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// How many forks lie between this process and the one that loaded DSS.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-/// The number of the running process, as [`watch`] counts it. [any-thread]
+/// The number of the current process, as [`watch`] counts it. [any-thread]
 #[inline]
 pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Has forks counted from here on. [any-thread]
+/// Counts forks from here on. [any-thread]
 #[cfg(not(loom))]
 pub(crate) fn watch() {
     static WATCHED: AtomicBool = AtomicBool::new(false);
@@ -37,8 +37,8 @@ mod system {
     }
 
     pub(super) fn watch() {
-        // SAFETY: the handler stays mapped, for this image is never unloaded, and does what a signal handler may. Where there is no
-        // memory to note it, a forked child is not told from its parent.
+        // SAFETY: the handler stays mapped, because this image is never unloaded, and does only what a signal handler may do. If there
+        // is no memory to register it, a forked child cannot be told from its parent.
         unsafe { libc::pthread_atfork(None, None, Some(forked)) };
     }
 }

@@ -1,15 +1,15 @@
-//! Handles: what a library holds in place of a pointer.
+//! Handles, which libraries hold instead of pointers.
 //!
-//! A utilid is a number that looks like a pointer and is never followed. It names a place (the index of a dispatcher
-//! and of a slot in it) and the generation that place had when the handle was given out. A place that was left gets
-//! the next generation, so a handle used too late differs from every one that is valid.
+//! A utilid is a number that looks like a pointer and is never dereferenced. It contains a place (the index of a dispatcher
+//! and of a slot in it) and the generation that the place had when the handle was given out. When a place is vacated, it gets
+//! the next generation, so an outdated handle differs from every valid one.
 //!
-//! On 64 bits: generation 32, dispatcher 20, slot 12. Generations start at `FIRST_GENERATION`, so that bit 48 or one
-//! above it is always set: no address of a user's process looks like a handle, and none is NULL. On 32 bits it is
-//! 16, 8 and 8, and an address can look like a handle; what it names is still checked.
+//! On 64 bits: generation 32, dispatcher 20, slot 12. Generations start at `FIRST_GENERATION`, so that bit 48 or a
+//! higher one is always set: no address of a user process looks like a handle, and no handle is NULL. On 32 bits it is
+//! 16, 8 and 8, and an address can look like a handle. What it names is still checked.
 //!
-//! A place whose generations are used up is retired, never wrapped: at one registration a microsecond that is after
-//! more than an hour on 64 bits for one place of 4,096.
+//! A place that has used up its generations is retired. The number never wraps. On 64 bits, at one registration per microsecond, one
+//! place of 4,096 lasts for more than an hour.
 
 /// One library in one Lua state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,13 +37,13 @@ mod bits {
 
 pub(crate) use bits::{FIRST_GENERATION, LAST_GENERATION};
 
-/// Lua states that DSS may serve at once in a process.
+/// The most Lua states that DSS serves at once in a process.
 pub const MAX_DISPATCHERS: u32 = 1 << bits::DISPATCHER;
-/// Libraries that may be registered at once in a Lua state.
+/// The most libraries that may be registered at once in a Lua state.
 pub(crate) const MAX_SLOTS: u32 = 1 << bits::SLOT;
 
 impl Handle {
-    /// The handle as the number that a library keeps; never 0.
+    /// The number that a library keeps; never 0.
     #[must_use]
     pub fn to_raw(self) -> usize {
         ((self.generation as usize) << (bits::DISPATCHER + bits::SLOT))
@@ -51,7 +51,7 @@ impl Handle {
             | self.slot as usize
     }
 
-    /// Takes a number apart; any number gives a handle, and whether it is valid is for its dispatcher to say.
+    /// Splits a number. Any number gives a handle. Its dispatcher decides whether it is valid.
     #[must_use]
     pub fn from_raw(raw: usize) -> Self {
         Handle {

@@ -1,6 +1,6 @@
-//! How long deliveries wait, in buckets that double.
+//! How long deliveries wait. Each bucket is twice as wide as the one before.
 
-/// Buckets: the first up to a microsecond, each next one up to twice as much, the last without an end.
+/// The number of buckets. The first is up to a microsecond, each next one up to twice as much, and the last has no end.
 pub const BUCKETS: usize = 28;
 
 /// Durations, counted by size.
@@ -16,7 +16,7 @@ impl Histogram {
         self.add_many(nanoseconds, 1);
     }
 
-    /// Counts a duration, in nanoseconds, that stands for `count`.
+    /// Counts a duration, in nanoseconds, `count` times.
     #[inline]
     pub fn add_many(&mut self, nanoseconds: u64, count: u64) {
         let microseconds = nanoseconds.saturating_sub(1) / 1000;
@@ -25,7 +25,7 @@ impl Histogram {
         self.sum = self.sum.saturating_add(nanoseconds.saturating_mul(count));
     }
 
-    /// The upper end of a bucket, in nanoseconds, inclusive; none for the last one.
+    /// The upper end of a bucket, in nanoseconds, inclusive; None for the last one.
     #[must_use]
     pub fn upper(bucket: usize) -> Option<u64> {
         (bucket + 1 < BUCKETS).then(|| 1000 << bucket)
@@ -37,13 +37,13 @@ impl Histogram {
         &self.counts
     }
 
-    /// How many there are.
+    /// How many durations there are.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// All of them together, in nanoseconds.
+    /// The sum of all durations, in nanoseconds.
     #[must_use]
     pub fn sum(&self) -> u64 {
         self.sum

@@ -1,19 +1,19 @@
-//! Images: a library that registered stays mapped until the process ends, however Lua unloads its modules.
+//! Images. A library that registered stays mapped until the process ends, even if Lua unloads its module.
 //!
-//! Lua 5.1 and LuaJIT unload a C module when its state closes, in whatever order they collect things; a thread or a
-//! cancel of that library would then run in memory that is gone.
+//! Lua 5.1 and LuaJIT unload a C module when its state closes, in the order in which they collect objects. A thread or a
+//! cancel function of that library would then run in memory that is gone.
 
 use std::path::PathBuf;
 
-/// Pins the image that holds `address`. Where the system has no way to, or the address is in the program itself, which is
-/// never unmapped, nothing happens. [any-thread]
+/// Pins the image that contains `address`. Does nothing if the system cannot do that, or if the address is in the program itself, which is
+/// never unmapped. [any-thread]
 pub fn pin(address: usize) {
     if address != 0 {
         system::pin(address);
     }
 }
 
-/// The file of the image that holds `address`, as the system's loader was given it; none where it does not say. [any-thread]
+/// The file of the image that contains `address`, as it was given to the system's loader; None if the loader does not say. [any-thread]
 #[must_use]
 pub fn file(address: usize) -> Option<PathBuf> {
     system_file(address)
@@ -25,17 +25,17 @@ fn system_file(address: usize) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt;
 
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
-    // SAFETY: any address may be asked about; `info` is written where the answer is not 0.
+    // SAFETY: any address may be passed; `info` is written if the answer is not 0.
     let known = unsafe { libc::dladdr(address as *const std::ffi::c_void, info.as_mut_ptr()) };
     if known == 0 {
         return None;
     }
-    // SAFETY: `dladdr` said that it wrote it.
+    // SAFETY: `dladdr` has written it, as the answer says.
     let name = unsafe { info.assume_init() }.dli_fname;
     if name.is_null() {
         return None;
     }
-    // SAFETY: the loader's own C string, which is there as long as the image.
+    // SAFETY: the loader's own C string, which exists as long as the image.
     let name = unsafe { CStr::from_ptr(name) };
     Some(PathBuf::from(OsStr::from_bytes(name.to_bytes())))
 }
@@ -56,20 +56,20 @@ mod system {
 
     pub(super) fn pin(address: usize) {
         let mut info = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
-        // SAFETY: any address may be asked about; `info` is written where the answer is not 0.
+        // SAFETY: any address may be passed; `info` is written if the answer is not 0.
         let known = unsafe { libc::dladdr(address as *const c_void, info.as_mut_ptr()) };
         if known == 0 {
             return;
         }
-        // SAFETY: `dladdr` said that it wrote it.
+        // SAFETY: `dladdr` has written it, as the answer says.
         let info = unsafe { info.assume_init() };
-        // SAFETY: the name is the loader's, of an image that is mapped as we stand in a call from it; NOLOAD runs none
-        // of its code.
+        // SAFETY: the name is the loader's, and its image is mapped because this call comes from it. With NOLOAD, none of its code
+        // runs.
         let image = unsafe {
             libc::dlopen(info.dli_fname, libc::RTLD_NOLOAD | libc::RTLD_NODELETE | libc::RTLD_LAZY)
         };
         if !image.is_null() {
-            // SAFETY: gives back the count that `dlopen` took; NODELETE stays.
+            // SAFETY: this gives back the reference that `dlopen` took. The effect of NODELETE stays.
             unsafe { libc::dlclose(image) };
         }
     }
@@ -83,7 +83,7 @@ mod system {
     const PIN: u32 = 1;
     const UNCHANGED: u32 = 2;
 
-    /// Longer than any path that Windows has.
+    /// Longer than any path on Windows.
     const LONGEST: usize = 0x8000;
 
     #[link(name = "kernel32")]
@@ -96,14 +96,14 @@ mod system {
         use std::os::windows::ffi::OsStringExt;
 
         let mut module = std::ptr::null_mut();
-        // SAFETY: any address may be asked about; `module` is written to, and its count unchanged.
+        // SAFETY: any address may be passed; `module` is written, and its reference count does not change.
         let known =
             unsafe { GetModuleHandleExW(FROM_ADDRESS | UNCHANGED, address as *const c_void, &mut module) };
         if known == 0 {
             return None;
         }
         let mut name = vec![0; LONGEST];
-        // SAFETY: the module is there, for its address was asked about from a call that it makes; the buffer has that size.
+        // SAFETY: the module is loaded, because the address was taken from a call that it makes. The buffer has that size.
         let length = unsafe { GetModuleFileNameW(module, name.as_mut_ptr(), LONGEST as u32) } as usize;
         let whole = length > 0 && length < LONGEST;
         whole.then(|| std::ffi::OsString::from_wide(&name[..length]).into())
@@ -111,12 +111,12 @@ mod system {
 
     pub(super) fn pin(address: usize) {
         let mut module = std::ptr::null_mut();
-        // SAFETY: any address may be asked about; `module` is written to and not used.
+        // SAFETY: any address may be passed; `module` is written and not used.
         unsafe { GetModuleHandleExW(FROM_ADDRESS | PIN, address as *const c_void, &mut module) };
     }
 }
 
-/// musl's `dlclose` unmaps nothing; elsewhere there is no way.
+/// On musl, `dlclose` unmaps nothing. Other systems have no way to pin an image.
 #[cfg(not(any(all(unix, not(target_env = "musl")), windows)))]
 mod system {
     pub(super) fn pin(_address: usize) {}

@@ -9,8 +9,8 @@
 //! | replying   | on the Lua thread, in return   | replied; collected; failed                                     |
 //! | ended      | nowhere                        | -                                                              |
 //!
-//! Every arrow is taken under the dispatcher's desk lock, so each is taken once. A waiting thread's `Waiter` is owned
-//! by whatever holds the delivery (the queued item, then the desk's entry), and is released by consuming it.
+//! Every transition is made under the dispatcher's desk lock, so each is made once. Whatever holds the delivery (the queued item, then
+//! the desk's entry) owns the waiting thread's `Waiter`, and releases it by consuming it.
 
 use crate::clock::Stamp;
 use crate::handle::MAX_SLOTS;
@@ -26,13 +26,13 @@ pub(crate) struct Item {
     pub(crate) sequence: u64,
     /// Its library's slot; [`TOMBSTONE`] if the item was taken out.
     pub(crate) slot: u16,
-    /// Its library's channel, by its place among them.
+    /// The index of its channel.
     pub(crate) channel: u16,
-    /// What it counts for its channel's limits.
+    /// How many bytes it counts for its channel's limits.
     pub(crate) bytes: u32,
 }
 
-// What a queued item costs is promised: 64 bytes at most, with its share of a segment.
+// The size of a queued item is promised: at most 64 bytes, including its share of a segment.
 const _: () = assert!(size_of::<Item>() <= 56);
 
 /// No library's slot.

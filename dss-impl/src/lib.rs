@@ -1,20 +1,20 @@
-//! The core of DarkSideSync: one [`Dispatcher`] per Lua state, and an adapter per revision that maps the libraries
-//! compiled against it onto that one dispatcher.
+//! The core of DarkSideSync. Each Lua state has one [`Dispatcher`]. Each revision of the library interface has an adapter, which
+//! connects the libraries compiled against that revision to the dispatcher.
 //!
 //! Imports go one way: `registry → adapter/* → port`, and
-//! `dispatcher → port, boundary → {queue, library, capacity, callbacks, notifier} → sync`. The core names no revision and does not know
-//! which Lua it serves; `dss-lua` gives it a Lua.
+//! `dispatcher → port, boundary → {queue, library, capacity, callbacks, notifier} → sync`. The core depends on no revision and on no
+//! version of Lua; `dss-lua` connects it to Lua.
 //!
-//! The way of one delivery:
+//! The path of one delivery:
 //!
 //! ```text
 //! any thread      deliver ─► intake (queue, credit) ── notifier ─► a sleeping Lua wakes
 //! Lua thread      take ─► desk ─► decode (foreign) ─► callback ─► reply (foreign) ─► the waiting thread goes on
 //! ```
 //!
-//! There are two locks a state, *desk* before *intake* where both are held: producers meet at the intake alone, and the
-//! Lua thread takes all that lies there in one exchange. Who sleeps for an item or for room does so at a *bell*, whose own lock is the
-//! last one that is taken. No lock is held while foreign code runs.
+//! Each state has two locks. If a thread holds both, it took *desk* before *intake*. Producers use only the intake, and the Lua thread
+//! takes everything in it at once. A thread that waits for an item or for room sleeps at a *bell*, whose own lock is always taken last.
+//! No lock is held while foreign code runs.
 
 #[cfg(not(loom))]
 pub mod adapter;

@@ -2,14 +2,14 @@
 //!
 //! | phase      | meaning                                              | leaves to                              |
 //! |------------|------------------------------------------------------|----------------------------------------|
-//! | Free       | nobody's                                             | Registered, by `register`              |
-//! | Registered | items are taken                                      | Leaving, by `unregister` or `close`    |
-//! | Leaving    | nothing is taken any more; its items are cancelled   | Left                                   |
-//! | Left       | all cancelled; calls that began before still run     | Free, by the last of these calls       |
+//! | Free       | unused                                               | Registered, by `register`              |
+//! | Registered | items are accepted                                   | Leaving, by `unregister` or `close`    |
+//! | Leaving    | nothing more is accepted; its items are cancelled    | Left                                   |
+//! | Left       | all cancelled; earlier calls may still be running    | Free, by the last of these calls       |
 //!
-//! All phases change under the desk lock. Each call into a library's code is recorded by the thread that makes it; a slot with calls
-//! in it is never freed, and so never reused under a running call. The calls of the Lua thread are counted: to record one needs no
-//! memory, so one that Lua makes cannot fail for that.
+//! All phases change under the desk lock. The thread that calls into a library's code records each call. A slot with running calls
+//! is never freed, so it is never reused under a call. The calls of the Lua thread are only counted: recording one needs no
+//! memory, so a call that Lua makes cannot fail because of that.
 
 use std::sync::Arc;
 
@@ -42,25 +42,25 @@ pub(crate) struct Counts {
     pub(crate) high_water: usize,
 }
 
-/// Who registers: what an adapter gives to `register`.
+/// What an adapter passes to `register`.
 pub struct Registration {
-    /// An address that is the library's own, the same in all states.
+    /// An address in the library, which is the same in all states.
     pub libid: usize,
-    /// The library's name, where it gave one.
+    /// The library's name, if it has one.
     pub name: Option<Arc<str>>,
     /// The adapter of the revision it was compiled against.
     pub adapter: &'static dyn Adapter,
-    /// The adapter's own word, 1.0's cancel function for one.
+    /// A word that only the adapter reads, such as 1.0's cancel function.
     pub context: usize,
-    /// What a revision has that knows more than 1.0 did.
+    /// Terms that only revisions after 1.0 have.
     pub terms: Option<Terms>,
 }
 
-/// What a library registers with beyond what 1.0's did.
+/// Terms of a registration that 1.0 did not have.
 pub struct Terms {
     /// Its version, as semver.
     pub version: Arc<str>,
-    /// The file that it was loaded from, where DSS loaded it.
+    /// The file that it was loaded from, if DSS loaded it.
     pub file: Option<Arc<str>>,
     /// How much it may have queued.
     pub limits: Limits,
@@ -73,33 +73,33 @@ pub(crate) struct Library {
     pub(crate) generation: u32,
     pub(crate) phase: Phase,
     pub(crate) registration: Option<Registration>,
-    /// The order of registration within the dispatcher's life.
+    /// The order of registration in the life of the dispatcher.
     pub(crate) sequence: u64,
-    /// Calls into this library's code that the Lua thread stands in.
+    /// How many calls into this library's code the Lua thread is in.
     lua_calls: usize,
-    /// The other threads that are in this library's code, once for each call; see [`thread_id`](crate::sync::thread_id).
+    /// The other threads in this library's code, one entry for each call; see [`thread_id`](crate::sync::thread_id).
     calls: Vec<u64>,
-    /// The same, of the calls that began while a producer was admitted, and go on while the library leaves.
+    /// As `calls`, for calls that began while a producer was admitted, and that continue while the library leaves.
     pub(crate) evicting: Vec<u64>,
-    /// The Lua thread runs its cancel function.
+    /// Whether the Lua thread is running its cancel function.
     pub(crate) closing: bool,
-    /// Its code was left by an exception while the state closed: it is not called again.
+    /// Whether an exception left its code while the state closed. Then it is not called again.
     pub(crate) threw: bool,
-    /// Items that somebody waited for and that left the queue.
+    /// Items that a thread waited for and that have left the queue.
     pub(crate) awaited_left: usize,
-    /// Deliveries of it on the desk.
+    /// How many of its deliveries are at the desk.
     pub(crate) pending: usize,
-    /// For `last`'s whole time in this state, however often it registered.
+    /// Counts for the whole time of `last` in this state, even if it registered several times.
     pub(crate) counts: Counts,
-    /// The id of the library that has or had this slot in the present state.
+    /// The id of the library that has or last had this slot in the current state.
     pub(crate) last: Option<usize>,
     /// Its adapter's [`Adapter::finishes`].
     pub(crate) finishes: bool,
-    /// Where what Lua takes of the first channel is counted.
+    /// Counts what Lua takes from the first channel.
     pub(crate) consumed: Shared<Consumed>,
-    /// The same, of the other channels that there have been in this slot.
+    /// Counts what Lua takes from each other channel that has existed in this slot.
     pub(crate) others: Vec<Shared<Consumed>>,
-    /// From deliver to decode, where the revision notes when it was delivered.
+    /// The times from deliver to decode, if the revision notes when an item was delivered.
     pub(crate) waits: Option<Box<Histogram>>,
 }
 
@@ -149,8 +149,8 @@ impl Library {
         self.threw = false;
     }
 
-    /// Frees the slot if nothing holds it any more; returns what is left of the library, to be let go of outside of
-    /// the lock.
+    /// Frees the slot if nothing holds it any more. Returns the rest of the library, which the caller must release without the
+    /// lock.
     pub(crate) fn free_if_left(&mut self) -> Option<Registration> {
         let called = self.lua_calls > 0 || !self.calls.is_empty() || !self.evicting.is_empty();
         if self.phase != Phase::Left || called {
@@ -161,7 +161,7 @@ impl Library {
         self.registration.take()
     }
 
-    /// Where what Lua takes of a channel is counted.
+    /// The counter of what Lua takes from a channel.
     #[inline(always)] // a part of every take
     pub(crate) fn consumed_of(&self, channel: u16) -> &Consumed {
         match usize::from(channel).checked_sub(1) {
@@ -178,8 +178,8 @@ impl Library {
         self.registration.as_ref().expect("a slot that is not free has its registration").context
     }
 
-    /// Whether an unregister by `me` must wait: a thread other than `me` is in this library's code. Not for the Lua thread in
-    /// the cancel function: a library joins its threads there, and one may unregister as it ends.
+    /// Whether an unregister by `me` must wait, because another thread is in this library's code. The Lua thread does not count while it
+    /// is in the cancel function: a library joins its threads there, and a thread may unregister as it ends.
     pub(crate) fn holds_back(&self, me: u64, lua_thread: u64) -> bool {
         let waits_for = |caller: u64| caller != me && !(self.closing && caller == lua_thread);
         let others = self.calls.iter().chain(&self.evicting);
@@ -221,21 +221,21 @@ impl Library {
 pub(crate) enum Caller {
     /// The Lua thread, in a call that Lua made.
     Lua,
-    /// Any other, by its [`thread_id`](crate::sync::thread_id).
+    /// Another thread, by its [`thread_id`](crate::sync::thread_id).
     Thread(u64),
 }
 
-/// What `libraries()` shows of one library. The counts are those of its whole time in the state: they go on where it
+/// What `libraries()` shows of one library. The counts cover its whole time in the state: they continue if it
 /// unregisters and registers again.
 #[derive(Clone, Debug)]
 pub struct LibraryInfo {
-    /// The name, where the library gave one.
+    /// The name, if the library has one.
     pub name: Option<Arc<str>>,
     /// The revision it was compiled against.
     pub revision: &'static str,
-    /// Its version, where its revision says one.
+    /// Its version, if its revision has versions.
     pub version: Option<Arc<str>>,
-    /// The file that DSS loaded it from, where it did.
+    /// The file that it was loaded from, if DSS loaded it.
     pub file: Option<Arc<str>>,
     /// Whether it keeps `run` going.
     pub keeps_alive: bool,
@@ -243,9 +243,9 @@ pub struct LibraryInfo {
     pub queued: usize,
     /// Bytes in the queue, of all channels that have limits.
     pub bytes: usize,
-    /// The limits of its first channel, if it has some.
+    /// The limits of its first channel, if it has any.
     pub limits: Option<Limits>,
-    /// The most items that its first channel had queued at once, if that has limits.
+    /// The most items that were queued at once in its first channel, if that has limits.
     pub high_water: usize,
     /// Threads that wait for a delivery to end, queued ones included.
     pub waiting: usize,
@@ -253,7 +253,7 @@ pub struct LibraryInfo {
     pub delivered: u64,
     /// Replies that the library got.
     pub replied: u64,
-    /// Deliveries whose decode failed, and those that a thread or a request waited for and nobody answered: Lua raised an error,
+    /// Deliveries whose decode failed, and those that a thread or a request waited for without an answer: Lua raised an error,
     /// or dropped the reply.
     pub failed: u64,
     /// Deliveries that were cancelled.
@@ -262,12 +262,12 @@ pub struct LibraryInfo {
     pub refused: u64,
     /// Deliveries that were dropped to make room for later ones.
     pub dropped: u64,
-    /// Deliveries that a later one of the same key replaced.
+    /// Deliveries that were replaced by a later one with the same key.
     pub coalesced: u64,
-    /// Requests whose deadline was over, and deliveries that waited for room in vain.
+    /// Requests whose deadline passed, and deliveries that waited for room without success.
     pub timed_out: u64,
-    /// Its channels beside the first.
+    /// Its channels, besides the first.
     pub channels: Vec<ChannelInfo>,
-    /// From deliver to decode, where the revision notes when something was delivered.
+    /// The times from deliver to decode, if the revision notes when an item was delivered.
     pub waits: Option<Histogram>,
 }

@@ -1,6 +1,6 @@
-//! Loading a library that declares itself: from its name to a module that Lua can call.
+//! Loads a library that declares itself: from its name to a module that Lua can call.
 //!
-//! What does not fit is refused by what its file says, before any of its code runs.
+//! If the library's declaration does not fit, it is refused before any of its code runs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ use crate::value::Module;
 /// Why a library was not loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
-    /// There is no file of that name; the text lists those that were tried, a line each.
+    /// There is no file of that name. The text lists the files that were tried, one per line.
     NotFound(String),
-    /// There is one, and it cannot be loaded: a sentence.
+    /// The file cannot be loaded. The text is a sentence.
     Refused(String),
 }
 
@@ -34,8 +34,8 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// The file of `name`, or of an absolute path, and what it declares, if that fits a DSS that has `offering`, and the version
-/// requirement `wanted`. Runs none of its code. [any-thread] `[blocks]` while files are read.
+/// Finds the file of `name`, which may be an absolute path, and returns it with its declaration. The declaration must fit `offering`
+/// and the version requirement `wanted`. Runs none of the library's code. [any-thread] `[blocks]` while files are read.
 ///
 /// # Errors
 /// [`LoadError`]
@@ -75,13 +75,13 @@ pub fn look_up(
     Ok((file, declared))
 }
 
-/// What the file of `name` is to be called where it has the ending of `file`.
+/// The file name that `name` needs, with the extension of `file`.
 fn called(name: &str, file: &Path) -> String {
     let ending = file.extension().unwrap_or_default().to_string_lossy();
     search::file_of(name, &ending).display().to_string()
 }
 
-/// What to do where `name` was not found, and beside a file that was tried is the library, by another name.
+/// What to do if `name` was not found, but a file next to one that was tried is the library under another name.
 fn advice(name: &str, tried: &[Tried]) -> String {
     let told = tried.iter().find_map(|tried| {
         let Some(Instead::Prefixed { file, template }) = &tried.instead else { return None };
@@ -100,8 +100,8 @@ fn advice(name: &str, tried: &[Tried]) -> String {
     told.unwrap_or_default()
 }
 
-/// Opens the library in `file`, which fits a DSS that offers `revisions`, in a Lua state in which no library of its name is
-/// registered. [lua-thread]
+/// Opens the library in `file`, which fits a DSS that offers `revisions`. No library of that name may be registered in the Lua state.
+/// [lua-thread]
 ///
 /// # Errors
 /// [`LoadError`]

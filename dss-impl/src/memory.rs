@@ -1,4 +1,4 @@
-//! Memory that may be refused: what the standard library would end the process for, as a value.
+//! Allocation that can fail. If there is no memory, it returns an error; the standard library would end the process.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use crate::sync::{AtomicUsize, Ordering};
 
-/// There is no memory for what was asked.
+/// There is not enough memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
 
@@ -18,17 +18,17 @@ impl std::fmt::Display for OutOfMemory {
 
 impl std::error::Error for OutOfMemory {}
 
-/// A value on the heap. [any-thread]
+/// Puts a value on the heap. [any-thread]
 ///
 /// # Errors
-/// There is no memory for it, and the value was dropped.
+/// There is no memory for it. The value was dropped.
 pub fn try_box<T>(value: T) -> Result<Box<T>, OutOfMemory> {
-    // One `Vec` of one item has the memory of a box, and is the stable way to ask for that.
+    // A `Vec` of one item has the memory of a box, and is the stable way to allocate one that can fail.
     let mut one = Vec::new();
     one.try_reserve_exact(1).map_err(|_| OutOfMemory)?;
     one.push(value);
     let slice: *mut [T] = Box::into_raw(one.into_boxed_slice());
-    // SAFETY: a boxed slice of one item has the layout of a box of it, and came from the same allocator.
+    // SAFETY: a boxed slice of one item has the layout of a box of that item, and came from the same allocator.
     Ok(unsafe { Box::from_raw(slice.cast::<T>()) })
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn try_bytes(bytes: &[u8]) -> Result<Box<[u8]>, OutOfMemory> {
     Ok(copy.into_boxed_slice())
 }
 
-/// A copy of a text. [any-thread]
+/// A copy of a string. [any-thread]
 ///
 /// # Errors
 /// There is no memory for it.
@@ -60,19 +60,19 @@ struct Counted<T> {
     value: T,
 }
 
-/// A value that several threads own, as an `Arc`; to make one may fail.
+/// A value that several threads own, like an `Arc`. Making one may fail.
 pub struct Shared<T>(NonNull<Counted<T>>);
 
-// SAFETY: as `Arc`: owners on several threads have references to the value, and any of them may drop it.
+// SAFETY: as for `Arc`: owners on several threads have references to the value, and any of them may drop it.
 unsafe impl<T: Send + Sync> Send for Shared<T> {}
-// SAFETY: likewise.
+// SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    /// Where there is no memory the value is dropped.
+    /// Makes a shared value. If there is no memory, the value is dropped.
     pub(crate) fn try_new(value: T) -> Result<Self, OutOfMemory> {
         let layout = Layout::new::<Counted<T>>();
-        // SAFETY: the layout has the count, and so is not empty.
+        // SAFETY: the layout contains the count, so it is not empty.
         let place = NonNull::new(unsafe { alloc(layout) }.cast::<Counted<T>>()).ok_or(OutOfMemory)?;
         // SAFETY: fresh memory of that layout.
         unsafe { place.write(Counted { owners: AtomicUsize::new(1), value }) };
@@ -80,14 +80,14 @@ impl<T> Shared<T> {
     }
 
     fn counted(&self) -> &Counted<T> {
-        // SAFETY: it is freed by its last owner, and this is one.
+        // SAFETY: the last owner frees it, and this is an owner.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
-        // Relaxed: who clones has it, so it is there. More owners than memory has bytes cannot be.
+        // Relaxed: the caller already owns it, so it exists. The count cannot overflow: memory cannot hold that many owners.
         self.counted().owners.fetch_add(1, Ordering::Relaxed);
         Shared(self.0)
     }
@@ -109,11 +109,11 @@ impl<T> Deref for Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // AcqRel: what each owner did comes before the value is dropped.
+        // AcqRel: everything that the owners did happens before the value is dropped.
         if self.counted().owners.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
-        // SAFETY: nobody else owns it.
+        // SAFETY: this was the last owner.
         unsafe { std::ptr::drop_in_place(self.0.as_ptr()) };
         // SAFETY: `try_new` allocated it with that layout.
         unsafe { dealloc(self.0.as_ptr().cast(), Layout::new::<Counted<T>>()) };

@@ -6,13 +6,13 @@ use std::fmt::{self, Write};
 use crate::histogram::Histogram;
 use crate::library::LibraryInfo;
 
-/// What text of this kind is announced as, where it is served over HTTP.
+/// The content type of this text when it is served over HTTP.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A family of metrics with one figure a library; none where that has no such figure.
+/// A family of metrics with one figure for each library; None if the library has no such figure.
 struct Family {
     name: &'static str,
-    /// The last part of the name, as the format wants it, or nothing.
+    /// The unit, or nothing. The format requires it as the last part of the name.
     unit: &'static str,
     help: &'static str,
     kind: Kind,
@@ -71,7 +71,7 @@ const FAMILIES: [Family; 13] = [
     counter("darksidesync_cancelled", "Deliveries that were cancelled.", |it| Some(it.cancelled)),
 ];
 
-/// The name of the family of how long deliveries wait.
+/// The name of the family for how long deliveries wait.
 const WAIT: &str = "darksidesync_wait_seconds";
 
 /// The libraries' figures as OpenMetrics text, which ends with `# EOF`.
@@ -126,8 +126,8 @@ fn histogram(out: &mut String, labels: &str, waits: &Histogram) -> fmt::Result {
     writeln!(out, "{WAIT}_sum{{{labels}}} {}", canonical(seconds(waits.sum())))
 }
 
-/// The labels of each library, no two the same: that would be one metric told twice. Libraries that have one name are
-/// numbered, and so are those that have none.
+/// The labels of each library. No two are the same, because that would report one metric twice. Libraries with the same name are
+/// numbered, and so are those without a name.
 fn labels(libraries: &[LibraryInfo]) -> Vec<String> {
     let mut taken = HashSet::new();
     let mut label = |library: &LibraryInfo| {
@@ -143,7 +143,7 @@ fn labels(libraries: &[LibraryInfo]) -> Vec<String> {
     libraries.iter().map(&mut label).collect()
 }
 
-/// A label's value: three characters in it would end it.
+/// Escapes the three characters that are special in a label's value.
 fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -152,8 +152,8 @@ fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-/// A number as the format prefers it, so that the same is the same text everywhere: the shortest that reads back, with a
-/// point or an exponent of two digits at least.
+/// A number in the canonical form of the format, so that equal numbers have equal text: the shortest text that reads back as the same
+/// number, with a point or with an exponent of at least two digits.
 fn canonical(number: f64) -> String {
     if number != 0.0 && (number.abs() < 1e-4 || number.abs() >= 1e16) {
         let text = format!("{number:e}");

@@ -1,22 +1,22 @@
-//! What wakes a Lua thread that sleeps elsewhere, and the credit that keeps it from being woken too often.
+//! Notifiers wake a Lua thread that sleeps outside of DSS. The credit keeps it from being woken too often.
 //!
-//! A state may have two notifiers: 1.0's, a datagram to a port, and a descriptor. Both say the same at the same time, so there is one credit.
-//! At most one notification is outstanding: sent, or planned for a moment later. The credit lies under the intake lock:
+//! A state may have two notifiers: a datagram to a port, as in 1.0, and a descriptor. Both send the same at the same time, so there is
+//! one credit. At most one notification is outstanding: sent, or planned for a moment later. The credit is under the intake lock:
 //!
-//! | outstanding | event                                        | outstanding | sends                          |
-//! |-------------|----------------------------------------------|-------------|--------------------------------|
-//! | no          | deliver                                      | sent        | one                            |
-//! | yes         | deliver                                      | as it is    | none                           |
-//! | any         | poll, dispatch begins                        | no          | none                           |
-//! | no          | poll or dispatch ends, items                 | sent        | one                            |
-//! | no          | the same, and the program had no pause lately | planned    | one, when the pause is over    |
-//! | no          | poll or dispatch ends, none                  | no          | none                           |
-//! | planned     | the pause is over                            | sent        | one                            |
-//! | any         | a notifier changes, items                    | sent        | one                            |
-//! | no          | the state comes alive, or stops being so     | sent        | one, if the program asked      |
-//! | sent        | no notifier could send                       | no          | -                              |
+//! | outstanding | event                                         | outstanding | sends                          |
+//! |-------------|-----------------------------------------------|-------------|--------------------------------|
+//! | no          | deliver                                       | sent        | one                            |
+//! | yes         | deliver                                       | unchanged   | none                           |
+//! | any         | poll, dispatch begins                         | no          | none                           |
+//! | no          | poll or dispatch ends, items remain           | sent        | one                            |
+//! | no          | the same, and the program had no pause lately | planned     | one, when the pause is over    |
+//! | no          | poll or dispatch ends, none remain            | no          | none                           |
+//! | planned     | the pause is over                             | sent        | one                            |
+//! | any         | a notifier changes, items are queued          | sent        | one                            |
+//! | no          | the state begins or ceases to be alive        | sent        | one, if the program asked      |
+//! | sent        | no notifier could send                        | no          | -                              |
 //!
-//! Sends happen outside of all locks.
+//! Notifications are sent with no lock held.
 
 use std::io;
 
@@ -38,16 +38,16 @@ mod udp;
 
 /// Something that wakes a Lua thread. Called on any thread, with no lock held.
 pub trait Notifier: Send + Sync {
-    /// Sends one notification. An item that was queued before the call is found by whoever reads the notification.
+    /// Sends one notification. A program that reads it finds every item that was queued before the call.
     ///
     /// # Errors
-    /// The notification is not on its way.
+    /// The notification was not sent.
     fn notify(&self, queued: usize) -> io::Result<()>;
 
-    /// Takes back what was sent and not read, if that is this side's to do. [lua-thread], before it looks at what is queued.
+    /// Clears what was sent and not read, if this side has to do that. [lua-thread], before it looks at the queue.
     fn clear(&self) {}
 
-    /// The number that the program waits on, if there is one and it is open. [any-thread]
+    /// The number that the program waits for, if there is one and it is open. [any-thread]
     fn descriptor(&self) -> Option<i64> {
         None
     }
@@ -67,20 +67,20 @@ impl<N: Notifier + ?Sized> Notifier for std::sync::Arc<N> {
     }
 }
 
-/// A notifier as several threads use it.
+/// A notifier that several threads use.
 pub(crate) type SharedNotifier = Shared<Box<dyn Notifier>>;
 
-/// The notifier for [`Credit::change`].
+/// Makes the notifier for [`Credit::change`].
 pub(crate) fn share(notifier: Option<Box<dyn Notifier>>) -> Result<Option<SharedNotifier>, OutOfMemory> {
     notifier.map(Shared::try_new).transpose()
 }
 
-/// Which of a state's notifiers.
+/// The kind of notifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// 1.0's, which sends to a port.
+    /// Sends to a port, as 1.0 does.
     Port,
-    /// The descriptor.
+    /// Makes a descriptor readable.
     Descriptor,
 }
 
@@ -102,36 +102,36 @@ enum Outstanding {
 pub(crate) struct Credit {
     notifiers: Notifiers,
     outstanding: Outstanding,
-    /// The number of the notification that was sent last.
+    /// The number of the last notification that was sent.
     sent: u64,
 }
 
-/// A notification that must be sent as soon as the lock is given up.
+/// A notification that must be sent as soon as the lock is released.
 pub(crate) struct Due {
     notifiers: Notifiers,
     queued: usize,
     number: u64,
 }
 
-/// What became of a notification.
+/// The result of sending a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// All notifiers have sent it.
     All,
-    /// Some have: the program will look, and one of its ways to be told is broken.
+    /// Some have sent it. The program will look at the queue, but one of its notifiers does not work.
     Part,
     /// None has.
     None,
 }
 
 impl Credit {
-    /// Takes the credit if items wait and none is outstanding.
+    /// Takes the credit if items are queued and no notification is outstanding.
     #[inline]
     pub(crate) fn claim(&mut self, queued: usize) -> Option<Due> {
         if queued == 0 { None } else { self.claim_in_any_case(queued) }
     }
 
-    /// The same, also if no items wait.
+    /// As [`Self::claim`], even if no items are queued.
     #[inline]
     pub(crate) fn claim_in_any_case(&mut self, queued: usize) -> Option<Due> {
         self.is_free().then(|| self.take(queued))
@@ -150,7 +150,7 @@ impl Credit {
         Due { notifiers: self.notifiers.clone(), queued, number: self.sent }
     }
 
-    /// As [`Self::claim`], for a notification that is sent later, by [`Self::claim_planned`]. False if there is nothing to plan.
+    /// As [`Self::claim`], for a notification that [`Self::claim_planned`] sends later. False if there is nothing to plan.
     pub(crate) fn plan(&mut self, queued: usize) -> bool {
         let plans = queued > 0 && self.is_free();
         if plans {
@@ -159,7 +159,7 @@ impl Credit {
         plans
     }
 
-    /// The pause is over: what was planned is due, unless Lua looked meanwhile.
+    /// Called when the pause is over. The planned notification is due, unless Lua has looked meanwhile.
     pub(crate) fn claim_planned(&mut self, queued: usize) -> Option<Due> {
         if self.outstanding != Outstanding::Planned {
             return None;
@@ -168,19 +168,20 @@ impl Credit {
         self.claim(queued)
     }
 
-    /// Lua looks: what was outstanding is spent.
+    /// Called when Lua looks at the queue: nothing is outstanding any more.
     pub(crate) fn spend(&mut self) {
         self.outstanding = Outstanding::No;
     }
 
-    /// The send of `due` failed: nothing is outstanding, unless Lua looked, or a notifier was changed, and another was sent or planned since.
+    /// Called when `due` could not be sent. Then nothing is outstanding, unless another notification was sent or planned since: Lua looked,
+    /// or a notifier was changed.
     pub(crate) fn failed(&mut self, due: &Due) {
         if self.outstanding == Outstanding::Sent && self.sent == due.number {
             self.outstanding = Outstanding::No;
         }
     }
 
-    /// Changes one notifier; returns the old one, to be dropped outside of the lock.
+    /// Changes one notifier. Returns the old one, which the caller must drop without the lock.
     pub(crate) fn change(&mut self, way: Way, notifier: Option<SharedNotifier>) -> Option<SharedNotifier> {
         self.outstanding = Outstanding::No;
         std::mem::replace(&mut self.notifiers[way as usize], notifier)
@@ -194,7 +195,7 @@ impl Credit {
 }
 
 impl Due {
-    /// Sends it. What one of the notifiers says is said if another fails, too.
+    /// Sends it with all notifiers, even if one of them fails.
     pub(crate) fn send(&self) -> Sent {
         let (mut some, mut all) = (false, true);
         for notifier in self.notifiers.iter().flatten() {

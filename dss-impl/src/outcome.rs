@@ -2,28 +2,28 @@
 
 use std::mem::MaybeUninit;
 
-/// How a delivery ended, as its waiting thread is told.
+/// How a delivery ended. Its waiting thread gets this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Decode said that the delivery is over; there was nothing to reply to.
+    /// Decode ended the delivery, and no reply was needed.
     Decoded,
     /// Lua replied.
     Replied,
-    /// Lua dropped the reply uncalled.
+    /// Lua dropped the reply function without calling it.
     Collected,
     /// The library was unregistered, or the state closed.
     Cancelled,
-    /// Decode or return failed: a Lua error, or a panic of the library's.
+    /// Decode or return failed: a Lua error, or a panic in the library.
     Failed,
-    /// The library ended it before its time.
+    /// The library ended it early.
     Withdrawn,
-    /// A deadline that its library set was over.
+    /// A deadline that its library set has passed.
     TimedOut,
-    /// It made room for a later one.
+    /// It was dropped to make room for a later one.
     Dropped,
 }
 
-/// Why a decode or a reply failed, in up to 1,000 bytes of UTF-8. Without a destructor: it lies in frames that a Lua
+/// Why a decode or a reply failed, in up to 1,000 bytes of UTF-8. It has no destructor, because it is in stack frames that a Lua
 /// error may skip.
 pub struct Failure {
     bytes: MaybeUninit<[u8; 1000]>,
@@ -33,13 +33,13 @@ pub struct Failure {
 impl Default for Failure {
     #[inline]
     fn default() -> Self {
-        // Behind a black box, for a constant would be copied whole, and this is made for each poll.
+        // `black_box`: otherwise all bytes of a constant would be copied, and this runs for each poll.
         Failure { bytes: MaybeUninit::uninit(), length: std::hint::black_box(0) }
     }
 }
 
 impl Failure {
-    /// Keeps `sentence`, as much of it as fits, cut between two characters.
+    /// Keeps as much of `sentence` as fits, cut between two characters.
     pub fn set(&mut self, sentence: &str) {
         let bytes = self.bytes.write([0; 1000]);
         let mut length = sentence.len().min(bytes.len());
@@ -50,7 +50,7 @@ impl Failure {
         self.length = length;
     }
 
-    /// Forgets what was kept.
+    /// Clears the sentence.
     #[inline]
     pub fn clear(&mut self) {
         self.length = 0;
@@ -62,7 +62,7 @@ impl Failure {
         if self.length == 0 {
             return &[];
         }
-        // SAFETY: `set` wrote all of it before it set a length.
+        // SAFETY: `set` writes all bytes before it sets a length.
         unsafe { &self.bytes.assume_init_ref()[..self.length] }
     }
 }

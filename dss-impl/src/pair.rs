@@ -1,8 +1,8 @@
 //! A descriptor that another thread makes readable: two connected sockets, or one that is connected to itself.
 //!
-//! An eventfd or a pipe would do the same, and neither can be given to a program that may close it: an eventfd has no identity of its own (all
-//! of them have one inode), so DSS could not tell whether its number is another file's by now; and to write to a pipe whose other end was
-//! closed raises SIGPIPE, which ends a program that does not expect it. A socket has an inode of its own, and a send that raises nothing.
+//! An eventfd or a pipe would do the same, but a program may close what it is given. An eventfd has no identity of its own (all of them
+//! share one inode), so DSS could not tell whether its number refers to another file by now. Writing to a pipe whose other end was closed
+//! raises SIGPIPE, which ends a program that does not expect it. A socket has its own inode, and can send without raising a signal.
 
 use std::io;
 
@@ -10,19 +10,21 @@ use crate::cancellation::uncancelled;
 use crate::descriptor::Descriptor;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 
-/// The pair. Closed when this is dropped, as far as the program has not closed it.
+/// The pair. When it is dropped, each end that the program has not closed is closed.
 pub(crate) struct Pair {
     reader: Descriptor,
     /// None if the reader is connected to itself.
     writer: Option<Descriptor>,
-    /// Something was written since the last [`Self::clear`].
+    /// Whether something was written since the last [`Self::clear`].
     written: AtomicBool,
-    /// Threads that are writing. What they write may be there before `written` says so: the system likes to run the thread that is woken in
-    /// place of the one that woke it, and that would find the reader readable again and again until the other runs.
+    /// How many threads are writing. Their data may be readable before `written` is set: the system tends to run the woken thread
+    /// instead of the one that woke it. The woken thread would then find the reader readable again and again until the other thread runs.
     writing: AtomicUsize,
 }
 
 impl Pair {
+    /// Makes a pair.
+    ///
     /// # Errors
     /// There is no descriptor left, or the system forbids it.
     pub(crate) fn new() -> io::Result<Self> {
@@ -35,17 +37,17 @@ impl Pair {
         })
     }
 
-    /// The number that a program waits on.
+    /// The number that a program waits for.
     pub(crate) fn number(&self) -> system::Number {
         system::number(self.reader.socket())
     }
 
-    /// Whether both are open still.
+    /// Whether both ends are still open.
     pub(crate) fn is_open(&self) -> bool {
         self.reader.is_open() && self.writer.as_ref().is_none_or(Descriptor::is_open)
     }
 
-    /// Sleeps until something is written, one of `others` is ready, `limit` is over, or a signal came. [lua-thread] `[blocks]`
+    /// Sleeps until something is written, one of `others` is ready, `limit` is over, or a signal arrives. [lua-thread] `[blocks]`
     #[cfg(unix)]
     pub(crate) fn sleep(&self, others: &mut [Other], limit: std::time::Duration) {
         system::poll(self.reader.socket(), others, limit);
@@ -62,24 +64,24 @@ impl Pair {
             }
             self.writing.fetch_add(1, Ordering::SeqCst);
             let sent = system::send(self.writer.as_ref().unwrap_or(&self.reader).socket());
-            // After it: a `clear` that looked before this leaves the byte to the next one. The other way round it could be left for ever.
+            // After the send: a `clear` in between leaves the byte to the next `clear`. In the other order, it could be left forever.
             self.written.store(true, Ordering::Release);
             self.writing.fetch_sub(1, Ordering::Release);
             match sent {
-                // It is full of what nobody has read: it is readable.
+                // The buffer is full of unread data, so it is readable.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
                 sent => sent,
             }
         })
     }
 
-    /// Takes back what was written. Costs no call of the system's if nothing was. [lua-thread]
+    /// Removes what was written. Makes no system call if nothing was. [lua-thread]
     pub(crate) fn clear(&self) {
         let written = self.written.load(Ordering::Relaxed);
         if !written && self.writing.load(Ordering::SeqCst) == 0 {
             return;
         }
-        // Before the read: what is noted as written by now is read, and what is written after this is noted after it.
+        // Before the read: data that was noted by now is read below, and data written later is noted later.
         self.written.swap(false, Ordering::AcqRel);
         if self.reader.is_open() {
             system::receive_all(self.reader.socket());
@@ -87,25 +89,25 @@ impl Pair {
     }
 }
 
-/// The most descriptors of the program's that a sleep waits on.
+/// The most descriptors of the program that a sleep can wait for.
 pub const MOST_OTHERS: usize = 64;
 
-/// A descriptor of the program's that a sleep waits on, too.
+/// A descriptor of the program that a sleep also waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Other {
     /// Its number.
     pub number: i32,
-    /// What a look at it said.
+    /// Its state when it was checked.
     pub found: Found,
 }
 
-/// What a look at a descriptor said.
+/// The state of a descriptor when it was checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing can be read.
+    /// There is nothing to read.
     #[default]
     Nothing,
-    /// Something can be read, or an error or the end of it.
+    /// There is data, an error or the end to read.
     Ready,
     /// It is not open.
     Closed,
@@ -135,12 +137,12 @@ mod system {
         Ok((OwnedFd::from(reader).into(), Some(OwnedFd::from(writer).into())))
     }
 
-    /// Elsewhere each send says so.
+    /// Other systems take a flag for each send.
     #[cfg(target_vendor = "apple")]
     fn raise_no_signal(socket: &UnixStream) -> io::Result<()> {
         let on: libc::c_int = 1;
         let size = size_of_val(&on) as libc::socklen_t;
-        // SAFETY: the option is an int.
+        // SAFETY: the option is an int, and the pointer and the size are those of an int.
         let failed = unsafe {
             libc::setsockopt(
                 socket.as_raw_fd(),
@@ -157,7 +159,7 @@ mod system {
         socket.as_raw_fd()
     }
 
-    /// A look at the socket and at `others`, which are [`MOST_OTHERS`] at most: those after that are not looked at.
+    /// Waits for the socket and for `others`, at most [`MOST_OTHERS`] of them. The rest are not checked.
     pub(super) fn poll(socket: &Socket, others: &mut [Other], limit: Duration) {
         const NONE: libc::pollfd = libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 };
         let mut all = [NONE; 1 + MOST_OTHERS];
@@ -182,8 +184,8 @@ mod system {
             tv_sec: limit.as_secs().min(i32::MAX as u64) as libc::time_t,
             tv_nsec: limit.subsec_nanos() as _,
         };
-        // SAFETY: so many records, and a time, for the length of the call. An interrupted or refused call says nothing of them, and they say
-        // that nothing is ready.
+        // SAFETY: the pointer is to so many records, and the time is valid for the length of the call. If the call is interrupted or
+        // refused, it does not change the records, which say that nothing is ready.
         unsafe {
             libc::ppoll(all.as_mut_ptr(), all.len() as libc::nfds_t, &raw const limit, std::ptr::null())
         };
@@ -191,7 +193,7 @@ mod system {
 
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
     fn wait(all: &mut [libc::pollfd], limit: Duration) {
-        // Rounded up: a sleep that ends too early is one that is repeated without a pause.
+        // Rounded up: a sleep that ends too early would be repeated without a pause.
         let milliseconds = limit.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
         // SAFETY: as above.
         unsafe { libc::poll(all.as_mut_ptr(), all.len() as libc::nfds_t, milliseconds) };
@@ -222,7 +224,7 @@ mod system {
     pub(super) fn pair() -> io::Result<(Socket, Option<Socket>)> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
         socket.bind(&SockAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)))?;
-        // So that it gets what it sends itself, and nothing else.
+        // Connected to itself, so that it receives only its own data.
         socket.connect(&socket.local_addr()?)?;
         socket.set_nonblocking(true)?;
         Ok((socket, None))

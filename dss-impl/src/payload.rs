@@ -1,6 +1,5 @@
 //! What a delivery carries.
 
-/// What a library handed over, as its revision's adapter notes it: three words whose meaning is that adapter's. The core keeps them and
-/// hands them back, and never reads them.
+/// What a library handed over, in three words that only its revision's adapter reads. The core keeps them and gives them back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload(pub [usize; 3]);

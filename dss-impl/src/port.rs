@@ -1,12 +1,12 @@
-//! The port: the traits through which the core calls whatever stands behind a revision. An adapter implements them, one for each
-//! revision; the core names no revision and calls nothing else of theirs.
+//! The port: the traits through which the core calls a revision. Each revision's adapter implements them. The core names no revision
+//! and calls no other function of an adapter.
 //!
 //! | the core calls | when | afterwards |
 //! |---|---|---|
 //! | [`Adapter::decode`] | once, on the Lua thread | [`Stage::Finished`], if nobody waits for an answer |
 //! | [`Adapter::discard`] with [`Stage::Queued`] | instead of `decode` | [`Stage::Finished`], if nobody waits for an answer |
 //! | [`ReplyPort::reply`] | Lua called the reply function, or dropped it | nothing |
-//! | [`Adapter::discard`] with [`Stage::Waiting`] | instead of `reply` or `answer` | of a request, [`RequestPort::complete`] |
+//! | [`Adapter::discard`] with [`Stage::Waiting`] | instead of `reply` or `answer` | [`RequestPort::complete`], for a request |
 //! | [`RequestPort::answer`] | Lua's function returned or raised an error; again, with an error, if it refused | [`RequestPort::complete`] |
 //! | [`RequestPort::complete`] | a request has ended, after all of the above | nothing |
 
@@ -17,7 +17,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::payload::Payload;
 use crate::value::{Raised, Value};
 
-/// What [`Adapter::decode`] and [`ReplyPort::reply`] return if they failed and wrote why.
+/// Returned by [`Adapter::decode`] and [`ReplyPort::reply`] if they failed and wrote the reason.
 pub const FAILED: c_int = c_int::MIN;
 
 /// How far a delivery came before the core discards it.
@@ -31,7 +31,7 @@ pub enum Stage {
     Finished,
 }
 
-/// How Lua answers a delivery that somebody waits for.
+/// How Lua answers a delivery that a thread or a request waits for.
 #[derive(Clone, Copy)]
 pub enum Answers<'a> {
     /// The callback's first argument is a reply function.
@@ -43,23 +43,24 @@ pub enum Answers<'a> {
 /// How the core calls the libraries of one revision.
 ///
 /// # Safety rules, for all methods of the port
-/// The payload is one that a library of this revision handed over and that was taken. No lock is held. Methods with a `lua` are called
+/// A library of this revision handed the payload over, and it was taken. No lock is held. Methods with a `lua` are called
 /// on the Lua thread, inside a protected call, with nothing droppable between that call and the method: the library may raise a Lua
-/// error through it. The others may run on any thread. The table above says which calls there are for one payload; each is made once at most, but for `answer`.
+/// error through it. The others may run on any thread. The table above lists the calls for one payload. Each is made at most once, except
+/// `answer`.
 pub trait Adapter: Sync {
     /// The revision's name.
     fn revision(&self) -> &'static str;
 
-    /// The revision's number. A payload is given to no library of another one.
+    /// The revision's number. A payload is only given to libraries of the same revision.
     fn number(&self) -> u32;
 
-    /// Whether an exception of another language may come out of the libraries' code. If so it is let through. If not, a panic is all
-    /// that can come, and it ends at the boundary.
+    /// Whether an exception of another language may come out of the libraries' code. If so, it is let through. If not, only a panic can
+    /// come, and it is caught at the boundary.
     fn may_throw(&self) -> bool {
         false
     }
 
-    /// Whether [`Stage::Finished`] means anything to this revision. If not, the core may leave that call out.
+    /// Whether this revision uses [`Stage::Finished`]. If not, the core may leave that call out.
     fn finishes(&self) -> bool {
         true
     }
@@ -80,19 +81,19 @@ pub trait Adapter: Sync {
         failure: &mut Failure,
     ) -> c_int;
 
-    /// Lets go of a payload, and tells the library if its revision has a word for that. [`Stage`] says how far the delivery came.
+    /// Releases a payload, and tells the library if its revision has a call for that. [`Stage`] says how far the delivery came.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn discard(&self, handle: Handle, payload: &Payload, stage: Stage);
 
-    /// Tells the library that its state closes.
+    /// Tells the library that its state is closing.
     ///
     /// # Safety
     /// See the trait; `context` is the registration's.
     unsafe fn closing(&self, handle: Handle, context: usize);
 
-    /// Lets go of the registration's context.
+    /// Releases the registration's context.
     ///
     /// # Safety
     /// See the trait; `context` is the registration's, and this is the last call with it.
@@ -101,8 +102,8 @@ pub trait Adapter: Sync {
 
 /// A revision whose libraries take the arguments of a reply function.
 pub trait ReplyPort: Adapter {
-    /// Hands the arguments on the stack to the library; returns the number of results, or [`FAILED`]. `garbage` if Lua dropped the reply
-    /// function without calling it.
+    /// Passes the arguments on the stack to the library; returns the number of results, or [`FAILED`]. `garbage` is true if Lua dropped
+    /// the reply function without calling it.
     ///
     /// # Safety
     /// See [`Adapter`].
@@ -116,25 +117,25 @@ pub trait ReplyPort: Adapter {
     ) -> c_int;
 }
 
-/// A revision whose libraries take what a callback returns, and are told how each request ended without a thread that sleeps for it.
+/// A revision whose libraries take what a callback returns. They are told how each request ended, and no thread sleeps for it.
 pub trait RequestPort: Adapter {
-    /// Whether a Lua function that is handed over again is the same callback. If not, it is another each time.
+    /// Whether a Lua function that is passed again is the same callback. If not, it is a different callback each time.
     fn identifies_callbacks(&self) -> bool {
         false
     }
 
-    /// Keeps what Lua answered, or what it raised, until [`Self::complete`].
+    /// Keeps what Lua answered or raised until [`Self::complete`].
     ///
     /// # Errors
-    /// The sentence why this is no answer. An error of Lua's is always taken.
+    /// A sentence that says why this is not a valid answer. An error that Lua raised is always accepted.
     ///
     /// # Safety
-    /// See [`Adapter`]. The reply has begun, or the decode runs.
+    /// See [`Adapter`]. The reply has begun, or the decode is running.
     unsafe fn answer(&self, payload: &Payload, answer: Result<Vec<Value>, Raised>) -> Result<(), String>;
 
-    /// Tells the library how its request ended, and lets go of the payload.
+    /// Tells the library how its request ended, and releases the payload.
     ///
     /// # Safety
-    /// See [`Adapter`]; the last call with that payload.
+    /// See [`Adapter`]. This is the last call with that payload.
     unsafe fn complete(&self, payload: &Payload, outcome: Outcome);
 }

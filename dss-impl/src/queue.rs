@@ -1,14 +1,14 @@
-//! A first-in-first-out queue in segments: exact in memory, without a copy when it grows, and with none of its own
-//! locks.
+//! A first-in-first-out queue in segments. It uses only the memory it needs, copies nothing when it grows, and has no locks of its
+//! own.
 //!
-//! An item in the middle can be taken out by its sequence number. A *tombstone* stays in its place until it comes to the front
-//! or there are more tombstones than items: so taking one out costs a search, and moves nothing that others queue behind.
+//! An item in the middle can be taken out by its sequence number. A *tombstone* stays in its place until it comes to the front,
+//! or until there are more tombstones than items. So taking an item out costs a search, and moves no other item.
 //!
-//! A growing ring buffer would hold twice its items, and stop every producer while it moves them. Segments of 128
-//! cost one allocation in 128 items while a burst grows, and none once a few are spare.
+//! A growing ring buffer would hold memory for twice its items, and stop every producer while it moves them. Segments of 128 items
+//! cost one allocation per 128 items while a burst grows, and none once there are a few spare ones.
 //!
-//! Only `push` needs memory, and gives the item back if there is none. What takes items out works with the segments that
-//! the items lie in, however many it takes: a library can leave a process that has no memory left.
+//! Only `push` needs memory, and it gives the item back if there is none. Functions that take items out use the segments that
+//! the items are in, however many they take. So a library can leave a process that has no memory left.
 
 use std::collections::VecDeque;
 
@@ -17,19 +17,19 @@ use heapless::Deque;
 
 use crate::memory::try_box;
 
-/// Items in one segment. In the models few: their threads have small stacks, and queue few items.
+/// Items in one segment. Few in the models, whose threads have small stacks and queue few items.
 const SEGMENT: usize = if cfg!(loom) { 4 } else { 128 };
-/// Empty segments that are kept: 110,000 items' worth, 6 MiB. A burst up to that size allocates once and then never
-/// again; giving them back as they empty would also have the allocator tidy up in the middle of a poll.
+/// How many empty segments are kept: enough for 110,000 items, 6 MiB. A burst up to that size allocates once and then never
+/// again. If segments were freed as they empty, the allocator would also tidy up in the middle of a poll.
 const SPARE: usize = 860;
 
-/// Empty segments that [`Queue::prepare`] sees to.
+/// How many empty segments [`Queue::prepare`] provides.
 const PREPARED: usize = 2;
 
-/// Tombstones that are never worth a tidying.
+/// Up to this many tombstones are never worth packing.
 const FEW: usize = 64;
 
-/// What a queue holds: items with ascending sequence numbers.
+/// What a queue contains: items with ascending sequence numbers.
 pub(crate) trait Entry: Sized {
     /// The item's number, higher than those of all items before it.
     fn sequence(&self) -> u64;
@@ -39,15 +39,15 @@ pub(crate) trait Entry: Sized {
     fn bury(&mut self) -> Self;
 }
 
-/// Some items, in memory for [`SEGMENT`] of them.
+/// Memory for [`SEGMENT`] items.
 struct Segment<T> {
     items: Deque<T, SEGMENT>,
-    /// The next one of a [`Removed`]. None in a queue.
+    /// The next segment of a [`Removed`]. None in a queue.
     next: Option<Box<Segment<T>>>,
 }
 
 impl<T> Segment<T> {
-    // Not inlined: a push in a signal handler finds a segment that is spare, and its frame is not to be as large as one.
+    // Not inlined: a push in a signal handler uses a spare segment, and its stack frame should not be as large as a segment.
     #[inline(never)]
     fn try_new() -> Option<Box<Self>> {
         try_box(Segment { items: Deque::new(), next: None }).ok()
@@ -62,11 +62,11 @@ impl<T> Segment<T> {
 
 /// A queue of `T`.
 pub(crate) struct Queue<T> {
-    /// The segment that is being taken from, older than all others.
+    /// The segment that items are taken from. It is older than all others.
     front: Option<Box<Segment<T>>>,
     segments: VecDeque<Box<Segment<T>>>,
     spare: Vec<Box<Segment<T>>>,
-    /// Items, without tombstones.
+    /// The number of items, without tombstones.
     length: usize,
     tombstones: usize,
 }
@@ -82,7 +82,7 @@ impl<T: Entry> Queue<T> {
         self.length
     }
 
-    /// Appends `item`, or gives it back where there is no memory.
+    /// Appends `item`, or gives it back if there is no memory.
     #[inline(always)] // a deliver is little more than this
     pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
         let full = match self.segments.back_mut() {
@@ -96,7 +96,7 @@ impl<T: Entry> Queue<T> {
         Ok(())
     }
 
-    /// Begins a segment with `item`, or gives it back where there is no memory.
+    /// Begins a new segment with `item`, or gives it back if there is no memory.
     #[cold]
     fn push_behind(&mut self, item: T) -> Result<(), T> {
         let Some(mut tail) = self.segment() else { return Err(item) };
@@ -105,7 +105,7 @@ impl<T: Entry> Queue<T> {
         Ok(())
     }
 
-    /// Has memory for a few more segments, as far as there is any: a push in a signal handler finds it, where it may not ask for it.
+    /// Reserves memory for a few more segments, if there is any. A push in a signal handler uses it, because it may not allocate.
     #[inline]
     pub(crate) fn prepare(&mut self) {
         if self.spare.len() < PREPARED {
@@ -115,7 +115,7 @@ impl<T: Entry> Queue<T> {
 
     #[cold]
     fn prepare_now(&mut self) {
-        // A failure is told to the push that wants the memory.
+        // A failure is reported by the push that needs the memory.
         if self.segments.try_reserve(PREPARED).is_err() || self.spare.try_reserve(PREPARED).is_err() {
             return;
         }
@@ -125,13 +125,13 @@ impl<T: Entry> Queue<T> {
         }
     }
 
-    /// An empty segment, with room for it in `segments`.
+    /// An empty segment. `segments` has room for it.
     fn segment(&mut self) -> Option<Box<Segment<T>>> {
         self.segments.try_reserve(1).ok()?;
         self.spare.pop().or_else(Segment::try_new)
     }
 
-    /// The oldest.
+    /// The oldest item.
     #[inline]
     pub(crate) fn front(&mut self) -> Option<&T> {
         if self.front.as_ref().is_none_or(|front| front.items.is_empty()) {
@@ -143,7 +143,7 @@ impl<T: Entry> Queue<T> {
         self.front.as_ref()?.items.front()
     }
 
-    /// Takes what [`Self::front`] has just shown.
+    /// Takes the item that [`Self::front`] has just returned.
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<T> {
         let item = self.front.as_mut()?.items.pop_front()?;
@@ -152,7 +152,7 @@ impl<T: Entry> Queue<T> {
         Some(item)
     }
 
-    /// Removes the tombstones that lie before the oldest item.
+    /// Removes the tombstones before the oldest item.
     #[cold]
     fn pass_tombstones(&mut self) {
         while let Some(front) = &mut self.front {
@@ -183,12 +183,12 @@ impl<T: Entry> Queue<T> {
         half.get_mut(at).filter(|item| !item.is_tombstone())
     }
 
-    /// The item of that number, where it is here.
+    /// The item of that number, if it is in this queue.
     pub(crate) fn get(&mut self, sequence: u64) -> Option<&T> {
         self.find(sequence).map(|item| &*item)
     }
 
-    /// Takes out the item of that number, where it is here and `wanted`.
+    /// Takes out the item of that number, if it is in this queue and `wanted`.
     pub(crate) fn remove(&mut self, sequence: u64, wanted: impl Fn(&T) -> bool) -> Option<T> {
         let item = self.find(sequence).filter(|item| wanted(item))?.bury();
         self.length -= 1;
@@ -199,7 +199,7 @@ impl<T: Entry> Queue<T> {
         Some(item)
     }
 
-    /// Puts `item` in the place of the one of its number, where that is here; gives that one, or `item` back.
+    /// Puts `item` in place of the item with its number, and returns that one. Gives `item` back if there is none.
     pub(crate) fn replace(&mut self, item: T) -> Result<T, T> {
         match self.find(item.sequence()) {
             Some(place) => Ok(std::mem::replace(place, item)),
@@ -213,7 +213,7 @@ impl<T: Entry> Queue<T> {
         }
     }
 
-    /// Goes on to the next segment, where there is one.
+    /// Goes on to the next segment, if there is one.
     #[cold]
     fn advance(&mut self) {
         let Some(next) = self.segments.pop_front() else { return };
@@ -222,13 +222,13 @@ impl<T: Entry> Queue<T> {
         }
     }
 
-    /// What it holds, oldest first.
+    /// The items, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let segments = self.front.iter().chain(&self.segments);
         segments.flat_map(|segment| &segment.items).filter(|item| !item.is_tombstone())
     }
 
-    /// Takes over all that `other` holds, and hands it the spare segments in exchange. `self` must be empty.
+    /// Takes all items of `other`, and gives it the spare segments in exchange. `self` must be empty.
     pub(crate) fn refill(&mut self, other: &mut Self) {
         debug_assert!(self.length == 0, "a refill would overtake what is here");
         if self.tombstones > 0 {
@@ -247,16 +247,16 @@ impl<T: Entry> Queue<T> {
         }
     }
 
-    /// Moves what `wanted` picks before all that `removed` has, which must be younger than what this queue holds. Needs no memory.
+    /// Moves the `wanted` items to the front of `removed`, whose items must be newer than those of this queue. Needs no memory.
     pub(crate) fn remove_where(&mut self, removed: &mut Removed<T>, wanted: impl FnMut(&T) -> bool) {
         self.pack(Some(removed), wanted);
     }
 
-    /// Moves all items together, so that tombstones, and what lies half empty for them, take no more room than items; and takes out what
-    /// is `wanted`, where it is to go somewhere.
+    /// Moves all items together, so that tombstones and half-empty segments take no more room than items. If `removed` is given, also
+    /// takes out the items that are `wanted`.
     fn pack(&mut self, mut removed: Option<&mut Removed<T>>, mut wanted: impl FnMut(&T) -> bool) {
-        // From the newest on. What stays is put before the list, whose segments are taken from its end: each push follows a pop, so the
-        // list never grows. `kept` is the oldest segment of what stays.
+        // From the newest to the oldest. Segments are taken from the end of the list, and those that stay are put at its front: each
+        // push follows a pop, so the list never grows. `kept` is the oldest segment that stays.
         let mut kept: Option<Box<Segment<T>>> = None;
         let listed = self.segments.len();
         for at in 0..=listed {
@@ -272,7 +272,7 @@ impl<T: Entry> Queue<T> {
                 } else if let Some(kept) = kept.as_mut().filter(|kept| !kept.items.is_full()) {
                     kept.put_front(item);
                 } else {
-                    // Round once, so the order stays.
+                    // Each item goes round once, so the order stays.
                     now.put_front(item);
                 }
             }
@@ -289,26 +289,26 @@ impl<T: Entry> Queue<T> {
             }
         }
         if self.segments.len() < listed {
-            // Not at the front: what is taken over by another queue is the list.
+            // Not as the front: when another queue takes the items over, it takes the list.
             kept.into_iter().for_each(|kept| self.segments.push_front(kept));
         } else {
             self.front = kept;
         }
     }
 
-    /// Gives back all memory. The queue must be empty.
+    /// Frees all memory. The queue must be empty.
     pub(crate) fn shrink(&mut self) {
         debug_assert!(self.length == 0, "a queue that holds items was to be given up");
         *self = Queue::new();
     }
 }
 
-/// Items that [`Queue::remove_where`] took out, oldest first, in the memory of the queue that they were in.
+/// Items that [`Queue::remove_where`] took out, oldest first, in the memory of the queues that they were in.
 pub(crate) struct Removed<T> {
     /// The oldest segment of a chain.
     head: Option<Box<Segment<T>>>,
-    /// What is older than that and has no segment yet, newest first. What a queue has no room for is less than a segment at the end of
-    /// each segment of its; two queues are gone through, one after the other.
+    /// Still older items that have no segment yet, newest first. Each queue leaves less than a segment at the end of each of its
+    /// segments, and two queues are processed one after the other.
     loose: ArrayVec<T, { 3 * SEGMENT }>,
     length: usize,
 }
@@ -330,7 +330,7 @@ impl<T> Removed<T> {
         }
     }
 
-    /// Takes over an empty segment, unless it has no use for that.
+    /// Takes an empty segment; returns it if it is not needed.
     fn give(&mut self, mut empty: Box<Segment<T>>) -> Option<Box<Segment<T>>> {
         if self.loose.is_empty() {
             return Some(empty);
@@ -344,7 +344,7 @@ impl<T> Removed<T> {
         None
     }
 
-    /// The oldest that is left, which stays.
+    /// The items that are left, oldest first. They stay.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let mut next = self.head.as_ref();
         let chain = std::iter::from_fn(move || {
@@ -375,7 +375,7 @@ impl<T> Iterator for Removed<T> {
 
 impl<T> Drop for Removed<T> {
     fn drop(&mut self) {
-        // One after the other: a long chain would be dropped within itself, as deep as it is long.
+        // One by one: dropping a long chain would recurse as deeply as it is long.
         for item in self {
             drop(item);
         }

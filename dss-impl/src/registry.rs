@@ -1,7 +1,7 @@
 //! The registry: the one list of the revisions that this DSS offers, and everything that needs the whole list.
 //!
-//! A new adapter adds its line to [`REVISIONS`]. The registry uses the adapters and what works on revisions
-//! (`declared`, `load`, `rendezvous`), and hands the list to them. None of them uses the registry.
+//! A new adapter adds its line to [`REVISIONS`]. The registry passes the list to the code that works on revisions
+//! (`declared`, `load`, `rendezvous`). Neither that code nor the adapters use the registry.
 
 use std::ffi::c_void;
 use std::iter::once;
@@ -29,20 +29,20 @@ pub fn by_number(number: u32) -> Option<&'static Revision> {
     revision::by_number(REVISIONS, number)
 }
 
-/// The name of the revision of that number, also of one that this DSS does not know. [any-thread]
+/// The name of the revision of that number. It may be one that this DSS does not know. [any-thread]
 #[must_use]
 pub fn name_of(number: u32) -> String {
     revision::name_of(REVISIONS, number)
 }
 
-/// What the readers of files need to know of each revision. [any-thread]
+/// What code that reads files needs to know of each revision. [any-thread]
 #[must_use]
 pub fn known() -> &'static [Known] {
     static KNOWN: OnceLock<Vec<Known>> = OnceLock::new();
     KNOWN.get_or_init(|| REVISIONS.iter().map(|revision| revision.known()).collect())
 }
 
-/// What this DSS has for libraries. [any-thread]
+/// What this DSS offers to libraries. [any-thread]
 ///
 /// # Panics
 /// Never: the version of this crate is a semver version.
@@ -64,7 +64,7 @@ pub fn offering() -> Offering {
 /// The record of the module that this core is linked into, which is built for `lua`.
 ///
 /// # Panics
-/// At compile time: if the record has no room for a text or for all revisions.
+/// At compile time, if the record has no room for a string or for all revisions.
 #[must_use]
 pub const fn module_record(lua: &str) -> ModuleRecord {
     let mut record = ModuleRecord::new(crate::VERSION, lua, v2::ABI_STABLE, v2::COMPILER);
@@ -77,7 +77,7 @@ pub const fn module_record(lua: &str) -> ModuleRecord {
     record
 }
 
-/// What DSS publishes for libraries in its table in Lua's registry: each key, and the address that is under it. The
+/// What DSS publishes for libraries in its table in Lua's registry: each key with its address. The
 /// addresses are valid until the process ends. The iterator owns nothing, so a Lua error may skip it. [any-thread]
 pub fn keys() -> impl Iterator<Item = (&'static str, *const c_void)> {
     let own = REVISIONS.iter().filter_map(|revision| match revision.found {
@@ -87,7 +87,7 @@ pub fn keys() -> impl Iterator<Item = (&'static str, *const c_void)> {
     own.chain(once((RENDEZVOUS_KEY, std::ptr::from_ref(rendezvous()).cast())))
 }
 
-/// The rendezvous, made once for the process. [any-thread]
+/// The rendezvous, made once per process. [any-thread]
 #[must_use]
 pub fn rendezvous() -> &'static Rendezvous {
     static RECORD: OnceLock<Rendezvous> = OnceLock::new();
@@ -95,7 +95,7 @@ pub fn rendezvous() -> &'static Rendezvous {
 }
 
 unsafe extern "C" fn request(request: *const Request, answer: *mut Answer) -> i32 {
-    // SAFETY: the contract of `RequestFn`.
+    // SAFETY: guaranteed by the contract of `RequestFn`.
     unsafe { rendezvous::answer(REVISIONS, request, answer) }
 }
 
@@ -107,7 +107,7 @@ pub fn look_up(name: &str, templates: &str, wanted: Option<&str>) -> Result<(Pat
     load::look_up(name, templates, wanted, &offering(), known())
 }
 
-/// Loads the library that [`look_up`] finds into a Lua state, in which no library of its name is registered. [lua-thread]
+/// Loads the library that [`look_up`] finds into a Lua state. No library of that name may be registered there. [lua-thread]
 ///
 /// # Errors
 /// [`LoadError`]

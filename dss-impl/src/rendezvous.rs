@@ -1,5 +1,5 @@
-//! The rendezvous: the record that DSS publishes, and how it answers a library that asks for a revision. The registry has the
-//! list of revisions, and hands it in.
+//! The rendezvous: the record that DSS publishes, and its answers to libraries that ask for a revision. The registry passes in the
+//! list of revisions.
 
 use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use semver::{Version, VersionReq};
 use crate::revision::{Grant, Revision, by_number, name_of};
 use crate::states::lua_name;
 
-/// The record that offers `revisions`, and is asked by `request`. The memory of its list is never freed: make it once.
+/// Makes the record that offers `revisions`, with `request` as its function. The memory of its list is never freed, so make it only once.
 /// [any-thread]
 #[must_use]
 pub fn record(revisions: &[&'static Revision], request: RequestFn) -> Rendezvous {
@@ -33,19 +33,19 @@ pub fn record(revisions: &[&'static Revision], request: RequestFn) -> Rendezvous
     }
 }
 
-/// Answers a library that asks a DSS which offers `revisions`. [any-thread]
+/// Answers a library that asks a DSS that offers `revisions`. [any-thread]
 ///
 /// # Safety
 /// The contract of [`RequestFn`].
 pub unsafe fn answer(revisions: &[&Revision], request: *const Request, answer: *mut Answer) -> i32 {
-    // SAFETY: the contract of `RequestFn`.
+    // SAFETY: guaranteed by the contract of `RequestFn`.
     if unsafe { stated_size(answer) } < Answer::SIZE_2_0 {
         return REFUSED; // there is no place for a sentence
     }
-    // SAFETY: the contract of `RequestFn`: as large as it states, which covers the struct, and this call's alone.
+    // SAFETY: by the contract of `RequestFn`, it is as large as it states, which covers the struct, and only this call uses it.
     let answer = unsafe { &mut *answer };
     let decided = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the contract of `RequestFn`.
+        // SAFETY: guaranteed by the contract of `RequestFn`.
         unsafe { complete(revisions, request) }.and_then(|request| decide(revisions, request))
     }));
     let decided = decided.unwrap_or_else(|_| {
@@ -64,14 +64,14 @@ pub unsafe fn answer(revisions: &[&Revision], request: *const Request, answer: *
         }
         Err(sentence) => {
             answer.status = REFUSED;
-            // SAFETY: the contract of `RequestFn`: the text's capacity is what it states.
+            // SAFETY: by the contract of `RequestFn`, the text has the stated capacity.
             unsafe { answer.write_sentence(&sentence) };
         }
     }
     answer.status
 }
 
-/// The size that a record states of itself; 0 where there is none.
+/// The size that a record states; 0 if there is no record.
 ///
 /// # Safety
 /// `record` is NULL, or begins with its size.
@@ -83,7 +83,7 @@ unsafe fn stated_size<T>(record: *const T) -> u32 {
     unsafe { record.cast::<u32>().read() }
 }
 
-/// The request, if it is all there; a refusal names who sent it, as far as that is there.
+/// The request, if it is complete. A refusal names the sender, if that part of the request is there.
 ///
 /// # Safety
 /// The contract of [`dss_abi::RequestFn`].
@@ -94,11 +94,11 @@ unsafe fn complete<'a>(revisions: &[&Revision], request: *const Request) -> Resu
         // SAFETY: its size covers the struct.
         return Ok(unsafe { &*request });
     }
-    // SAFETY: as the caller promises, and a number has no wrong value.
+    // SAFETY: as the caller promises, and any value of a number is valid.
     let number = unsafe { field::<u32>(request, found, offset_of!(Request, revision)) };
-    // SAFETY: as above, and so has a pointer with a length.
+    // SAFETY: as above, and any value of a pointer with a length is valid.
     let library = unsafe { field::<Text>(request, found, offset_of!(Request, library)) };
-    // SAFETY: the contract of `RequestFn`: texts are borrowed for the length of the call.
+    // SAFETY: by the contract of `RequestFn`, texts are borrowed for the length of the call.
     let library = library.map(|text| unsafe { text.read() });
     Err(format!(
         "{} wants {} with a request of {found} bytes, and this DSS {} reads {} bytes: build the library with a released \
@@ -113,21 +113,21 @@ unsafe fn complete<'a>(revisions: &[&Revision], request: *const Request) -> Resu
     ))
 }
 
-/// What lies `offset` bytes into a request of `size` bytes, if that reaches so far.
+/// The field at `offset` in a request of `size` bytes, if the request is long enough.
 ///
 /// # Safety
-/// `size` bytes of the request can be read, and hold a `T` there if they reach so far.
+/// `size` bytes of the request are readable, and contain a `T` at `offset` if they are long enough.
 unsafe fn field<T>(request: *const Request, size: u32, offset: usize) -> Option<T> {
     if (size as usize) < offset + size_of::<T>() {
         return None;
     }
-    // SAFETY: as the caller promises; a short record need not be aligned.
+    // SAFETY: as the caller promises. A short record need not be aligned.
     Some(unsafe { request.wrapping_byte_add(offset).cast::<T>().read_unaligned() })
 }
 
-/// Looks for the revision asked for; a refusal names both sides.
+/// Finds the requested revision. A refusal names both sides.
 fn decide(revisions: &[&Revision], request: &Request) -> Result<Grant, String> {
-    // SAFETY: the contract of `RequestFn`: texts are borrowed for the length of the call.
+    // SAFETY: by the contract of `RequestFn`, texts are borrowed for the length of the call.
     let library = unsafe { request.library.read() };
     // SAFETY: as above.
     let wants = unsafe { request.wants.read() };
@@ -166,14 +166,14 @@ fn decide(revisions: &[&Revision], request: &Request) -> Result<Grant, String> {
     grant(request, &library)
 }
 
-// `size` is where every reader looks for it, whatever else changes.
+// `size` must stay where every reader expects it, whatever else changes.
 const _: () = {
     assert!(offset_of!(Rendezvous, size) == 8);
     assert!(offset_of!(Request, size) == 0);
     assert!(offset_of!(Answer, size) == 0);
 };
 
-// Where 2.0.0 has each field. Here and not beside the types: their crate builds with compilers that cannot tell.
+// The offsets of 2.0.0. They are not next to the types, because the crate of the types also builds with compilers that lack `offset_of`.
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(offset_of!(Text, bytes) == 0);

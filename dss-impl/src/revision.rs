@@ -1,6 +1,6 @@
-//! What a revision is to the rest of DSS: plain data. Each adapter fills in one [`Revision`], and the registry lists them.
+//! How the rest of DSS sees a revision: as plain data. Each adapter fills in one [`Revision`], and the registry lists them.
 //!
-//! Nothing in here knows the list. Adapters, `rendezvous` and `load` use these types, and the registry uses all of them.
+//! Nothing here knows the list. Adapters, `rendezvous` and `load` use these types, and the registry uses all of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::value::Module;
 pub struct Revision {
     /// Its number.
     pub number: u32,
-    /// Its name, which people read.
+    /// Its name, for people.
     pub name: &'static str,
     /// The version of its interface, as semver.
     pub version: &'static str,
@@ -27,40 +27,40 @@ pub struct Revision {
 
 /// How the libraries of a revision and DSS find each other.
 pub enum Found {
-    /// The library is a Lua module. It looks for a key of its own in DSS's table in Lua's registry, and finds the address of
-    /// a C table.
+    /// The library is a Lua module. It looks for its revision's key in DSS's table in Lua's registry, and finds the address of
+    /// a C table there.
     RegistryKey {
         /// The key.
         key: &'static str,
         /// The C table. DSS publishes its address and does not read it.
         api: &'static dyn Sync,
     },
-    /// The library is a Lua module. It looks for the rendezvous, and asks that for the revision.
+    /// The library is a Lua module. It finds the rendezvous, and requests the revision from it.
     Rendezvous {
         /// A text that is in the files of these libraries, and not in those of earlier revisions.
         marker: &'static str,
         /// Grants the revision.
         grant: GrantFn,
     },
-    /// The library's file has a declaration, and DSS finds and opens the file.
+    /// The library's file has a declaration. DSS finds and opens the file.
     ///
-    /// A library that was opened may still ask the rendezvous for its revision, so this way has a grant too. The enum has one
-    /// way for each revision nevertheless: with a list of ways there could be a revision that is in files and has a key, which
+    /// A library that was opened may still ask the rendezvous for its revision, so this variant has a grant too. But a revision
+    /// has one variant, not a list of ways: a list could describe a revision that is in files and has a key, which
     /// nothing here can serve.
     File {
-        /// What the revision demands of a declaration.
+        /// What the revision requires of a declaration.
         fits: FitsFn,
         /// Opens the library.
         open: OpenFn,
-        /// Grants the revision. None if `open` hands over what its libraries need, and they ask for nothing.
+        /// Grants the revision. None if `open` provides what its libraries need, and they request nothing.
         grant: Option<GrantFn>,
     },
 }
 
-/// Grants a revision to `library`, whose number and version fit, or says in a sentence why not. [any-thread]
+/// Grants a revision to `library`, whose number and version fit, or returns a sentence that says why not. [any-thread]
 pub type GrantFn = fn(request: &Request, library: &str) -> Result<Grant, String>;
 
-/// What the answer to a library carries if the revision is granted: addresses that stay valid until the process ends.
+/// What a library receives if the revision is granted: addresses that stay valid until the process ends.
 pub struct Grant {
     /// The header of the `abi_stable` in use.
     pub header: usize,
@@ -70,7 +70,7 @@ pub struct Grant {
     pub root: usize,
 }
 
-/// Maps the file of a library and has it register in a Lua state, or says in a sentence why not. `rendezvous` is for libraries
+/// Maps the file of a library and lets it register in a Lua state, or returns a sentence that says why not. `rendezvous` is for libraries
 /// that ask it for their revision. [lua-thread]
 pub type OpenFn = fn(
     state: StateRef,
@@ -80,7 +80,7 @@ pub type OpenFn = fn(
 ) -> Result<Arc<dyn Module>, String>;
 
 impl Revision {
-    /// What the readers of files need to know of it.
+    /// What code that reads files needs to know of it.
     #[must_use]
     pub const fn known(&self) -> Known {
         let (marker, fits) = match self.found {
@@ -101,7 +101,7 @@ impl Revision {
         }
     }
 
-    /// How DSS opens a library of it, if its libraries are not Lua modules.
+    /// How DSS opens its libraries, if they are not Lua modules.
     #[must_use]
     pub fn open(&self) -> Option<OpenFn> {
         match self.found {
@@ -117,7 +117,7 @@ pub fn by_number<'a>(revisions: &[&'a Revision], number: u32) -> Option<&'a Revi
     revisions.iter().copied().find(|revision| revision.number == number)
 }
 
-/// The name of the revision of that number, also of one that is not in the list.
+/// The name of the revision of that number. It may be one that is not in the list.
 #[must_use]
 pub fn name_of(revisions: &[&Revision], number: u32) -> String {
     by_number(revisions, number).map_or_else(|| unnamed(number), |revision| revision.name.to_owned())

@@ -1,4 +1,4 @@
-//! From a library's name to its file, as Lua does it: by a path of templates.
+//! Finds a library's file by its name, as Lua does: with a path of templates.
 
 use std::env::consts::DLL_PREFIX;
 use std::error::Error;
@@ -6,14 +6,14 @@ use std::fmt;
 use std::io;
 use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};
 
-/// How many bytes a library's name has at most.
+/// The most bytes that a library's name may have.
 pub const LONGEST_NAME: usize = 63;
 
-/// Why a text is no library's name.
+/// Why a text is not a valid library name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadName {
-    /// It has no characters.
+    /// It is empty.
     Empty,
     /// It has more than [`LONGEST_NAME`] bytes.
     TooLong,
@@ -22,12 +22,12 @@ pub enum BadName {
         /// The text.
         name: String,
     },
-    /// It has a separator of folders, and is no absolute path.
+    /// It has a folder separator, and is not an absolute path.
     Relative {
         /// The text.
         name: String,
     },
-    /// It has a character that names do not have.
+    /// It has a character that is not allowed in names.
     Character {
         /// The text.
         name: String,
@@ -58,7 +58,7 @@ impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("a library's name is empty")?,
-            // What may be a megabyte is not repeated.
+            // The text may be very long, so it is not repeated.
             Self::TooLong => f.write_str("a library's name is too long")?,
             Self::LeadingDot { name } | Self::Relative { name } | Self::Character { name, .. } => {
                 write!(f, "{name:?} is no library's name")?;
@@ -74,7 +74,7 @@ impl Error for BadName {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotFound {
-    /// What was to be found has no name that a library can have.
+    /// The name is not a valid library name.
     Name(BadName),
     /// None of the files exists.
     Nowhere {
@@ -85,36 +85,36 @@ pub enum NotFound {
     },
 }
 
-/// A file that was tried, and is not there.
+/// A file that was tried and does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
     /// The file.
     pub file: PathBuf,
-    /// What explains that it is not there.
+    /// What explains why it was not found.
     pub instead: Option<Instead>,
 }
 
-/// What explains that a file is not there.
+/// What explains why a file was not found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Instead {
-    /// It is a link that leads nowhere.
+    /// It is a link to a file that does not exist.
     Link(Dangling),
     /// It is a folder.
     Folder,
-    /// Beside it is the file of the library `libNAME`, as a linker calls the file of NAME.
+    /// Next to it is the file of the library `libNAME`, which is how a linker names the file of NAME.
     Prefixed {
         /// That file.
         file: PathBuf,
-        /// What the template has to be for it to be the file of NAME; none where NAME has folders in it.
+        /// The template that would find it as the file of NAME; None if NAME contains folders.
         template: Option<String>,
     },
 }
 
-/// Where a link leads that leads to no file.
+/// The target of a link that leads to no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dangling {
-    /// The file that is missing, at the end of all links; none where the links lead back to themselves.
+    /// The missing file, at the end of all links; None if the links lead back to themselves.
     pub target: Option<PathBuf>,
 }
 
@@ -128,7 +128,7 @@ impl fmt::Display for Dangling {
 }
 
 impl Tried {
-    /// A file that [`is_there`] found not to be; `template` is what it was made of, for a library of that name.
+    /// A file that [`is_there`] did not find. `made_of` is the template it was made from, and the library's name.
     fn new(file: PathBuf, made_of: Option<(&str, &str)>) -> Self {
         let instead = if let Some(link) = dangling(&file) {
             Some(Instead::Link(link))
@@ -180,7 +180,7 @@ impl Error for NotFound {
     }
 }
 
-/// Whether `name` is one that a library can have: letters, digits, `_`, `-` and `.`, no dot in front. [any-thread]
+/// Whether `name` is a valid library name: letters, digits, `_`, `-` and `.`, not beginning with a dot. [any-thread]
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -204,8 +204,8 @@ pub fn check_name(name: &str) -> Result<(), BadName> {
     Ok(())
 }
 
-/// The path of templates that a person set, in which the first `;;` stands for `default`, as in Lua's own variables;
-/// the default alone, where nothing is set. [any-thread]
+/// The path of templates that the user set. The first `;;` in it stands for `default`, as in Lua's own variables.
+/// If nothing is set, it is `default`. [any-thread]
 ///
 /// ```
 /// use dss_impl::search::templates;
@@ -224,17 +224,17 @@ pub fn templates(set: Option<&str>, default: &str) -> String {
     [before, default, after].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(";")
 }
 
-/// The file of the library `name`: the first of `templates` that is there. They are separated by `;`, and the name
-/// takes the place of each `?`, with its dots as separators of folders. An absolute path in the place of a name is
-/// taken as it is. What comes back is absolute, for a file without a folder would be looked for elsewhere by the
-/// system's loader. [any-thread] `[blocks]` on the file system.
+/// Finds the file of the library `name`: the first of `templates` that exists. They are separated by `;`. The name
+/// replaces each `?`, with its dots as folder separators. If `name` is an absolute path, that file is
+/// used. The result is absolute, because the system's loader would look elsewhere for a file without a
+/// folder. [any-thread] `[blocks]` on the file system.
 ///
 /// # Errors
-/// [`NotFound`]: no library has such a name, or none of the files is there.
+/// [`NotFound`]: the name is invalid, or none of the files exists.
 pub fn find(name: &str, templates: &str) -> Result<PathBuf, NotFound> {
     if is_absolute(name) {
         let file = PathBuf::from(name);
-        // A folder too: reading it says what is wrong with that.
+        // A folder too: reading it gives the right error.
         return if file.is_dir() || is_there(&file) {
             Ok(file)
         } else {
@@ -252,32 +252,32 @@ pub fn find(name: &str, templates: &str) -> Result<PathBuf, NotFound> {
     Err(NotFound::Nowhere { name: name.to_owned(), tried })
 }
 
-/// The file that the library `name` has by a template such as `?.so`, which has that ending: `net/http.so`. [any-thread]
+/// The file of the library `name` for a template such as `?.so`, with the extension `ending`: `net/http.so`. [any-thread]
 #[must_use]
 pub fn file_of(name: &str, ending: &str) -> PathBuf {
     let name = name.replace('.', MAIN_SEPARATOR_STR);
     PathBuf::from(if ending.is_empty() { name } else { format!("{name}.{ending}") })
 }
 
-/// Where the link `file` leads, if that is nowhere. [any-thread] `[blocks]` on the file system.
+/// The target of the link `file`, if that does not exist. [any-thread] `[blocks]` on the file system.
 #[must_use]
 pub fn dangling(file: &Path) -> Option<Dangling> {
     if !file.is_symlink() || file.metadata().err()?.kind() == io::ErrorKind::PermissionDenied {
         return None;
     }
     let mut at = file.to_owned();
-    // As many as Linux follows. Longer ones lead back to themselves, or may as well.
+    // Linux follows as many. A longer chain leads back to itself, or is treated as if it did.
     for _ in 0..40 {
         let Ok(target) = at.read_link() else { return Some(Dangling { target: Some(at) }) };
-        // What is relative is so to the link's own folder.
+        // A relative target is relative to the link's own folder.
         at = at.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
     }
     Some(Dangling { target: None })
 }
 
-/// The file beside `file` whose name begins as a linker begins it, if there is one.
+/// The file next to `file` whose name has the linker's prefix, if there is one.
 fn prefixed(file: &Path, template: &str, name: &str) -> Option<Instead> {
-    // Only where the name begins what the file is called.
+    // Only if the file name begins with the library's name.
     if DLL_PREFIX.is_empty() || !Path::new(template).file_name()?.to_str()?.starts_with('?') {
         return None;
     }
@@ -292,8 +292,8 @@ fn is_absolute(name: &str) -> bool {
     name.starts_with('/') || Path::new(name).is_absolute()
 }
 
-/// Whether there is something to open, or to say more of than that it is not there: one that may not be looked at is
-/// refused later, with the system's own reason. A folder may have a library's name and not be in its way.
+/// Whether the file exists, or may not be examined: such a file is refused later, with the system's own reason. A folder does not
+/// count, so it may have a library's name without being in its way.
 fn is_there(file: &Path) -> bool {
     match file.metadata() {
         Ok(metadata) => !metadata.is_dir(),

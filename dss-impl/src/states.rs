@@ -1,7 +1,7 @@
 //! The table of dispatchers of this process, and how a Lua state finds its own.
 //!
-//! Dispatchers are made when first needed, and are never freed. A look-up is two loads and takes no lock; claiming one is a
-//! compare-and-swap. So states share no lock, and a handle, whatever its bits, names memory that is there or nothing.
+//! Dispatchers are made when first needed, and are never freed. A look-up is two loads and takes no lock; claiming a dispatcher is a
+//! compare-and-swap. So states share no lock, and any handle, whatever its bits, refers either to valid memory or to nothing.
 
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ use crate::value::LuaValues;
 
 static TABLE: Chunks<Dispatcher> = Chunks::new();
 
-/// The dispatcher at `index` of the table, if there has been one since this process was forked. [any-thread]
+/// The dispatcher at `index` of the table, if one has been made since this process was forked. [any-thread]
 #[inline]
 pub(crate) fn dispatcher_at(index: u32) -> Option<&'static Dispatcher> {
     TABLE.get(index).filter(|dispatcher| !dispatcher.is_of_another_process())
@@ -28,12 +28,12 @@ pub fn dispatcher_of(handle: Handle) -> Option<&'static Dispatcher> {
     dispatcher_at(handle.dispatcher)
 }
 
-/// One Lua state, as its userdata in Lua holds it: plain data, valid for ever, served or not.
+/// One Lua state, as its userdata in Lua holds it: plain data. It stays valid even when the state is no longer served.
 #[derive(Clone, Copy)]
 pub struct StateRef {
-    /// Who serves it.
+    /// The dispatcher that serves it.
     pub dispatcher: &'static Dispatcher,
-    /// Which of the states it serves in its life.
+    /// Which of the dispatcher's states it is.
     pub epoch: u64,
 }
 
@@ -45,14 +45,14 @@ impl StateRef {
         self.dispatcher.serves(self.epoch).then_some(self.dispatcher)
     }
 
-    /// Whether this process was forked after the state was opened: it is served in the parent alone. [any-thread]
+    /// Whether this process was forked after the state was opened. Then only the parent serves it. [any-thread]
     #[must_use]
     pub fn is_of_another_process(self) -> bool {
         self.dispatcher.is_of_another_process()
     }
 
-    /// As what the state is served in this process, if it was opened in the one that this was forked from, and no library was opened in it
-    /// there, nor anything else begun. A host may load its modules before it forks its workers. [lua-thread]
+    /// Opens the state again in this process, if it was opened in the process that this one was forked from, and was not used there: no
+    /// library was opened, and nothing else was begun. A host may load its modules before it forks its workers. [lua-thread]
     #[must_use]
     pub fn renewed(self) -> Option<StateRef> {
         if self.dispatcher.left_unused(self.epoch) { open().ok() } else { None }
@@ -61,7 +61,7 @@ impl StateRef {
     /// Ends the service. [lua-thread]
     ///
     /// # Safety
-    /// On the Lua thread of that state.
+    /// Must be called on the Lua thread of that state.
     pub unsafe fn close(self) {
         // SAFETY: as the caller promises.
         unsafe { self.dispatcher.close(self.epoch) };
@@ -71,9 +71,9 @@ impl StateRef {
 /// Why a Lua state is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// This process serves as many as can be told apart.
+    /// This process already serves the most states ([`MAX_DISPATCHERS`]).
     TooMany,
-    /// The system has no memory for what is kept of it.
+    /// There is no memory for its record.
     OutOfMemory,
 }
 
@@ -94,28 +94,28 @@ pub fn open() -> Result<StateRef, OpenError> {
     Err(OpenError::TooMany)
 }
 
-/// What the core must be able to ask of Lua; given once by the module.
+/// What the core needs from Lua. The module provides it once.
 #[derive(Clone, Copy)]
 pub struct LuaSide {
-    /// The Lua that the module is built for, as its `_VERSION` says it, or `LuaJIT`.
+    /// The Lua that the module is built for: its `_VERSION`, or `LuaJIT`.
     pub name: &'static str,
-    /// The state record that `require` left in a Lua state, if it did. [lua-thread] Raises nothing.
+    /// The state record that `require` left in a Lua state, if any. [lua-thread] Raises no error.
     ///
     /// # Safety
-    /// The pointer is a live `lua_State` of that Lua that runs on this thread.
+    /// The pointer is a live `lua_State` of that Lua, running on this thread.
     pub find: unsafe fn(*mut c_void) -> Option<StateRef>,
-    /// How values are pushed.
+    /// Pushes values.
     pub values: &'static dyn LuaValues,
 }
 
 static LUA: OnceLock<LuaSide> = OnceLock::new();
 
-/// Says how to reach Lua. The first call counts.
+/// Sets how to reach Lua. Only the first call has an effect.
 pub fn set_lua(side: LuaSide) {
     LUA.get_or_init(|| side);
 }
 
-/// How values are pushed in the module's Lua; none before [`set_lua`].
+/// Pushes values in the module's Lua; None before [`set_lua`].
 pub(crate) fn lua_values() -> Option<&'static dyn LuaValues> {
     LUA.get().map(|side| side.values)
 }
@@ -126,7 +126,7 @@ pub fn lua_name() -> &'static str {
     LUA.get().map_or("Lua", |side| side.name)
 }
 
-/// The state record of a `lua_State`; none where DSS was not required in it, or where `lua` is NULL. [lua-thread]
+/// The state record of a `lua_State`; None if DSS was not required in it, or if `lua` is NULL. [lua-thread]
 ///
 /// # Safety
 /// As [`LuaSide::find`], or NULL.
@@ -140,13 +140,13 @@ pub unsafe fn find(lua: *mut c_void) -> Option<StateRef> {
     unsafe { (side.find)(lua) }
 }
 
-/// Another reference to a callback, whichever state's; none if it is dead, or never was. [any-thread]
+/// Another reference to a callback of any state; None if it no longer exists, or never did. [any-thread]
 #[must_use]
 pub fn retain_callback(id: CallbackId) -> Option<Reference> {
     dispatcher_at(id.dispatcher)?.retain(id)
 }
 
-/// Gives a reference to a callback back, whichever state's. [any-thread]
+/// Gives back a reference to a callback of any state. [any-thread]
 #[inline]
 pub fn release_callback(id: CallbackId) {
     if let Some(dispatcher) = dispatcher_at(id.dispatcher) {

@@ -1,8 +1,8 @@
-//! The one way to locks and atomics, so that a model checker (`--cfg loom`) can stand behind it.
+//! All locks and atomics come from here, so that a model checker (`--cfg loom`) can replace them.
 //!
-//! The locks are the standard library's, which on Linux are futexes; the intake's and the desk's are our own (see `entrance.rs`, `biased.rs`). They
-//! allocate nothing, not even where a thread sleeps, and share no table with each other: a lock that another thread held at a fork
-//! is lost for its own state alone. They are not poisoned here: what they guard is never left half changed by a panic.
+//! The locks are the standard library's, which are futexes on Linux. The intake and the desk have our own (see `entrance.rs`, `biased.rs`).
+//! The locks allocate nothing, even when a thread sleeps, and share no table: if another thread held a lock at a fork, only that lock's
+//! state is affected. Poisoning is ignored, because a panic never leaves what they guard half changed.
 
 #[cfg(not(loom))]
 mod real {
@@ -14,15 +14,15 @@ mod real {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
     use std::sync::{PoisonError, TryLockError};
 
-    /// Rounds of a waiting loop that spend processor time alone.
+    /// Rounds of a waiting loop that only spin.
     const SPINS: u32 = 64;
-    /// Rounds after those that give the processor to another thread.
+    /// Rounds after those, which yield to another thread.
     const YIELDS: u32 = 16;
     /// The longest sleep of one round.
     const LONGEST: Duration = Duration::from_millis(1);
 
-    /// Lets some time pass in a loop that waits for what lasts nanoseconds. A thread of a high priority may keep the one that it
-    /// waits for from running, and yielding does not help there: after a few rounds each is a sleep, longer each time.
+    /// Waits a little, in a loop that waits for something that takes nanoseconds. A thread with a high priority may keep the thread that
+    /// it waits for from running, and yielding does not help there. So after a few rounds each one is a sleep, longer each time.
     pub(crate) fn pause(rounds: &mut u32) {
         if *rounds < SPINS {
             *rounds += 1;
@@ -32,7 +32,7 @@ mod real {
         }
     }
 
-    /// As [`pause`], without the rounds that spend processor time alone: `rounds` counts on from where its caller began.
+    /// As [`pause`], without the rounds that only spin. `rounds` goes on from the caller's count.
     pub(crate) fn yield_or_sleep(rounds: &mut u32) {
         *rounds = rounds.saturating_add(1);
         let over = rounds.saturating_sub(SPINS + YIELDS);
@@ -83,24 +83,24 @@ mod real {
             self.0.notify_all();
         }
 
-        /// Gives the lock up, sleeps, and takes it back.
+        /// Releases the lock, sleeps, and takes it again.
         pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
             self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
         }
 
-        /// As [`Self::wait`], no longer than `limit`.
+        /// As [`Self::wait`], but no longer than `limit`.
         pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Duration) -> MutexGuard<'a, T> {
             self.0.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0
         }
     }
 
-    /// The running thread among those that live now: the number of one that has ended may be another's later. Needs no memory,
-    /// which [`thread_token`] does at its first call on a thread.
+    /// Identifies the current thread among those that exist now. When a thread has ended, another may get its number. Needs no memory;
+    /// the first [`thread_token`] on a thread does.
     #[inline]
     pub(crate) fn thread_id() -> u64 {
         #[cfg(unix)]
         {
-            // SAFETY: it has no preconditions.
+            // SAFETY: the call has no preconditions.
             let thread = unsafe { libc::pthread_self() };
             thread as u64
         }
@@ -110,7 +110,7 @@ mod real {
         }
     }
 
-    /// A number for the running thread, never given twice and never 0.
+    /// A number for the current thread. It is never given twice and is never 0.
     pub(crate) fn thread_token() -> u64 {
         use std::cell::Cell;
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -134,12 +134,12 @@ mod modelled {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use std::cell::UnsafeCell;
 
-    /// Lets the other threads of the model go on.
+    /// Lets the other threads of the model run.
     pub(crate) fn pause(_: &mut u32) {
         loom::thread::yield_now();
     }
 
-    /// `loom`'s mutex under the same signatures.
+    /// `loom`'s mutex, with the same signatures.
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {
@@ -156,7 +156,7 @@ mod modelled {
         }
     }
 
-    /// `loom`'s condition variable under the same signatures.
+    /// `loom`'s condition variable, with the same signatures.
     pub(crate) struct Condvar(loom::sync::Condvar);
 
     impl Condvar {
@@ -189,12 +189,12 @@ mod modelled {
         };
     }
 
-    /// A number for the running thread.
+    /// A number for the current thread.
     pub(crate) fn thread_token() -> u64 {
         TOKEN.with(|token| *token)
     }
 
-    /// The same.
+    /// The same number.
     pub(crate) fn thread_id() -> u64 {
         thread_token()
     }

@@ -1,8 +1,8 @@
-//! Values between Lua and libraries that know nothing of Lua, as the core has them: neither Lua's nor a revision's.
+//! Values on their way between Lua and libraries that know nothing of Lua. They belong to neither Lua nor a revision.
 //!
-//! On the way in (arguments of a library's function, what a Lua function answered) they are owned: [`Value`]. On the way out
-//! they stay what the revision has, and its adapter pushes them, one call of [`LuaValues`] each: a large string is copied
-//! once, into Lua.
+//! On the way in (arguments of a library's function, answers of a Lua function) they are owned: [`Value`]. On the way out
+//! they keep the revision's form, and its adapter pushes each with one call of [`LuaValues`]: a large string is copied
+//! only once, into Lua.
 
 use std::ffi::{c_int, c_void};
 use std::fmt;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::callbacks::Reference;
 
-/// Lists and maps within each other, at most.
+/// How deeply lists and maps may be nested.
 pub const MAX_DEPTH: usize = 64;
 
 /// A value that came from Lua.
@@ -20,30 +20,30 @@ pub enum Value {
     Nil,
     /// A boolean.
     Boolean(bool),
-    /// An integer; where a Lua has none, a number without a fraction of at most 2^53.
+    /// An integer. In a Lua without integers: a number without a fraction, of at most 2^53.
     Integer(i64),
     /// Any other number.
     Float(f64),
     /// A string.
     Bytes(Vec<u8>),
-    /// A table with the keys 1 to n alone; an empty one too.
+    /// A table whose only keys are 1 to n, or an empty one.
     List(Vec<Value>),
     /// Any other table.
     Map(Vec<(Value, Value)>),
     /// A function.
     Callback(Reference),
-    /// An object of a library's, which Lua owns.
+    /// An object of a library, owned by Lua.
     Object(ObjectRef),
 }
 
-/// An error that a Lua function raised, or why what it gave is no answer.
+/// An error that a Lua function raised, or why its result is not a valid answer.
 #[derive(Debug, Default)]
 pub struct Raised {
     /// The error's text.
     pub message: String,
-    /// Where it was raised; empty where nothing can be said of that.
+    /// Where it was raised; empty if that is not known.
     pub traceback: String,
-    /// What was raised, where it is no string and a library can be given it.
+    /// The raised value, if it is not a string and can be passed to a library.
     pub value: Option<Value>,
 }
 
@@ -53,28 +53,28 @@ impl From<&str> for Raised {
     }
 }
 
-/// An object of a library's that Lua owns: good for the length of the call it is an argument of.
+/// An object of a library that Lua owns. It is valid for the length of the call that it is an argument of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectRef {
     /// The library's data.
     pub data: *mut c_void,
-    /// What it is: the address by which its library knows the class.
+    /// Its class: the address by which its library knows it.
     pub class: usize,
 }
 
 /// What the module can do with Lua's values on a raw stack, for the adapters.
 ///
 /// # Safety rules, for all methods
-/// `lua` is a live state of the module's Lua that runs on this thread, inside a protected call, with nothing droppable in the
-/// frames between that call and the method: each may raise a Lua error, for want of memory alone if nothing else is said.
+/// `lua` is a live state of the module's Lua that runs on this thread, inside a protected call. There is nothing droppable in the
+/// frames between that call and the method: each method may raise a Lua error. Unless it says more, that is only for lack of memory.
 pub trait LuaValues: Sync {
-    /// Makes room for `count` more values; false where there is none. Raises nothing.
+    /// Makes room for `count` more values; false if there is none. Raises no error.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn reserve(&self, lua: *mut c_void, count: c_int) -> bool;
 
-    /// How many values lie on the stack. Raises nothing.
+    /// How many values are on the stack. Raises no error.
     ///
     /// # Safety
     /// See the trait.
@@ -92,7 +92,7 @@ pub trait LuaValues: Sync {
     /// See the trait.
     unsafe fn push_boolean(&self, lua: *mut c_void, value: bool);
 
-    /// Pushes an integer; false, with nothing pushed, where this Lua cannot hold it exactly.
+    /// Pushes an integer. Returns false, with nothing pushed, if this Lua cannot represent it exactly.
     ///
     /// # Safety
     /// See the trait.
@@ -110,65 +110,65 @@ pub trait LuaValues: Sync {
     /// See the trait.
     unsafe fn push_bytes(&self, lua: *mut c_void, value: &[u8]);
 
-    /// Pushes a new table with room for so many items and entries.
+    /// Pushes a new table with room for this many items and entries.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn push_table(&self, lua: *mut c_void, items: usize, entries: usize);
 
-    /// Sets `table[at]` to the value on top, which it pops; the table lies below it.
+    /// Sets `table[at]` to the value on top, and pops it. The table is below it.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn set_item(&self, lua: *mut c_void, at: usize);
 
-    /// Sets an entry to the key and the value on top, which it pops; the table lies below them. False where the key is `nil`
-    /// or not a number, and the two were popped all the same.
+    /// Sets an entry to the key and the value on top, and pops both. The table is below them. Returns false if the key is `nil`
+    /// or NaN; both are popped in that case too.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn set_entry(&self, lua: *mut c_void) -> bool;
 
     /// Pushes the function that is kept by `key`, a [`Dispatcher::callback_key`](crate::Dispatcher::callback_key); `nil`
-    /// where it is gone.
+    /// if it no longer exists.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn push_callback(&self, lua: *mut c_void, key: *const c_void);
 
-    /// Pushes a new userdata for an object of that class, and writes `data` into it as the last thing, when nothing can raise
-    /// any more: from then on Lua owns it. False, with nothing pushed, where the state has no such class.
+    /// Pushes a new userdata for an object of that class. Writes `data` into it last, when nothing can raise an error any more: from
+    /// then on, Lua owns it. Returns false, with nothing pushed, if the state has no such class.
     ///
     /// # Safety
-    /// See the trait; `data` is what the class's library made.
+    /// See the trait. The library of the class made `data`.
     unsafe fn push_object(&self, lua: *mut c_void, class: usize, data: *mut c_void) -> bool;
 
-    /// Pushes the object that lies below, at one of the places 2 to `last`; false, with nothing pushed, where it does not.
+    /// Pushes a copy of `object`, which is at one of the places 2 to `last` of the stack. Returns false, with nothing pushed, if it is not.
     ///
     /// # Safety
     /// See the trait.
     unsafe fn push_lent(&self, lua: *mut c_void, last: c_int, object: ObjectRef) -> bool;
 }
 
-/// What a call of a library's function gave, or raised, on its way to Lua.
+/// What a call of a library's function returned or raised, on its way to Lua.
 pub trait Results {
-    /// Whether it is one value that is to be raised.
+    /// Whether it is one value that must be raised.
     fn is_error(&self) -> bool;
 
-    /// Whether an object is among them that Lua lent for the call.
+    /// Whether it contains an object that Lua lent for the call.
     fn has_lent(&self) -> bool;
 
-    /// Pushes all of them; returns how many, or the sentence why one cannot be pushed, of static lifetime for a Lua error
-    /// may skip it.
+    /// Pushes all values. Returns how many, or a sentence that says why one cannot be pushed. The sentence is static, because a Lua
+    /// error may skip it.
     ///
-    /// Where [`Self::has_lent`], what the call was made on and with lies at the places 2 to the top.
+    /// If [`Self::has_lent`], the object and the arguments of the call are at the places 2 to the top.
     ///
     /// # Safety
-    /// As [`LuaValues`] says of its methods.
+    /// As for the methods of [`LuaValues`].
     unsafe fn push(&mut self, lua: *mut c_void) -> Result<c_int, &'static str>;
 }
 
-/// A library that was loaded, as Lua calls it. Its methods are called on the Lua thread of the state that loaded it.
+/// A loaded library, as Lua calls it. Its methods are called on the Lua thread of the state that loaded it.
 pub trait Module: Send + Sync {
     /// Its name.
     fn name(&self) -> &str;
@@ -178,18 +178,18 @@ pub trait Module: Send + Sync {
     fn version(&self) -> &str;
     /// The names of its functions.
     fn functions(&self) -> Vec<String>;
-    /// The classes of the objects that it may give to Lua.
+    /// The classes of the objects that it may pass to Lua.
     fn classes(&self) -> Vec<Arc<dyn Class>>;
-    /// Whether a Lua function that is handed over again is the same callback. If not, it is another each time.
+    /// Whether a Lua function that is passed again is the same callback. If not, it is a different callback each time.
     fn identifies_callbacks(&self) -> bool;
-    /// Whether it is still registered in the state: nothing of it may be called afterwards.
+    /// Whether it is still registered in the state. If not, nothing of it may be called any more.
     fn is_registered(&self) -> bool;
-    /// Unregisters the library, which nothing in Lua stands for.
+    /// Unregisters the library. Called if nothing in Lua represents it.
     fn give_up(&self);
-    /// Calls a function, by its place among [`Self::functions`].
+    /// Calls a function, by its index in [`Self::functions`].
     ///
     /// # Errors
-    /// The sentence of a Lua error, where it was not called, or gave what cannot be Lua's.
+    /// The text of a Lua error: the function was not called, or returned something that Lua cannot have.
     fn call(&self, function: usize, arguments: Vec<Value>) -> Result<Box<dyn Results>, String>;
 }
 
@@ -203,20 +203,20 @@ pub trait Class: Send + Sync {
     fn methods(&self) -> Vec<String>;
     /// Whether objects have a `close` of their own.
     fn has_close(&self) -> bool;
-    /// Calls a method, by its place among [`Self::methods`].
+    /// Calls a method, by its index in [`Self::methods`].
     ///
     /// # Errors
     /// As [`Module::call`].
     ///
     /// # Safety
-    /// `data` is an object of this class that was not dropped.
+    /// `data` is an object of this class that has not been dropped.
     unsafe fn call(
         &self,
         method: usize,
         data: *mut c_void,
         arguments: Vec<Value>,
     ) -> Result<Box<dyn Results>, String>;
-    /// Closes an object; nothing where there is nothing to close any more. What it gives is to be raised, or nothing.
+    /// Closes an object. None if there is nothing to close any more. The results are a value to raise, or nothing.
     ///
     /// # Errors
     /// As [`Module::call`].
@@ -224,7 +224,7 @@ pub trait Class: Send + Sync {
     /// # Safety
     /// As [`Self::call`].
     unsafe fn close(&self, data: *mut c_void) -> Result<Option<Box<dyn Results>>, String>;
-    /// The text of an object; none where the class has none of its own.
+    /// The text of an object; None if the class has none of its own.
     ///
     /// # Safety
     /// As [`Self::call`].
@@ -232,7 +232,7 @@ pub trait Class: Send + Sync {
     /// Drops an object.
     ///
     /// # Safety
-    /// As [`Self::call`], and it is used no more.
+    /// As for [`Self::call`]. The object must not be used again.
     unsafe fn drop(&self, data: *mut c_void);
 }
 

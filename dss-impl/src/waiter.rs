@@ -1,6 +1,6 @@
-//! Who waits for the end of a delivery: a thread that sleeps, or a request that is completed.
+//! What waits for the end of a delivery: a thread that sleeps, or a request that is completed.
 
-// The standard library's, also in a model: what is read of it without the lock only saves a sleep.
+// The standard library's type, even in a model: reading it without the lock only saves a sleep.
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::boundary;
@@ -12,35 +12,35 @@ use crate::sync::{Condvar, Mutex};
 
 struct Release {
     told: Mutex<Told>,
-    /// Whether there is an outcome, to be read without the lock.
+    /// Whether there is an outcome. Read without the lock.
     ended: AtomicBool,
     released: Condvar,
-    /// Who is told in place of a thread that sleeps.
+    /// What is told instead of a sleeping thread.
     completion: Option<Completion>,
 }
 
-/// How a delivery ended, and whether its thread has to be woken for that.
+/// How a delivery ended, and whether its thread has to be woken.
 #[derive(Default)]
 struct Told {
     outcome: Option<Outcome>,
     asleep: bool,
 }
 
-/// Rounds that a waiting thread spins before it sleeps: some two microseconds. To fall asleep and to be woken takes ten times that, and
-/// a Lua thread that is at its items answers sooner. None in a model, which has no time.
+/// How many rounds a waiting thread spins before it sleeps: about two microseconds. Falling asleep and being woken takes ten times that,
+/// and a Lua thread that is handling its items answers sooner. None in a model, which has no time.
 const SPINS: u32 = if cfg!(loom) { 0 } else { 250 };
 
-/// A request: its library is told how it ended, and no thread sleeps for that.
+/// A request. Its library is told how it ended, and no thread sleeps for it.
 pub(crate) struct Completion {
     pub(crate) port: &'static dyn RequestPort,
     pub(crate) payload: Payload,
 }
 
-/// The right to release one waiting thread, or to complete what no thread sleeps for. Consumed by [`Waiter::release`]; one
-/// that is dropped otherwise releases too, as cancelled, so that nobody is ever left behind. With no lock held.
+/// The right to release one waiting thread, or to complete a request. [`Waiter::release`] consumes it. If it is
+/// dropped otherwise, it releases as cancelled, so that no thread waits forever. Must be used with no lock held.
 pub(crate) struct Waiter(Shared<Release>);
 
-/// The waiting thread's own end.
+/// The waiting thread's end.
 pub(crate) struct Waiting(Shared<Release>);
 
 impl Release {
@@ -57,22 +57,22 @@ pub(crate) fn wait_pair() -> Result<(Waiter, Waiting), OutOfMemory> {
 }
 
 impl Waiter {
-    /// The right to complete what no thread sleeps for.
+    /// The right to complete a request.
     pub(crate) fn completing(completion: Completion) -> Result<Self, OutOfMemory> {
         Release::try_new(Some(completion)).map(Waiter)
     }
 
-    /// Whether its release is a call into the library.
+    /// Whether a release calls the library.
     pub(crate) fn completes(&self) -> bool {
         self.0.completion.is_some()
     }
 
-    /// Lets the thread go, and tells it why.
+    /// Releases the thread, and tells it the outcome.
     pub(crate) fn release(self, outcome: Outcome) {
         self.end(outcome);
     }
 
-    /// Gives the right up: the delivery was not taken.
+    /// Gives up the right, because the delivery was not taken.
     pub(crate) fn disarm(self) {
         self.0.told.lock().outcome.get_or_insert(Outcome::Withdrawn);
     }
@@ -86,15 +86,15 @@ impl Waiter {
             (first, told.asleep)
         };
         if !first {
-            // It was told: this is the right's own end.
+            // The outcome was already told; this is only the drop.
             return;
         }
         if let Some(Completion { port, payload }) = &self.0.completion {
             boundary::complete(*port, payload, outcome);
             return;
         }
-        // The waiting thread looks at the outcome, and says that it sleeps, under the lock: it either saw it or is asleep by now, and gets
-        // this.
+        // No wake-up is lost: under the lock, the waiting thread checks the outcome and notes that it sleeps. It either saw the outcome,
+        // or is asleep by now and is woken here.
         if asleep {
             self.0.released.notify_one();
         }

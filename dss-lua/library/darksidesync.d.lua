@@ -6,7 +6,7 @@
 ---@field _VERSION string "DarkSideSync" and the version
 local darksidesync = {}
 
----A function that answers a request later, from `defer`.
+---The function that `defer` returns. Calling it answers the request.
 ---@class darksidesync.Reply
 ---@overload fun(...: any): boolean
 local Reply = {}
@@ -38,41 +38,41 @@ function Reply:fail(err, traceback) end
 ---@field version string
 ---@field status "supported"|"deprecated"|"preview"
 
----Handles what was queued when it began, in callbacks that run protected.
+---Handles the items that were queued when it began. Runs their callbacks protected.
 ---@param max? integer how many items at most
----@param seconds? number for how long at most; one item is handled in any case
+---@param seconds? number how long at most; at least one item is handled
 ---@return integer handled
 ---@return integer remaining
 function darksidesync.dispatch(max, seconds) end
 
----Takes one item. -1: nothing was queued. n: an item was handled that needs no call. n, callback, arguments: call it.
+---Takes one item. Returns -1 if nothing was queued; n if the item needs no call; or n, callback, arguments: call it.
 ---@return integer remaining
 ---@return function? callback
----@return table? arguments it may hold nils
+---@return table? arguments may contain nils
 function darksidesync.poll() end
 
 ---Sleeps until something is queued.
----@param seconds? number for how long at most
+---@param seconds? number how long at most
 ---@param fds? integer[] descriptors that end the sleep as well
 ---@return boolean queued
----@return integer[]? ready those that are readable
+---@return integer[]? ready the descriptors that are readable
 function darksidesync.wait(seconds, fds) end
 
 ---Waits and dispatches while something keeps it going.
----@param seconds? number for how long at most
+---@param seconds? number how long at most
 ---@param fds? table<integer, fun(fd: integer)> functions by descriptor, called when that is readable
 ---@return integer handled
 function darksidesync.run(seconds, fds) end
 
----Ends the innermost `run` that is running, after the callback at hand.
+---Ends the innermost `run` that is running, after the current callback.
 ---@return true
 function darksidesync.stop() end
 
----Whether something keeps the program going. From the first call on a notification also tells when that changes.
+---Whether something keeps the program going. After the first call, a notification also reports when that changes.
 ---@return boolean
 function darksidesync.alive() end
 
----A descriptor that is readable while items wait. DSS clears and closes it.
+---Returns a descriptor that is readable while items wait. DSS reads from it and closes it.
 ---@return integer fd a socket's handle on Windows
 function darksidesync.getfd() end
 
@@ -85,13 +85,13 @@ function darksidesync.setport(port) end
 ---@return integer port 0 for none
 function darksidesync.getport() end
 
----In place of `setport`, for UDP sockets that cannot be bound: sends notifications to the one that says hello.
----@return integer port of 127.0.0.1, where it says that
+---Use this instead of `setport` for UDP sockets that cannot be bound. Notifications go to the socket that says hello.
+---@return integer port of 127.0.0.1, to which the socket says hello
 ---@return string hello what it sends
 function darksidesync.listen() end
 
----Sends a notification now, also if nothing is queued.
----@return boolean sent false: one of the ways to tell the program is broken, nobody has said hello yet, or there is no way
+---Sends a notification now, even if nothing is queued.
+---@return boolean sent false if there is no way to notify the program, one of them is broken, or no socket has said hello yet
 function darksidesync.notify() end
 
 ---How many items are queued.
@@ -102,43 +102,43 @@ function darksidesync.queuesize() end
 ---@return integer
 function darksidesync.pending() end
 
----The table of functions of a library that knows nothing of Lua.
+---Loads a library that knows nothing of Lua, and returns a table of its functions.
 ---@param name string
----@param requirement? string as cargo's: "^1.2"
+---@param requirement? string a version requirement as in Cargo, such as "^1.2"
 ---@return table
 function darksidesync.load(name, requirement) end
 
----Has `require` find such libraries.
+---Makes `require` find such libraries.
 ---@return boolean installed
 function darksidesync.searcher() end
 
----In the callback of a request: answers it later.
+---Called in the callback of a request, to answer it later.
 ---@return darksidesync.Reply
 function darksidesync.defer() end
 
----Sets the function that is told of a callback's error.
+---Sets the function that receives a callback's error.
 ---@param handler? fun(err: any)
 ---@return true
 function darksidesync.seterrorhandler(handler) end
 
----Has `handler(callback, ...)` called in the place of the callback of each request. What it returns is the answer.
----@param handler? fun(callback: function, ...: any): ... nil: callbacks are called themselves
----@return function? before the handler before, if there was one
+---Makes DSS call `handler(callback, ...)` instead of the callback of each request. What it returns is the answer.
+---@param handler? fun(callback: function, ...: any): ... nil: callbacks are called directly
+---@return function? before the previous handler, if there was one
 function darksidesync.setrequesthandler(handler) end
 
----As `pcall`, as if no request's callback ran: `defer` raises an error in there. For schedulers.
+---Like `pcall`, but as if no callback of a request were running: `defer` raises an error in `f`. For schedulers.
 ---@param f function
 ---@param ... any
 ---@return boolean succeeded
 ---@return any ...
 function darksidesync.outside(f, ...) end
 
----Tells the error handler, as of a callback's error.
+---Passes an error to the error handler, like the error of a callback.
 ---@param err any
 ---@return true
 function darksidesync.reporterror(err) end
 
----Seconds by a clock that is never set.
+---Seconds of a monotonic clock.
 ---@return number
 function darksidesync.now() end
 

@@ -1,17 +1,17 @@
 ---@meta dss
 
--- DarkSideSync on LuaSocket.
+-- DarkSideSync with LuaSocket.
 
 ---@class dss
 ---@field _VERSION string
 local dss = {}
 
----A UDP socket that a notification makes readable, and its port. Made once.
+---Returns a UDP socket that a notification makes readable, and its port. They are made once.
 ---@return table? socket
 ---@return integer|string port or the message
 function dss.getsocket() end
 
----A function of that socket: reads one notification, polls once, and runs the callback protected.
+---Returns a function of that socket, which reads one notification, polls once, and runs the callback protected.
 ---@return fun(socket: table)
 function dss.gethandler() end
 
@@ -19,7 +19,7 @@ function dss.gethandler() end
 ---@return integer
 function dss.queuesize() end
 
----Sets the function that is told of a callback's error.
+---Sets the function that receives a callback's error.
 ---@param handler? fun(err: any)
 function dss.seterrorhandler(handler) end
 

@@ -1,4 +1,4 @@
---- DarkSideSync on LuaSocket: a socket that wakes, and a handler that polls.
+--- DarkSideSync with LuaSocket: a socket that wakes the program, and a handler that polls.
 --
 -- Any loop that can wait for a UDP socket to become readable can run this; with copas:
 --
@@ -28,9 +28,9 @@ end
 
 local errorhandler = printerror
 
---- The socket that a notification makes readable, and its port. Made once; `setport` is called for it.
+--- Returns the socket that a notification makes readable, and its port. They are made once, and `setport` is called with the port.
 -- Reading it blocks until a notification comes, so `while true do handler(socket) end` is a loop that sleeps.
--- @return the socket and the port; nil and a message where LuaSocket is missing or no port is free
+-- @return the socket and the port; nil and a message if LuaSocket is missing or no port is free
 function dss.getsocket()
     if socket then return socket, port end
     local found, luasocket = pcall(require, "socket")
@@ -65,16 +65,16 @@ local function highest(args)
     return last
 end
 
---- A function of one socket: reads one notification, polls once, and runs the callback protected.
--- It takes the socket as it is, or as `copas.wrap` gives it.
+--- Returns a function of the socket, which reads one notification, polls once, and runs the callback protected.
+-- It takes the socket itself, or what `copas.wrap` returns for it.
 function dss.gethandler()
     return function(readable)
-        -- copas resumes others only if the socket itself does not block, and its older versions do not see to that.
+        -- copas resumes other threads only if the socket itself does not block, and older versions do not set that.
         if type(readable) == "table" and readable.socket == socket then socket:settimeout(0) end
         readable:receive(DATAGRAM)
         local _, callback, args = darksidesync.poll()
         if callback then
-            -- Called through, so that the error handler that is set now is the one that is used.
+            -- Not passed itself: the error handler that is set when the error is raised is used.
             xpcall(function() return callback(unpack(args, 1, highest(args))) end, function(err) return errorhandler(err) end)
         end
     end
@@ -83,7 +83,7 @@ end
 --- How many items are queued.
 dss.queuesize = darksidesync.queuesize
 
---- Sets the function that is told of a callback's error, as a message handler.
+--- Sets the function that receives a callback's error, as a message handler.
 -- @param handler a function; nil restores the default, which prints the error and a traceback to stderr
 function dss.seterrorhandler(handler)
     if handler ~= nil and type(handler) ~= "function" then

@@ -1,17 +1,17 @@
-//! Answers by return: where a library wants what a Lua function returns, and not what it calls a reply function with.
+//! Answers by return, for libraries that take what a Lua function returns, and give it no reply function.
 //!
-//! What Lua calls is the *answering function*, a closure around the library's function; it calls that, and its results are
-//! the answer. A callback that answers later takes the answer upon itself by `defer()`. The function given to `setrequesthandler` is
-//! called in the place of the library's, which it gets first.
+//! Lua calls the *answering function*, a closure around the library's function. It calls that function, whose results are the
+//! answer. A callback can call `defer()` to answer later. A function given to `setrequesthandler` is called instead of the
+//! library's function, which is its first argument.
 //!
 //! | a request is | ends by                                                                     | leaves to |
 //! |--------------|-----------------------------------------------------------------------------|-----------|
-//! | uncalled     | its answering function being collected                                       | running   |
+//! | uncalled     | collection of its answering function                                         | running   |
 //! | running      | the callback's return, unless it deferred; its error, deferred or not        | deferred  |
-//! | deferred     | a call of its reply, or of that's `fail`; its being collected                | -         |
+//! | deferred     | a call of its reply, or of the reply's `fail`; collection of the reply       | -         |
 //!
-//! Each may end by its library or its deadline too: then what comes from Lua is too late, and dropped. Which one ended it,
-//! the dispatcher says: `begin_reply` gives a request once.
+//! Its library or its deadline may end a request in any state. An answer from Lua is then too late, and is dropped. The
+//! dispatcher decides which came first: `begin_reply` succeeds once for each request.
 
 use std::ffi::c_int;
 use std::ptr::null_mut;
@@ -32,14 +32,14 @@ const NO_ROOM: &str = "a callback answered with more values than Lua's stack has
 
 const NO_ROOM_FOR_RESULTS: &str = "a function returned more values than Lua's stack has room for";
 
-/// The registry key of the metatable of deferred replies, which what an answering function has as its upvalue shares.
+/// The registry key of the metatable of deferred replies. The request in an answering function's upvalue has it too.
 static METATABLE: u8 = 8;
 
 /// The registry key of the function given to `setrequesthandler`.
 pub(crate) static HANDLER: u8 = 18;
 
-/// What [`guard::Guard::answering`] is while this lives; it has what it had before when this is dropped, also by an exception of another language
-/// that leaves the frame.
+/// Sets [`guard::Guard::answering`] while this lives. Dropping it restores the previous value, also when an exception of another
+/// language leaves the frame.
 pub(crate) struct Answering<'a> {
     guard: &'a Guard,
     outer: *mut Frame,
@@ -57,7 +57,7 @@ impl Drop for Answering<'_> {
     }
 }
 
-/// Ends a request whose callback is left by an exception of another language.
+/// Ends a request if an exception of another language leaves its callback.
 struct Net(Request);
 
 impl Drop for Net {
@@ -71,11 +71,11 @@ enum End {
     Taken,
     /// The request ended before.
     TooLate,
-    /// It cannot be read, or its library could not take it.
+    /// It could not be read, or its library could not take it.
     Refused,
 }
 
-/// Makes the metatable, whose functions have the guard at that index. Raises.
+/// Makes the metatable. `guard` is the index of the guard, an upvalue of its functions. Raises.
 pub(crate) fn prepare(stack: Stack, guard: c_int) {
     stack.new_table(0);
     stack.push_value(guard);
@@ -92,7 +92,7 @@ pub(crate) fn prepare(stack: Stack, guard: c_int) {
     stack.set_own(&METATABLE);
 }
 
-/// Pushes a request that is over, until the caller says otherwise: what stands half-made is nobody's to end. Raises.
+/// Pushes a request that is marked as over until the caller changes that, so that nothing ends a half-made request. Raises.
 fn push_request(stack: Stack, request: Request) -> *mut Request {
     let request = stack.new_userdata(Request { over: true, ..request });
     stack.push_own(&METATABLE);
@@ -100,7 +100,7 @@ fn push_request(stack: Stack, request: Request) -> *mut Request {
     request
 }
 
-/// Puts the answering function in the place of the function at `index`. Raises.
+/// Replaces the function at `index` by its answering function. Raises.
 pub(crate) fn wrap(
     stack: Stack,
     dispatcher: &'static Dispatcher,
@@ -120,7 +120,7 @@ pub(crate) fn wrap(
 
 /// The answering function. A second call does nothing. Upvalues: guard, request, the callback.
 unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let guard = match guard::served(stack) {
         Ok(guard) => guard,
@@ -143,7 +143,7 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
         stack.insert(3);
         arguments += 1;
     }
-    // Here, where every way out ends the request, or leaves it to its reply.
+    // Set here, because every way out from here ends the request, or leaves it to its reply.
     // SAFETY: as above.
     unsafe { (*request).over = true };
     let mut frame = Frame { request, deferred: false };
@@ -156,10 +156,10 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
             return stack.raise(errors::INTERRUPTED);
         }
         if told && !errors::is_interruption(stack) {
-            // Its requester has it.
+            // The requester has the error.
             return 0;
         }
-        // Nobody has heard of it yet; or it is for the whole program.
+        // No one has the error yet, or it is meant for the whole program.
         return stack.raise_top();
     }
     if frame.deferred {
@@ -177,9 +177,9 @@ unsafe extern "C-unwind" fn answering(lua: *mut ffi::lua_State) -> c_int {
     }
 }
 
-/// Calls the callback; false, with the error on top, where that raised one.
+/// Calls the callback. If it raises an error, returns false with the error on top.
 fn call(stack: Stack, guard: &Guard, frame: &mut Frame, arguments: c_int) -> bool {
-    // SAFETY: the answering function that runs has it.
+    // SAFETY: the running answering function keeps it.
     let net = Net(unsafe { *frame.request });
     let _answering = Answering::replace(guard, frame);
     let returned = stack.protected_call(arguments, ffi::LUA_MULTRET, 1);
@@ -187,13 +187,13 @@ fn call(stack: Stack, guard: &Guard, frame: &mut Frame, arguments: c_int) -> boo
     returned
 }
 
-/// Answers with the `count` values on top, under which lies [`read::protected`]; where they are no answer, `failure` says
-/// why. Raises nothing.
+/// Answers with the `count` values on top. [`read::protected`] is below them. If they are not an answer, `failure` says why.
+/// Raises nothing.
 fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -> End {
     if !request.dispatcher.serves_state_of(request.pending) {
         return End::TooLate;
     }
-    // Read first: a request whose reply has begun is not ended by its deadline.
+    // Read first, because a deadline does not end a request whose reply has begun.
     let mut reading = Reading::of_answer(request.dispatcher, request.identifies);
     match reading.read(stack, count) {
         Ok(()) => match conclude(request, Ok(std::mem::take(&mut reading.values))) {
@@ -213,8 +213,8 @@ fn finish(stack: Stack, request: Request, count: c_int, failure: &mut Failure) -
     }
 }
 
-/// As [`fail`], with the error's value too where it is no string; and whether Ctrl-C came while that was read. Under the error
-/// lies [`read::protected`].
+/// Like [`fail`], but also passes the error's value if it is not a string. Also returns whether Ctrl-C came while the value was
+/// read. [`read::protected`] is below the error.
 fn fail_with_value(stack: Stack, request: Request) -> (bool, bool) {
     let (mut raised, mut interrupted) = (errors::take_trace(stack), false);
     let served = request.dispatcher.serves_state_of(request.pending);
@@ -230,13 +230,12 @@ fn fail_with_value(stack: Stack, request: Request) -> (bool, bool) {
     (conclude(request, Err(raised)).is_some(), interrupted)
 }
 
-/// Ends the request with the error on top, which stays there; false where it ended before. Raises nothing.
+/// Ends the request with the error on top, which stays there. Returns false if it had ended before. Raises nothing.
 fn fail(stack: Stack, request: Request) -> bool {
     conclude(request, Err(errors::take_trace(stack))).is_some()
 }
 
-/// Ends the request, with what Lua answered or raised; says what its library says of that. None where it ended
-/// before.
+/// Ends the request with what Lua answered or raised. Returns the library's response, or none if the request had ended before.
 fn conclude(request: Request, answer: Result<Vec<Value>, Raised>) -> Option<Result<(), String>> {
     // SAFETY: on the Lua thread, in a call that Lua made.
     let replying = unsafe { request.dispatcher.begin_reply(request.pending) }?;
@@ -256,30 +255,30 @@ fn conclude(request: Request, answer: Result<Vec<Value>, Raised>) -> Option<Resu
     Some(taken)
 }
 
-/// Ends the request of a callback that never came to run, with the error on top.
+/// Ends the request of a callback that was never run, with the error on top.
 #[cold]
 pub(crate) fn abandon(stack: Stack, dispatcher: &'static Dispatcher, pending: PendingId) {
     fail(stack, Request { dispatcher, pending, over: true, identifies: false });
 }
 
-/// Tells a request whose decode was left by the error on top, which stays there, what that was.
+/// Tells a request why its decode failed: the error on top, which stays there.
 #[cold]
 pub(crate) fn say_why(stack: Stack, taken: &Taken) {
     if let (Answers::Return(port), Some(_)) = (taken.adapter.answers(), taken.pending) {
-        // SAFETY: on the Lua thread, and the delivery is this call's until its decode has ended.
+        // SAFETY: on the Lua thread, and this call owns the delivery until its decode has ended.
         let _ = unsafe { port.answer(&taken.payload, Err(errors::take_trace(stack))) };
     }
 }
 
-/// `defer()` → the reply, a function of the answers. Upvalue: guard.
+/// `defer()` → the reply, which is called with the answers. Upvalue: guard.
 pub(crate) unsafe extern "C-unwind" fn defer(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let guard = match guard::served(stack) {
         Ok(guard) => guard,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    // SAFETY: `answering` put it there, whose frame stands below this one: it takes it away before it leaves.
+    // SAFETY: `answering` put it there. Its frame is below this one, and it removes it before it returns.
     let Some(frame) = (unsafe { guard.answering.get().as_mut() }) else {
         return stack.raise(
             b"'defer' was called where no request is being answered: call it in the callback of a request, before that \
@@ -291,19 +290,19 @@ pub(crate) unsafe extern "C-unwind" fn defer(lua: *mut ffi::lua_State) -> c_int 
             b"'defer' was called twice in one callback: the first call gave the reply, keep that one",
         );
     }
-    // SAFETY: the answering function that runs has it.
+    // SAFETY: the running answering function keeps it.
     let request = push_request(stack, unsafe { *frame.request });
     closing::watch(stack);
-    // Nothing raises any more.
+    // Nothing raises from here on.
     // SAFETY: it is on the stack.
     unsafe { (*request).over = false };
     frame.deferred = true;
     1
 }
 
-/// `outside(f, ...)`: as `pcall`, as if no request's callback ran. Upvalue: guard.
+/// `outside(f, ...)`: like `pcall`, but as if no callback of a request were running. Upvalue: guard.
 pub(crate) unsafe extern "C-unwind" fn outside(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let guard = match guard::served(stack) {
         Ok(guard) => guard,
@@ -326,13 +325,13 @@ pub(crate) unsafe extern "C-unwind" fn outside(lua: *mut ffi::lua_State) -> c_in
 
 /// `reply(...)` → whether the answer was in time. Upvalue: guard.
 unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     if let Err(sentence) = guard::served(stack) {
         return stack.raise(sentence.as_bytes());
     }
     let request: *mut Request = stack.pointer_at(1);
-    // SAFETY: the metatable is not to be had from Lua, so its functions see what `push_request` made.
+    // SAFETY: Lua code cannot get the metatable, so its functions only get what `push_request` made.
     let answered = unsafe { *request };
     if answered.over {
         stack.push_boolean(false);
@@ -353,9 +352,9 @@ unsafe extern "C-unwind" fn called(lua: *mut ffi::lua_State) -> c_int {
     }
 }
 
-/// `reply:fail(err [, traceback])` → whether that was in time: the request fails, as if its callback had raised the error. Upvalue: guard.
+/// `reply:fail(err [, traceback])` → whether it was in time. The request fails as if its callback had raised the error. Upvalue: guard.
 unsafe extern "C-unwind" fn failed(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     if let Err(sentence) = guard::served(stack) {
         return stack.raise(sentence.as_bytes());
@@ -366,7 +365,7 @@ unsafe extern "C-unwind" fn failed(lua: *mut ffi::lua_State) -> c_int {
             .raise(b"bad argument #1 to 'fail': wanted a deferred reply, call it as reply:fail(err)");
     }
     let request: *mut Request = stack.pointer_at(1);
-    // SAFETY: `push_request` made what has that metatable.
+    // SAFETY: `push_request` made every userdata with that metatable.
     let answered = unsafe { *request };
     if answered.over {
         stack.push_boolean(false);
@@ -385,7 +384,7 @@ unsafe extern "C-unwind" fn failed(lua: *mut ffi::lua_State) -> c_int {
     1
 }
 
-/// Whether what lies at `index` is a deferred reply.
+/// Whether the value at `index` is a deferred reply.
 fn is_deferred(stack: Stack, index: c_int) -> bool {
     if stack.type_at(index) != ffi::LUA_TUSERDATA || !stack.push_metatable(index) {
         return false;
@@ -396,14 +395,14 @@ fn is_deferred(stack: Stack, index: c_int) -> bool {
     same
 }
 
-/// The finalizer: nobody can answer any more.
+/// The finalizer: the request can no longer be answered.
 unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let request: *mut Request = stack.pointer_at(1);
     // SAFETY: Lua finalizes what `push_request` made.
     let Request { dispatcher, pending, over, .. } = unsafe { *request };
-    // Once DSS has stopped, its dispatcher may serve another state; its id names nothing there.
+    // Once DSS has stopped, the dispatcher may serve another state. The id is invalid there.
     if over {
         return 0;
     }

@@ -1,7 +1,7 @@
 //! Calling a library's functions, and the methods of its objects.
 //!
-//! A call comes in by a function that may raise and owns nothing. It puts what may raise on the stack, to be called protected,
-//! and goes on in [`run`], which owns the arguments and results, and raises nothing.
+//! A call enters through a function that may raise and owns nothing. That function puts on the stack the functions that may raise, for
+//! protected calls, and continues in [`run`], which owns the arguments and results, and raises nothing.
 
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
@@ -24,18 +24,18 @@ pub(crate) enum Callee {
     Text(Arc<Kind>, *mut c_void),
 }
 
-/// What it gave, until it is in Lua. Lies in a frame below the protected call that pushes it.
+/// What the call returned, until it is in Lua. It is in a frame below the protected call that pushes it.
 enum Given {
     Results(Box<dyn Results>),
     Text(String),
     Nothing,
-    /// The sentence of an error.
+    /// An error message.
     Refusal(String),
 }
 
 struct Push {
     given: Given,
-    /// What was pushed is one value to be raised.
+    /// The one value that was pushed is an error to raise.
     refused: bool,
 }
 
@@ -47,7 +47,7 @@ impl Callee {
         }
     }
 
-    /// Its name, in sentences.
+    /// Its name, for error messages.
     fn name(&self) -> String {
         match self {
             Callee::Function(library, at) => {
@@ -82,31 +82,31 @@ impl Callee {
     }
 }
 
-/// Puts under the arguments, from `first` on, what [`run`] calls. *Raises* for want of memory.
+/// Inserts at `first`, below the arguments, the functions that [`run`] calls. *Raises* if out of memory.
 pub(crate) fn prepare(stack: Stack, first: c_int) {
     stack.push_function(push_protected, 0);
     stack.insert(first);
     stack.push_function(read::protected, 0);
     stack.insert(first + 1);
-    // Lua 5.1 raises where it has no memory for the room, and what `run` does may not raise: there it is made, if any is to be had.
+    // Lua 5.1 raises if it has no memory for the room, and `run` must not raise. So the room is made here, if possible.
     let _ = stack.reserve(room(stack.top()));
 }
 
-/// The room that [`run`] wants above the arguments and what is called, the last of which is at `last`: for as many again.
+/// The room that [`run`] needs above `last`, the index of the last argument: for as many values again.
 fn room(last: c_int) -> c_int {
     last + 4
 }
 
-/// Calls with the arguments on top, from `first + 2` on, after [`prepare`]; leaves the results above them, and says how many. None
-/// where what is to be raised is on top. The arguments, and what lies below them, stay where they are: so Lua has the objects
-/// among them for as long as the call. Raises nothing.
+/// Calls with the arguments on top, from `first + 2` on, after [`prepare`]. Leaves the results above them, and returns their
+/// number. Returns none if the value on top is an error to raise. The arguments, and the values below them, stay in place, so
+/// Lua keeps the objects among them during the call. Raises nothing.
 pub(crate) fn run(
     stack: Stack,
     dispatcher: &'static Dispatcher,
     callee: Callee,
     first: c_int,
 ) -> Option<c_int> {
-    // A library's function may hand something over, and ask whether this is the Lua thread.
+    // A library's function may deliver something, and ask whether this is the Lua thread.
     dispatcher.enter_lua();
     let last = stack.top();
     let given = give(stack, dispatcher, &callee, first);
@@ -116,7 +116,7 @@ pub(crate) fn run(
     stack.push_pointer(&raw mut push);
     let mut count = 1;
     if lent {
-        // Read into the library by now: there was room for as many again, and for these two.
+        // The arguments have been read by now. There was room for as many values again, and for the two above.
         for index in (1..first).chain(first + 2..=last) {
             stack.push_value(index);
             count += 1;
@@ -126,7 +126,7 @@ pub(crate) fn run(
     (pushed && !push.refused).then(|| stack.top() - last)
 }
 
-/// Reads the arguments from `first + 2` on, and calls. Raises nothing.
+/// Reads the arguments from `first + 2` on, and calls the library. Raises nothing.
 fn give(stack: Stack, dispatcher: &'static Dispatcher, callee: &Callee, first: c_int) -> Given {
     let (library, last) = (callee.library(), stack.top());
     if !stack.reserve(room(last)) {
@@ -150,15 +150,15 @@ fn give(stack: Stack, dispatcher: &'static Dispatcher, callee: &Callee, first: c
     }
 }
 
-/// Pushes what was given.
+/// Pushes what the call returned.
 unsafe extern "C-unwind" fn push_protected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let push: *mut Push = stack.pointer_at(1);
-    // SAFETY: `run` gives the address of what lies in its frame, which stands below this one.
+    // SAFETY: `run` passes the address of a value in its frame, which is below this one.
     let push = unsafe { &mut *push };
     match &mut push.given {
-        // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
+        // SAFETY: on the Lua thread, protected, and nothing in between needs to be dropped.
         Given::Results(results) => match unsafe { results.push(stack.pointer()) } {
             Ok(count) => {
                 push.refused = results.is_error();
@@ -180,12 +180,12 @@ unsafe extern "C-unwind" fn push_protected(lua: *mut ffi::lua_State) -> c_int {
     1
 }
 
-/// What is raised where Lua has collected what a function belongs to: its state closes.
+/// The error if Lua has collected the library of a function, because the state closes.
 pub(crate) const GONE: &str = "the library is gone, for this Lua state closes";
 
-/// A function of a library's; its upvalues are the guard, the library that is kept, and its place.
+/// A library's function. Upvalues: the guard, the kept library, the function's index.
 unsafe extern "C-unwind" fn function(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let dispatcher = match guard::served(stack) {
         Ok(guard) => guard.state().dispatcher,
@@ -199,7 +199,7 @@ unsafe extern "C-unwind" fn function(lua: *mut ffi::lua_State) -> c_int {
     }
 }
 
-/// The part of [`function`] that owns something, and raises nothing; none where the library is gone.
+/// The part of [`function`] that owns values. Raises nothing. Returns none if the library is gone.
 fn call_function(stack: Stack, dispatcher: &'static Dispatcher) -> Option<Option<c_int>> {
     let kept: *const Kept<Library> = stack.pointer_at(Stack::upvalue(2));
     // SAFETY: `push_functions` put it there, and the function keeps it.

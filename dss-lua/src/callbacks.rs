@@ -1,6 +1,6 @@
-//! The Lua functions that libraries refer to: the registry has each by its slot's key, an address of the core's.
+//! The Lua functions that libraries refer to. The registry has each under its slot's key, an address in the core.
 //!
-//! A table in the registry has the slot of each function that is the same callback when it is handed over again. An entry is there for as
+//! A table in the registry has the slot of each function that is the same callback if it is passed again. An entry exists for as
 //! long as the function is kept, so it keeps nothing alive.
 
 use std::ffi::{c_int, c_void};
@@ -14,24 +14,24 @@ use crate::raw::Stack;
 /// The registry key of the table of slots.
 static SLOTS: u8 = 16;
 
-/// Sets the table of slots to the empty one at that index. *Raises* for want of memory, and runs no finalizer.
+/// Makes the empty table at `index` the table of slots. *Raises* if out of memory. Runs no finalizer.
 pub(crate) fn prepare(stack: Stack, index: c_int) {
     stack.push_value(index);
     stack.set_own(&SLOTS);
 }
 
-/// A reference to the callback that the function on top, which stays there, is already. Raises nothing.
+/// A reference to the existing callback of the function on top, which stays there. Raises nothing.
 pub(crate) fn find(stack: Stack, dispatcher: &'static Dispatcher) -> Option<Reference> {
     stack.push_own(&SLOTS);
     stack.push_value(-2);
     stack.raw_get(-2);
     let slot = slot_at_top(stack);
     stack.pop(2);
-    // None if another thread has just let go of it: its function is about to be forgotten.
+    // None if another thread has just released it: its function is about to be forgotten.
     dispatcher.retain_slot(slot?)
 }
 
-/// Notes which callback the function on top, which stays there, is. *Raises* for want of memory.
+/// Records the slot of the function on top, which stays there. *Raises* if out of memory.
 pub(crate) fn note(stack: Stack, slot: u32) {
     stack.push_own(&SLOTS);
     stack.push_value(-2);
@@ -40,21 +40,21 @@ pub(crate) fn note(stack: Stack, slot: u32) {
     stack.pop(1);
 }
 
-/// The slot that is the number on top.
+/// The number on top, as a slot.
 fn slot_at_top(stack: Stack) -> Option<u32> {
     (stack.type_at(-1) == ffi::LUA_TNUMBER).then(|| stack.number_at(-1) as u32)
 }
 
-/// Keeps the function on top, which stays there, by `key`. *Raises* for want of memory.
+/// Keeps the function on top, which stays there, under `key`. *Raises* if out of memory.
 pub(crate) fn keep(stack: Stack, key: *const c_void) {
     stack.push_value(-1);
     stack.set_kept(key);
 }
 
-/// Pushes the function that is kept by `key`, or nil. Raises nothing.
+/// Pushes the function that is kept under `key`, or nil. Raises nothing.
 #[inline]
 pub(crate) fn push(stack: Stack, key: *const c_void) {
-    // What others keep by that key is theirs.
+    // What others keep under the NULL key is theirs.
     if key.is_null() { stack.push_nil() } else { stack.push_kept(key) }
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn forget_released(stack: Stack, dispatcher: &Dispatcher) {
 fn forget(stack: Stack, dispatcher: &Dispatcher) {
     while let Some(slot) = dispatcher.next_released_callback() {
         let key = dispatcher.callback_key(slot);
-        // Only what is there: setting that to nil needs no memory, and so cannot raise.
+        // Only existing entries are set to nil: that needs no memory, so it cannot raise.
         stack.push_kept(key);
         if stack.type_at(-1) == ffi::LUA_TNIL {
             stack.pop(1);
@@ -81,7 +81,7 @@ fn forget(stack: Stack, dispatcher: &Dispatcher) {
         stack.raw_get(-2);
         let noted = slot_at_top(stack);
         stack.pop(1);
-        // By now it may be another callback: then its entry is that one's.
+        // The function may be another callback by now: then the entry belongs to that one.
         if noted == Some(slot) {
             stack.push_value(-2);
             stack.push_nil();

@@ -1,9 +1,9 @@
-//! The sentinel, by which a reply that Lua finalizes is known to have been dropped, and not to close with its state.
+//! The sentinel. It tells whether Lua finalizes a reply because it was dropped, or because its state closes.
 //!
-//! A state that closes finalizes all it has, in the reverse order of its making: the replies that a program keeps, and long
-//! after them the guard, whose finalizer closes DSS. Left to that, the threads that wait for these replies would be told that
-//! Lua dropped them. So a sentinel is made after each reply that may be kept, and the registry keeps the newest: a state that
-//! closes finalizes that one before any reply that is older, and while it does not close, never.
+//! A state that closes finalizes everything in it, in the reverse order of creation: the replies that a program keeps, and long
+//! after them the guard, whose finalizer closes DSS. The threads that wait for these replies would then be told that Lua dropped
+//! them. So a sentinel is made after each reply that may be kept, and the registry keeps the newest one. A state that closes
+//! finalizes that sentinel before any older reply. While the state does not close, the newest sentinel is never finalized.
 
 use std::ffi::c_int;
 
@@ -20,7 +20,7 @@ static METATABLE: u8 = 11;
 
 struct Sentinel {
     state: StateRef,
-    /// Whether the registry keeps it. One that was replaced is collected some time, and that says nothing.
+    /// Whether the registry keeps it. A replaced sentinel is collected at some time, which means nothing.
     newest: bool,
 }
 
@@ -33,13 +33,13 @@ pub(crate) fn prepare(stack: Stack) {
     stack.set_own(&METATABLE);
 }
 
-/// Makes a sentinel for the replies that there are. Wants room for three values; raises.
+/// Makes a sentinel for the existing replies. Needs room for three values. Raises.
 pub(crate) fn watch(stack: Stack) {
     let Some(state) = guard::look_up(stack) else { return };
     let sentinel = stack.new_userdata(Sentinel { state, newest: false });
     stack.push_own(&METATABLE);
     stack.set_metatable(-2);
-    // Not before: to make one may run finalizers, and these this function.
+    // Not earlier: making a sentinel may run finalizers, and these may call this function.
     stack.push_own(&SENTINEL);
     let before: *mut Sentinel = stack.pointer_at(-1);
     // SAFETY: NULL, or what this function put there, which is on the stack.
@@ -54,9 +54,9 @@ pub(crate) fn watch(stack: Stack) {
     stack.pop(1);
 }
 
-/// The finalizer: where this is the newest, the state closes.
+/// The finalizer. If this is the newest sentinel, the state is closing.
 unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let sentinel: *const Sentinel = stack.pointer_at(1);
     // SAFETY: Lua finalizes what `watch` made.

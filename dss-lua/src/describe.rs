@@ -1,4 +1,4 @@
-//! What lies on the stack, in words: for the sentences of errors.
+//! Describes values on the stack, for error messages.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
@@ -8,24 +8,24 @@ use mlua::ffi;
 use crate::raw::Stack;
 
 impl Stack {
-    /// What the type at `index` is called.
+    /// The name of the type at `index`.
     pub(crate) fn type_name_at(self, index: c_int) -> &'static str {
         // SAFETY: it is a type's number.
         unsafe { self.type_name(self.type_at(index)) }
     }
 
-    /// What a type is called.
+    /// The name of a type.
     ///
     /// # Safety
     /// This Lua has a name for that number.
     pub(crate) unsafe fn type_name(self, kind: c_int) -> &'static str {
         // SAFETY: see `new`, and as the caller promises.
         let name = unsafe { ffi::lua_typename(self.0, kind) };
-        // SAFETY: Lua's names are C strings that it has as long as it is there.
+        // SAFETY: Lua's names are C strings that live as long as Lua is loaded.
         unsafe { CStr::from_ptr(name) }.to_str().unwrap_or("value")
     }
 
-    /// What is at `index`, with its article, in sentences.
+    /// The value at `index` with its article, for error messages.
     pub(crate) fn described(self, index: c_int) -> Cow<'static, str> {
         match self.type_at(index) {
             ffi::LUA_TNONE => "nothing".into(),
@@ -34,7 +34,7 @@ impl Stack {
         }
     }
 
-    /// The string at `index`, in a copy; none where there is something else, a number included.
+    /// A copy of the string at `index`. None for anything else, including a number.
     pub(crate) fn text_at(self, index: c_int) -> Option<String> {
         let text = (self.type_at(index) == ffi::LUA_TSTRING).then(|| self.bytes_at(index)).flatten()?;
         Some(String::from_utf8_lossy(text).into_owned())

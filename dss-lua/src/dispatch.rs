@@ -1,4 +1,4 @@
-//! `dispatch([max [, seconds]])`: takes items and runs their callbacks itself. No table is made an item.
+//! `dispatch([max [, seconds]])`: takes items and runs their callbacks, without a table for each item.
 
 use std::ffi::c_int;
 use std::ptr::null_mut;
@@ -20,7 +20,7 @@ use crate::reply;
 
 /// `dispatch([max [, seconds]])` → handled, remaining.
 pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let guard = match guard::served(stack) {
         Ok(guard) => guard,
@@ -38,7 +38,7 @@ pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_i
         Ok(until) => until,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    // What comes in meanwhile is left to the next call: producers that keep up with this one do not keep it from returning.
+    // Items that arrive meanwhile are left for the next call, so that fast producers cannot keep this one from returning.
     let max = max.min(guard.state().dispatcher.queue_size());
     let Some((handled, remaining)) = run(stack, guard, Budget { max, until, stops: false }) else {
         return stack.raise_top();
@@ -67,7 +67,7 @@ fn limit(stack: Stack) -> Result<usize, &'static str> {
     )
 }
 
-/// So many seconds from now, of the argument at `index`; none for nothing. What is no such number is refused with that sentence.
+/// Now, plus the seconds in the argument at `index`. None if there is no argument. Anything else is refused with `sentence`.
 pub(crate) fn deadline(
     stack: Stack,
     index: c_int,
@@ -77,28 +77,28 @@ pub(crate) fn deadline(
         ffi::LUA_TNONE | ffi::LUA_TNIL => Ok(None),
         ffi::LUA_TNUMBER if stack.number_at(index) >= 0.0 => {
             let duration = Duration::try_from_secs_f64(stack.number_at(index)).ok();
-            // What no clock reaches is no deadline.
+            // A time that no clock reaches is no deadline.
             Ok(duration.and_then(|duration| Instant::now().checked_add(duration)))
         }
         _ => Err(sentence),
     }
 }
 
-/// How far a dispatch goes.
+/// The limits of a dispatch.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget {
-    /// So many items.
+    /// The most items.
     pub(crate) max: usize,
-    /// Until then, but one item at least.
+    /// No further item after this time, but at least one.
     pub(crate) until: Option<Instant>,
     /// Whether `stop()` ends it.
     pub(crate) stops: bool,
 }
 
-/// The upvalue with the text of an error for which there may be no memory later.
+/// The upvalue with the text of an error, because later there may be no memory for it.
 const NO_MEMORY: c_int = 5;
 
-/// A dispatch that is under way. Lies in the frame of `run`, below the protected call that works on it.
+/// A dispatch in progress. It is in the frame of `run`, below the protected call that works on it.
 struct Batch<'a> {
     guard: &'a Guard,
     budget: Budget,
@@ -119,10 +119,10 @@ impl Batch<'_> {
     }
 }
 
-/// Handles items as far as `budget` goes, while the state is served; returns how many, and how many remain. None,
-/// with an error on top, where a debug hook raised it: that is how an interpreter breaks off on Ctrl-C, and no item's
-/// affair; and where there is no memory to take an item. The running function's upvalues 2 to 5 are [`protected`], [`errors::handle`], [`reply::protected`] and
-/// [`errors::NO_MEMORY`].
+/// Handles items within `budget`, while the state is served. Returns how many it handled, and how many remain. Returns none, with
+/// an error on top, if there is no memory to take an item, or if a debug hook raised the error. An interpreter stops on Ctrl-C in
+/// that way, so the error does not belong to an item. The running function's upvalues 2 to 5 are [`protected`],
+/// [`errors::handle`], [`reply::protected`] and [`errors::NO_MEMORY`].
 pub(crate) fn run(stack: Stack, guard: &Guard, budget: Budget) -> Option<(usize, usize)> {
     let state = guard.state();
     // SAFETY: Lua called, on its thread, and the state is served.
@@ -132,13 +132,13 @@ pub(crate) fn run(stack: Stack, guard: &Guard, budget: Budget) -> Option<(usize,
     let call = Call::new(state.dispatcher);
     callbacks::forget_released(stack, state.dispatcher);
     let mut batch = Batch { guard, budget, handled: 0, out_of_memory: false, dispatching, call };
-    // Within a callback that answers a request, the callbacks that run now answer none.
+    // If this runs in a callback that answers a request, the callbacks that it calls do not answer that request.
     let _answering = Answering::replace(guard, null_mut());
-    // One protected call for as many items as raise no error.
+    // One protected call handles items until one of them raises an error.
     loop {
         stack.push_value(Stack::upvalue(2));
         stack.push_pointer(&raw mut batch);
-        // SAFETY: the batch lies in this frame, and is not referred to while that is left.
+        // SAFETY: the batch is in this frame, and nothing refers to it while an exception leaves the frame.
         let net = unsafe { Net::new(&raw mut batch.call) };
         let status = stack.protected_status(1, 0, 1);
         std::mem::forget(net);
@@ -148,7 +148,7 @@ pub(crate) fn run(stack: Stack, guard: &Guard, budget: Budget) -> Option<(usize,
         }
         let interrupted = !done && (batch.call.taken.is_none() || errors::is_interruption(stack));
         if !done && batch.call.taken.is_some() {
-            // The handler has been told of the error.
+            // The handler already has the error.
             batch.call.fail(stack, Stack::upvalue(4));
             batch.handled += 1;
         }
@@ -156,7 +156,7 @@ pub(crate) fn run(stack: Stack, guard: &Guard, budget: Budget) -> Option<(usize,
             if batch.handled > 0 {
                 idle::handled(guard);
             }
-            // Where a callback closed the state, the dispatcher may serve another by now.
+            // If a callback closed the state, the dispatcher may serve another one by now.
             let remaining = state.get().map_or(0, |dispatcher| dispatcher.end_dispatch(dispatching));
             if batch.out_of_memory {
                 stack.push_value(Stack::upvalue(NO_MEMORY));
@@ -170,10 +170,10 @@ pub(crate) fn run(stack: Stack, guard: &Guard, budget: Budget) -> Option<(usize,
 
 /// The protected part: takes, decodes and calls, one item after the other.
 pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let batch: *mut Batch<'_> = stack.pointer_at(1);
-    // SAFETY: `run` gives the address of its own frame, which stands below this one.
+    // SAFETY: `run` passes the address of a value in its frame, which is below this one.
     let batch = unsafe { &mut *batch };
     let dispatcher = batch.guard.state().dispatcher;
     while batch.goes_on() {
@@ -208,7 +208,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     0
 }
 
-/// Pushes the upvalues that [`run`] wants after the guard. Raises.
+/// Pushes the upvalues that [`run`] needs after the guard. Raises.
 pub(crate) fn push_upvalues(stack: Stack) {
     stack.push_function(protected, 0);
     stack.push_function(errors::handle, 0);

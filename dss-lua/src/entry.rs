@@ -1,4 +1,4 @@
-//! How a function of the module's begins.
+//! How a function of the module begins.
 
 use std::ffi::c_int;
 
@@ -10,13 +10,13 @@ use crate::guard::{self, Guard};
 use crate::protected::{self, Answer, Failed, Protected};
 use crate::raw::Stack;
 
-/// Runs `work` in a function that Lua called, while DSS serves the state.
+/// Runs `work` in a function that Lua called, if DSS serves the state.
 pub(crate) fn answer<F>(lua: *mut ffi::lua_State, work: F) -> c_int
 where
     F: FnOnce(&Protected, &'static Guard) -> Answer,
 {
     const { assert!(!std::mem::needs_drop::<F>(), "a Lua error would skip what the closure owns") }
-    // SAFETY: its callers are functions that Lua called with it.
+    // SAFETY: the callers are functions to which Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let guard = match guard::served(stack) {
         Ok(guard) => guard,
@@ -25,9 +25,9 @@ where
     protected::call(stack, Stack::upvalue(2), |lua| work(lua, guard))
 }
 
-/// The same for one that owns nothing, and so may raise where it is.
+/// Like [`answer`], for work that owns nothing and so may raise directly.
 pub(crate) fn plain(lua: *mut ffi::lua_State, work: fn(Stack, &'static Guard)) -> c_int {
-    // SAFETY: its callers are functions that Lua called with it.
+    // SAFETY: the callers are functions to which Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     match guard::served(stack) {
         Ok(guard) => work(stack, guard),
@@ -36,7 +36,7 @@ pub(crate) fn plain(lua: *mut ffi::lua_State, work: fn(Stack, &'static Guard)) -
     1
 }
 
-/// What a function says that has no memory for what it is to do.
+/// The error of a function that lacks memory for its work.
 pub(crate) fn no_memory(_: OutOfMemory) -> Failed {
     NO_MEMORY.into()
 }

@@ -1,4 +1,4 @@
-//! Errors of callbacks: who is told, and the default.
+//! Errors of callbacks: who receives them, and the default.
 
 use std::ffi::c_int;
 use std::io::Write;
@@ -8,24 +8,24 @@ use mlua::ffi;
 
 use crate::raw::Stack;
 
-/// What every function of the module raises once DSS has stopped in its state.
+/// The error of every function of the module once DSS has stopped in its state.
 pub(crate) const STOPPED: &str =
     "DSS has stopped in this Lua state, which is closing: nothing more can be polled or set";
 
-/// The same of a state that was open when its process was forked, in the child.
+/// The same in a forked child, for a state that was open when the process was forked.
 pub(crate) const FORKED: &str = "this process was forked after this Lua state had begun to use DSS, and the libraries' threads stayed in \
                                  the parent: open libraries after the fork, or require DSS in a new Lua state";
 
-/// What Lua raises itself where it has no memory.
+/// What Lua itself raises if it has no memory.
 pub(crate) const NO_MEMORY: &str = "not enough memory";
 
 /// The registry key of the function given to `seterrorhandler`.
 pub(crate) static HANDLER: u8 = 1;
 
-/// The message handler of every callback that DSS runs: the error goes to the user's handler, at the place where it was
-/// raised, or to stderr with a traceback.
+/// The message handler of every callback that DSS runs. The error goes to the user's handler, at the point where it was raised,
+/// or to stderr with a traceback.
 pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     if is_interruption(stack) {
         return 1;
@@ -33,7 +33,7 @@ pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int
     stack.push_own(&HANDLER);
     if stack.type_at(-1) == ffi::LUA_TFUNCTION {
         stack.push_value(1);
-        // Protected, for Lua would hand the handler's own error to the handler again, until its stack is full.
+        // Protected, because Lua would pass the handler's own error to the handler again, until the stack is full.
         if stack.protected_call(1, 0, 0) {
             return 1;
         }
@@ -48,16 +48,16 @@ pub(crate) unsafe extern "C-unwind" fn handle(lua: *mut ffi::lua_State) -> c_int
     1
 }
 
-/// The registry keys of what [`trace`] left, and false elsewhere.
+/// The registry keys of what [`trace`] stored. At other times there is false.
 static MESSAGE: u8 = 7;
 static TRACEBACK: u8 = 9;
 
-/// The message handler of callbacks that answer a request: leaves the error's text and its traceback for [`take_trace`], and
-/// the error itself as it is, for whom it may go on to.
+/// The message handler of callbacks that answer a request. Stores the error's text and its traceback for [`take_trace`], and
+/// leaves the error unchanged, because it may be passed on.
 pub(crate) unsafe extern "C-unwind" fn trace(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
-    // What an error before this one left is not this one's, should it not come to an end here.
+    // If this function does not finish, the traceback of an earlier error must not remain.
     stack.push_boolean(false);
     stack.set_own(&TRACEBACK);
     stack.push_text_of(1);
@@ -68,8 +68,8 @@ pub(crate) unsafe extern "C-unwind" fn trace(lua: *mut ffi::lua_State) -> c_int 
     1
 }
 
-/// Leaves for [`take_trace`] what [`trace`] would of the error at `err`, with the traceback at `traceback` if there is a string. Raises for want
-/// of memory.
+/// Stores for [`take_trace`] what [`trace`] would store for the error at `err`, with the traceback at `traceback` if that is a
+/// string. Raises if out of memory.
 pub(crate) fn note_trace(stack: Stack, err: c_int, traceback: c_int) {
     stack.push_function(trace, 0);
     stack.push_value(err);
@@ -83,7 +83,7 @@ pub(crate) fn note_trace(stack: Stack, err: c_int, traceback: c_int) {
     }
 }
 
-/// What [`trace`] left of the error on top, or what can be said without it. Raises nothing.
+/// What [`trace`] stored for the error on top, or what can be said without it. Raises nothing.
 pub(crate) fn take_trace(stack: Stack) -> Raised {
     let traceback = take_own(stack, &TRACEBACK).unwrap_or_default();
     let mut message = take_own(stack, &MESSAGE).unwrap_or_else(|| match stack.type_at(-1) {
@@ -96,19 +96,19 @@ pub(crate) fn take_trace(stack: Stack) -> Raised {
     Raised { message, traceback, value: None }
 }
 
-/// What Luas say if a callback of DSS's yields. What goes on, tells what to do already.
+/// How a Lua's message ends if a callback of DSS yields. A message that goes on after this has its own hint.
 const CANNOT_YIELD: [&str; 2] = ["C-call boundary", "attempt to yield from outside a coroutine"];
-/// What can be done then.
+/// The hint that is added to them.
 const HINT: &str =
     " (DSS calls this function, so it cannot yield: make it a task with `require(\"dss.task\").handler(f)`)";
 
-/// The string that lies under a key of the registry, where false lies from then on.
+/// Takes the string under a key of the registry, and leaves false there.
 fn take_own(stack: Stack, key: &'static u8) -> Option<String> {
     stack.push_own(key);
     let text = (stack.type_at(-1) == ffi::LUA_TSTRING).then(|| stack.bytes_at(-1).map(lossy)).flatten();
     stack.pop(1);
     if text.is_some() {
-        // The key is there, so this needs no memory.
+        // The key exists, so this needs no memory.
         stack.push_boolean(false);
         stack.set_own(key);
     }
@@ -119,14 +119,14 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Tells of the error on top, as of a callback's. If the handler raises one on Ctrl-C, it is raised on.
+/// Reports the error on top like a callback's. If Ctrl-C interrupts the handler, that error is raised.
 pub(crate) fn report(stack: Stack) {
     stack.push_function(handle, 0);
     stack.insert(-2);
     stack.call(1, 0);
 }
 
-/// Tells of the error on top, which Lua gave to no handler: it has none run where it is out of memory. `handler` is the
+/// Reports the error on top, which Lua passed to no handler, because it calls none when it is out of memory. `handler` is the
 /// index of [`handle`].
 #[cold]
 pub(crate) fn tell_unheard(stack: Stack, handler: c_int) {
@@ -139,25 +139,25 @@ pub(crate) fn tell_unheard(stack: Stack, handler: c_int) {
     }
 }
 
-/// How the message ends that the interpreters of all Luas raise on Ctrl-C.
+/// The end of the message that the interpreter of every Lua raises on Ctrl-C.
 pub(crate) const INTERRUPTED: &[u8] = b"interrupted!";
 
-/// Whether a message is what the interpreters of all Luas raise on Ctrl-C, from a debug hook and so in the middle of whatever
-/// runs: not an error of the callback that it hit, but the end of the program's patience.
+/// Whether a message is what the interpreter of every Lua raises on Ctrl-C. It is raised from a debug hook, in the middle of
+/// whatever runs, and is meant for the program, not for the callback that it hit.
 pub(crate) fn interrupts(message: &[u8]) -> bool {
     message.ends_with(INTERRUPTED)
 }
 
-/// The same of the value on top.
+/// The same for the value on top.
 pub(crate) fn is_interruption(stack: Stack) -> bool {
     stack.type_at(-1) == ffi::LUA_TSTRING && stack.bytes_at(-1).is_some_and(interrupts)
 }
 
-/// Writes the string on top to stderr, and what is not one as such.
+/// Writes the string on top to stderr, or says that it is not a string.
 pub(crate) fn print(stack: Stack, before: &[u8]) {
     let text = stack.bytes_at(-1).unwrap_or(b"(an error object that is not a string)");
     let mut stderr = std::io::stderr().lock();
-    // Nobody is left to tell of an error here.
+    // There is no one left to report an error to.
     let _ =
         stderr.write_all(before).and_then(|()| stderr.write_all(text)).and_then(|()| stderr.write_all(b"\n"));
 }

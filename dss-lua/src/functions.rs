@@ -1,7 +1,7 @@
 //! The module's table, and its functions that are neither on the hot path nor about libraries.
 //!
-//! Each has the guard as its first upvalue, and is refused once DSS has stopped. Those that own something go through
-//! [`answer`], and have `protected::protected` as their second.
+//! Each function has the guard as its first upvalue, and raises an error once DSS has stopped. Functions that own values go
+//! through [`answer`], and have `protected::protected` as their second upvalue.
 
 use std::ffi::{CStr, c_int};
 use std::sync::LazyLock;
@@ -26,7 +26,7 @@ use crate::searcher;
 use crate::sleep;
 use crate::stats;
 
-/// The functions that [`answer`], by name.
+/// The functions that go through [`answer`], by name.
 const ANSWERING: [(&CStr, CFunction); 8] = [
     (c"setport", notifications::set_port),
     (c"listen", notifications::listen),
@@ -38,7 +38,7 @@ const ANSWERING: [(&CStr, CFunction); 8] = [
     (c"load", load::load),
 ];
 
-/// Those that own nothing.
+/// The functions that own nothing.
 const PLAIN: [(&CStr, CFunction); 11] = [
     (c"now", now),
     (c"reporterror", report_error),
@@ -53,7 +53,7 @@ const PLAIN: [(&CStr, CFunction); 11] = [
     (c"searcher", searcher::install),
 ];
 
-/// Pushes the module's table, new, whose functions have the guard at that index. Raises.
+/// Pushes a new table of the module. `guard` is the index of the guard, an upvalue of its functions. Raises.
 pub(crate) fn push_module(stack: Stack, guard: c_int) {
     reply::prepare(stack);
     answers::prepare(stack, guard);
@@ -85,7 +85,7 @@ pub(crate) fn push_module(stack: Stack, guard: c_int) {
     stack.set_field(table, c"_VERSION");
 }
 
-/// The globals, and the module's name among them, where 1.0 set it: its `luaL_register` did so in these Luas.
+/// The global `darksidesync`. In these Luas 1.0 set it, by `luaL_register`.
 #[cfg(any(feature = "lua51", feature = "luajit"))]
 mod global {
     use mlua::ffi::{LUA_GLOBALSINDEX, LUA_TNIL};
@@ -94,8 +94,8 @@ mod global {
 
     const NAME: &[u8] = b"darksidesync";
 
-    /// Makes the table at `module` a global, past any metamethods, unless the program has something there; says whether it
-    /// did. Raises.
+    /// Makes the table at `module` a global, without metamethods, unless the program has something there. Returns whether it did.
+    /// Raises.
     pub(crate) fn set_global(stack: Stack, module: std::ffi::c_int) -> bool {
         stack.push_bytes(NAME);
         stack.push_value(-1);
@@ -111,7 +111,7 @@ mod global {
         free
     }
 
-    /// Takes back what [`set_global`] did.
+    /// Undoes [`set_global`].
     pub(crate) fn unset_global(stack: Stack) {
         stack.push_bytes(NAME);
         stack.push_nil();
@@ -119,7 +119,7 @@ mod global {
     }
 }
 
-/// Later Luas' modules set no globals, and 1.0 did not there.
+/// Modules of later Luas set no globals, and 1.0 set none there.
 #[cfg(not(any(feature = "lua51", feature = "luajit")))]
 mod global {
     use crate::raw::Stack;
@@ -188,7 +188,7 @@ unsafe extern "C-unwind" fn set_error_handler(lua: *mut ffi::lua_State) -> c_int
     })
 }
 
-/// `setrequesthandler(handler)` → the one before, if there was one
+/// `setrequesthandler(handler)` → the previous handler, if there was one
 unsafe extern "C-unwind" fn set_request_handler(lua: *mut ffi::lua_State) -> c_int {
     plain(lua, |stack, guard| {
         stack.set_top(1);
@@ -201,7 +201,7 @@ unsafe extern "C-unwind" fn set_request_handler(lua: *mut ffi::lua_State) -> c_i
     })
 }
 
-/// Keeps the function on top, which it takes off, under a key of the registry. Returns whether it is one, and not nil. Raises.
+/// Pops the value on top and keeps it under a key of the registry. Returns whether it is a function, and not nil. Raises.
 fn set_handler(stack: Stack, name: &str, key: &'static u8) -> bool {
     if !matches!(stack.type_at(-1), ffi::LUA_TNIL | ffi::LUA_TFUNCTION) {
         let sentence = no_handler(stack, name);

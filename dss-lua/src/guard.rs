@@ -1,4 +1,4 @@
-//! The guard: the userdata in the registry by which a Lua state has DSS, and whose finalizer ends that.
+//! The guard: the userdata in the registry that connects a Lua state to DSS. Its finalizer stops DSS in that state.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -11,7 +11,7 @@ use mlua::ffi;
 use crate::errors;
 use crate::raw::Stack;
 
-/// The registry key of the guard: its address, which is this image's own.
+/// The registry key of the guard. Its address belongs to this image alone.
 pub(crate) static GUARD: u8 = 0;
 
 /// The registry key of the module's table.
@@ -22,52 +22,52 @@ pub(crate) const TABLE: &CStr = c"DSS.DarkSideSync";
 /// What the guard holds.
 pub(crate) struct Guard {
     pub(crate) state: Cell<StateRef>,
-    /// `stop()` was called in the `run` that is running. Used on the Lua thread alone.
+    /// `stop()` was called in the `run` that is running. Used only on the Lua thread.
     pub(crate) stop: Cell<bool>,
     /// The port that `setport` set.
     pub(crate) port: Cell<u16>,
-    /// The callback of a request that is running, innermost; NULL while none is. It lies in a frame below what runs.
+    /// The innermost callback of a request that is running, or NULL. It is in a frame below the running code.
     pub(crate) answering: Cell<*mut Frame>,
     /// Whether `setrequesthandler` was given a function.
     pub(crate) handles_requests: Cell<bool>,
-    /// How long nothing has come to `wait` and `run`.
+    /// How long nothing has arrived in `wait` and `run`.
     pub(crate) idle: Cell<Idle>,
 }
 
-/// A request that Lua has, as its userdata holds it: names, checked at each use.
+/// A request that Lua holds, as stored in its userdata. It consists of names, which are checked at each use.
 #[derive(Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) dispatcher: &'static Dispatcher,
     pub(crate) pending: PendingId,
-    /// It was called, or given away to what `defer()` returned: its being collected says nothing.
+    /// It was called, or handed on to what `defer()` returned: its collection means nothing.
     pub(crate) over: bool,
-    /// Whether its library is told that two functions in answers are the same one.
+    /// Whether its library is told if two functions in answers are the same.
     pub(crate) identifies: bool,
 }
 
-/// A callback that runs. Lies in the frame that called it, which restores what was in [`Guard::answering`].
+/// A running callback. It is in the frame of its caller, which restores the previous value of [`Guard::answering`].
 pub(crate) struct Frame {
     pub(crate) request: *mut Request,
     pub(crate) deferred: bool,
 }
 
-/// How long nothing has come, and how often garbage was collected meanwhile.
+/// How long nothing has arrived, and how often garbage was collected meanwhile.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Idle {
     pub(crate) time: Duration,
     pub(crate) rounds: u8,
-    /// It began again with nothing handled in between: then garbage is collected in steps alone.
+    /// The idling began again with nothing handled in between. Garbage is then collected in steps only.
     pub(crate) again: bool,
 }
 
 impl Guard {
-    /// The state, as it is served.
+    /// The state that is served.
     #[inline]
     pub(crate) fn state(&self) -> StateRef {
         self.state.get()
     }
 
-    /// Has the state served in this process, if the one that this was forked from has only required DSS. Returns whether it is.
+    /// Serves the state in this process, if the process that it was forked from had only required DSS. Returns whether it is served.
     #[cold]
     fn renew(&self) -> bool {
         let renewed = self.state().renewed();
@@ -83,12 +83,12 @@ pub(crate) fn push_guard(stack: Stack) {
     stack.push_own(&GUARD);
 }
 
-/// DSS stops in this state, where it did not before. In a finalizer.
+/// Stops DSS in this state, if it has not stopped before. Called in a finalizer.
 pub(crate) fn stop(stack: Stack, state: StateRef) {
-    // Not so for one whose `require` failed half-way: what is published then is a later one's.
+    // False if `require` failed half-way: what is published then belongs to a later one.
     let served = state.get().is_some();
-    // With no net for panics around it: there is one around each library whose panics are Rust's, and a C++ exception may come
-    // through, which such a net would end the process for.
+    // Panics are not caught here. They are caught around each library that can panic, and catching would end the process if a C++
+    // exception came through.
     // SAFETY: in a finalizer of that state.
     unsafe { state.close() };
     if served {
@@ -105,7 +105,7 @@ pub(crate) fn look_up(stack: Stack) -> Option<StateRef> {
     push_guard(stack);
     let guard: *mut Guard = stack.pointer_at(-1);
     stack.pop(1);
-    // SAFETY: what lies under that key was put there by `publish`, and the registry keeps it.
+    // SAFETY: `publish` put it under that key, and the registry keeps it.
     let guard = unsafe { guard.as_ref() }?;
     guard.renew();
     Some(guard.state())
@@ -114,12 +114,12 @@ pub(crate) fn look_up(stack: Stack) -> Option<StateRef> {
 /// The guard in the first upvalue of the running function, if DSS still serves its state.
 ///
 /// # Errors
-/// The sentence for a state in which DSS has stopped.
+/// The error message for a state in which DSS has stopped.
 #[inline]
 pub(crate) fn served(stack: Stack) -> Result<&'static Guard, &'static str> {
     let guard: *const Guard = stack.pointer_at(Stack::upvalue(1));
-    // SAFETY: this module's functions have the guard as their first upvalue, which keeps its memory; its finalizer
-    // leaves the bytes as they are.
+    // SAFETY: this module's functions have the guard as their first upvalue, which keeps its memory. Its finalizer leaves the
+    // bytes unchanged.
     let guard = unsafe { &*guard };
     if guard.state().get().is_none() && !guard.renew() {
         let forked = guard.state().is_of_another_process();

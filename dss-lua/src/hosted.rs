@@ -6,7 +6,7 @@ use dss_impl::registry;
 
 use crate::raw::Stack;
 
-/// The Lua this is built for, as it says of itself.
+/// The Lua that this module is built for, by its own name.
 pub(crate) const BUILT_FOR: &str = if cfg!(feature = "luajit") {
     "LuaJIT"
 } else if cfg!(feature = "lua51") {
@@ -35,30 +35,30 @@ const FEATURE: &str = if cfg!(feature = "luajit") {
     "lua54"
 };
 
-/// What the file of this module says of it, for who reads it without loading it.
+/// The record in this module's file, for programs that read the file without loading it.
 #[used]
 #[cfg_attr(any(target_os = "macos", target_os = "ios"), unsafe(link_section = "__DATA,__dss_module"))]
 #[cfg_attr(windows, unsafe(link_section = ".dssmod"))]
 #[cfg_attr(not(any(windows, target_os = "macos", target_os = "ios")), unsafe(link_section = ".dss.module"))]
 static RECORD: ModuleRecord = registry::module_record(BUILT_FOR);
 
-/// Names the record where the module is entered, so that no linker throws it away.
+/// Refers to the record where the module is entered, so that no linker removes it.
 pub(crate) fn keep_record() {
     std::hint::black_box(&RECORD);
 }
 
-/// What the Lua is that loads this module, as its C API says.
+/// The Lua that loads this module, as its C API reports it.
 enum Hosting {
     Known(&'static str),
     #[cfg_attr(
         any(feature = "lua51", feature = "luajit"),
         expect(dead_code, reason = "these have no number to give")
     )]
-    /// The number that a Lua gives its version, five hundred and some.
+    /// The version number that this Lua reports, such as 506.
     Unknown(u32),
 }
 
-/// The Luas, by their versions' numbers.
+/// Finds the Lua by its version number.
 #[cfg(not(any(feature = "lua51", feature = "luajit")))]
 fn hosting(stack: Stack) -> Hosting {
     match stack.version() {
@@ -70,26 +70,25 @@ fn hosting(stack: Stack) -> Hosting {
     }
 }
 
-/// Lua 5.1 and LuaJIT have one API, and 5.1 no word for its version. They differ in the name of the type after those that Lua
-/// programs know, which both have in their lists: a closed upvalue in one, C data in the other.
+/// Lua 5.1 and LuaJIT have the same API, and 5.1 does not report its version. They differ in the name of an internal type after
+/// those that Lua programs know, which both have in their lists: a closed upvalue in one, C data in the other.
 #[cfg(any(feature = "lua51", feature = "luajit"))]
 fn hosting(stack: Stack) -> Hosting {
     const AFTER: std::ffi::c_int = 10;
-    // SAFETY: the list of either has eleven names, and one before them. No other Lua has the functions that this module is
-    // linked to.
+    // SAFETY: both lists have eleven names, and one before them. No other Lua has the functions that this module is linked to.
     let name = unsafe { stack.type_name(AFTER) };
     Hosting::Known(if name == "cdata" { "LuaJIT" } else { "Lua 5.1" })
 }
 
 impl Stack {
-    /// What this Lua says its version is.
+    /// The version that this Lua reports.
     #[cfg(any(feature = "lua54", feature = "lua55"))]
     fn version(self) -> u32 {
         // SAFETY: see `new`.
         unsafe { mlua::ffi::lua_version(self.0) as u32 }
     }
 
-    /// What this Lua says its version is.
+    /// The version that this Lua reports.
     #[cfg(any(feature = "lua52", feature = "lua53"))]
     fn version(self) -> u32 {
         // SAFETY: see `new`.
@@ -99,11 +98,11 @@ impl Stack {
     }
 }
 
-/// Asks the host what it is: its C API, for a program may have put anything into its globals. Where a function is missing that
-/// this module is linked to, the system's loader could not load it and has said which. Raises nothing, and wants no memory of
-/// Lua's.
+/// Finds out which Lua the host is, by its C API, because a program may have put anything into its globals. If a function is
+/// missing that this module is linked to, the system's loader has already refused the module and said which. Raises nothing, and
+/// needs no memory from Lua.
 ///
-/// Returns a sentence that names both where they differ.
+/// Returns a message that names both Luas if they differ.
 pub(crate) fn mismatch(stack: Stack) -> Option<Failure> {
     let sentence = match hosting(stack) {
         Hosting::Known(found) if found == BUILT_FOR => return None,

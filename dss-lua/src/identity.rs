@@ -1,20 +1,20 @@
-//! What tells a file that was read from one that has taken its place since, without reading it again.
+//! Tells whether a file was replaced since it was read, without reading it again.
 
 use std::fs::{self, Metadata};
 use std::path::Path;
 use std::time::SystemTime;
 
-/// A file as its folder has it. Two that are equal are of one file with one content, as far as the file system tells.
+/// A file's metadata. Two that are equal are of one file with one content, as far as the file system tells.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Identity {
     length: u64,
     modified: SystemTime,
-    /// Device, number on it, and the time of its last change of any kind.
+    /// Device, inode number, and the time of the last change of any kind.
     node: [i128; 4],
 }
 
 impl Identity {
-    /// That of the file at `path`; none where the system does not tell. [any-thread] `[blocks]` on the file system.
+    /// The identity of the file at `path`, or none if the system does not report it. [any-thread] `[blocks]` on the file system.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         Some(Identity { length: metadata.len(), modified: metadata.modified().ok()?, node: node(&metadata) })

@@ -1,8 +1,9 @@
-//! What `wait` and `run` do while nothing comes: let hooks run, and collect garbage where somebody waits for a reply.
+//! What `wait` and `run` do while nothing arrives: let hooks run, and collect garbage if a thread waits for a reply.
 //!
-//! A callback may drop its reply. Lua says so when it collects that, and a program that idles allocates nothing and so collects nothing:
-//! the thread would wait for ever. So garbage is collected, in steps of a few milliseconds, from one end to the other, while replies
-//! are out and nothing comes. Twice, for what one round finds dead may be what keeps a reply; then it is known that Lua has them.
+//! A callback may drop its reply. Lua reports that when it collects the reply, but an idle program allocates nothing and so collects
+//! nothing: the thread would wait forever. So while replies are pending and nothing arrives, garbage is collected, in steps of a few
+//! milliseconds, through the whole heap. This is done twice, because what one round finds dead may keep a reply alive. After that, Lua
+//! is known to hold the remaining replies.
 
 use std::ffi::c_int;
 use std::time::{Duration, Instant};
@@ -24,15 +25,15 @@ const HANDLE: c_int = 3;
 const SLICE: Duration = Duration::from_millis(5);
 /// Rounds of the collector after which nothing is left to find.
 const ROUNDS: u8 = 2;
-/// After so much idling a small heap is collected in one go: it is over soon, and finds what steps do not (a generational
-/// collector's young ones look at what is new).
+/// After this much idling, a small heap is collected in one go. That is quick, and finds what steps do not (a generational collector's
+/// young collections look only at new objects).
 const LONG: Duration = Duration::from_millis(500);
-/// How long what was found, that Lua has the replies, is taken to hold while the program comes back again and again.
+/// How long Lua is taken to hold the replies once that was found, while the program calls `wait` or `run` again and again.
 const PERIOD: Duration = Duration::from_secs(1);
-/// What is small, in KiB.
+/// The size below which a heap is small, in KiB.
 const SMALL: c_int = 64 << 10;
 
-/// `wait` or `run` is entered. The program ran since the last one, and may have dropped a reply.
+/// Called when `wait` or `run` begins. The program ran since the last one, and may have dropped a reply.
 pub(crate) fn enter(guard: &Guard) {
     let idle = guard.idle.get();
     if idle.rounds == ROUNDS && idle.time >= PERIOD {
@@ -40,7 +41,7 @@ pub(crate) fn enter(guard: &Guard) {
     }
 }
 
-/// An item was handled.
+/// Called when an item was handled.
 #[inline]
 pub(crate) fn handled(guard: &Guard) {
     if guard.idle.get().time > Duration::ZERO {
@@ -57,18 +58,18 @@ pub(crate) fn push_upvalues(stack: Stack) {
     stack.push_function(full, 0);
 }
 
-/// Lets hooks run; false, with the error on top, where one raised it.
+/// Lets hooks run. If one raises an error, returns false with the error on top.
 pub(crate) fn breathe(stack: Stack) -> bool {
     stack.push_value(Stack::upvalue(BREATHER));
     stack.protected_call(0, 0, 0)
 }
 
-/// Whether nothing is left to do while nothing comes: no reply is out, or Lua has those that are.
+/// Whether there is nothing to do while nothing arrives: no reply is pending, or Lua holds all that are.
 pub(crate) fn is_settled(guard: &Guard) -> bool {
     guard.idle.get().rounds >= ROUNDS || guard.state().get().is_none_or(|dispatcher| pending(dispatcher) == 0)
 }
 
-/// Nothing came for `slept`.
+/// Called when nothing arrived for `slept`.
 pub(crate) fn note(stack: Stack, guard: &Guard, slept: Duration) {
     let Some(dispatcher) = guard.state().get() else { return };
     let mut idle = guard.idle.take();
@@ -79,7 +80,7 @@ pub(crate) fn note(stack: Stack, guard: &Guard, slept: Duration) {
     guard.idle.set(idle);
 }
 
-/// How many replies are out.
+/// How many replies are pending.
 fn pending(dispatcher: &Dispatcher) -> usize {
     // SAFETY: Lua called `wait` or `run`, on its thread.
     unsafe { dispatcher.within_lua(|| dispatcher.pending()) }
@@ -98,7 +99,7 @@ fn collect(stack: Stack, idle: &mut Idle) {
     }
 }
 
-/// Calls one of the two functions below; says what that returned. A finalizer's error is told to the error handler, as a callback's is.
+/// Calls one of the two functions below, and returns its result. A finalizer's error goes to the error handler, like a callback's.
 fn call(stack: Stack, function: c_int) -> bool {
     stack.push_value(Stack::upvalue(HANDLE));
     stack.push_value(Stack::upvalue(function));
@@ -109,16 +110,16 @@ fn call(stack: Stack, function: c_int) -> bool {
 
 /// A step of the collector → whether a round is over. Raises what finalizers raise, in some Luas.
 unsafe extern "C-unwind" fn step(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let over = stack.collect_step();
     stack.push_boolean(over);
     1
 }
 
-/// A whole round → true. Raises as [`step`].
+/// A whole round → true. Raises like [`step`].
 unsafe extern "C-unwind" fn full(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     stack.collect_all();
     stack.push_boolean(true);

@@ -1,11 +1,10 @@
 //! The module that Lua requires.
 //!
-//! All of it is written on Lua's C API, which `raw` wraps. What runs inside a call that Lua made, on which thread, and what may
-//! raise:
+//! It is written on Lua's C API, which `raw` wraps. These rules say what may run inside a call from Lua, and what may raise an error:
 //!
-//! * Functions of type `raw::CFunction` may raise Lua errors, which skip their frames: nothing in these frames has a
-//!   destructor. Whatever may raise while an item is in hand runs inside a protected call.
-//! * Rust functions that hold locks or values call Lua in protected calls alone: `protected` has how.
+//! * Functions of type `raw::CFunction` may raise Lua errors. An error skips their frames, so nothing in these frames has a
+//!   destructor. While an item is in hand, anything that may raise runs inside a protected call.
+//! * Rust functions that hold locks or values call Lua only in protected calls: see `protected`.
 
 #[cfg(not(any(
     feature = "lua51",
@@ -58,7 +57,7 @@ use raw::Stack;
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn luaopen_darksidesync(lua: *mut mlua::ffi::lua_State) -> std::ffi::c_int {
     hosted::keep_record();
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     if let Some(failure) = hosted::mismatch(stack) {
         return stack.raise(failure.as_bytes());

@@ -1,4 +1,4 @@
-//! `load(name [, requirement])`: a library that declares itself, as a table of its functions.
+//! `load(name [, requirement])`: loads a library that declares itself, and returns a table of its functions.
 
 use std::env::consts::{DLL_EXTENSION, DLL_SUFFIX};
 use std::ffi::c_int;
@@ -23,14 +23,14 @@ use crate::objects;
 use crate::protected::{Answer, FIRST, Protected};
 use crate::raw::{LOADED as REQUIRED, Stack};
 
-/// The registry key of the table of what was loaded: a file's name to the library's table, and that to the library that is
-/// kept.
+/// The registry key of the table of loaded libraries. It maps a file's name to the library's table, and that table to the kept
+/// library.
 static LOADED: u8 = 5;
 
-/// Where the module's own file lies, as the loader found it first: the working folder may be another later.
+/// The folder of the module's own file. It is found early, because the working folder may change.
 static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
 
-/// Notes where the module lies.
+/// Records the module's folder.
 pub(crate) fn prepare() {
     FOLDER.get_or_init(|| {
         let file = image::file(crate::luaopen_darksidesync as *const () as usize)?;
@@ -64,7 +64,7 @@ pub(crate) unsafe extern "C-unwind" fn load(lua: *mut ffi::lua_State) -> c_int {
     })
 }
 
-/// Leaves the table of the library that `name` and `templates` lead to.
+/// Pushes the table of the library that `name` and `templates` lead to.
 pub(crate) fn open(
     lua: &Protected,
     state: StateRef,
@@ -77,7 +77,7 @@ pub(crate) fn open(
         && let Some(library) = present(lua, file)?
     {
         if !is_still(&library, name, file, wanted) {
-            // What is wanted is looked at again, of the file; that may be another by now.
+            // The file is read again and checked against the requirement: it may be another file by now.
             let (file, declared) = registry::look_up(name, templates, wanted).map_err(sentence)?;
             let version = library.module.version();
             if wanted.is_some() && declared.version.to_string() != version {
@@ -92,12 +92,12 @@ pub(crate) fn open(
         }
         return Ok(1);
     }
-    // Before it is read: one that takes its place meanwhile is another.
+    // Taken before the file is read, so that a replacement in between is noticed later.
     let identity = found.as_deref().and_then(Identity::of);
     let module = registry::load(state, name, templates, wanted).map_err(sentence)?;
     let functions = module.functions();
     let library = Arc::new(Library { module, functions, identity });
-    // Registered, and with no table to be called by, it could neither be used nor loaded again.
+    // A library that is registered, but has no table, could neither be used nor loaded again.
     table(lua, &library).inspect_err(|_| library.module.give_up())
 }
 
@@ -105,8 +105,8 @@ fn sentence(error: LoadError) -> String {
     error.to_string()
 }
 
-/// Whether `file`, which was found for `name`, is certainly what was loaded, and fits what is wanted: there is nothing to read
-/// then. False says nothing.
+/// Whether `file`, which was found for `name`, is certainly what was loaded, and meets the requirement. Then nothing needs to be
+/// read. False means that it is not known.
 fn is_still(library: &Library, name: &str, file: &Path, wanted: Option<&str>) -> bool {
     let named = library.module.name() == name || search::check_name(name).is_err();
     let fits = |wanted: &str| {
@@ -117,8 +117,8 @@ fn is_still(library: &Library, name: &str, file: &Path, wanted: Option<&str>) ->
     named && wanted.is_none_or(fits) && same()
 }
 
-/// Leaves the table of what was loaded from `file` and is still registered, and says which library that is; leaves nothing of
-/// use where there is none.
+/// Pushes the table of the library that was loaded from `file`, and returns the library, if it is still registered. If not, what
+/// this pushes is of no use.
 fn present(lua: &Protected, file: &Path) -> Answer<Option<Arc<Library>>> {
     let key = key(file);
     let mut library = None;
@@ -132,7 +132,7 @@ fn present(lua: &Protected, file: &Path) -> Answer<Option<Arc<Library>>> {
         stack.push_value(2);
         stack.raw_get(1);
         let kept: *const Kept<Library> = stack.pointer_at(3);
-        // SAFETY: NULL, or what `table` put there, and the table of what was loaded has it.
+        // SAFETY: NULL, or what `table` put there, and the table of loaded libraries keeps it.
         library = unsafe { kept.as_ref() }.and_then(Kept::get);
         stack.set_top(2);
         1
@@ -140,7 +140,7 @@ fn present(lua: &Protected, file: &Path) -> Answer<Option<Arc<Library>>> {
     Ok(library.filter(|library: &Arc<Library>| library.module.is_registered()))
 }
 
-/// Pushes the table of what was loaded; made where there is none. Raises.
+/// Pushes the table of loaded libraries, and makes it if there is none. Raises.
 fn push_loaded(stack: Stack) {
     stack.push_own(&LOADED);
     if stack.type_at(-1) != ffi::LUA_TTABLE {
@@ -151,12 +151,12 @@ fn push_loaded(stack: Stack) {
     }
 }
 
-/// By whatever way a file was found, it is one.
+/// The key of a file, which is the same for every path to it.
 fn key(file: &Path) -> PathBuf {
     fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
 }
 
-/// Leaves the table of a library's functions, new; makes the metatables of its classes.
+/// Pushes a new table of a library's functions, and makes the metatables of its classes.
 fn table(lua: &Protected, library: &Arc<Library>) -> Answer {
     for class in library.module.classes() {
         let kind = Arc::new(Kind { library: Arc::clone(library), methods: class.methods(), class });
@@ -169,7 +169,7 @@ fn table(lua: &Protected, library: &Arc<Library>) -> Answer {
     let key = key(Path::new(module.file()));
     lua.run(|stack| {
         stack.new_table(0);
-        // Leaves what is kept.
+        // Leaves the kept library on the stack.
         call::set_functions(stack, library);
         for (name, value) in
             [(c"_NAME", module.name()), (c"_VERSION", module.version()), (c"_FILE", module.file())]
@@ -189,17 +189,17 @@ fn table(lua: &Protected, library: &Arc<Library>) -> Answer {
     })
 }
 
-/// Where libraries are searched: the templates in `DSS_PATH`, whose default is the module's own folder, and then where Lua
-/// searches its C modules now.
+/// Where libraries are searched: the templates in `DSS_PATH`. The default is the module's own folder, and then the places where
+/// Lua now searches for C modules.
 pub(crate) fn templates(lua: &Protected) -> Answer<String> {
     let mut default: Vec<String> = Vec::new();
     if let Some(folder) = FOLDER.get().and_then(Option::as_ref) {
         let folder = folder.to_string_lossy();
-        // In a template these two have a meaning, and no way to be meant themselves.
+        // These two have a meaning in a template, and cannot be escaped.
         if !folder.contains([';', '?']) {
             default.push(format!("{folder}{MAIN_SEPARATOR}?{DLL_SUFFIX}"));
             if DLL_EXTENSION != "so" && cfg!(unix) {
-                // As Lua's own modules are called there.
+                // Lua's own modules are named like this there.
                 default.push(format!("{folder}{MAIN_SEPARATOR}?.so"));
             }
         }
@@ -219,7 +219,7 @@ pub(crate) fn templates(lua: &Protected) -> Answer<String> {
     Ok(search::templates(set.as_deref(), &default.join(";")))
 }
 
-/// Pushes Lua's own table of its loader, whatever the program has made of the global one; false where there is none. Raises.
+/// Pushes Lua's own `package` table, whatever the program has done to the global one. Returns false if there is none. Raises.
 pub(crate) fn push_package(stack: Stack) -> bool {
     stack.push_registered(REQUIRED);
     if stack.type_at(-1) != ffi::LUA_TTABLE {

@@ -1,4 +1,4 @@
-//! The functions that say how the program is told of items: `setport`, `getport`, `listen`, `notify`, `getfd`.
+//! The functions that choose how the program is notified of items: `setport`, `getport`, `listen`, `notify`, `getfd`.
 
 use std::ffi::c_int;
 use std::io::{self, ErrorKind};
@@ -102,14 +102,14 @@ pub(crate) unsafe extern "C-unwind" fn notify(lua: *mut ffi::lua_State) -> c_int
 /// Changes the notifier that has a port.
 fn change(guard: &Guard, port: u16, notifier: Option<Box<dyn Notifier>>) -> Result<(), Failed> {
     let dispatcher = guard.state().dispatcher;
-    // SAFETY: its callers are functions that Lua called.
+    // SAFETY: the callers are functions that Lua called.
     unsafe { dispatcher.within_lua(|| dispatcher.set_notifier(notifier)) }.map_err(no_memory)?;
     guard.port.set(port);
     Ok(())
 }
 
-/// The port that is the first argument: a number with an integral value, or its decimal text, which is what socket libraries
-/// say a port is.
+/// The port in the first argument: a number with an integral value, or its decimal text, which is what socket libraries return
+/// as a port.
 fn port(stack: Stack) -> Result<u16, String> {
     let found = match stack.type_at(FIRST) {
         ffi::LUA_TNUMBER => match stack.value_of_number(FIRST) {
@@ -126,7 +126,7 @@ fn port(stack: Stack) -> Result<u16, String> {
         ffi::LUA_TSTRING => {
             let text = stack.text_at(FIRST).unwrap_or_default();
             match text.parse() {
-                // Rust reads a sign too.
+                // Rust accepts a sign, too.
                 Ok(port) if text.bytes().all(|byte| byte.is_ascii_digit()) => return Ok(port),
                 _ if text.len() > 20 => "a longer text".to_owned(),
                 _ => format!("{text:?}"),
@@ -140,7 +140,7 @@ fn port(stack: Stack) -> Result<u16, String> {
     ))
 }
 
-/// What to do where no socket could be had.
+/// What to do if no socket could be opened.
 fn advice(error: &io::Error) -> &'static str {
     if is_limit(error) {
         return ": close some descriptors, or raise their limit";
@@ -158,13 +158,13 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// Whether the process, or the system, has as many descriptors as it may have.
+/// Whether the process, or the system, has reached its limit of descriptors.
 #[cfg(unix)]
 fn is_limit(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// Whether the process has as many descriptors as it may have.
+/// Whether the process has reached its limit of descriptors.
 #[cfg(not(unix))]
 fn is_limit(error: &io::Error) -> bool {
     // WSAEMFILE

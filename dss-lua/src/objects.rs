@@ -50,8 +50,8 @@ pub(crate) fn prepare(stack: Stack, kind: &Arc<Kind>) {
     stack.set_foreign(kind.class.key());
 }
 
-/// The kind in the second upvalue of a running method, and the object that it is called on; none, with a sentence in
-/// `failure`, where something else is in its place.
+/// The kind in the second upvalue of a running method, and the object that it is called on. None, with a message in `failure`, if
+/// it is called on something else.
 fn own<'a>(
     stack: Stack,
     failure: &mut Failure,
@@ -65,7 +65,7 @@ fn own<'a>(
     };
     let found = match at(stack, 1) {
         Some(object) if object.kind == Arc::as_ptr(&kind) => return Some((kind, object)),
-        // SAFETY: an object has a share of its kind.
+        // SAFETY: an object holds a reference to its kind.
         Some(object) => match unsafe { object.kind.as_ref() } {
             Some(other) if other.library.module.name() == kind.library.module.name() => {
                 if Arc::ptr_eq(&other.library, &kind.library) {
@@ -91,16 +91,16 @@ fn own<'a>(
     None
 }
 
-/// A method. Upvalues: guard, kind, place.
+/// A method. Upvalues: guard, kind, index.
 unsafe extern "C-unwind" fn method(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let dispatcher = match guard::served(stack) {
         Ok(guard) => guard.state().dispatcher,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
     if stack.top() == 0 {
-        // Called with a dot, and with nothing: what is to be the object has a place all the same.
+        // Called with a dot and no arguments: the object still needs its place.
         stack.push_nil();
     }
     call::prepare(stack, 2);
@@ -115,7 +115,7 @@ fn call_method(stack: Stack, dispatcher: &'static Dispatcher, failure: &mut Fail
     call::run(stack, dispatcher, Callee::Method(kind, place, object.data), 2)
 }
 
-/// Ends a call: with its results, or with its error, which is on top where `failure` has none.
+/// Ends a call with its results or its error. The error is on top if `failure` is empty.
 fn end(stack: Stack, called: Option<c_int>, failure: &Failure) -> c_int {
     match (called, failure.as_bytes()) {
         (Some(count), _) => count,
@@ -124,10 +124,10 @@ fn end(stack: Stack, called: Option<c_int>, failure: &Failure) -> c_int {
     }
 }
 
-/// `object:close()`, and the end of the scope of a variable that is to be closed. Where there is nothing left to close, for
-/// the library left or the state closes, it is closed. Upvalues: guard, kind.
+/// `object:close()`, and the end of the scope of a to-be-closed variable. If the library has left or the state closes, nothing is
+/// left to close, and the call succeeds. Upvalues: guard, kind.
 unsafe extern "C-unwind" fn close(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let Ok(guard) = guard::served(stack) else { return 0 };
     stack.set_top(1);
@@ -145,9 +145,9 @@ fn call_close(stack: Stack, dispatcher: &'static Dispatcher, failure: &mut Failu
     call::run(stack, dispatcher, Callee::Close(kind, object.data), 2)
 }
 
-/// `tostring(object)`: the class's own text, or name and address. Upvalues: guard, kind.
+/// `tostring(object)`: the class's own text, or its name and the address. Upvalues: guard, kind.
 unsafe extern "C-unwind" fn to_string(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     stack.set_top(1);
     let dispatcher = guard::served(stack).ok().map(|guard| guard.state().dispatcher);
@@ -166,7 +166,7 @@ unsafe extern "C-unwind" fn to_string(lua: *mut ffi::lua_State) -> c_int {
 fn call_text(stack: Stack, dispatcher: Option<&'static Dispatcher>, failure: &mut Failure) -> Option<c_int> {
     let Some(dispatcher) = dispatcher else { return Some(0) };
     let Some((kind, object)) = own(stack, failure, |_| "tostring") else {
-        // One that was collected has a text all the same, and everything else comes here by `debug` alone.
+        // A collected object still has a text. Anything else comes here only through `debug`.
         return Some(0);
     };
     if !kind.library.module.is_registered() {
@@ -175,17 +175,17 @@ fn call_text(stack: Stack, dispatcher: Option<&'static Dispatcher>, failure: &mu
     call::run(stack, dispatcher, Callee::Text(kind, object.data), 2)
 }
 
-/// What is said of an object that does not say it itself, its library being gone even.
+/// The text of an object whose class has none, or whose library is gone.
 fn default_text(stack: Stack) -> Failure {
     let Some(object) = at(stack, 1) else { return Failure::from("an object of a library") };
-    // SAFETY: an object has a share of its kind.
+    // SAFETY: an object holds a reference to its kind.
     let name = unsafe { object.kind.as_ref() }.map_or("object", |kind| kind.class.name());
     Failure::from(format!("{name}: {:p}", object.data).as_str())
 }
 
-/// The finalizer: drops the library's data, once, whether DSS has stopped before or not. Its image stays mapped.
+/// The finalizer: drops the library's data once, even if DSS has stopped. The library's image stays mapped.
 unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let object: *mut Object = stack.pointer_at(1);
     let gone = Object { kind: null(), data: null_mut(), closed: true };
@@ -194,9 +194,9 @@ unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
     if kind.is_null() {
         return 0;
     }
-    // SAFETY: the share that `push` gave it, taken out of it just now.
+    // SAFETY: the reference that `push` stored, which was just taken out.
     let kind = unsafe { Arc::from_raw(kind) };
-    // SAFETY: the data was not dropped, for the kind was there, and nobody has it any more.
+    // SAFETY: the data was not dropped, because the kind was there, and nothing else has it any more.
     unsafe { Class::drop(&*kind.class, data) };
     0
 }

@@ -1,8 +1,8 @@
-//! How `wait` and `run` sleep: on the state's own descriptor and on those of the program, for as long as nothing comes.
+//! How `wait` and `run` sleep: on the state's own descriptor and on those of the program, for as long as nothing arrives.
 //!
-//! A Lua interpreter breaks off on Ctrl-C by a debug hook that its signal handler sets, and a hook runs when Lua does. A signal of the process
-//! goes to its main thread, so a sleep there ends with it. On other threads, and where there is no such sleep, a sleep lasts
-//! [`SLICE`], and then Lua is let in.
+//! On Ctrl-C, the signal handler of a Lua interpreter sets a debug hook that stops the program, and a hook runs only when Lua runs. A
+//! signal to the process goes to its main thread, so it ends a sleep there. On other threads, and on systems without such a sleep, a
+//! sleep lasts [`SLICE`], and then Lua runs.
 
 use std::ffi::c_int;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use crate::guard::Guard;
 use crate::idle;
 use crate::raw::Stack;
 
-/// How long a sleep lasts that no signal ends, or while garbage is to be collected.
+/// How long a sleep lasts if no signal ends it, or while garbage is to be collected.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// How long a sleep lasts at most. A signal may come between the last look for one and the sleep, and a program may close the descriptor that
-/// the sleep waits on: neither is to last for ever.
+/// How long a sleep lasts at most. A signal may come between the last check for one and the sleep, and a program may close the
+/// descriptor that the sleep waits on: neither may make it last forever.
 const LONGEST: Duration = Duration::from_secs(10);
 
 const NOT_LISTED: &str =
@@ -34,7 +34,7 @@ const NONE_LEFT: &str = "the system has no descriptor for the sleep: close some,
 const NOT_HERE: &str =
     "on this system `wait` and `run` cannot wait on other descriptors: use a loop that can";
 
-/// Descriptors of the program's to wait on.
+/// The program's descriptors to wait on.
 #[derive(Clone, Copy)]
 pub(crate) struct Others {
     all: [Other; MOST_OTHERS],
@@ -44,7 +44,7 @@ pub(crate) struct Others {
 impl Others {
     const NONE: Self = Others { all: [Other { number: -1, found: Found::Nothing }; MOST_OTHERS], count: 0 };
 
-    /// Those in the list at `index`; none for nil.
+    /// The descriptors in the list at `index`; none for nil.
     pub(crate) fn listed(stack: Stack, index: c_int) -> Result<Self, &'static str> {
         let mut others = Self::NONE;
         if !is_table(stack, index, NOT_LISTED)? {
@@ -59,7 +59,7 @@ impl Others {
         Ok(others)
     }
 
-    /// Those that have functions in the table at `index`; none for nil.
+    /// The descriptors that have functions in the table at `index`; none for nil.
     pub(crate) fn called(stack: Stack, index: c_int) -> Result<Self, &'static str> {
         let mut others = Self::NONE;
         if !is_table(stack, index, NOT_CALLED)? {
@@ -97,7 +97,7 @@ impl Others {
     }
 }
 
-/// Whether a table lies at `index`, and not nil; anything else is refused with that sentence.
+/// Whether the value at `index` is a table. Nil gives false; anything else is refused with `sentence`.
 fn is_table(stack: Stack, index: c_int, sentence: &'static str) -> Result<bool, &'static str> {
     match stack.type_at(index) {
         ffi::LUA_TNIL => Ok(false),
@@ -106,7 +106,7 @@ fn is_table(stack: Stack, index: c_int, sentence: &'static str) -> Result<bool, 
     }
 }
 
-/// The descriptor at `index`, if it can be one.
+/// The number at `index`, if it can be a descriptor.
 fn descriptor(stack: Stack, index: c_int) -> Option<i32> {
     if stack.type_at(index) != ffi::LUA_TNUMBER {
         return None;
@@ -116,7 +116,7 @@ fn descriptor(stack: Stack, index: c_int) -> Option<i32> {
     fits.then_some(number as i32)
 }
 
-/// The registry key of what [`push_functions`] left: a list of the functions' table and of what was there before.
+/// The registry key of what [`push_functions`] stores: a list of the functions' table and of the previous list.
 static FUNCTIONS: u8 = 17;
 
 /// Keeps the table at `index`, or nil, for the `run` that begins. Raises.
@@ -129,7 +129,7 @@ pub(crate) fn push_functions(stack: Stack, index: c_int) {
     stack.set_own(&FUNCTIONS);
 }
 
-/// Forgets it when that `run` ends. Leaves the stack as it is, and raises nothing: the key is there.
+/// Forgets it when that `run` ends. Leaves the stack unchanged. Raises nothing, because the key exists.
 pub(crate) fn pop_functions(stack: Stack) {
     stack.push_own(&FUNCTIONS);
     if stack.type_at(-1) == ffi::LUA_TTABLE {
@@ -147,7 +147,7 @@ pub(crate) fn functions(stack: Stack) -> Result<Others, &'static str> {
     others
 }
 
-/// Pushes the function for a descriptor; false, with nothing pushed, if there is none any more.
+/// Pushes the function for a descriptor. Returns false, and pushes nothing, if there is none any more.
 pub(crate) fn push_function(stack: Stack, number: i32) -> bool {
     push_table(stack);
     stack.raw_get_at(-1, number);
@@ -165,7 +165,7 @@ fn push_table(stack: Stack) {
     stack.remove(-2);
 }
 
-/// Looks whether something is queued, or ready, without a sleep.
+/// Checks whether something is queued or ready, without a sleep.
 pub(crate) fn look(guard: &Guard, others: &mut Others) -> Result<Waited, &'static str> {
     let dispatcher = guard.state().dispatcher;
     if others.count == 0 {
@@ -174,8 +174,8 @@ pub(crate) fn look(guard: &Guard, others: &mut Others) -> Result<Waited, &'stati
     sleep(dispatcher, others, Duration::ZERO, false)
 }
 
-/// Sleeps until something is queued or ready, the deadline is over, or a hook may have to run; if `for_a_library`, also until none is
-/// left that keeps `run` going.
+/// Sleeps until something is queued or ready, the deadline is over, or a hook may have to run. With `for_a_library`, it also ends when
+/// no library keeps `run` going.
 pub(crate) fn park(
     stack: Stack,
     guard: &Guard,
@@ -204,7 +204,7 @@ fn sleep(
     // SAFETY: `wait` and `run` are called by Lua, on its thread, and their state is served.
     let waited = unsafe { dispatcher.wait_on(&mut others.all[..others.count], limit, for_a_library) };
     let Ok(waited) = waited else {
-        // Without a descriptor it is the other sleep.
+        // If DSS gets no descriptor, it sleeps without one.
         return if others.count > 0 {
             Err(NONE_LEFT)
         } else {
@@ -235,7 +235,7 @@ fn sleep_in_slices(dispatcher: &Dispatcher, limit: Duration, for_a_library: bool
     if for_a_library { dispatcher.wait_registered(limit) } else { dispatcher.wait(limit) }
 }
 
-/// Whether a signal of the process ends a sleep of this thread: whether it is the main thread.
+/// Whether a signal to the process ends a sleep of this thread, which is so on the main thread.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn signals_end_sleeps() -> bool {
     // SAFETY: it has no preconditions.

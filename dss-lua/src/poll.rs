@@ -1,4 +1,4 @@
-//! `poll()`: 1.0's own.
+//! `poll()`, as in 1.0.
 
 use std::ffi::c_int;
 
@@ -16,19 +16,19 @@ use crate::idle;
 use crate::raw::Stack;
 use crate::reply;
 
-/// A delivery in hand. Lies in the frame of `poll` or `dispatch`, below the protected call that works on it.
+/// A delivery in hand. It is in the frame of `poll` or `dispatch`, below the protected call that works on it.
 pub(crate) struct Call {
     pub(crate) dispatcher: &'static Dispatcher,
-    /// From its being taken until all of it is done.
+    /// Set when the delivery is taken, until all of it is done.
     pub(crate) taken: Option<Taken>,
     /// The dispatcher was told how the decode ended.
     ended: bool,
     failure: Failure,
 }
 
-/// What a decode left.
+/// The result of a decode.
 pub(crate) struct Decode {
-    /// How many values lie on top, the function to call first of them; 0 where there is nothing to call.
+    /// How many values are on top, the function to call first. 0 if there is nothing to call.
     pub(crate) count: c_int,
     /// What waits for Lua's answer, and how Lua gives it.
     pub(crate) awaited: Option<(PendingId, Answers<'static>)>,
@@ -42,16 +42,16 @@ impl Call {
         Call { dispatcher, taken: None, ended: false, failure: Failure::default() }
     }
 
-    /// Takes `taken` in hand, and decodes it on an empty stack; none where there was nothing to take. Leaves the results
-    /// on top; says how many, and what stands after it. *Raises* what decode raises, for [`Self::fail`] to account for.
+    /// Takes `taken` in hand, and decodes it on an empty stack. Returns none if there was nothing to take. Leaves the results on top,
+    /// and returns their number and what is to follow. *Raises* what decode raises; [`Self::fail`] then ends the delivery.
     #[inline(always)]
     pub(crate) fn decode(&mut self, stack: Stack, taken: Option<Taken>) -> Option<Decode> {
-        // From what was handed over, and not from where it is now: to read back what was written in parts is slow.
+        // Read from the argument, and not from where it is stored now: reading back what was written in parts is slow.
         let Taken { handle, adapter, .. } = taken?;
         self.taken = taken;
         let taken = self.taken.as_ref()?;
         self.ended = false;
-        // SAFETY: on the Lua thread, protected, with nothing droppable on the way.
+        // SAFETY: on the Lua thread, protected, and nothing in between needs to be dropped.
         let count = unsafe { adapter.decode(stack.pointer(), handle, &taken.payload, &mut self.failure) };
         if count == FAILED {
             stack.set_top(0);
@@ -62,19 +62,19 @@ impl Call {
         self.ended = true;
         let end = if count > 0 { DecodeEnd::Values } else { DecodeEnd::Over };
         let Decoded { reply, remaining } = self.dispatcher.decoded(taken, end);
-        // What was to be replied to, and was cancelled meanwhile, has no call either.
+        // A request that was cancelled meanwhile is not called, either.
         let count = if taken.pending.is_none() || reply { count } else { 0 };
         let awaited = taken.pending.filter(|_| reply).map(|pending| (pending, adapter.answers()));
         Some(Decode { count, awaited, remaining })
     }
 
-    /// After the protected call left by an error: where decode had not ended, the delivery failed; where Lua's reply is
-    /// awaited, it ends as if Lua had dropped it, for nobody will call it, or with the error, which is on top. `reply` is the
-    /// index of [`reply::protected`].
+    /// Called after the protected call ended with an error, which is on top. If decode had not ended, the delivery failed. If Lua's
+    /// reply is awaited, a reply function ends as if Lua had dropped it, because nothing will call it, and an answer by return ends with
+    /// the error. `reply` is the index of [`reply::protected`].
     #[cold]
     pub(crate) fn fail(&mut self, stack: Stack, reply: c_int) {
         let Some(taken) = self.taken.take() else { return };
-        // It was raised by now; the next item's is another.
+        // The message was raised, and must not stay for the next item.
         self.failure.clear();
         if !self.ended {
             answers::say_why(stack, &taken);
@@ -88,14 +88,14 @@ impl Call {
     }
 }
 
-/// Ends the delivery in hand where its frame is left by an exception of another language, which comes out of a library's code or of a
-/// function that a callback called. Lua errors are not such: they end in the protected call above this frame. Dropped otherwise it does
-/// nothing, for then nothing is in hand.
+/// Ends the delivery in hand if its frame is left by an exception of another language, from a library's code or from a function that a
+/// callback called. Lua errors do not leave it: they end in the protected call above this frame. In all other cases nothing is in hand
+/// when this is dropped, and it does nothing.
 pub(crate) struct Net(*mut Call);
 
 impl Net {
     /// # Safety
-    /// The call lies in the caller's frame or below, and nobody has a reference to it when this is dropped.
+    /// The call is in the caller's frame or below, and nothing has a reference to it when this is dropped.
     pub(crate) unsafe fn new(call: *mut Call) -> Self {
         Net(call)
     }
@@ -103,7 +103,7 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        // SAFETY: as `new` asks.
+        // SAFETY: as `new` requires.
         let call = unsafe { &mut *self.0 };
         let Some(taken) = call.taken.take() else { return };
         if !call.ended {
@@ -115,7 +115,7 @@ impl Drop for Net {
     }
 }
 
-/// What is raised where a decode left so much on the stack that no more fits.
+/// The error if a decode left so much on the stack that no more fits.
 pub(crate) const NO_ROOM: &[u8] = b"a delivery left more values than Lua's stack has room for";
 
 /// Whether some more values fit on the stack above `top`. Lua leaves room for 20 in each call, and most decodes use few of them.
@@ -126,7 +126,7 @@ pub(crate) fn has_room(stack: Stack, top: c_int) -> bool {
 
 /// `poll()` → -1; or count; or count, function, table.
 pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let guard = match guard::served(stack) {
         Ok(guard) => guard,
@@ -135,16 +135,16 @@ pub(crate) unsafe extern "C-unwind" fn poll(lua: *mut ffi::lua_State) -> c_int {
     let dispatcher = guard.state().dispatcher;
     stack.set_top(0);
     callbacks::forget_released(stack, dispatcher);
-    // Nothing is in hand yet: what may raise on the way to the protected part costs no item.
+    // Nothing is in hand yet, so an error before the protected part loses no item.
     if take(stack, guard) { stack.top() } else { stack.raise_top() }
 }
 
-/// Calls the protected part; false, with the error on top, where that raised one.
-#[inline(always)] // it is `poll`, but for what an error would skip
+/// Calls the protected part. If it raises an error, returns false with the error on top.
+#[inline(always)] // the body of `poll`, apart from what an error would skip
 fn take(stack: Stack, guard: &'static Guard) -> bool {
     let mut call = Call::new(guard.state().dispatcher);
     let place = &raw mut call;
-    // SAFETY: the call lies in this frame, and is not referred to below where this is dropped.
+    // SAFETY: the call is in this frame, and nothing refers to it when this is dropped.
     let net = unsafe { Net::new(place) };
     stack.push_value(Stack::upvalue(2));
     stack.push_pointer(place);
@@ -161,10 +161,10 @@ fn take(stack: Stack, guard: &'static Guard) -> bool {
 
 /// The protected part of `poll`: decodes, and packs the results.
 pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let call: *mut Call = stack.pointer_at(1);
-    // SAFETY: `poll` gives the address of its own frame, which stands below this one.
+    // SAFETY: `take` passes the address of a value in its frame, which is below this one.
     let call = unsafe { &mut *call };
     stack.set_top(0);
     // SAFETY: Lua called `poll`, on its thread, and the state is served.
@@ -182,7 +182,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let top = stack.top();
     let function = top - count + 1;
     if !has_room(stack, top) {
-        // `fail` then ends the reply that is awaited.
+        // `fail` then ends the awaited reply.
         return stack.raise(NO_ROOM);
     }
     let mut replies = 0;
@@ -212,7 +212,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     3
 }
 
-/// Pushes the upvalues that [`poll`] wants after the guard. Raises.
+/// Pushes the upvalues that [`poll`] needs after the guard. Raises.
 pub(crate) fn push_upvalues(stack: Stack) {
     stack.push_function(protected, 0);
     stack.push_function(reply::protected, 0);

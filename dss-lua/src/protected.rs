@@ -1,16 +1,16 @@
-//! Rust code that owns things, inside a function that Lua calls.
+//! Rust code that owns values, inside a function that Lua calls.
 //!
-//! A Lua error leaves by a jump, in LuaJIT by an exception that is not Rust's, and skips the destructors on its way. So a
-//! function of the module that owns strings, lists or shares has three layers:
+//! A Lua error leaves by a jump (in LuaJIT by an exception that is not Rust's), and skips the destructors on its way. So a
+//! function of the module that owns strings, lists or `Arc` references has three layers:
 //!
 //! | layer                              | owns                            | leaves by                          |
 //! |------------------------------------|---------------------------------|------------------------------------|
 //! | [`call`], in the function itself   | nothing                         | its results, or a Lua error        |
-//! | the work that is given to it       | what it likes                   | an [`Answer`]; a panic ends in `call` |
-//! | a closure given to [`Protected::run`] | nothing; borrows from the work | a count; a Lua error ends in `run` |
+//! | the work that is passed to it      | anything                        | an [`Answer`]; a panic ends in `call` |
+//! | a closure passed to [`Protected::run`] | nothing; borrows from the work | a count; a Lua error ends in `run` |
 //!
-//! The net for panics lies around the work alone. Nothing in a closure may panic: that would unwind Lua's own frames. They push
-//! and read values, and compute nothing.
+//! Panics are caught around the work only. A closure must not panic: that would unwind Lua's own frames. Closures push and
+//! read values, and compute nothing.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -22,17 +22,17 @@ use mlua::ffi;
 
 use crate::raw::Stack;
 
-/// Where the arguments of a function begin that goes through [`call`].
+/// The index of the first argument in a function that goes through [`call`].
 pub(crate) const FIRST: c_int = 2;
 
-/// Where [`attempt`] keeps the address of its own frame.
+/// The index at which [`attempt`] keeps the address of its slot.
 const SLOT: c_int = 1;
 
 /// Why a function does not return.
 pub(crate) enum Failed {
-    /// The error that Lua raised lies on top of the stack.
+    /// Lua raised an error, which is on top of the stack.
     Raised,
-    /// A sentence, to be raised with the caller's place.
+    /// An error message. It is raised with the caller's position.
     Told(Cow<'static, str>),
 }
 
@@ -48,35 +48,35 @@ impl From<&'static str> for Failed {
     }
 }
 
-/// How many results lie on top, or why there are none.
+/// The number of results on top of the stack, or why there are none.
 pub(crate) type Answer<T = c_int> = Result<T, Failed>;
 
-/// What [`protected`] runs: a closure that lies in a frame below.
+/// What [`protected`] runs: a closure in a frame below.
 #[derive(Clone, Copy)]
 struct Closure {
     data: *mut c_void,
     run: unsafe fn(*mut c_void, Stack) -> c_int,
 }
 
-/// Lua, as code may use it that owns something: in protected calls.
+/// Lua, for code that owns values: it is called only in protected calls.
 pub(crate) struct Protected {
     pub(crate) stack: Stack,
     /// The index of [`protected`].
     function: c_int,
-    /// Lies in the frame of [`attempt`]; Lua has its address.
+    /// Points into the frame of [`attempt`]. Lua has this address.
     slot: *mut Closure,
 }
 
-/// What is to be raised: it lies on top of the stack.
+/// An error to raise, which is on top of the stack.
 pub(crate) enum Error {
-    /// As it is.
+    /// Raised unchanged.
     Raised,
-    /// A sentence, with the caller's place.
+    /// A message, raised with the caller's position.
     Told,
 }
 
 impl Error {
-    /// *Raises* it.
+    /// *Raises* the error.
     pub(crate) fn raise(&self, stack: Stack) -> c_int {
         match self {
             Error::Raised => stack.raise_top(),
@@ -85,8 +85,8 @@ impl Error {
     }
 }
 
-/// Runs `work` in a function that Lua called, and leaves as it says. Its arguments begin at [`FIRST`] from then on. `function` is
-/// the index of [`protected`]. *Raises*; the caller's frame owns nothing.
+/// Runs `work` in a function that Lua called, and returns its results or raises its error. In `work`, the arguments begin at
+/// [`FIRST`]. `function` is the index of [`protected`]. *Raises*; the caller's frame must own nothing.
 pub(crate) fn call<F>(stack: Stack, function: c_int, work: F) -> c_int
 where
     F: FnOnce(&Protected) -> Answer,
@@ -97,24 +97,24 @@ where
     }
 }
 
-/// As [`call`], and leaves it to its caller to raise.
+/// Like [`call`], but leaves it to the caller to raise the error.
 ///
 /// # Errors
-/// What is on top.
+/// The error on top of the stack.
 pub(crate) fn attempt<F>(stack: Stack, function: c_int, work: F) -> Result<c_int, Error>
 where
     F: FnOnce(&Protected) -> Answer,
 {
     const { assert!(!std::mem::needs_drop::<F>(), "a Lua error would skip what the closure owns") }
     let mut slot = Closure { data: null_mut(), run: run::<fn(Stack) -> c_int> };
-    // Here, for LuaJIT may want memory for an address that it sees first.
+    // Pushed here, because LuaJIT may allocate when it first sees an address.
     stack.push_pointer(&raw mut slot);
     stack.insert(SLOT);
     owning(&Protected { stack, function, slot: &raw mut slot }, work)
 }
 
-/// The part of [`attempt`] that owns something, and raises nothing. Apart, so that it owns nothing any more when the error is
-/// raised.
+/// The part of [`attempt`] that owns values. Raises nothing. It is a separate function, so that nothing is owned any more when
+/// the error is raised.
 #[inline(never)]
 fn owning(lua: &Protected, work: impl FnOnce(&Protected) -> Answer) -> Result<c_int, Error> {
     let answer = catch_unwind(AssertUnwindSafe(|| work(lua))).unwrap_or_else(|panic| Err(told(panic).into()));
@@ -127,10 +127,10 @@ fn owning(lua: &Protected, work: impl FnOnce(&Protected) -> Answer) -> Result<c_
     })
 }
 
-/// Runs `work` in a finalizer, where nobody hears of an error: a panic ends here, after its hook has told of it. It raises nothing.
+/// Runs `work` in a finalizer, where no one receives an error. A panic ends here, after the panic hook has reported it. Raises nothing.
 pub(crate) fn finalize(work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        // It may be another image's, with a destructor there.
+        // The panic may come from another image, which has its destructor.
         std::mem::forget(panic);
     }
 }
@@ -142,15 +142,15 @@ fn told(panic: Box<dyn Any + Send>) -> String {
 }
 
 impl Protected {
-    /// Runs `work` protected, on a stack of its own; returns how many results it left on this one's top. It may raise, so it
-    /// owns nothing, and it does not panic.
+    /// Runs `work` protected, on a stack of its own. Returns how many results it left on top of this stack. `work` may raise, so it
+    /// must own nothing. It must not panic.
     ///
     /// # Errors
     /// [`Failed::Raised`]
     pub(crate) fn run<F: FnMut(Stack) -> c_int>(&self, mut work: F) -> Answer {
         let stack = self.stack;
         let closure = Closure { data: (&raw mut work).cast(), run: run::<F> };
-        // SAFETY: `attempt` waits below this, and nobody else looks at it meanwhile.
+        // SAFETY: `attempt` waits in a frame below, and nothing else uses the slot meanwhile.
         unsafe { self.slot.write(closure) };
         let below = stack.top();
         stack.push_value(self.function);
@@ -162,7 +162,7 @@ impl Protected {
         }
     }
 
-    /// Pushes a text.
+    /// Pushes a string.
     ///
     /// # Errors
     /// [`Failed::Raised`]
@@ -174,10 +174,10 @@ impl Protected {
     }
 }
 
-/// Calls a closure that lies at `data`.
+/// Calls the closure at `data`.
 ///
 /// # Safety
-/// It does, and nobody else calls it.
+/// `data` points to an `F` that nothing else is calling.
 unsafe fn run<F: FnMut(Stack) -> c_int>(data: *mut c_void, stack: Stack) -> c_int {
     // SAFETY: as the caller promises.
     let work = unsafe { &mut *data.cast::<F>() };
@@ -186,20 +186,20 @@ unsafe fn run<F: FnMut(Stack) -> c_int>(data: *mut c_void, stack: Stack) -> c_in
 
 /// The function that a protected call calls.
 pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let slot: *mut Closure = stack.pointer_at(1);
     stack.remove(1);
-    // SAFETY: `run` gives the address of what lies in the frame of `attempt`, below this one.
+    // SAFETY: `run` passes the address of the slot in the frame of `attempt`, below this one.
     let Closure { data, run } = unsafe { *slot };
-    // SAFETY: it wrote that there just before, of a closure that lies below this frame too.
+    // SAFETY: `run` has just written it, for a closure that is in a frame below this one, too.
     unsafe { run(data, stack) }
 }
 
-/// Pushes [`protected`]; where there is no memory for it, the error.
+/// Pushes [`protected`], or the error if there is no memory for it.
 ///
 /// # Errors
-/// What is on top. Raises nothing.
+/// The error on top of the stack. Raises nothing.
 #[cfg(not(any(feature = "lua51", feature = "luajit")))]
 pub(crate) fn push(stack: Stack) -> Result<(), Error> {
     // A function without upvalues is a bare pointer in these Luas.
@@ -207,16 +207,16 @@ pub(crate) fn push(stack: Stack) -> Result<(), Error> {
     Ok(())
 }
 
-/// Pushes [`protected`]; where there is no memory for it, the error.
+/// Pushes [`protected`], or the error if there is no memory for it.
 ///
 /// # Errors
-/// What is on top. Raises nothing.
+/// The error on top of the stack. Raises nothing.
 #[cfg(any(feature = "lua51", feature = "luajit"))]
 pub(crate) fn push(stack: Stack) -> Result<(), Error> {
     static PROTECTED: u8 = 13;
 
     unsafe extern "C-unwind" fn make(lua: *mut ffi::lua_State) -> c_int {
-        // SAFETY: Lua called with it.
+        // SAFETY: Lua passed this state.
         let stack = unsafe { Stack::new(lua) };
         stack.push_function(protected, 0);
         stack.set_own(&PROTECTED);
@@ -224,7 +224,7 @@ pub(crate) fn push(stack: Stack) -> Result<(), Error> {
     }
 
     let mut here = 0_u8;
-    // LuaJIT has seen an address of this thread's stack then.
+    // After this call, LuaJIT has seen an address of this thread's stack.
     if !stack.protected_c_call(make, &raw mut here) {
         return Err(Error::Raised);
     }

@@ -1,15 +1,14 @@
-//! Lua's C API as this module uses it: one method a function, on a borrowed stack.
+//! Lua's C API as this module uses it: one method per function, on a borrowed stack.
 //!
-//! The one promise is [`Stack::new`]'s: a live `lua_State` that runs on this thread, in a call that Lua made, with room
-//! for 20 more values (what Lua gives each C function). The methods keep to indices that their callers have checked or
-//! pushed. Methods marked *raises* may leave by a Lua error: their callers have nothing in their frames that wants
-//! to be dropped.
+//! [`Stack::new`] has the only requirement: a live `lua_State` that runs on this thread, in a call that Lua made, with room for 20
+//! more values (what Lua gives each C function). The methods use only indices that their callers have checked or pushed.
+//! Methods marked *raises* may leave by a Lua error, so the frames of their callers must hold nothing that needs to be dropped.
 
 use std::ffi::{CStr, c_int, c_void};
 
 use mlua::ffi;
 
-/// Where the registry has what was required.
+/// The registry field with the modules that were required.
 pub(crate) const LOADED: &CStr = c"_LOADED";
 
 /// A function that Lua can call.
@@ -63,7 +62,7 @@ impl Stack {
         unsafe { ffi::lua_insert(self.0, index) };
     }
 
-    /// Pops a value and puts it in the place of the one at `index`.
+    /// Pops a value, which replaces the one at `index`.
     #[inline]
     pub(crate) fn replace(self, index: c_int) {
         // SAFETY: see `new`.
@@ -81,7 +80,7 @@ impl Stack {
         unsafe { ffi::lua_pushinteger(self.0, value as ffi::lua_Integer) };
     }
 
-    /// A count that may be more than this Lua's integers hold: it is a float then.
+    /// Pushes a count, as a float if this Lua's integers cannot hold it.
     pub(crate) fn push_count(self, value: u64) {
         match ffi::lua_Integer::try_from(value) {
             // SAFETY: see `new`.
@@ -126,14 +125,14 @@ impl Stack {
         unsafe { ffi::lua_touserdata(self.0, index) }.cast()
     }
 
-    /// *Raises* for want of memory.
+    /// *Raises* if out of memory.
     pub(crate) fn push_bytes(self, bytes: &[u8]) {
         // SAFETY: see `new`; Lua copies the bytes.
         unsafe { ffi::lua_pushlstring(self.0, bytes.as_ptr().cast(), bytes.len()) };
     }
 
-    /// The string at `index`; none where there is no string or number. Borrowed from Lua while it lies there. *Raises* for want
-    /// of memory, where it is a number.
+    /// The string at `index`, or none if there is no string or number. It is borrowed from Lua while the value stays there.
+    /// A number is converted, which *raises* if out of memory.
     pub(crate) fn bytes_at<'a>(self, index: c_int) -> Option<&'a [u8]> {
         let mut length = 0;
         // SAFETY: see `new`.
@@ -141,7 +140,7 @@ impl Stack {
         if bytes.is_null() {
             return None;
         }
-        // SAFETY: Lua says that so many bytes are there.
+        // SAFETY: Lua says that this many bytes are there.
         Some(unsafe { std::slice::from_raw_parts(bytes.cast(), length) })
     }
 
@@ -151,34 +150,33 @@ impl Stack {
         unsafe { ffi::lua_tonumber(self.0, index) }
     }
 
-    /// The type at `index`, as a `LUA_T` number; below 0 where there is nothing.
+    /// The type at `index`, as a `LUA_T` number; below 0 if there is no value.
     pub(crate) fn type_at(self, index: c_int) -> c_int {
         // SAFETY: see `new`.
         unsafe { ffi::lua_type(self.0, index) }
     }
 
-    /// A full userdata, whoever made it, and no bare pointer.
+    /// The full userdata at `index`, whoever made it. A light userdata does not count.
     #[inline]
     pub(crate) fn userdata_at<T>(self, index: c_int) -> Option<*mut T> {
         (self.type_at(index) == ffi::LUA_TUSERDATA).then(|| self.pointer_at(index))
     }
 
-    /// *Raises* for want of memory.
+    /// *Raises* if out of memory.
     #[inline]
     pub(crate) fn new_table(self, array: c_int) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_createtable(self.0, array, 0) };
     }
 
-    /// *Raises* for want of memory, where the table must grow.
+    /// *Raises* if the table must grow and there is no memory.
     #[inline]
     pub(crate) fn raw_set_at(self, table: c_int, at: c_int) {
         // SAFETY: see `new`; the caller made the table.
         unsafe { ffi::lua_rawseti(self.0, table, at.into()) };
     }
 
-    /// Sets an entry to the key and the value that it pops, without metamethods. *Raises* for want of memory, and where the
-    /// key is none.
+    /// Pops a key and a value, and sets that entry, without metamethods. *Raises* if out of memory, or if the key is nil or NaN.
     #[inline]
     pub(crate) fn raw_set(self, table: c_int) {
         // SAFETY: see `new`; the caller made the table.
@@ -197,8 +195,8 @@ impl Stack {
         unsafe { ffi::lua_rawgeti(self.0, table, at.into()) };
     }
 
-    /// Pops a key, and pushes the next one of the table at `index` and its value; false, with nothing pushed, after the last. *Raises* if
-    /// the key is not in the table.
+    /// Pops a key, and pushes the next key of the table at `index` and its value. After the last, returns false and pushes nothing.
+    /// *Raises* if the key is not in the table.
     pub(crate) fn next(self, index: c_int) -> bool {
         // SAFETY: see `new`; the caller has seen a table there.
         unsafe { ffi::lua_next(self.0, index) != 0 }
@@ -216,27 +214,27 @@ impl Stack {
         unsafe { ffi::lua_rawequal(self.0, one, other) != 0 }
     }
 
-    /// Pushes `t[key]`, where the key is an address of this module's.
+    /// Pushes `t[key]`. The key is an address in this module.
     #[inline]
     pub(crate) fn raw_get_own(self, table: c_int, key: &'static u8) {
         // SAFETY: see `new`; the caller has seen a table there.
         unsafe { ffi::lua_rawgetp(self.0, table, std::ptr::from_ref(key).cast()) };
     }
 
-    /// Sets `t[key]` to what it pops. *Raises* for want of memory, where the key is new.
+    /// Pops a value and sets `t[key]` to it. *Raises* if the key is new and there is no memory.
     pub(crate) fn raw_set_own(self, table: c_int, key: &'static u8) {
         // SAFETY: see `new`; the caller made the table.
         unsafe { ffi::lua_rawsetp(self.0, table, std::ptr::from_ref(key).cast()) };
     }
 
-    /// Pushes the metatable of the value at `index`; false, with nothing pushed, where it has none.
+    /// Pushes the metatable of the value at `index`. Returns false, and pushes nothing, if it has none.
     #[inline]
     pub(crate) fn push_metatable(self, index: c_int) -> bool {
         // SAFETY: see `new`.
         unsafe { ffi::lua_getmetatable(self.0, index) != 0 }
     }
 
-    /// A new userdata with a copy of `value` in it, which has no destructor. *Raises* for want of memory.
+    /// Pushes a new userdata that holds `value`, which has no destructor. *Raises* if out of memory.
     #[inline]
     pub(crate) fn new_userdata<T>(self, value: T) -> *mut T {
         const { assert!(align_of::<T>() <= 8, "Lua aligns its userdata to 8 bytes at least") };
@@ -255,13 +253,13 @@ impl Stack {
         unsafe { ffi::lua_setmetatable(self.0, index) };
     }
 
-    /// Sets `t[name]` to what it pops. *Raises* for want of memory.
+    /// Pops a value and sets `t[name]` to it. *Raises* if out of memory.
     pub(crate) fn set_field(self, table: c_int, name: &CStr) {
         // SAFETY: see `new`; the caller made the table, without metamethods.
         unsafe { ffi::lua_setfield(self.0, table, name.as_ptr()) };
     }
 
-    /// Gives the metatable on top a name, and hides it: `getmetatable` shows false, and `setmetatable` is refused. *Raises* for want of memory.
+    /// Names the metatable on top, and hides it: `getmetatable` returns false, and `setmetatable` fails. *Raises* if out of memory.
     pub(crate) fn seal_metatable(self, name: &[u8]) {
         self.push_bytes(name);
         self.set_field(-2, c"__name");
@@ -269,39 +267,39 @@ impl Stack {
         self.set_field(-2, c"__metatable");
     }
 
-    /// Pushes `registry[name]`. *Raises* for want of memory.
+    /// Pushes `registry[name]`. *Raises* if out of memory.
     pub(crate) fn push_registered(self, name: &CStr) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_getfield(self.0, ffi::LUA_REGISTRYINDEX, name.as_ptr()) };
     }
 
-    /// Pushes `registry[key]`, where the key is an address of this module's.
+    /// Pushes `registry[key]`. The key is an address in this module.
     #[inline]
     pub(crate) fn push_own(self, key: &'static u8) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_rawgetp(self.0, ffi::LUA_REGISTRYINDEX, std::ptr::from_ref(key).cast()) };
     }
 
-    /// Sets `registry[key]` to what it pops. *Raises* for want of memory.
+    /// Pops a value and sets `registry[key]` to it. *Raises* if out of memory.
     pub(crate) fn set_own(self, key: &'static u8) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_rawsetp(self.0, ffi::LUA_REGISTRYINDEX, std::ptr::from_ref(key).cast()) };
     }
 
-    /// Pushes `registry[key]`, where the key is an address of the core's.
+    /// Pushes `registry[key]`. The key is an address in the core.
     #[inline]
     pub(crate) fn push_kept(self, key: *const c_void) {
-        // SAFETY: see `new`; the address is not followed.
+        // SAFETY: see `new`; the address is not dereferenced.
         unsafe { ffi::lua_rawgetp(self.0, ffi::LUA_REGISTRYINDEX, key) };
     }
 
-    /// Sets `registry[key]` to what it pops. *Raises* for want of memory, where it was nil.
+    /// Pops a value and sets `registry[key]` to it. *Raises* if the entry was nil and there is no memory.
     pub(crate) fn set_kept(self, key: *const c_void) {
         // SAFETY: as above.
         unsafe { ffi::lua_rawsetp(self.0, ffi::LUA_REGISTRYINDEX, key) };
     }
 
-    /// Pushes a function with `count` upvalues, which it pops. *Raises* for want of memory.
+    /// Pops `count` upvalues and pushes a function with them. *Raises* if out of memory.
     pub(crate) fn push_function(self, function: CFunction, count: c_int) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_pushcclosure(self.0, function, count) };
@@ -313,48 +311,48 @@ impl Stack {
         ffi::lua_upvalueindex(index)
     }
 
-    /// Calls protected; returns whether it ended without an error, which lies on the stack otherwise.
+    /// Makes a protected call. Returns whether it ended without an error; if not, the error is on top of the stack.
     #[inline]
     pub(crate) fn protected_call(self, arguments: c_int, results: c_int, handler: c_int) -> bool {
         self.protected_status(arguments, results, handler) == ffi::LUA_OK
     }
 
-    /// As [`Self::protected_call`]; returns Lua's status.
+    /// Like [`Self::protected_call`], but returns Lua's status.
     #[inline]
     pub(crate) fn protected_status(self, arguments: c_int, results: c_int, handler: c_int) -> c_int {
         // SAFETY: see `new`.
         unsafe { ffi::lua_pcall(self.0, arguments, results, handler) }
     }
 
-    /// Calls a C function with an address, protected, whatever there is memory for; returns whether it ended without an error,
-    /// which lies on the stack otherwise.
+    /// Makes a protected call of a C function with an address, and allocates nothing outside that call. Returns whether it ended
+    /// without an error; if not, the error is on top of the stack.
     #[cfg(any(feature = "lua51", feature = "luajit"))]
     pub(crate) fn protected_c_call<T>(self, function: CFunction, data: *mut T) -> bool {
         // SAFETY: see `new`.
         unsafe { ffi::lua_cpcall(self.0, function, data.cast()) == ffi::LUA_OK }
     }
 
-    /// Calls. *Raises* what the function raises.
+    /// Calls a function. *Raises* what it raises.
     #[inline]
     pub(crate) fn call(self, arguments: c_int, results: c_int) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_call(self.0, arguments, results) };
     }
 
-    /// Makes room for `count` more values; false where there is none.
+    /// Makes room for `count` more values. Returns false if there is none.
     #[inline]
     pub(crate) fn reserve(self, count: c_int) -> bool {
         // SAFETY: see `new`.
         unsafe { ffi::lua_checkstack(self.0, count) != 0 }
     }
 
-    /// Pushes what `tostring` gives for the value at `index`. *Raises* what its metamethod raises.
+    /// Pushes what `tostring` returns for the value at `index`. *Raises* what its metamethod raises.
     pub(crate) fn push_text_of(self, index: c_int) {
         // SAFETY: see `new`.
         unsafe { ffi::luaL_tolstring(self.0, index, std::ptr::null_mut()) };
     }
 
-    /// Pushes a traceback, under the string at `message` where there is one. *Raises* for want of memory.
+    /// Pushes a traceback, headed by the string at `message` if there is one. *Raises* if out of memory.
     pub(crate) fn push_traceback(self, message: Option<c_int>, level: c_int) {
         let text = message.map_or(std::ptr::null(), |index| {
             // SAFETY: see `new`.
@@ -364,7 +362,7 @@ impl Stack {
         unsafe { ffi::luaL_traceback(self.0, self.0, text, level) };
     }
 
-    /// Pushes a compiled chunk; false, with a message pushed, where it does not compile.
+    /// Compiles a chunk and pushes it. If it does not compile, returns false and pushes the message.
     pub(crate) fn load(self, chunk: &CStr) -> bool {
         // SAFETY: see `new`.
         unsafe { ffi::luaL_loadstring(self.0, chunk.as_ptr()) == ffi::LUA_OK }
@@ -372,11 +370,11 @@ impl Stack {
 
     /// *Raises* the value on top.
     pub(crate) fn raise_top(self) -> c_int {
-        // SAFETY: see `new`; its callers have nothing in their frames that wants to be dropped.
+        // SAFETY: see `new`; the callers' frames hold nothing that needs to be dropped.
         unsafe { ffi::lua_error(self.0) }
     }
 
-    /// *Raises* what is on top; a string with the place of the Lua code that called.
+    /// *Raises* the value on top. A string gets the position of the Lua code that called.
     pub(crate) fn raise_top_placed(self) -> c_int {
         if self.type_at(-1) != ffi::LUA_TSTRING {
             return self.raise_top();
@@ -388,13 +386,13 @@ impl Stack {
         self.raise_top()
     }
 
-    /// Pops `count` strings and pushes them as one. *Raises* for want of memory.
+    /// Pops `count` strings and pushes them as one. *Raises* if out of memory.
     pub(crate) fn concat(self, count: c_int) {
-        // SAFETY: see `new`; the caller has pushed as many strings.
+        // SAFETY: see `new`; the caller has pushed that many strings.
         unsafe { ffi::lua_concat(self.0, count) };
     }
 
-    /// *Raises* `sentence`, with the place of the Lua code that called.
+    /// *Raises* `sentence`, with the position of the Lua code that called.
     pub(crate) fn raise(self, sentence: &[u8]) -> c_int {
         self.push_bytes(sentence);
         self.raise_top_placed()
@@ -405,9 +403,9 @@ impl Stack {
         unsafe { ffi::lua_toboolean(self.0, index) != 0 }
     }
 
-    /// Has the collector do a step; says whether its round is over. *Raises* what finalizers raise, in some Luas.
+    /// Runs a step of the collector. Returns whether its round is over. *Raises* what finalizers raise, in some Luas.
     pub(crate) fn collect_step(self) -> bool {
-        // As each Lua reads it.
+        // In the unit that each Lua expects.
         #[cfg(feature = "lua55")]
         const SIZE: usize = 64 << 10;
         #[cfg(not(feature = "lua55"))]
@@ -417,7 +415,7 @@ impl Stack {
         unsafe { ffi::lua_gc(self.0, ffi::LUA_GCSTEP, SIZE) != 0 }
     }
 
-    /// Has the collector do a whole round. *Raises* as [`Self::collect_step`].
+    /// Runs a whole round of the collector. *Raises* like [`Self::collect_step`].
     pub(crate) fn collect_all(self) {
         // SAFETY: see `new`.
         unsafe { ffi::lua_gc(self.0, ffi::LUA_GCCOLLECT, 0) };

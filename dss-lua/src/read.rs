@@ -1,8 +1,8 @@
 //! Values on their way from Lua to a library: the arguments of its functions, and what a Lua function answered.
 //!
-//! They are read in one protected call, and everything that was read lies in the frame below that call, in [`Reading`]: a
-//! table that changes under the reader (Lua may run finalizers while a function is being kept) costs an error, and nothing
-//! that was read by then is lost. So the reader does not call itself: tables that are being read lie in a list of its own.
+//! They are read in one protected call, and everything that was read is in [`Reading`], in the frame below that call. If a table
+//! changes under the reader (Lua may run finalizers while it keeps a function), that is an error, and nothing that was read by then
+//! is lost. So the reader does not call itself: it has a list of the tables that are being read.
 
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use crate::kind::{self, Kind, Library};
 use crate::raw::Stack;
 use crate::values::{EXACT, HAS_INTEGERS};
 
-/// Values in one reading, those in tables included. A table that lies in another twice is read twice, so a few tables could
-/// stand for more than any memory holds.
+/// The most values in one reading, including those in tables. A table that is in another one twice is read twice, so a few tables
+/// could stand for more than any memory holds.
 const MOST_VALUES: usize = 1 << 20;
 
-/// Bytes in all strings of one reading, for the same reason.
+/// The most bytes in all strings of one reading, for the same reason.
 const MOST_BYTES: usize = 1 << 30;
 
 /// Slots of Lua's stack for one table: itself, a key, its value, a copy of the key.
 const SLOTS: c_int = 4;
 
-/// LuaJIT's number of the type that Lua does not have.
+/// LuaJIT's number of a type that Lua does not have.
 const C_DATA: c_int = 10;
 
-/// What is read. Lies in a frame below the protected call that reads.
+/// The state of one reading. It is in a frame below the protected call that reads.
 pub(crate) struct Reading {
     dispatcher: &'static Dispatcher,
-    /// Whose objects are read; none where there are to be no objects.
+    /// The library whose objects may be read; none if no objects are allowed.
     library: Option<Arc<Library>>,
-    /// Whether a function that is handed over again is the same callback.
+    /// Whether a function that is passed again is the same callback.
     identifies: bool,
-    /// All that was read to its end.
+    /// The values that were read completely.
     pub(crate) values: Vec<Value>,
-    /// The value that was read last, until it has its place.
+    /// The value that was read last, until it is put in its place.
     done: Option<Value>,
     /// The tables that are being read, outermost first.
     open: Vec<Open>,
@@ -64,7 +64,7 @@ enum Problem {
     Memory,
     Callbacks,
     Kind(&'static str),
-    /// An object where there are to be none, or another library's; its class, which its metatable keeps.
+    /// An object where none is allowed, or another library's. This is its kind, which its metatable keeps.
     Object(*const Kind),
     /// An object that was collected.
     Gone,
@@ -105,7 +105,7 @@ impl Reading {
         Self::new(dispatcher, Some(library), identifies)
     }
 
-    /// A reading of an answer, in which there are no objects: they are good for the length of a call.
+    /// A reading of an answer. It allows no objects, because they are valid only during a call.
     pub(crate) fn of_answer(dispatcher: &'static Dispatcher, identifies: bool) -> Self {
         Self::new(dispatcher, None, identifies)
     }
@@ -124,7 +124,7 @@ impl Reading {
         }
     }
 
-    /// Reads the `count` values on top, which it pops. [`protected`] lies below them. Raises nothing.
+    /// Reads the `count` values on top, which it pops. [`protected`] is below them. Raises nothing.
     ///
     /// # Errors
     /// The number of the value that cannot be read, and why.
@@ -156,7 +156,7 @@ impl Reading {
             Problem::Kind(found) => format!("found {found}{place}, which no library can be given"),
             Problem::Gone => format!("found an object{place} that was collected"),
             Problem::Object(kind) => {
-                // SAFETY: the object holds it, and lies in an argument.
+                // SAFETY: the object holds it, and is in an argument.
                 let kind = unsafe { &*kind };
                 match &self.library {
                     Some(library) => format!(
@@ -173,7 +173,7 @@ impl Reading {
         }
     }
 
-    /// Reads the value on top, which it pops. *Raises* for want of memory.
+    /// Reads the value on top, which it pops. *Raises* if out of memory.
     fn read_top(&mut self, stack: Stack) -> Result<(), Problem> {
         self.begin(stack)?;
         loop {
@@ -186,7 +186,7 @@ impl Reading {
                 match (open.key.take(), self.done.take()) {
                     (Some(key), Some(value)) => open.entries.push((key, value)),
                     (_, key) => {
-                        // That was the copy of the key; under it lies the value.
+                        // That was the copy of the key. The value is below it.
                         open.key = key;
                         self.begin(stack)?;
                         continue;
@@ -203,7 +203,7 @@ impl Reading {
         }
     }
 
-    /// Begins with the value on top: it is done, or a table, which is then open and has its first key, nil, above it.
+    /// Begins to read the value on top. It is done, or it is a table, which is then open and has its first key, nil, above it.
     fn begin(&mut self, stack: Stack) -> Result<(), Problem> {
         self.count += 1;
         if self.count > MOST_VALUES {
@@ -232,7 +232,7 @@ impl Reading {
             return Err(Problem::TooLong);
         }
         let mut copy = Vec::new();
-        // With room for a 0 behind it, which C wants there.
+        // With room for a 0 at the end, which C needs.
         copy.try_reserve_exact(bytes.len() + 1).map_err(|_| Problem::Memory)?;
         copy.extend_from_slice(bytes);
         Ok(copy)
@@ -265,7 +265,7 @@ impl Reading {
         let reference = self.dispatcher.new_callback().ok_or(Problem::Callbacks)?;
         let slot = reference.id().slot();
         let key = self.dispatcher.callback_key(slot);
-        // Where keeping it raises, it is given back with all the rest.
+        // If keeping it raises, the reference is released with everything else.
         self.done = Some(Value::Callback(reference));
         callbacks::keep(stack, key);
         if self.identifies {
@@ -276,7 +276,7 @@ impl Reading {
 
     fn object(&self, stack: Stack) -> Result<ObjectRef, Problem> {
         if !self.open.is_empty() {
-            // Nothing keeps it for the length of the call once Lua code takes it out of its table.
+            // Nothing keeps it during the call once Lua code takes it out of its table.
             return Err(Problem::Kind("an object within a table"));
         }
         let object =
@@ -291,11 +291,11 @@ impl Reading {
 }
 
 impl Open {
-    /// The table as a value: a list, where its keys are 1 to n.
+    /// The table as a value: a list if its keys are 1 to n.
     fn close(self) -> Value {
         let mut entries = self.entries;
         let length = entries.len() as i64;
-        // A table has each key once, so n of them that are 1 to n are all of these.
+        // A table has each key once, so n keys from 1 to n are all of them.
         let place = |key: &Value| match key {
             Value::Integer(place) if (1..=length).contains(place) => Some(*place),
             _ => None,
@@ -312,10 +312,10 @@ impl Open {
 
 /// The protected part of [`Reading::read`].
 pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let reading: *mut Reading = stack.pointer_at(1);
-    // SAFETY: `read` gives the address of what lies in a frame below this one.
+    // SAFETY: `read` passes the address of a value in a frame below this one.
     let reading = unsafe { &mut *reading };
     for index in 2..=stack.top() {
         if !stack.reserve(SLOTS) {
@@ -331,5 +331,5 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     0
 }
 
-// A Lua error skips the frames of the reader: what they have of its own type has no destructor.
+// A Lua error skips the frames of the reader, so their own type must have no destructor.
 const _: () = assert!(!std::mem::needs_drop::<Result<(), Problem>>());

@@ -1,4 +1,4 @@
-//! `require`: how a Lua state comes to be served.
+//! `require`: how DSS begins to serve a Lua state.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -19,10 +19,10 @@ use crate::protected::{self, Answer, Protected};
 use crate::raw::Stack;
 use crate::values::Values;
 
-/// Serves the Lua state that required the module, whose name is the first argument, and leaves the module's table: the one that
-/// is there already, or a new one. *Raises*.
+/// Serves the Lua state that required the module, and returns the module's table: the existing one, or a new one. The first argument
+/// is the module's name. *Raises*.
 pub(crate) fn require(stack: Stack) -> c_int {
-    // Where the linker has no word for it, as it has on ELF.
+    // The linker does this on ELF. Other systems need it here.
     image::pin(crate::luaopen_darksidesync as *const () as usize);
     stack.set_top(1);
     let (answer, name) = match protected::push(stack) {
@@ -41,8 +41,8 @@ pub(crate) fn require(stack: Stack) -> c_int {
     }
 }
 
-/// Lua 5.1 has a mark in `package.loaded` while it requires a module, and leaves it there where that fails: it would refuse the
-/// next `require`. What is named here is there, so this wants no memory.
+/// Lua 5.1 sets a mark in `package.loaded` while it requires a module. If that fails, the mark stays, and Lua would refuse the next
+/// `require`. So this removes the mark. The strings that it uses exist already, so it needs no memory.
 #[cfg(any(feature = "lua51", feature = "luajit"))]
 fn forget_attempt(stack: Stack, name: c_int) {
     if stack.type_at(name) != ffi::LUA_TSTRING {
@@ -53,7 +53,7 @@ fn forget_attempt(stack: Stack, name: c_int) {
     if stack.type_at(-1) == ffi::LUA_TTABLE {
         stack.push_value(name);
         stack.raw_get(error + 1);
-        // A bare pointer in 5.1, and a number in LuaJIT. Were there anything else, `require` would have found it.
+        // The mark is a light userdata in 5.1, and a number in LuaJIT. `require` would have returned anything else.
         if matches!(stack.type_at(-1), ffi::LUA_TLIGHTUSERDATA | ffi::LUA_TNUMBER) {
             stack.push_value(name);
             stack.push_nil();
@@ -67,7 +67,7 @@ fn forget_attempt(stack: Stack, name: c_int) {
 #[cfg(not(any(feature = "lua51", feature = "luajit")))]
 fn forget_attempt(_stack: Stack, _name: c_int) {}
 
-/// A state that is begun to be served.
+/// A state that DSS begins to serve.
 struct Opening {
     state: StateRef,
     published: bool,
@@ -116,7 +116,7 @@ fn serve(lua: &Protected) -> Answer {
         // SAFETY: on the Lua thread of the state that was just opened.
         unsafe { state.close() };
         if opening.global {
-            // This wants no memory, and the error on top is the one to be told.
+            // This needs no memory, and the error on top is the one to raise.
             let error = lua.stack.top();
             let _ = lua.run(|stack| {
                 functions::unset_global(stack);
@@ -128,7 +128,7 @@ fn serve(lua: &Protected) -> Answer {
     published
 }
 
-/// Whether a state is served here.
+/// Whether DSS serves this Lua state.
 fn is_served(stack: Stack) -> bool {
     look_up(stack).is_some_and(|state| state.get().is_some())
 }
@@ -140,8 +140,8 @@ fn push_module(stack: Stack) -> c_int {
     1
 }
 
-/// Makes the guard, the module's table and the one that libraries look for, and lets them be found when all is done. Raises, and
-/// then nothing can be found but the global, which `opening` says.
+/// Makes the guard, the module's table and the table that libraries look for, and publishes them when all are done. Raises; then
+/// nothing is published except the global, if `opening` says so.
 fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     stack.new_userdata(Guard {
         state: Cell::new(opening.state),
@@ -155,7 +155,7 @@ fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     stack.new_table(0);
     stack.push_function(collected, 0);
     stack.set_field(-2, c"__gc");
-    // A program that reaches the guard through `debug` cannot put the finalizer out.
+    // A program that reaches the guard through `debug` cannot disable the finalizer.
     stack.seal_metatable(b"DarkSideSync guard");
     stack.set_metatable(guard);
 
@@ -175,17 +175,17 @@ fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     stack.new_table(0);
     let slots = stack.top();
 
-    // Making these may have run finalizers, and they this function.
+    // Making these may have run finalizers, and these may have called this function.
     if is_served(stack) {
         push_guard(stack);
-        // That of the module's which was made later has the other guard.
+        // The metatable that was made last has the other guard, so it is made again.
         answers::prepare(stack, stack.top());
         return push_module(stack);
     }
     stack.push_value(module);
     stack.set_own(&MODULE);
     callbacks::prepare(stack, slots);
-    // The last step is to want no memory: the key is there then.
+    // The last step must need no memory, so its key is made here.
     stack.push_boolean(false);
     stack.set_own(&GUARD);
     opening.global = functions::set_global(stack, module);
@@ -198,9 +198,9 @@ fn publish(stack: Stack, opening: &mut Opening) -> c_int {
     1
 }
 
-/// The guard's finalizer: DSS stops in this state.
+/// The guard's finalizer: stops DSS in this state.
 unsafe extern "C-unwind" fn collected(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let guard: *mut Guard = stack.pointer_at(1);
     // SAFETY: Lua finalizes what `publish` made.

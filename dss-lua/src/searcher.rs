@@ -12,13 +12,13 @@ use crate::load;
 use crate::protected::{self, FIRST};
 use crate::raw::Stack;
 
-/// The registry key of the searcher, once it was installed.
+/// The registry key of the searcher, once it is installed.
 static SEARCHER: u8 = 6;
 
-/// Its place: after Lua's own searchers of what was preloaded and of Lua files, and before those of C modules. Behind them it
-/// would never be asked: the one for C modules finds the same file by `package.cpath` and maps it, which runs its
-/// constructors, and then ends the search with an error, for there is no `luaopen_` in it. What declares nothing is left to
-/// those searchers, so nothing else is found otherwise than before.
+/// The searcher's position: after Lua's searchers for preloaded modules and Lua files, and before those for C modules. After
+/// these it would never be called. The one for C modules finds the same file by `package.cpath` and maps it, which runs its
+/// constructors. Then it ends the search with an error, because the file has no `luaopen_` function. A file that declares nothing
+/// is left to those searchers, so everything else is found as before.
 const PLACE: c_int = 3;
 
 /// `darksidesync.searcher()` → whether it was installed now.
@@ -42,7 +42,7 @@ pub(crate) unsafe extern "C-unwind" fn install(lua: *mut ffi::lua_State) -> c_in
             }
             stack.pop(1);
         }
-        // From the end on: the first step alone wants memory, and a list that is left after it is as good as before.
+        // From the end on: only the first step needs memory, and if it fails the list is unchanged.
         let place = PLACE.min(length + 1);
         for at in (place..=length).rev() {
             stack.raw_get_at(1, at);
@@ -54,7 +54,7 @@ pub(crate) unsafe extern "C-unwind" fn install(lua: *mut ffi::lua_State) -> c_in
     })
 }
 
-/// Pushes the list of searchers, on top of what led to it; false where there is none. Raises.
+/// Pushes the list of searchers, above what led to it. Returns false if there is none. Raises.
 fn push_list(stack: Stack) -> bool {
     if !load::push_package(stack) {
         return false;
@@ -66,7 +66,7 @@ fn push_list(stack: Stack) -> bool {
     })
 }
 
-/// Pushes the searcher, which is made once in a state. Raises.
+/// Pushes the searcher, which is made once per state. Raises.
 fn push_searcher(stack: Stack) {
     stack.push_own(&SEARCHER);
     if stack.type_at(-1) != ffi::LUA_TFUNCTION {
@@ -79,10 +79,9 @@ fn push_searcher(stack: Stack) {
     }
 }
 
-/// The searcher: a loader and its file, or why there is none.
+/// The searcher. Returns a loader and its file, or why there is none.
 ///
-/// It raises where a file declares a library, and not one that can be loaded; or is cut off. Were it left to the next searcher,
-/// that would map it.
+/// Raises if a file declares a library that cannot be loaded, or is truncated. Otherwise the next searcher would map the file.
 unsafe extern "C-unwind" fn search(lua: *mut ffi::lua_State) -> c_int {
     answer(lua, |lua, _| {
         let name = lua.stack.text_at(FIRST).ok_or_else(|| {
@@ -101,7 +100,7 @@ unsafe extern "C-unwind" fn search(lua: *mut ffi::lua_State) -> c_int {
         let shown = file.display().to_string();
         match declared::read(&file) {
             Ok(_) => {}
-            // What is cut off nobody can load, and who tries may be ended by the system for it.
+            // A truncated file cannot be loaded, and the system may end a process that tries.
             Err(
                 error @ (ReadError::Damaged { .. }
                 | ReadError::Invalid { .. }
@@ -125,7 +124,7 @@ unsafe extern "C-unwind" fn search(lua: *mut ffi::lua_State) -> c_int {
     })
 }
 
-/// The loader of a file that declares a library: its third upvalue.
+/// The loader of a file that declares a library. Its third upvalue is the file's name.
 unsafe extern "C-unwind" fn load_file(lua: *mut ffi::lua_State) -> c_int {
     answer(lua, |lua, guard| {
         let file = lua.stack.text_at(Stack::upvalue(3)).unwrap_or_default();
@@ -133,7 +132,7 @@ unsafe extern "C-unwind" fn load_file(lua: *mut ffi::lua_State) -> c_int {
     })
 }
 
-/// A searcher's message, as `require` puts them together: from 5.4 on it begins their lines itself.
+/// A searcher's message, in the form that `require` joins: from 5.4 on, `require` begins the lines itself.
 fn message(reason: String) -> String {
     if cfg!(any(feature = "lua54", feature = "lua55")) { reason } else { format!("\n\t{reason}") }
 }

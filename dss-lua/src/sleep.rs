@@ -1,4 +1,4 @@
-//! `wait([seconds [, fds]])` and `run([seconds [, fds]])`: a Lua thread that has nothing else to sleep in.
+//! `wait([seconds [, fds]])` and `run([seconds [, fds]])`, for a Lua thread that sleeps nowhere else.
 
 use std::ffi::c_int;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::idle;
 use crate::park::{self, Others};
 use crate::raw::Stack;
 
-/// Items that `run` handles before it looks at the clock, at `stop` and at the program's descriptors.
+/// How many items `run` handles before it looks at the clock, at `stop` and at the program's descriptors.
 const ROUND: usize = 256;
 
 fn is_over(deadline: Option<Instant>) -> bool {
@@ -24,7 +24,7 @@ fn is_over(deadline: Option<Instant>) -> bool {
 
 /// `wait([seconds [, fds]])` → whether something is queued; with descriptors also a list of those that are ready.
 pub(crate) unsafe extern "C-unwind" fn wait(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let guard = match guard::served(stack) {
         Ok(guard) => guard,
@@ -71,7 +71,7 @@ fn wait_until(
     deadline: Option<Instant>,
     others: &mut Others,
 ) -> Result<Option<bool>, &'static str> {
-    // A look, which costs no sleep and lets no hook run.
+    // First a check, which does not sleep and lets no hook run.
     let mut waited = park::look(guard, others)?;
     while waited == Waited::Nothing && !others.has_ready() && !is_over(deadline) {
         waited = park::park(stack, guard, deadline, false, others)?;
@@ -86,10 +86,10 @@ fn wait_until(
     Ok(Some(waited == Waited::Queued))
 }
 
-/// `run([seconds [, fds]])` → handled. Waits and dispatches until nothing that is registered keeps it going and there is no descriptor to wait
-/// on, `stop()` was called, or the time is over.
+/// `run([seconds [, fds]])` → handled. Waits and dispatches until no library keeps it going and there is no descriptor to wait on,
+/// `stop()` was called, or the time is over.
 pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua called with it.
+    // SAFETY: Lua passed this state.
     let stack = unsafe { Stack::new(lua) };
     let guard = match guard::served(stack) {
         Ok(guard) => guard,
@@ -107,7 +107,7 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     if let Err(sentence) = Others::called(stack, 2) {
         return stack.raise(sentence.as_bytes());
     }
-    // Each `run` has descriptors and a stop of its own: one that runs within a callback of another does not end that, nor take its stop away.
+    // Each `run` has its own descriptors and its own stop. A `run` in a callback of another one does not end that one, or take its stop.
     park::push_functions(stack, 2);
     let outer = guard.stop.replace(false);
     idle::enter(guard);
@@ -125,13 +125,13 @@ pub(crate) unsafe extern "C-unwind" fn run(lua: *mut ffi::lua_State) -> c_int {
     }
 }
 
-/// The loop of `run`; how many items were handled, or none, with the error on top, where one broke it off.
+/// The loop of `run`. Returns how many items it handled, or none, with the error on top, if an error ended it.
 fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<Option<usize>, &'static str> {
     let state = guard.state();
     let dispatcher = state.dispatcher;
     let mut handled = 0;
-    // Items yet to be handled that were queued when the last library went that keeps it going. Those that come after them
-    // do not count: a library that does not keep it going may have more and more of them.
+    // The items left to handle that were queued when no library kept this going any more. Later items do not count: a library that does
+    // not keep it going may deliver more and more of them.
     let mut owed = None;
     while !guard.stop.get() && state.get().is_some() {
         let round = owed.map_or(ROUND, |owed| ROUND.min(owed));
@@ -146,12 +146,12 @@ fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<O
             return Ok(None);
         }
         if state.get().is_none() {
-            // So may a hook.
+            // A hook may have closed it, too.
             break;
         }
         let mut others = park::functions(stack)?;
         let kept = dispatcher.registered() > 0 || !others.all().is_empty();
-        // After that: what a library delivered before it let go is seen here.
+        // Read after that, so that it includes what a library delivered before it ceased to keep `run` going.
         let remaining = dispatcher.queue_size();
         owed = (!kept).then(|| owed.map_or(remaining, |owed| remaining.min(owed - now)));
         if owed == Some(0) || guard.stop.get() {
@@ -167,7 +167,7 @@ fn run_until(stack: Stack, guard: &Guard, deadline: Option<Instant>) -> Result<O
             }
             continue;
         }
-        // Between items, and if the time is over, too: these are not to be starved.
+        // Also between items, and when the time is over: descriptors must not starve.
         if now < round && !over {
             park::park(stack, guard, deadline, false, &mut others)?;
         } else {
@@ -191,7 +191,7 @@ fn call_ready(stack: Stack, guard: &Guard, others: &Others) -> bool {
         }
         stack.set_top(0);
         stack.push_value(Stack::upvalue(3));
-        // An earlier one may have taken it away.
+        // An earlier function may have removed it.
         if !park::push_function(stack, *number) {
             continue;
         }
@@ -207,7 +207,7 @@ fn call_ready(stack: Stack, guard: &Guard, others: &Others) -> bool {
     true
 }
 
-/// Pushes the upvalues that both functions want after the guard. Raises.
+/// Pushes the upvalues that both functions need after the guard. Raises.
 pub(crate) fn push_upvalues(stack: Stack) {
     dispatch::push_upvalues(stack);
     idle::push_upvalues(stack);

@@ -1,4 +1,4 @@
-//! `libraries()`, `stats()` and `metrics()`: what the libraries of the state count.
+//! `libraries()`, `stats()` and `metrics()`: the figures of the state's libraries.
 
 use std::ffi::{CStr, c_int};
 
@@ -13,7 +13,7 @@ use crate::guard::Guard;
 use crate::protected::Failed;
 use crate::raw::Stack;
 
-/// A table that is being filled, on top of the stack. All of it raises.
+/// A table on top of the stack that is being filled. All methods raise.
 #[derive(Clone, Copy)]
 struct Entry(Stack);
 
@@ -42,7 +42,7 @@ fn libraries_of(guard: &Guard) -> Result<Vec<LibraryInfo>, Failed> {
     unsafe { dispatcher.within_lua(|| dispatcher.libraries()) }.map_err(no_memory)
 }
 
-/// Leaves a list of tables, one a library, in the order of registration.
+/// Returns a list of tables, one per library, in the order of registration.
 fn list(lua: *mut ffi::lua_State, fill: fn(Entry, &LibraryInfo)) -> c_int {
     answer(lua, |lua, guard| {
         let libraries = libraries_of(guard)?;
@@ -68,12 +68,12 @@ fn list(lua: *mut ffi::lua_State, fill: fn(Entry, &LibraryInfo)) -> c_int {
     })
 }
 
-/// `libraries()`: with what only later revisions say of themselves.
+/// `libraries()`: adds what only libraries of later revisions declare.
 pub(crate) unsafe extern "C-unwind" fn libraries(lua: *mut ffi::lua_State) -> c_int {
     list(lua, |entry, library| {
         entry.text(c"version", library.version.as_deref());
         entry.text(c"file", library.file.as_deref());
-        // Whoever has no word for it keeps `run` going.
+        // A library of an earlier revision always keeps `run` going.
         if library.version.is_some() {
             entry.0.push_boolean(library.keeps_alive);
             entry.0.set_field(-2, c"keeps_alive");
@@ -81,7 +81,7 @@ pub(crate) unsafe extern "C-unwind" fn libraries(lua: *mut ffi::lua_State) -> c_
     })
 }
 
-/// `stats()`: the figures alone, all of them; those of a bound only where there is one.
+/// `stats()`: all figures, and nothing else. Those of a limit only if there is one.
 pub(crate) unsafe extern "C-unwind" fn stats(lua: *mut ffi::lua_State) -> c_int {
     list(lua, |entry, library| {
         if library.limits.is_some() {
@@ -102,7 +102,7 @@ pub(crate) unsafe extern "C-unwind" fn stats(lua: *mut ffi::lua_State) -> c_int 
     })
 }
 
-/// Pushes the channels beside the first, a table each. Raises.
+/// Pushes a list of tables, one per channel except the first. Raises.
 fn push_channels(stack: Stack, channels: &[ChannelInfo]) {
     stack.new_table(0);
     let (list, entry) = (stack.top(), Entry(stack));
@@ -120,7 +120,7 @@ fn push_channels(stack: Stack, channels: &[ChannelInfo]) {
     }
 }
 
-/// Pushes a histogram in seconds, each bucket with all that is in those before it. Raises.
+/// Pushes a histogram in seconds. Each bucket includes all that is in those before it. Raises.
 fn push_histogram(stack: Stack, waits: &Histogram) {
     stack.new_table(0);
     let entry = Entry(stack);

@@ -1,4 +1,4 @@
-//! Values on their way to Lua: what the adapters push with.
+//! Values on their way to Lua: the functions that the adapters use to push them.
 
 use std::ffi::{c_int, c_void};
 
@@ -9,21 +9,21 @@ use crate::callbacks;
 use crate::kind;
 use crate::raw::Stack;
 
-/// Whether this Lua has integers beside its floats.
+/// Whether this Lua has integers as well as floats.
 pub(crate) const HAS_INTEGERS: bool = !cfg!(any(feature = "lua51", feature = "lua52", feature = "luajit"));
 
-/// Up to here, and down to its negative, a float holds every integer.
+/// A float holds every integer from minus this to this.
 pub(crate) const EXACT: i64 = 1 << 53;
 
 /// This Lua's values.
 pub(crate) struct Values;
 
 impl Stack {
-    /// Pushes an integer; false, with nothing pushed, where this Lua cannot hold it exactly.
+    /// Pushes an integer. Returns false, and pushes nothing, if this Lua cannot hold it exactly.
     #[inline]
     fn push_exact(self, value: i64) -> bool {
         if HAS_INTEGERS {
-            // SAFETY: see `new`. The type is this one wherever Lua has integers.
+            // SAFETY: see `new`. `lua_Integer` is this type in every Lua that has integers.
             unsafe { ffi::lua_pushinteger(self.0, value as ffi::lua_Integer) };
             return true;
         }
@@ -34,9 +34,9 @@ impl Stack {
         exact
     }
 
-    /// Pushes a table. *Raises* for want of memory.
+    /// Pushes a table. *Raises* if out of memory.
     fn push_sized_table(self, items: usize, entries: usize) {
-        // More than Lua can count is more than it has memory for, and it says so.
+        // More than Lua can count is more than it has memory for, and Lua says so.
         let count = |wanted: usize| c_int::try_from(wanted).unwrap_or(c_int::MAX);
         // SAFETY: see `new`.
         unsafe { ffi::lua_createtable(self.0, count(items), count(entries)) };

@@ -1,4 +1,4 @@
-//! The adapter of 1.0's C interface. 1.0's numbers exist here alone.
+//! The adapter of 1.0's C interface. 1.0's numbers exist only here.
 
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -17,7 +17,7 @@ use crate::port::{Adapter, Answers, ReplyPort, Stage};
 use crate::revision::{Found, Revision};
 use crate::states::{self, StateRef};
 
-/// The revision. Its libraries look for 1.0's own key in the registry.
+/// The revision. Its libraries look up 1.0's own key in the registry.
 pub static REVISION: Revision = Revision {
     number: 0,
     name: "c1v0",
@@ -35,9 +35,9 @@ pub static API: c::dss_api_1v0_t = c::dss_api_1v0_t {
     unreg: Some(UNREG),
 };
 
-/// `unreg` calls the library's own functions, and an exception that comes out of one leaves `unreg` too.
+/// `unreg` calls the library's own functions, so an exception from one of them also leaves `unreg`.
 const UNREG: unsafe extern "C" fn(*mut c_void) -> c_int = {
-    // SAFETY: the two types differ in unwinding alone.
+    // SAFETY: the two types differ only in unwinding.
     unsafe {
         std::mem::transmute::<
             unsafe extern "C-unwind" fn(*mut c_void) -> c_int,
@@ -46,7 +46,7 @@ const UNREG: unsafe extern "C" fn(*mut c_void) -> c_int = {
     }
 };
 
-// Where 1.0 has each field. Here and not beside the type: its crate builds with compilers that cannot tell.
+// Where 1.0 has each field. This is not next to the type because the type's crate also builds with compilers that cannot check it.
 const _: () = {
     const POINTER: usize = size_of::<*const c_void>();
     assert!(offset_of!(c::dss_api_1v0_t, version) == 0);
@@ -56,7 +56,7 @@ const _: () = {
     assert!(offset_of!(c::dss_api_1v0_t, unreg) == 4 * POINTER);
 };
 
-// The library's functions, as they must be called: a Lua error may come out of them, and LuaJIT's are exceptions.
+// The library's functions, as they must be called: a Lua error may leave them, and LuaJIT's errors are exceptions.
 type Decode = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int;
 type Return = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, *mut c_void, c_int) -> c_int;
 type Cancel = unsafe extern "C-unwind" fn(*mut c_void);
@@ -69,7 +69,7 @@ fn utilid(handle: Handle) -> *mut c_void {
     handle.to_raw() as *mut c_void
 }
 
-/// Writes `code` where the library wants to know it.
+/// Writes `code` to `err`, unless that is NULL.
 ///
 /// # Safety
 /// `err` is NULL or writable.
@@ -80,7 +80,7 @@ unsafe fn say(err: *mut c_int, code: c_int) {
     }
 }
 
-/// The state of `lua`, or 1.0's code for why there is none.
+/// The state of `lua`, or 1.0's error code if there is none.
 ///
 /// # Safety
 /// `lua` is NULL or a live state that runs on this thread.
@@ -151,7 +151,7 @@ unsafe extern "C" fn deliver(
     let delivery = Delivery::new(REVISION.number, payload);
     let announced = match ret {
         None => dispatcher.deliver(handle, delivery).map(|accepted| accepted.announced),
-        // 1.0 has no word for how a delivery ended; its calls of decode and return have told.
+        // 1.0 cannot express how a delivery ended. Its calls of decode and return have told the library.
         Some(_) => dispatcher.deliver_and_wait(handle, delivery).map(|(_, announced)| announced),
     };
     match announced {
@@ -160,7 +160,7 @@ unsafe extern "C" fn deliver(
         Err(DeliverError::InvalidHandle) => c::DSS_ERR_INVALID_UTILID,
         Err(DeliverError::Stopping) => c::DSS_ERR_NOT_STARTED,
         Err(DeliverError::OutOfMemory) => c::DSS_ERR_OUT_OF_MEMORY,
-        // 1.0 has no limits, and no words for these.
+        // 1.0 has no limits, and no codes for these.
         Err(
             DeliverError::Full
             | DeliverError::TooLarge
@@ -182,12 +182,12 @@ unsafe extern "C-unwind" fn unreg(utilid: *mut c_void) -> c_int {
 /// A payload is the decode function, the return function or 0, and the library's data.
 impl C1v0 {
     fn decode_of(payload: &Payload) -> Decode {
-        // SAFETY: `deliver` put the library's decode function there, and the two types differ in unwinding alone.
+        // SAFETY: `deliver` put the library's decode function there, and the two types differ only in unwinding.
         unsafe { std::mem::transmute::<usize, Decode>(payload.0[0]) }
     }
 
     fn return_of(payload: &Payload) -> Return {
-        // SAFETY: called for deliveries that a thread waits for, where `deliver` put the library's return function.
+        // SAFETY: only called for deliveries that a thread waits for. There, `deliver` put the library's return function.
         unsafe { std::mem::transmute::<usize, Return>(payload.0[1]) }
     }
 
@@ -219,7 +219,7 @@ impl Adapter for C1v0 {
 
     #[inline]
     unsafe fn decode(&self, lua: *mut c_void, handle: Handle, payload: &Payload, _: &mut Failure) -> c_int {
-        // SAFETY: 1.0's contract, with what the library itself gave.
+        // SAFETY: 1.0's contract, with the library's own values.
         let count = unsafe { Self::decode_of(payload)(lua, Self::data_of(payload), utilid(handle)) };
         count.max(0)
     }
@@ -235,7 +235,7 @@ impl Adapter for C1v0 {
             Stage::Waiting => unsafe {
                 Self::return_of(payload)(lua, data, utilid(handle), 0);
             },
-            // 1.0 has no word for it.
+            // 1.0 has no call for this.
             Stage::Finished => {}
         }
     }
@@ -260,7 +260,7 @@ impl ReplyPort for C1v0 {
         _: &mut Failure,
     ) -> c_int {
         let data = Self::data_of(payload);
-        // SAFETY: 1.0's contract, with what the library itself gave.
+        // SAFETY: 1.0's contract, with the library's own values.
         let count = unsafe { Self::return_of(payload)(lua, data, utilid(handle), c_int::from(garbage)) };
         count.max(0)
     }

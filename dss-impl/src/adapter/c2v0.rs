@@ -1,11 +1,11 @@
-//! The adapter of revision c2v0: values in plain C, which are copied when they are handed over.
+//! The adapter of revision c2v0: values in plain C, which DSS copies when they are handed over.
 //!
-//! | file | has |
+//! | file | contents |
 //! |---|---|
 //! | `c2v0.rs` | the revision, calls into its libraries, and how they are opened |
 //! | `c2v0/codes.rs` | its codes, and a sentence for each |
-//! | `c2v0/values.rs` | values there and back; limits |
-//! | `c2v0/table.rs` | the functions that its libraries are handed |
+//! | `c2v0/values.rs` | values in both directions; limits |
+//! | `c2v0/table.rs` | the functions that its libraries get |
 
 mod codes;
 mod table;
@@ -34,7 +34,7 @@ use crate::states::StateRef;
 use crate::sync::Mutex;
 use crate::value::{Module, Raised, Value};
 
-/// The revision. Its libraries declare themselves, and DSS opens them and hands them its table.
+/// The revision. Its libraries have a declaration. DSS opens them and passes its table to them.
 pub static REVISION: Revision = Revision {
     number: dss_abi_c2v0::REVISION,
     name: "c2v0",
@@ -49,7 +49,7 @@ struct C2v0;
 struct Own {
     name: String,
     definition: Definition,
-    /// What `open` stored, once it has returned well.
+    /// What `open` stored, once it has succeeded.
     state: Mutex<Option<usize>>,
 }
 
@@ -99,18 +99,18 @@ impl Frame {
     }
 
     fn arguments(&self) -> &[dss_value] {
-        // SAFETY: `run` laid out so many, and does not return before this is over.
+        // SAFETY: `run` laid out that many values, and outlives this borrow.
         unsafe { slice(self.arguments, self.count) }.unwrap_or_default()
     }
 
-    /// The class whose method was called.
+    /// The class, if a method was called.
     fn class(&self) -> Option<&'static dss_class> {
         let method = self.method?;
         let has = |class: &&'static dss_class| class.methods().iter().any(|it| std::ptr::eq(it, method));
         self.own().definition.classes.iter().copied().find(has)
     }
 
-    /// What was called, as errors name it.
+    /// The name of what was called, for errors.
     fn name(&self) -> String {
         let name = self.method.map_or("open", dss_method::name);
         match self.class() {
@@ -119,9 +119,9 @@ impl Frame {
         }
     }
 
-    /// Whether the call was made on that object, or with it.
+    /// Whether the call was made on that object, or has it as an argument.
     fn has(&self, data: *mut c_void, class: *const dss_class) -> bool {
-        // SAFETY: DSS laid them out.
+        // SAFETY: DSS laid the values out.
         let read = |value: &dss_value| matches!(unsafe { value.read() }, Some(Read::Object(it)) if it.data == data && it.cls == class);
         let is_self = self.on.object == data && self.class().is_none_or(|own| std::ptr::eq(own, class));
         is_self || self.arguments().iter().any(read)
@@ -136,7 +136,7 @@ fn open(
     _: &'static Rendezvous,
 ) -> Result<Arc<dyn Module>, String> {
     let refuse = |why: &dyn std::fmt::Display| format!("{}: {why}", declared.who());
-    // SAFETY: the file declares itself to be a library for this; what one of c2v0 exports under that name.
+    // SAFETY: the file declares a c2v0 library, so it exports this type under that name.
     let entry = unsafe { open::map::<dss_entry>(file, ENTRY_SYMBOL) }.map_err(|error| refuse(&error))?;
     // SAFETY: the contract of the entry.
     let raw = unsafe { entry() };
@@ -167,7 +167,7 @@ fn open(
                 Some(open) => unsafe { open(&table::API, call, &raw mut data) },
                 None => DSS_OK,
             });
-            // What it gave is dropped in the call: that may run the library's code.
+            // The values that it gave are dropped inside the call, because that may run the library's code.
             match returned {
                 Returned::Values(_) => {
                     // SAFETY: the library is being called.
@@ -184,7 +184,7 @@ fn open(
     })
 }
 
-/// Calls into the library, with arguments that are good until it returns.
+/// Calls into the library. The arguments are valid until it returns.
 fn run(
     on: On,
     method: Option<&'static dss_method>,
@@ -199,14 +199,14 @@ fn run(
     let frame = Frame { on, method, arguments: laid.as_ptr(), count: laid.len(), results, raised };
     let code = calls::enter(&frame, |number| call(number, &laid));
     match (code, frame.raised.take()) {
-        // Whatever it returns then.
+        // An error that was raised counts, whatever code the library returns.
         (_, Some(error)) => Returned::Raised(vec![error]),
         (DSS_OK, None) => Returned::Values(frame.results.into_inner()),
         (code, _) => Returned::Raised(vec![error(code)]),
     }
 }
 
-/// The error of a call that says no more than a code.
+/// The error of a call that returns only a code.
 fn error(code: c_int) -> Copied<dss_class> {
     Copied::Bytes(codes::sentence(code).to_bytes().into())
 }

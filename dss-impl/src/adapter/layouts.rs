@@ -1,5 +1,5 @@
-//! What every revision demands whose root is an `abi_stable` trait object: a library that unwinds, layouts that can be read, and
-//! the same types. The library makes the same check of DSS's types.
+//! What every revision demands whose root is an `abi_stable` trait object: a library that unwinds, readable layouts, and
+//! the same types. The library checks DSS's types in the same way.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,20 +15,20 @@ use crate::revision::Grant;
 /// The header of the `abi_stable` in use.
 static HEADER: AbiHeader = AbiHeader::VALUE;
 
-/// What of a revision the check needs, and the library layouts that passed it.
+/// What the check needs of a revision, and the library layouts that have passed it.
 pub(super) struct Layouts {
     /// The revision's name.
     revision: &'static str,
     /// The crate that its libraries are built with.
     package: &'static str,
-    /// Its crate's own comparison: ours, theirs.
+    /// The comparison from the revision's crate: ours, theirs.
     compare: fn(&'static TypeLayout, &'static TypeLayout) -> Result<(), String>,
-    /// Addresses that stay valid, for the images do; 0 where there is none yet. No lock: a fork may come while another thread checks.
-    /// What finds no room is checked each time.
+    /// The layouts' addresses, which stay valid because images are never unmapped. 0 is a free place. There is no lock, because a fork may come
+    /// while another thread checks. If no place is free, the layout is checked each time.
     checked: [AtomicUsize; CHECKED],
 }
 
-/// Libraries of a revision whose check is kept.
+/// How many libraries of a revision are remembered as checked.
 const CHECKED: usize = 64;
 
 impl Layouts {
@@ -40,7 +40,7 @@ impl Layouts {
         Layouts { revision, package, compare, checked: [const { AtomicUsize::new(0) }; CHECKED] }
     }
 
-    /// What a library gets which is built to unwind and whose layout passes: `root`, of the type that `ours` describes.
+    /// What a library gets if it unwinds and its layout passes: `root`, of the type that `ours` describes.
     pub(super) fn grant<T: 'static>(
         &self,
         request: &Request,
@@ -70,7 +70,7 @@ impl Layouts {
         if self.checked.iter().any(|checked| checked.load(Ordering::Relaxed) == address) {
             return Ok(());
         }
-        // SAFETY: the contract of `Request`: the header lives as long as the process; it is a plain C record.
+        // SAFETY: the contract of `Request`: the header is a plain C record that lives as long as the process.
         let header = unsafe { &*request.header.cast::<AbiHeader>() };
         if !header.is_valid() {
             return Err(format!(
@@ -83,7 +83,7 @@ impl Layouts {
                 HEADER.abi_minor,
             ));
         }
-        // SAFETY: the header says that both sides mean the same by a `TypeLayout`; it lives as long as the process.
+        // SAFETY: the header says that `TypeLayout` is the same type on both sides. It lives as long as the process.
         let theirs = unsafe { &*request.layout.cast::<TypeLayout>() };
         (self.compare)(ours, theirs).map_err(|details| {
             if std::env::var_os("DSS_LOG").is_some() {
@@ -125,7 +125,7 @@ pub(super) fn fits(declared: &Declared, offering: &Offering) -> Result<(), Misfi
     Err(Misfit::new(MisfitKind::Build, sentence))
 }
 
-/// The sentence for a library in which a panic ends the process.
+/// The message for a library in which a panic ends the process.
 fn aborts(library: impl Display, dss: impl Display) -> String {
     format!(
         "{library} is built with panic = \"abort\", and this DSS {dss} serves only libraries in which a panic can be caught: \
@@ -133,7 +133,7 @@ fn aborts(library: impl Display, dss: impl Display) -> String {
     )
 }
 
-/// The numbers of a version in short, for comparing.
+/// The numbers of a short version, for comparing.
 fn numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|number| number.parse().ok()).collect()
 }

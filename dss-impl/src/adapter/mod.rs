@@ -1,4 +1,4 @@
-//! The adapters: the translation of one revision each onto the [port](crate::port). They decide nothing and hold no queue.
+//! The adapters. Each translates one revision to the [port](crate::port). They decide nothing and have no queue.
 
 pub mod c1v0;
 pub mod c2v0;

@@ -1,17 +1,17 @@
-//! What is done where DSS's own code panicked below a library's call, and how a sentence is said on the way.
+//! What happens after a panic of DSS's own code during a library's call, and how the message for it is printed.
 
 use std::fmt;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs DSS's own code for a library's call whose refusal says that nothing was taken, so that the library frees it. After a panic
-/// nobody knows whether it was taken: the process ends with a sentence, and not with memory that is freed twice.
+/// Runs DSS's own code for a call whose refusal means that nothing was taken, so that the library frees it. After a panic
+/// it is unknown whether it was taken. The process then ends with a message, because the memory could be freed twice.
 pub(super) fn answer_or_abort<T>(run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| broke_off())
 }
 
-/// Runs DSS's own code for a library's call that may be left by an exception of another language, which is let through. A panic ends the
-/// process, with a sentence.
+/// Runs DSS's own code for a call that an exception of another language may leave. Such an exception passes through. A panic ends the
+/// process with a message.
 pub(super) fn abort_on_panic<T>(run: impl FnOnce() -> T) -> T {
     struct Guard;
 
@@ -39,13 +39,13 @@ fn broke_off() -> ! {
     std::process::abort()
 }
 
-/// Runs DSS's own code for any other call of a library's. After a panic the library gets `panicked`, a code that its revision does not use. For
-/// calls whose refusal says that nothing was taken, use [`answer_or_abort`].
+/// Runs DSS's own code for any other call. After a panic the library gets `panicked`, a code that its revision does not use. If a refusal
+/// means that nothing was taken, use [`answer_or_abort`].
 pub(super) fn answer<T, C>(panicked: C, run: impl FnOnce() -> Result<T, C>) -> Result<T, C> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(panicked))
 }
 
-/// Prints a line to stderr, as far as that takes it: `eprintln` panics where it does not.
+/// Prints a line to stderr and ignores errors. `eprintln` would panic on one.
 pub(super) fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -29,7 +29,7 @@ use crate::port::{Adapter, Answers, ReplyPort, Stage};
 use crate::revision::{Found, Grant, Revision};
 use crate::states::{self, StateRef};
 
-/// The revision. Its libraries look for the rendezvous in the registry, and ask that.
+/// The revision. Its libraries find the rendezvous in the registry, and ask it.
 pub static REVISION: Revision = Revision {
     number: dss_abi_v1::REVISION,
     name: "v1",
@@ -38,7 +38,7 @@ pub static REVISION: Revision = Revision {
     found: Found::Rendezvous { marker: RENDEZVOUS_KEY, grant },
 };
 
-// Where 1.0.0 has each field. Here and not beside the types: their crate builds with compilers that cannot tell.
+// Where 1.0.0 has each field. This is not next to the types because their crate also builds with compilers that cannot check it.
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(offset_of!(RawRegistration<'static>, libid) == 0);
@@ -62,7 +62,7 @@ const _: () = {
     assert!(offset_of!(Accepted, ended) == 4);
 };
 
-// As the boundary must call them: a Lua error may come out of a decode of C code, and LuaJIT's are exceptions.
+// As the boundary must call them: a Lua error may leave a decode function in C, and LuaJIT's errors are exceptions.
 type Decode = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, usize, Report) -> c_int;
 type Reply = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, usize, bool, Report) -> c_int;
 
@@ -83,7 +83,7 @@ fn code(error: DeliverError) -> Code {
         DeliverError::InvalidHandle => Code::INVALID_HANDLE,
         DeliverError::Stopping => Code::STOPPING,
         DeliverError::OutOfMemory => Code::OUT_OF_MEMORY,
-        // v1 has no limits, and no words for these.
+        // v1 has no limits, and no codes for these.
         DeliverError::Full
         | DeliverError::TooLarge
         | DeliverError::TimedOut
@@ -99,7 +99,7 @@ fn ended(outcome: Outcome) -> u32 {
         Outcome::Collected => ENDED_COLLECTED,
         Outcome::Cancelled => ENDED_CANCELLED,
         Outcome::Failed => ENDED_FAILED,
-        // v1 has no word for these, and no way to them.
+        // v1 has no codes for these, and they cannot happen to its deliveries.
         Outcome::Withdrawn | Outcome::TimedOut | Outcome::Dropped => ENDED_CANCELLED,
     }
 }
@@ -135,7 +135,7 @@ fn register(lua: RawLua, given: RawRegistration<'_>) -> Result<Registered, Code>
             return Err(code);
         }
     };
-    // The id alone would not do: it may have been made at run time, and lie in no image.
+    // Pinning the id is not enough: it may have been made at run time, and be in no image.
     image::pin(given.libid);
     image::pin(context.closing.map_or(0, |closing| closing.0 as usize));
     image::pin(context.release.map_or(0, |release| release.0 as usize));
@@ -177,7 +177,7 @@ fn deliver_and_wait(handle: usize, delivery: RawDelivery) -> Result<Accepted, Co
     Ok(Accepted { announced: announced == Announced::Yes, ended: ended(outcome) })
 }
 
-/// What a library is told after a panic of DSS's: no code of the contract.
+/// What a library gets after a panic of DSS's. The contract does not use this code.
 const PANICKED: Code = Code(u32::MAX);
 
 impl Service for V1 {
@@ -216,34 +216,34 @@ impl Service for V1 {
 /// A report that writes into `failure`.
 fn report(failure: &mut Failure) -> Report {
     unsafe extern "C" fn write(context: *mut c_void, bytes: *const u8, length: usize) {
-        // A slice of nothing may not be NULL, and a text of nothing may.
+        // The pointer of an empty slice may not be NULL, but that of an empty text may.
         let bytes = if length == 0 { NonNull::dangling().as_ptr() } else { bytes };
         // SAFETY: the contract of `Report`: UTF-8 that may be read for the length of the call.
         let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
-        // SAFETY: `context` is the `Failure` below, alive for the call that the report was given to.
+        // SAFETY: `context` is the `Failure` below, which lives as long as the call that gets the report.
         let failure = unsafe { &mut *context.cast::<Failure>() };
         failure.set(&String::from_utf8_lossy(bytes));
     }
     Report { context: std::ptr::from_mut(failure).cast(), write }
 }
 
-/// A report for calls whose failure nobody can be told of.
+/// A report for calls whose failure cannot be reported to anyone.
 fn no_report() -> Report {
     unsafe extern "C" fn write(_: *mut c_void, _: *const u8, _: usize) {}
     Report { context: std::ptr::null_mut(), write }
 }
 
-/// A payload is the decode function, the reply function of what a thread waits for or else the finish function, and the library's data.
+/// A payload is the decode function, the reply function if a thread waits (otherwise the finish function), and the library's data.
 impl V1 {
     fn decode_of(payload: &Payload) -> Decode {
         const _: () = assert!(size_of::<DecodeFn>() == size_of::<usize>());
-        // SAFETY: `deliver` put the library's decode function there; the types differ in unwinding alone.
+        // SAFETY: `deliver` put the library's decode function there; the types differ only in unwinding.
         unsafe { std::mem::transmute::<usize, Decode>(payload.0[0]) }
     }
 
     fn reply_of(payload: &Payload) -> Reply {
         const _: () = assert!(size_of::<ReplyFn>() == size_of::<usize>());
-        // SAFETY: called if a thread waits; `deliver_and_wait` put the library's reply function there.
+        // SAFETY: only called if a thread waits; `deliver_and_wait` put the library's reply function there.
         unsafe { std::mem::transmute::<usize, Reply>(payload.0[1]) }
     }
 
@@ -273,7 +273,7 @@ impl Adapter for V1 {
         failure: &mut Failure,
     ) -> c_int {
         let data = Self::data_of(payload);
-        // SAFETY: the contract of `DecodeFn`, with what the library itself gave.
+        // SAFETY: the contract of `DecodeFn`, with the library's own values.
         unsafe { Self::decode_of(payload)(lua, data, handle.to_raw(), report(failure)) }
     }
 
@@ -286,11 +286,11 @@ impl Adapter for V1 {
                 // SAFETY: the contract of `FinishFn`: once, as the last call with that data.
                 unsafe { (finish.0)(data) };
             }
-            // SAFETY: the contract of `DecodeFn`: a NULL state says that the delivery is cancelled.
+            // SAFETY: the contract of `DecodeFn`: a NULL state means that the delivery is cancelled.
             Stage::Queued => unsafe {
                 Self::decode_of(payload)(lua, data, handle.to_raw(), no_report());
             },
-            // SAFETY: the contract of `ReplyFn`: a NULL state says that the delivery is cancelled.
+            // SAFETY: the contract of `ReplyFn`: a NULL state means that the delivery is cancelled.
             Stage::Waiting => unsafe {
                 Self::reply_of(payload)(lua, data, handle.to_raw(), false, no_report());
             },
@@ -299,7 +299,7 @@ impl Adapter for V1 {
 
     unsafe fn closing(&self, handle: Handle, context: usize) {
         let context: *const Context = std::ptr::with_exposed_provenance(context);
-        // SAFETY: `register` made it, and it is released after this call.
+        // SAFETY: `register` made it, and it is released only after this call.
         let context = unsafe { &*context };
         if let Some(ClosingFn(closing)) = context.closing {
             // SAFETY: the contract of `ClosingFn`.
@@ -309,7 +309,7 @@ impl Adapter for V1 {
 
     unsafe fn release(&self, context: usize) {
         let context: *mut Context = std::ptr::with_exposed_provenance_mut(context);
-        // SAFETY: `register` made it, and this is the last call with it.
+        // SAFETY: `register` made it, and this is its last use.
         release(*unsafe { Box::from_raw(context) });
     }
 }
@@ -324,7 +324,7 @@ impl ReplyPort for V1 {
         failure: &mut Failure,
     ) -> c_int {
         let data = Self::data_of(payload);
-        // SAFETY: the contract of `ReplyFn`, with what the library itself gave.
+        // SAFETY: the contract of `ReplyFn`, with the library's own values.
         unsafe { Self::reply_of(payload)(lua, data, handle.to_raw(), garbage, report(failure)) }
     }
 }

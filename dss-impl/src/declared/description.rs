@@ -1,34 +1,34 @@
-//! What a library says of its functions, methods and classes, for tools. DSS itself does not look at it.
+//! What a library says of its functions, methods and classes, for tools. DSS itself does not use it.
 //!
-//! The section has texts that end with a NUL, and further NULs between them. Each is a name, a signature and a text, on lines of their own:
-//! `Timer:stop`, `fun()`, `Stops the timer.` Nothing depends on them, so what is not like that is left out.
+//! The section contains texts that end with a NUL, and further NULs between them. Each is a name, a signature and a text, on separate lines:
+//! `Timer:stop`, `fun()`, `Stops the timer.` Nothing depends on them, so anything in another form is skipped.
 
 /// The description of one function, method or class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// Its name in Lua: of a method with its class's, `Timer:stop`.
+    /// Its name in Lua. For a method, the name includes its class: `Timer:stop`.
     pub name: String,
-    /// Its type, as the language server of Lua writes types.
+    /// Its type, in the notation of the Lua language server.
     pub signature: String,
     /// What it does.
     pub text: String,
 }
 
-/// Descriptions of one file that are read. A file may have any number of them.
+/// How many descriptions of one file are read. A file may have any number of them.
 const MOST: usize = 4096;
 
 /// The descriptions in a section.
 pub(super) fn parse(section: &[u8]) -> Vec<Description> {
     let texts = section.split(|byte| *byte == 0).filter(|text| !text.is_empty());
     let mut all: Vec<_> = texts.filter_map(one).take(MOST).collect();
-    // In a file they have the order that a compiler gave them.
+    // In the file they are in the order that the compiler chose.
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all
 }
 
 fn one(bytes: &[u8]) -> Option<Description> {
     let text = std::str::from_utf8(bytes).ok()?;
-    // It is going to stand in a terminal.
+    // The text will be shown in a terminal.
     if text.chars().any(|it| it.is_control() && it != '\n') {
         return None;
     }

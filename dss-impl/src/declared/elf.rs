@@ -43,7 +43,7 @@ where
         check_end(bytes, section.sh_offset(endian).into().saturating_add(section.sh_size(endian).into()))?;
     }
 
-    // Both are what the linker calls a shared object; only this flag tells the loader's opinion.
+    // The linker calls both a shared object. Only this flag says how the loader treats the file.
     let dynamic = programs.iter().find_map(|program| program.dynamic(endian, bytes).transpose());
     let mut flags = 0;
     for entry in dynamic.transpose().map_err(wrong)?.unwrap_or_default() {
@@ -78,7 +78,7 @@ where
     Ok(image)
 }
 
-/// What it is instead, if it is not what a loader takes for a library.
+/// What the file is, if loaders do not accept it as a library.
 fn not_a_library(kind: elf::FileType) -> Option<&'static str> {
     match kind {
         elf::ET_DYN => None,

@@ -7,7 +7,7 @@ use std::io;
 use super::LARGEST;
 use crate::search::Dangling;
 
-/// Why a file gives no declaration. The text goes on where the file's name was said: `{path} {error}` is a sentence.
+/// Why a file gives no declaration. The text follows the file's name: `{path} {error}` is a sentence.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -17,19 +17,19 @@ pub enum ReadError {
     Link(Dangling),
     /// It is a folder.
     Folder,
-    /// It is a FIFO, a socket, a device.
+    /// It is a FIFO, a socket or a device.
     Special {
         /// Which of them, with its article.
         what: &'static str,
     },
-    /// It has no bytes.
+    /// It is empty.
     Empty,
-    /// It has more bytes than are read: [`LARGEST`].
+    /// It is larger than [`LARGEST`].
     TooLarge {
         /// How many it has.
         has: u64,
     },
-    /// It is no library.
+    /// It is not a library.
     NotALibrary {
         /// What it is, with its article.
         what: &'static str,
@@ -41,42 +41,42 @@ pub enum ReadError {
         /// What this process is.
         here: String,
     },
-    /// It ends before what its own headers speak of.
+    /// It ends before the end of something that its headers describe.
     Truncated {
         /// How many bytes it has.
         has: u64,
-        /// How many it would have at least.
+        /// How many it needs at least.
         needs: u64,
     },
-    /// Its headers make no sense.
+    /// Its headers are inconsistent.
     Malformed {
-        /// The format that it begins as.
+        /// The format of its first bytes.
         format: &'static str,
-        /// What makes no sense.
+        /// What is inconsistent.
         reason: String,
     },
-    /// It is a Lua module and declares nothing, as libraries for 1.0 and v1 do too.
+    /// It is a Lua module without a declaration. Libraries for 1.0 and v1 look like this too.
     LuaModule {
         /// The function by which Lua opens it.
         function: String,
     },
-    /// It is a library that declares nothing.
+    /// It is a library without a declaration.
     NoDeclaration,
-    /// It is a library of DSS's whose declaration was taken out of the file.
+    /// It is a library for DSS, but its declaration was removed from the file.
     Stripped {
         /// The function by which DSS would open it.
         function: String,
     },
     /// It has more than one declaration.
     TwoDeclarations,
-    /// The record is not what one looks like.
+    /// The record is invalid.
     Damaged {
-        /// The field of it.
+        /// The invalid field.
         field: &'static str,
-        /// What is wrong with that, to go on after the field's name.
+        /// What is wrong with it. The text follows the field's name.
         how: String,
     },
-    /// A text can be read and does not mean what it has to.
+    /// A text is readable, but has an invalid meaning.
     Invalid {
         /// The field.
         field: &'static str,

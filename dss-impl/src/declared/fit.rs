@@ -1,7 +1,7 @@
-//! Whether what a library declares fits a DSS and who wants to load it. A refusal is one sentence, which names both sides and
+//! Whether what a library declares fits a DSS and the caller that loads it. A refusal is one sentence, which names both sides and
 //! says what to do.
 //!
-//! What only some revisions demand stands in their own [`FitsFn`]. Here stands what all have in common.
+//! What only some revisions demand is in their own [`FitsFn`]. What all revisions demand is here.
 
 use std::cmp::Ordering;
 use std::error::Error;
@@ -12,15 +12,15 @@ use semver::{Comparator, Prerelease, Version, VersionReq};
 use super::known::{by_number, name_of};
 use super::{Declared, Known, Status};
 
-/// What a revision demands of a library that declares itself for it, beyond what all revisions do. [any-thread]
+/// What a revision demands of a library that declares it, in addition to what all revisions demand. [any-thread]
 pub type FitsFn = fn(declared: &Declared, offering: &Offering) -> Result<(), Misfit>;
 
-/// What a DSS has for libraries: this one, or one whose file was read.
+/// What a DSS offers to libraries: this one, or one whose file was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offering {
     /// The version of DSS.
     pub version: Version,
-    /// The version of `abi_stable` whose layouts it can check, as `0.11`.
+    /// The version of `abi_stable` whose layouts it can check, such as `0.11`.
     pub abi_stable: String,
     /// The revisions it offers, ascending by number.
     pub revisions: Vec<OfferedRevision>,
@@ -31,7 +31,7 @@ pub struct Offering {
 pub struct OfferedRevision {
     /// Its number.
     pub number: u32,
-    /// Its name; what stands for it, if it is not known here.
+    /// Its name. If that is not known here, [`super::unnamed`].
     pub name: String,
     /// The version of its interface.
     pub version: String,
@@ -89,12 +89,12 @@ impl fmt::Display for Misfit {
 
 impl Error for Misfit {}
 
-/// Whether `declared` can be loaded by a DSS that has `offering`, for a caller who wants the versions `wanted` of it; `known` are
-/// the revisions that it may be of. A pre-release counts as the release that it leads to, unless the requirement names a
+/// Whether a DSS with `offering` can load `declared`, for a caller who wants the versions `wanted` of it. `known` are
+/// the revisions that the library may be of. A pre-release counts as its release, unless the requirement names a
 /// pre-release of the same release: then their order counts. [any-thread]
 ///
 /// # Errors
-/// The first that does not fit, of: what its revision demands, revision, version of DSS, version of the library.
+/// The first of these that does not fit: what its revision demands, revision, version of DSS, version of the library.
 pub fn fits(
     declared: &Declared,
     offering: &Offering,
@@ -164,9 +164,9 @@ pub fn fits(
     Ok(())
 }
 
-/// Whether a revision whose interface has the version `offered` serves a library that was built against `built`: an interface
-/// grows within its major version, and a preview, whose major version is 0, within its minor version. What is no version is for the
-/// rendezvous to refuse.
+/// Whether a revision whose interface has the version `offered` serves a library that was built against `built`. An interface
+/// grows within its major version. A preview has major version 0, and grows within its minor version. An invalid version is accepted
+/// here, and refused by the rendezvous.
 fn serves(offered: &str, built: &str) -> bool {
     match (Version::parse(offered), Version::parse(built)) {
         (Ok(offered), Ok(built)) => {
@@ -186,7 +186,7 @@ fn is_preview_of(built: &str, offered: &str) -> bool {
 }
 
 impl Declared {
-    /// The library as sentences name it.
+    /// The library's name in messages.
     pub(crate) fn who(&self) -> impl fmt::Display {
         struct Who<'a>(&'a Declared);
 
@@ -204,8 +204,8 @@ impl Declared {
     }
 }
 
-/// Semver, but for pre-releases. Its own rule is made for choosing among many, where nobody should get a pre-release by
-/// surprise; here there is one, which somebody installed, and by that rule DSS 2.1.0-rc.1 would serve nobody.
+/// Semver's rule, except for pre-releases. Semver is made for choosing among many versions, where a pre-release should not be chosen by
+/// surprise. Here there is one, which somebody installed. By Semver's rule DSS 2.1.0-rc.1 would serve no library.
 fn matches(requirement: &VersionReq, version: &Version) -> bool {
     if requirement.matches(version) {
         return true;
@@ -221,7 +221,7 @@ fn matches(requirement: &VersionReq, version: &Version) -> bool {
     requirement.matches(&Version::new(version.major, version.minor, version.patch))
 }
 
-/// Whether a newer version than this, which does not match, is what would. (Otherwise it is an older one.)
+/// Whether a newer version than this one, which does not match, would match. If not, an older one would.
 fn wants_newer(requirement: &VersionReq, version: &Version) -> bool {
     requirement.comparators.iter().any(|comparator| {
         let number = |version: &Version| (version.major, version.minor, version.patch);

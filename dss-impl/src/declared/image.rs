@@ -1,11 +1,11 @@
-//! Which kind of file it is, and what the readers of the three formats have in common.
+//! The kind of a file, and what the readers of the three formats have in common.
 
 use object::{Endianness, FileKind, macho};
 
 use super::platform::Platform;
 use super::{MOST_FUNCTIONS, ReadError, elf, macho as mach, pe};
 
-/// What a section is of, by its name.
+/// What a section contains, by its name.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Library,
@@ -15,32 +15,32 @@ pub(super) enum Kind {
 
 /// What was found in an image.
 pub(super) struct Image<'a> {
-    /// What the sections with the name of a declaration's have, without those that have nothing. No more than two are
-    /// looked for: there has to be one.
+    /// The contents of the sections with the name of a declaration's section, without empty ones. The search stops after two,
+    /// because only one is allowed.
     pub(super) sections: Vec<&'a [u8]>,
-    /// The same of the sections with the name of a module's record.
+    /// The same for the sections with the name of a module record's section.
     pub(super) modules: Vec<&'a [u8]>,
-    /// What the section with descriptions for tools has; empty without one.
+    /// The contents of the section with descriptions for tools. Empty if there is none.
     pub(super) descriptions: &'a [u8],
     /// What it is built for.
     pub(super) platform: Platform,
-    /// Whether a loader may unmap it again; none where its format does not say.
+    /// Whether a loader may unmap it again. None if its format does not say.
     pub(super) unmappable: Option<bool>,
-    /// What it exports that tells what it is. Not looked for where there is a declaration.
+    /// The exports that tell what it is. Not read if there is a declaration.
     pub(super) exports: Exports,
 }
 
-/// What an image exports that tells what it is. A hint for messages alone: what cannot be read exports nothing.
+/// The exports of an image that tell what it is. They are only hints for messages, so anything unreadable is ignored.
 #[derive(Default)]
 pub(super) struct Exports {
-    /// The functions that make it a Lua module, in the order of its table: [`MOST_FUNCTIONS`] of them at most.
+    /// The functions that make it a Lua module, in the order of its table, at most [`MOST_FUNCTIONS`].
     pub(super) openers: Vec<String>,
     /// The function by which DSS opens a library that declares itself.
     pub(super) entry: Option<String>,
 }
 
 impl Exports {
-    /// Takes down the text at `at` among a table's NUL-terminated ones, where it tells something. Names begin with `before`.
+    /// Adds the text at `at` in a table of NUL-terminated texts, if it is of interest. All names have the prefix `before`.
     pub(super) fn add(&mut self, strings: &[u8], at: usize, before: &str) {
         let Some(text) = strings.get(at..).and_then(|text| text.strip_prefix(before.as_bytes())) else {
             return;
@@ -66,7 +66,7 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Takes down another section with one of the names.
+    /// Adds another section of this kind.
     pub(super) fn add(&mut self, kind: Kind, section: &'a [u8]) {
         let sections = match kind {
             Kind::Library => &mut self.sections,
@@ -82,8 +82,8 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Finds the sections in an image that suits a process that is `here`; in any image where that is none, and in the first part of
-/// one that is for several.
+/// Finds the sections in an image that suits a process that is `here`. If that is `None`, any image suits, and the first part of
+/// a file with several.
 pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image<'a>, ReadError> {
     if bytes.is_empty() {
         return Err(ReadError::Empty);
@@ -91,7 +91,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image
     if bytes.starts_with(b"MZ") {
         return pe::read(bytes, here);
     }
-    // A cut in the first few bytes; what is longer is told apart by all of them.
+    // Finds a file that ends in its first few bytes. Longer files are recognised below.
     if bytes.len() < 16 {
         return Err(match () {
             () if bytes.starts_with(b"\x7fELF") => truncated(bytes, 64),
@@ -104,7 +104,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image
         Ok(FileKind::Elf64) => elf::read::<object::elf::FileHeader64<Endianness>>(bytes, here),
         Ok(FileKind::MachO32) => mach::read::<macho::MachHeader32<Endianness>>(bytes, here),
         Ok(FileKind::MachO64) => mach::read::<macho::MachHeader64<Endianness>>(bytes, here),
-        // Java's classes begin alike, and go on with a version that no file has as many architectures as.
+        // Java class files start with the same bytes. Their next number is a version, which is larger than any file's number of architectures.
         Ok(FileKind::MachOFat32) if bytes[4..8] < [0, 0, 0, 43][..] => mach::read_universal_32(bytes, here),
         Ok(FileKind::MachOFat64) => mach::read_universal_64(bytes, here),
         _ if bytes.starts_with(b"\x7fELF") => Err(malformed("ELF", "its class is neither 32 nor 64 bit")),
@@ -116,7 +116,7 @@ fn is_mach(bytes: &[u8]) -> bool {
     matches!(bytes.first_chunk(), Some([0xfe, 0xed, 0xfa, 0xce | 0xcf] | [0xce | 0xcf, 0xfa, 0xed, 0xfe]))
 }
 
-/// What it is, if it is none of the formats: by how it begins.
+/// What it is, judged by its first bytes, if it has none of the formats.
 fn describe(bytes: &[u8]) -> &'static str {
     const BEGINNINGS: &[(&[u8], &str)] = &[
         (b"!<arch>\n", "a static archive"),
@@ -141,12 +141,12 @@ fn describe(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Whether its beginning is UTF-8 that a person can read.
+/// Whether it starts with readable UTF-8 text.
 fn is_text(bytes: &[u8]) -> bool {
     let beginning = &bytes[..bytes.len().min(4096)];
     let text = match std::str::from_utf8(beginning) {
         Ok(text) => text,
-        // A character cut in two, at the end of what was looked at.
+        // The last character was cut in two.
         Err(error) if error.error_len().is_none() && beginning.len() < bytes.len() => {
             let (text, _) = beginning.split_at(error.valid_up_to());
             std::str::from_utf8(text).unwrap_or_default()
@@ -179,8 +179,8 @@ pub(super) fn check_platform(found: &Platform, here: Option<&Platform>) -> Resul
     }
 }
 
-/// The name that `text` begins with, if that is `prefix` and more. Looks at no more bytes than such a name has, for that one
-/// text may be what all symbols of a large table name.
+/// The name at the start of `text`, if it is `prefix` and more. Reads no more bytes than such a name has, because all symbols of a
+/// large table may refer to the same text.
 fn function(text: &[u8], prefix: &str) -> Option<String> {
     let name = text.strip_prefix(prefix.as_bytes())?;
     let name = &name[..name.len().min(128)];

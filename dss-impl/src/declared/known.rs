@@ -1,4 +1,4 @@
-//! What is known of revisions while files are read. The registry has the list, and its callers hand it in.
+//! What is known of revisions while files are read. The registry has the list, and callers pass it in.
 
 use super::FitsFn;
 
@@ -6,16 +6,16 @@ use super::FitsFn;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Status {
-    /// It is here to stay.
+    /// It will stay.
     Supported = 1,
     /// It works, and a later release may drop it.
     Deprecated = 2,
-    /// It works and is not frozen: a later release may refuse libraries that were built against it.
+    /// It works, but is not frozen: a later release may refuse libraries that were built against it.
     Preview = 3,
 }
 
 impl Status {
-    /// The status of that number. One that is not known here counts as supported, as the rendezvous says.
+    /// The status with that number. An unknown one counts as supported, as in the rendezvous.
     #[must_use]
     pub fn from_number(number: u32) -> Self {
         match number {
@@ -43,7 +43,7 @@ pub struct Known {
     pub number: u32,
     /// Its name.
     pub name: &'static str,
-    /// A text that is in the files of its libraries, if they are Lua modules and declare nothing.
+    /// A text in the files of its libraries, if they are Lua modules without a declaration.
     pub marker: Option<&'static str>,
     /// What it demands of a library that declares itself.
     pub fits: Option<FitsFn>,
@@ -59,14 +59,14 @@ pub(super) fn name_of(known: &[Known], number: u32) -> String {
     by_number(known, number).map_or_else(|| unnamed(number), |known| known.name.to_owned())
 }
 
-/// By which revision a Lua module that declares nothing comes to DSS: its file has the marker of that revision. The last one
-/// counts if it has several, as a library may that works with any of them, and as a module of DSS has.
+/// The revision that a Lua module without a declaration uses: its file contains the marker of that revision. If it has several, the last
+/// one counts. A library that works with any of them has several, and so has a module of DSS.
 pub(super) fn marked(known: &[Known], bytes: &[u8]) -> Option<u32> {
     let has = |marker: &str| bytes.windows(marker.len()).any(|window| window == marker.as_bytes());
     known.iter().rev().find(|known| known.marker.is_some_and(has)).map(|known| known.number)
 }
 
-/// What stands for the name of a revision if only its number is known: a revision that is later than this DSS. The refusals of
+/// A revision's name, if only its number is known because it is later than this DSS. The refusals of
 /// DSS 2.0 and 2.1 have this form, and the manual shows it. No other function makes a name from a number.
 #[must_use]
 pub fn unnamed(number: u32) -> String {

@@ -1,4 +1,4 @@
-//! The declaration's section in a Mach-O file, or in the part for this processor of a universal one.
+//! The declaration's section in a Mach-O file, or in a universal file's part for this processor.
 
 use std::borrow::Cow;
 
@@ -68,7 +68,7 @@ where
     Ok(image)
 }
 
-/// The part for this processor of a universal file with 32-bit offsets.
+/// This processor's part of a universal file with 32-bit offsets.
 pub(super) fn read_universal_32<'a>(
     bytes: &'a [u8],
     here: Option<&Platform>,
@@ -77,7 +77,7 @@ pub(super) fn read_universal_32<'a>(
     read_part(bytes, file.arches(), here)
 }
 
-/// The part for this processor of a universal file with 64-bit offsets.
+/// This processor's part of a universal file with 64-bit offsets.
 pub(super) fn read_universal_64<'a>(
     bytes: &'a [u8],
     here: Option<&Platform>,
@@ -91,7 +91,7 @@ fn read_part<'a, A: FatArch>(
     parts: &[A],
     here: Option<&Platform>,
 ) -> Result<Image<'a>, ReadError> {
-    // The entry says the processor and not the byte order, which the processors there are leave no choice of.
+    // The entry states the processor but not the byte order. Each of these processors has only one.
     let big_endian = here.is_some_and(|here| here.big_endian);
     let found = |part: &A| platform(part.cputype(), big_endian);
     let Some(part) = parts.iter().find(|part| here.is_none_or(|here| found(part).suits(here))) else {
@@ -110,7 +110,7 @@ fn read_part<'a, A: FatArch>(
     }
 }
 
-/// What it is instead, if it is not what a loader takes for a library.
+/// What the file is, if loaders do not accept it as a library.
 fn not_a_library(kind: macho::FileType) -> Option<&'static str> {
     match kind {
         macho::MH_DYLIB | macho::MH_BUNDLE => None,

@@ -1,18 +1,18 @@
 //! What a library declares, read from its file without running any of its code.
 //!
-//! A library that DSS itself opens leaves a record in a section of its binary. The record is plain bytes and the file
-//! is read as bytes: the system's loader has no part in it, so that a library that does not fit is refused before one
-//! of its constructors has run. A file can say anything; nothing in here takes a number of it for true that is not
-//! compared with the length of the file first, and the time and memory spent grow with that length and no faster.
+//! A library that DSS itself opens has a record in a section of its binary. The record is plain bytes, and the file
+//! is read as bytes, without the system's loader. So a library that does not fit is refused before any
+//! of its constructors has run. A file can contain anything. No number in it is trusted before it was
+//! compared with the length of the file, and the time and memory used are at most proportional to that length.
 //!
-//! | file | has |
+//! | file | contents |
 //! |---|---|
-//! | `image.rs` | which kind of file it is; `elf.rs`, `macho.rs`, `pe.rs` find the section in it |
-//! | `platform.rs` | what an image is for, and what this process is |
+//! | `image.rs` | the kind of the file; `elf.rs`, `macho.rs`, `pe.rs` find the section in it |
+//! | `platform.rs` | what an image is built for, and what this process is |
 //! | `record.rs` | the record, from bytes of either byte order |
 //! | `description.rs` | what a library says of its functions, for tools |
 //! | `module.rs` | the record of a module of DSS, which says what it is and offers |
-//! | `known.rs` | what is known of revisions, which the registry hands in |
+//! | `known.rs` | what is known of revisions, passed in by the registry |
 //! | `fit.rs` | whether what it declares fits this DSS and the caller |
 //! | `error.rs` | why a file gives no declaration |
 
@@ -46,7 +46,7 @@ pub use platform::Platform;
 /// The largest file that is read, in bytes: 1 GiB.
 pub const LARGEST: u64 = 1 << 30;
 
-/// How many functions of one file that open Lua modules are told at most. A file may have any number of them.
+/// How many functions of one file that open Lua modules are reported at most. A file may have any number of them.
 pub const MOST_FUNCTIONS: usize = 64;
 
 /// What a library declares.
@@ -56,13 +56,13 @@ pub struct Declared {
     pub name: String,
     /// Its version.
     pub version: Version,
-    /// Which versions of DSS will do.
+    /// The versions of DSS that it accepts.
     pub requires: VersionReq,
     /// The number of the revision it was compiled against.
     pub revision: u32,
     /// The version of that revision's interface.
     pub interface: String,
-    /// The version of `abi_stable` that its layouts are described with, as `0.11`. Empty if it has no such types.
+    /// The version of `abi_stable` that describes its layouts, such as `0.11`. Empty if it has no such types.
     pub abi_stable: String,
     /// Whether it is built so that a panic unwinds.
     pub unwinds: bool,
@@ -72,46 +72,46 @@ pub struct Declared {
     pub crate_version: String,
     /// The processor and the system it is for.
     pub platform: Platform,
-    /// The file, where it was read from one.
+    /// The file, if it was read from one.
     pub file: Option<PathBuf>,
 }
 
-/// A file that was looked into, whatever it is built for.
+/// A file that was inspected, for any platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
     /// The processor and the system it is for.
     pub platform: Platform,
-    /// Whether a loader may unmap it again; none where its format does not say.
+    /// Whether a loader may unmap it again. None if its format does not say.
     pub unmappable: Option<bool>,
     /// What it is.
     pub found: FileType,
-    /// What a library says of its functions and classes, if it does.
+    /// What a library says of its functions and classes. Empty if it says nothing.
     pub descriptions: Vec<Description>,
 }
 
 /// What a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileType {
-    /// A library that declares itself.
+    /// A library with a declaration.
     Library(Declared),
     /// A module of DSS that says what it offers.
     Module(DeclaredModule),
-    /// A Lua module that declares nothing.
+    /// A Lua module without a declaration.
     LuaModule {
         /// The function by which Lua opens it, or the first of them.
         function: String,
-        /// The others, of a file that is several modules: with the first no more than [`MOST_FUNCTIONS`].
+        /// The others, if the file is several modules. With the first, at most [`MOST_FUNCTIONS`].
         others: Vec<String>,
-        /// How it comes to DSS, by the names that it has of DSS's: as a library of that revision. None where it has none.
+        /// The revision by which it uses DSS, judged by the names in it. None if it does not use DSS.
         uses: Option<u32>,
     },
 }
 
-/// Reads what the file at `path` is, whatever it is built for. `known` are the revisions that it may speak of. None of its code runs.
+/// Reads what the file at `path` is, for any platform. `known` are the revisions that it may name. None of its code runs.
 /// [any-thread] `[blocks]` while the file is read.
 ///
 /// # Errors
-/// Each [`ReadError`] but [`ReadError::Foreign`] and [`ReadError::LuaModule`].
+/// Each [`ReadError`] except [`ReadError::Foreign`] and [`ReadError::LuaModule`].
 pub fn inspect(path: &Path, known: &[Known]) -> Result<Inspected, ReadError> {
     let bytes = bytes_of(path)?;
     let image = image::read(&bytes, None)?;
@@ -144,15 +144,15 @@ pub fn inspect(path: &Path, known: &[Known]) -> Result<Inspected, ReadError> {
 /// [any-thread] `[blocks]` while the file is read.
 ///
 /// # Errors
-/// Each [`ReadError`]; `{path} {error}` is the sentence. What is no file (a folder, a FIFO, a device) is refused
-/// without having been opened.
+/// Each [`ReadError`]; `{path} {error}` is the sentence. Anything that is not a regular file (a folder, a FIFO, a device) is refused
+/// without being opened.
 pub fn read(path: &Path) -> Result<Declared, ReadError> {
     let mut declared = parse(&bytes_of(path)?)?;
     declared.file = Some(path.to_owned());
     Ok(declared)
 }
 
-/// All of a file, if it is one.
+/// The whole file, if it is a regular file.
 fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
     let metadata = fs::metadata(path).map_err(|error| match dangling(path) {
         Some(link) => ReadError::Link(link),
@@ -160,7 +160,7 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
     })?;
     check_kind(&metadata)?;
     let file = open(path).map_err(ReadError::Open)?;
-    // The name may have come to mean something else in between.
+    // The path may lead to something else by now.
     check_kind(&file.metadata().map_err(ReadError::Open)?)?;
     let bytes = contents(file, metadata.len()).map_err(ReadError::Open)?;
     if bytes.len() as u64 > LARGEST {
@@ -185,7 +185,7 @@ pub fn parse_for(bytes: &[u8], platform: &Platform) -> Result<Declared, ReadErro
     library(image::read(bytes, Some(platform))?)
 }
 
-/// What the library in an image declares.
+/// The declaration in an image.
 fn library(image: Image<'_>) -> Result<Declared, ReadError> {
     match image.sections.as_slice() {
         [] => Err(match image.exports {
@@ -200,7 +200,7 @@ fn library(image: Image<'_>) -> Result<Declared, ReadError> {
     }
 }
 
-/// Refuses what is no file, and what no library is as small or as large as.
+/// Refuses anything that is not a regular file, and files that are too small or too large for a library.
 fn check_kind(metadata: &Metadata) -> Result<(), ReadError> {
     if metadata.is_dir() {
         return Err(ReadError::Folder);
@@ -236,7 +236,7 @@ fn special(_metadata: &Metadata) -> &'static str {
     "no regular file"
 }
 
-/// Opens without waiting: should the name mean a FIFO by now, nobody may ever write to it.
+/// Opens without waiting. If the path has become a FIFO, there may never be a writer.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -249,10 +249,10 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
-/// All of `file`, which should have `length` bytes; of one that grows, no more than shows that it is too large.
+/// All of `file`, which should have `length` bytes. If it grows, reads no more than shows that it is too large.
 fn contents(file: File, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Not what the file says, where memory is short of it: that is an error, and no end of the process.
+    // If there is no memory for so much, that is an error and does not end the process.
     bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
     file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -1,6 +1,6 @@
-//! What a module of DSS says of itself in its file: a record in a section of its own, as a library's declaration is, so that who
-//! deploys sees what fits before anything runs. Plain data without a pointer; numbers are in the byte order of the processor
-//! that the file is for, texts are UTF-8, filled up with NULs, of which there is at least one.
+//! What a module of DSS says of itself in its file. Like a library's declaration, it is a record in a section of its own, so the
+//! deployer sees what fits before anything runs. It is plain data without pointers. Numbers are in the byte order of the processor
+//! that the file is for. Texts are UTF-8, padded with at least one NUL.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::known::{Status, name_of};
 use super::record::{Field, invalid};
 use super::{Known, Platform, ReadError};
 
-/// How every record of a module begins.
+/// The first bytes of every module's record.
 pub const MAGIC: [u8; 8] = *b"DSS\0MOD\0";
 /// The section in an ELF file.
 pub const SECTION_ELF: &str = ".dss.module";
@@ -21,14 +21,14 @@ pub const SECTION_MACH_O: (&str, &str) = ("__DATA", "__dss_module");
 /// The section in a PE file.
 pub const SECTION_PE: &str = ".dssmod";
 
-/// As many revisions as a record has room for.
+/// How many revisions a record has room for.
 const MOST: usize = 12;
 
 /// The record. A module has one, as a `static` in the section.
 #[repr(C)]
 pub struct ModuleRecord {
     magic: [u8; 8],
-    /// The size of the record in bytes; a later one may go on from where this ends.
+    /// The size of the record in bytes. A later record may have more fields after the last one of this.
     size: u32,
     flags: u32,
     version: [u8; 32],
@@ -60,11 +60,11 @@ const KNOWN: usize = REVISIONS_AT + MOST * EACH;
 const _: () = assert!(size_of::<ModuleRecord>() == KNOWN);
 
 impl ModuleRecord {
-    /// The record of a module of that version of DSS, which is built for `lua`, reads layouts of that version of
-    /// `abi_stable`, and offers nothing yet.
+    /// The record of a module of that version of DSS, which is built for `lua` and reads layouts of that version of
+    /// `abi_stable`. It offers no revision yet.
     ///
     /// # Panics
-    /// At compile time: if there is no room for a text.
+    /// At compile time, if there is no room for a text.
     #[must_use]
     pub const fn new(version: &str, lua: &str, abi_stable: &str, compiler: [u8; 64]) -> Self {
         ModuleRecord {
@@ -81,10 +81,10 @@ impl ModuleRecord {
         }
     }
 
-    /// The same record with another revision, which has a larger number than those before it.
+    /// The same record with another revision, whose number must be larger than those before it.
     ///
     /// # Panics
-    /// At compile time: if there is no room for the revision.
+    /// At compile time, if there is no room for the revision.
     #[must_use]
     pub const fn with(mut self, number: u32, status: Status, version: &str) -> Self {
         let at = self.count as usize;
@@ -95,7 +95,7 @@ impl ModuleRecord {
     }
 }
 
-/// A text, filled up with NULs.
+/// A text, padded with NULs.
 const fn padded<const N: usize>(text: &str) -> [u8; N] {
     let bytes = text.as_bytes();
     assert!(bytes.len() < N, "a text of the module's record is too long");
@@ -108,19 +108,19 @@ const fn padded<const N: usize>(text: &str) -> [u8; N] {
 /// What a module says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredModule {
-    /// The Lua that it is for: `Lua 5.4`.
+    /// The Lua that it is for, such as `Lua 5.4`.
     pub lua: String,
     /// The compiler, as it calls itself.
     pub compiler: String,
-    /// What it has for libraries.
+    /// What it offers to libraries.
     pub offering: Offering,
     /// The processor and the system it is for.
     pub platform: Platform,
-    /// The file, where it was read from one.
+    /// The file, if it was read from one.
     pub file: Option<PathBuf>,
 }
 
-/// The record in a section, which begins with it. It has the numbers of revisions, and `known` their names.
+/// The record at the start of a section. It contains the numbers of revisions; `known` has their names.
 pub(super) fn parse(
     section: &[u8],
     platform: Platform,

@@ -14,7 +14,7 @@ const SECTION: &[u8; 8] = b".dsslib\0";
 const MODULE: &[u8; 8] = b".dssmod\0";
 const DESCRIPTIONS: &[u8; 8] = b".dssdoc\0";
 
-/// Reads what begins with `MZ`.
+/// Reads a file that starts with `MZ`.
 pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image<'a>, ReadError> {
     let wrong = |error| malformed("PE", error);
     let dos_size = size_of::<pe::ImageDosHeader>();
@@ -23,14 +23,14 @@ pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image
     }
     let dos = pe::ImageDosHeader::parse(bytes).map_err(wrong)?;
     let start = u64::from(dos.nt_headers_offset());
-    // Signature, file header, and the number by which the two widths of the optional header are told apart.
+    // Signature, file header, and the number that distinguishes the two widths of the optional header.
     let end = start + 4 + size_of::<pe::ImageFileHeader>() as u64 + 2;
     check_end(bytes, end)?;
     if !bytes[start as usize..].starts_with(b"PE\0\0") {
         return Err(ReadError::NotALibrary { what: "a program for MS-DOS" });
     }
     let number = |at: u64| u16::from_le_bytes([bytes[at as usize], bytes[at as usize + 1]]);
-    // The size of the optional header is the last but one in the file header.
+    // The size of the optional header is the second last field of the file header.
     check_end(bytes, end - 2 + u64::from(number(end - 6)))?;
     match number(end - 2) {
         0x10b => read_wide::<pe::ImageNtHeaders32>(bytes, start, here),

@@ -6,7 +6,7 @@ use std::fmt;
 /// A processor and a system, named as Rust names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// `linux`, `macos`, `windows`, ...; [`Platform::ANY_ELF`] where a file says no more than its format.
+    /// `linux`, `macos`, `windows`, ...; [`Platform::ANY_ELF`] if a file states only its format.
     pub system: &'static str,
     /// `x86_64`, `aarch64`, ...
     pub processor: Cow<'static, str>,
@@ -17,7 +17,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// The system of an ELF file that names none, as most do.
+    /// The system of an ELF file that names none. Most do not.
     pub const ANY_ELF: &'static str = "elf";
 
     /// What this process is.
@@ -31,13 +31,13 @@ impl Platform {
         }
     }
 
-    /// Whether an image that is built for this can be loaded into a process that is `here`.
+    /// Whether an image for this platform can be loaded into a process on `here`.
     #[must_use]
     pub fn suits(&self, here: &Self) -> bool {
         let system = self.system == here.system
             || match self.system {
                 Self::ANY_ELF => !is_apple(here.system) && here.system != "windows",
-                // One format, and the loader of each of these systems tells them apart better than this could.
+                // They share one format, and the systems' own loaders tell them apart better than this could.
                 "macos" => is_apple(here.system),
                 "linux" => here.system == "android",
                 _ => false,
@@ -65,7 +65,7 @@ impl fmt::Display for Platform {
             Self::ANY_ELF => "a system with ELF libraries",
             other => other,
         };
-        // What each of these names says of itself, by far the most are little-endian.
+        // Big-endian is the exception, so only that is named.
         let order = if self.big_endian { " big-endian" } else { "" };
         write!(f, "{system} on {}-bit{order} {}", self.bits, self.processor)
     }

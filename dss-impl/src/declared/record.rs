@@ -1,12 +1,12 @@
 //! The record, read field by field from bytes.
 //!
-//! It is not read as the struct that authors' crates write: the bytes may be of another width, another byte order, or
-//! of a later crate, whose record is longer. What each field of the first release is and where, in bytes:
+//! It is not read as the struct that authors' crates write, because the bytes may have another width, another byte order, or
+//! come from a later crate, whose record is longer. The fields of the first release and their offsets in bytes:
 //!
 //! ```text
 //!   0 magic [8]   8 size u32   12 revision u32   16 flags u32   20 reserved u32   24 interface [16]
 //!  40 abi_stable [16]   56 name [64]   120 version [32]   152 requires [64]   216 compiler [64]
-//! 280 crate_version [16]   296 the end; a later crate may go on from here
+//! 280 crate_version [16]   296 the end; later crates may add fields here
 //! ```
 
 use std::ops::Range;
@@ -16,7 +16,7 @@ use semver::{Version, VersionReq};
 use super::{Declared, Platform, ReadError};
 use crate::search::check_name;
 
-/// How every record begins.
+/// The first bytes of every record.
 pub(super) const MAGIC: &[u8; 8] = b"DSS\0LIB\0";
 
 const SIZE: usize = 8;
@@ -29,15 +29,15 @@ const VERSION: Range<usize> = 120..152;
 const REQUIRES: Range<usize> = 152..216;
 const COMPILER: Range<usize> = 216..280;
 const CRATE_VERSION: Range<usize> = 280..296;
-/// How many bytes the fields above have.
+/// The total size of the fields above.
 const KNOWN: usize = CRATE_VERSION.end;
 
-/// The flag of a library that is built to unwind. Flags that are not known here are a later crate's, and mean nothing.
+/// The flag of a library that is built to unwind. Unknown flags come from a later crate, and are ignored.
 const UNWINDS: u32 = 1;
-/// The flag of a library without types of `abi_stable`. What its record says of that is for DSS 2.1.0, which looks there first.
+/// The flag of a library without types of `abi_stable`. Its record still states a version of it for DSS 2.1.0, which checks that first.
 const NO_ABI_STABLE: u32 = 2;
 
-/// The declaration in a section, which begins with it and has nothing else.
+/// The declaration at the start of a section, which contains nothing else.
 pub(super) fn parse(section: &[u8], platform: Platform) -> Result<Declared, ReadError> {
     let damaged = |field, how| Err(ReadError::Damaged { field, how });
     if !section.starts_with(&MAGIC[..MAGIC.len().min(section.len())]) {
@@ -60,7 +60,7 @@ pub(super) fn parse(section: &[u8], platform: Platform) -> Result<Declared, Read
     check_rest(rest)?;
 
     let (Some(revision), Some(flags)) = (number(REVISION), number(FLAGS)) else {
-        return damaged("section", "is too short".to_owned()); // it is not: `record` has them
+        return damaged("section", "is too short".to_owned()); // this cannot happen: `record` contains all fields
     };
     let text = |range, name| Field { record, range, name }.text();
     let name = text(NAME, "name")?;
@@ -88,7 +88,7 @@ pub(super) fn parse(section: &[u8], platform: Platform) -> Result<Declared, Read
     })
 }
 
-/// What lies behind a record is nothing, or what a linker filled up with.
+/// Checks that only zeros follow a record. Linkers add them as padding.
 fn check_rest(rest: &[u8]) -> Result<(), ReadError> {
     if rest.iter().all(|byte| *byte == 0) {
         return Ok(());
@@ -99,7 +99,7 @@ fn check_rest(rest: &[u8]) -> Result<(), ReadError> {
     Err(ReadError::Damaged { field: "section", how: "has something else behind the record".to_owned() })
 }
 
-/// A text in a record, and what sentences call it.
+/// A text in a record, and its name in messages.
 pub(super) struct Field<'a> {
     pub(super) record: &'a [u8],
     pub(super) range: Range<usize>,
@@ -117,7 +117,7 @@ impl Field<'_> {
             return Err(damaged("goes on behind its end"));
         }
         let text = std::str::from_utf8(text).map_err(|_| damaged("is not UTF-8"))?;
-        // It is going to stand in messages and logs, a line each.
+        // It will be shown in messages and logs, one line each.
         if text.chars().any(char::is_control) {
             return Err(damaged("has control characters"));
         }

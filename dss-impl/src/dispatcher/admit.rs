@@ -1,4 +1,4 @@
-//! Admission: whether a delivery enters the queue, and what makes room for it.
+//! Admission: decides whether a delivery enters the queue, and makes room for it.
 
 use std::time::{Duration, Instant};
 
@@ -20,14 +20,14 @@ use crate::queue::Queue;
 use crate::sync::{Ordering, thread_id};
 use crate::waiter::Waiter;
 
-/// The two locks; the desk's if it is needed.
+/// The two locks. The desk lock is only taken if it is needed.
 struct Locks<'a> {
     intake: Entered<'a, Intake>,
     desk: Option<Guard<'a, Desk>>,
 }
 
 impl Dispatcher {
-    /// Puts one item into the queue. `waiter` is left there if it was refused. `patient` if it may wait for room.
+    /// Puts one item into the queue. If it is refused, `waiter` is left in place. `patient` allows it to wait for room.
     #[inline(always)] // a part of every deliver
     pub(super) fn admit(
         &self,
@@ -36,10 +36,10 @@ impl Dispatcher {
         waiter: &mut Option<Waiter>,
         patient: bool,
     ) -> Result<Accepted, DeliverError> {
-        // A signal handler may deliver; what it interrupted may be this very function.
+        // A signal handler may deliver, and may have interrupted this very function.
         let Some(mut guard) = self.enter_intake() else { return Err(DeliverError::WouldDeadlock) };
         let intake = &mut *guard;
-        // With room and no key there is nothing else to see to. That is the rule; the exceptions are not inlined.
+        // With room and without a key, there is nothing else to do. This is the common case; the others are not inlined.
         if intake.phase == Phase::Open
             && delivery.key.is_empty()
             && let Some(admission) = find(&mut intake.admissions, handle, delivery.revision)
@@ -75,7 +75,7 @@ impl Dispatcher {
                     drop(locks);
                     locks = self.locks(true);
                 }
-                // If some items made room already, somebody may wait for their end: then it does not wait for more room.
+                // If some items already made room, a thread may be waiting for them to end. So this does not wait for more room.
                 Err(Refusal::Refused(DeliverError::Full)) if patient && evicted.is_empty() => {
                     match self.await_room(locks, handle, &delivery, &mut deadline) {
                         Ok(again) => locks = again,
@@ -101,14 +101,14 @@ impl Dispatcher {
         result
     }
 
-    /// Hands over some items under one lock, with at most one notification. It never waits for room. [any-thread]
+    /// Delivers several items under one lock, with at most one notification. It never waits for room. [any-thread]
     pub fn deliver_many(&self, handle: Handle, deliveries: &[Delivery<'_>]) -> AcceptedMany {
         let mut evicted = Vec::new();
         let mut accepted = AcceptedMany { taken: 0, first: 0, announced: Announced::Yes, refused: None };
         let mut locks = self.locks(false);
         let adapter = locks.adapter(handle);
         if deliveries.len() > 1 && locks.may_evict(handle, deliveries) {
-            // So that it is one lock from the first to the last.
+            // Take the desk lock now, so that one lock is held from the first item to the last.
             drop(locks);
             locks = self.locks(true);
         }
@@ -145,10 +145,10 @@ impl Dispatcher {
         accepted
     }
 
-    /// Changes the limits of a channel of a library of that revision; what is queued stays. [any-thread]
+    /// Changes the limits of a channel of a library of that revision. Queued items stay. [any-thread]
     ///
     /// # Errors
-    /// The handle names no registered library, the library has no such channel, or there is no memory.
+    /// The handle is invalid, the library has no such channel, or there is no memory.
     pub fn limit(
         &self,
         handle: Handle,
@@ -165,7 +165,7 @@ impl Dispatcher {
         let own = |item: &&Item| (u32::from(item.slot), item.channel) == (handle.slot, channel.index);
         capacity.change(limits, ahead.chain(items.iter()).filter(own))?;
         drop(locks);
-        // A producer that waits looks at the limits again.
+        // A producer that waits for room checks the limits again.
         self.room.ring();
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Dispatcher {
         Locks { intake: self.intake.lock(), desk }
     }
 
-    /// Puts one item into the queue, under the locks; what makes room for it goes to `evicted`.
+    /// Puts one item into the queue, under the locks. Items that made room for it are moved to `evicted`.
     fn enter(
         &self,
         locks: &mut Locks<'_>,
@@ -187,7 +187,7 @@ impl Dispatcher {
         let Locks { intake, desk } = locks;
         let Intake { admissions, items, phase, sequence: last, .. } = &mut **intake;
         let sequence = *last + 1;
-        // The library first: once a state has closed, none is registered.
+        // The library is checked first: once a state has closed, none is registered.
         let Some(admission) = find(admissions, handle, delivery.revision) else {
             return Err(DeliverError::InvalidHandle.into());
         };
@@ -200,10 +200,10 @@ impl Dispatcher {
         };
         let mut ahead = desk.as_mut().map(|desk| &mut desk.items);
         let before = evicted.len();
-        // Room first: what leaves the queue below has to be kept.
+        // Memory first: the items that leave the queue below have to be kept.
         evicting.try_reserve(1).map_err(|_| DeliverError::OutOfMemory)?;
         let Delivery { payload, stamp, bytes, channel, key, .. } = *delivery;
-        // What somebody waits for is not replaced.
+        // An item that a thread waits for is not replaced.
         let key = if waiter.is_some() { &[] } else { key };
         let slot = handle.slot as u16;
         let item = Item { payload, stamp, waiter: None, sequence, slot, channel: channel.index, bytes };
@@ -236,7 +236,7 @@ impl Dispatcher {
             .map_err(|error| DeliverError::from(error).into())
     }
 
-    /// Sleeps until there is room, or the time is over. `[blocks]`
+    /// Sleeps until there is room or the time is over. `[blocks]`
     fn await_room<'a>(
         &'a self,
         mut locks: Locks<'a>,
@@ -259,7 +259,7 @@ impl Dispatcher {
         let left = match *deadline {
             Some(deadline) => deadline.saturating_duration_since(Instant::now()),
             None => {
-                // A time that no clock reaches is none.
+                // If the deadline is beyond what the clock can represent, there is none.
                 *deadline = Instant::now().checked_add(limit);
                 limit
             }
@@ -268,7 +268,7 @@ impl Dispatcher {
             return Err((locks, DeliverError::TimedOut));
         }
         let left = left.min(Duration::from_secs(3600));
-        // The policy may have been another when the desk was needed.
+        // The policy may have been different when the desk was needed.
         locks.desk = None;
         let heard = self.room.listen();
         drop(locks);
@@ -276,7 +276,7 @@ impl Dispatcher {
         Ok(Locks { intake: self.intake.lock(), desk: None })
     }
 
-    /// Ends what made room, in a call that [`Self::enter`] has noted.
+    /// Ends the items that made room, as a call that [`Self::enter`] has recorded.
     fn end_evicted(
         &self,
         adapter: Option<&'static dyn Adapter>,
@@ -291,8 +291,8 @@ impl Dispatcher {
     }
 }
 
-/// A call that ends what made room, and that [`Dispatcher::enter`] noted. When this is dropped the call has ended, also if the library's
-/// code was left by an exception.
+/// A call that ends the items that made room, recorded by [`Dispatcher::enter`]. Dropping this ends the call, even if an exception
+/// leaves the library's code.
 struct Evicting<'a> {
     dispatcher: &'a Dispatcher,
     handle: Handle,
@@ -302,14 +302,14 @@ impl Drop for Evicting<'_> {
     fn drop(&mut self) {
         let (me, slot) = (thread_id(), self.handle.slot);
         let mut intake = self.dispatcher.intake.lock();
-        // Still this library's: its slot is not given to another while a call is in it.
+        // The slot is still this library's: it is not given to another while a call is in it.
         let evicting = &mut intake.admissions[slot as usize].evicting;
         if let Some(at) = evicting.iter().position(|caller| *caller == me) {
             evicting.swap_remove(at);
             return;
         }
         drop(intake);
-        // The library leaves, and has it among its calls.
+        // The library is leaving, and has this among its calls.
         self.dispatcher.leave(self.dispatcher.lock_desk(), slot, Caller::Thread(me));
     }
 }
@@ -333,7 +333,7 @@ impl Locks<'_> {
         (admission.generation == handle.generation).then_some(admission.adapter)
     }
 
-    /// Whether one of these may have to make room for another.
+    /// Whether one of these deliveries may evict another item.
     fn may_evict(&mut self, handle: Handle, deliveries: &[Delivery<'_>]) -> bool {
         let Some(admission) = self.intake.admission(handle) else { return false };
         let mut policies =
@@ -342,32 +342,32 @@ impl Locks<'_> {
     }
 }
 
-/// What producers need of the library that `handle` names; none if it is not registered.
+/// The admission of the library that `handle` names; None if it is not registered.
 #[inline(always)] // a part of every deliver
 fn registered(admissions: &mut [Admission], handle: Handle) -> Option<&mut Admission> {
     let admission = admissions.get_mut(handle.slot as usize)?;
     (admission.generation == handle.generation && admission.open).then_some(admission)
 }
 
-/// The same, of a library of that revision: the adapter of another would not know the payload.
+/// As [`registered`], if the library is of that revision. Another revision's adapter cannot read the payload.
 #[inline(always)] // a part of every deliver
 fn find(admissions: &mut [Admission], handle: Handle, revision: u32) -> Option<&mut Admission> {
     registered(admissions, handle).filter(|admission| admission.revision == revision)
 }
 
 impl Intake {
-    /// What producers need of the library that `handle` names; none if it is not registered.
+    /// The admission of the library that `handle` names; None if it is not registered.
     pub(super) fn admission(&mut self, handle: Handle) -> Option<&mut Admission> {
         registered(&mut self.admissions, handle)
     }
 
-    /// The same, of a library of that revision.
+    /// As [`Self::admission`], if the library is of that revision.
     pub(super) fn admission_of(&mut self, handle: Handle, revision: u32) -> Option<&mut Admission> {
         find(&mut self.admissions, handle, revision)
     }
 }
 
-/// Appends an item to the queue: there is room for it. `waiter` is left there if there is no memory.
+/// Appends an item to the queue, which has room. If there is no memory, `waiter` is left in place.
 #[inline(always)] // a part of every deliver
 fn push(
     items: &mut Queue<Item>,
@@ -394,7 +394,7 @@ fn push(
     Ok(sequence)
 }
 
-/// Counts a delivery that is refused, and says which error its caller gets.
+/// Counts a refused delivery, and returns the error for its caller.
 #[cold]
 pub(super) fn count_refusal(
     intake: &mut Intake,

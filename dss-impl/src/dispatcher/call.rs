@@ -6,23 +6,23 @@ use super::Dispatcher;
 use crate::handle::Handle;
 use crate::library::{Caller, Phase as LibraryPhase};
 
-/// A call into a library that began, and must be given to [`Dispatcher::end_call`].
+/// A call into a library. It must be passed to [`Dispatcher::end_call`].
 #[derive(Debug)]
 #[must_use]
 pub struct Calling {
     slot: u32,
-    /// It stays on the thread that began it: the Lua thread, as the desk's owner.
+    /// Not `Send`: it stays on the thread that began it, which is the Lua thread and the desk's owner.
     bound: PhantomData<*const ()>,
 }
 
 impl Dispatcher {
-    /// Begins a call into a library's code: until it ends, an unregister on another thread waits. None where the library is not
-    /// registered any more, or the state of `epoch` has closed, and nothing of it may be called. [lua-thread]
+    /// Begins a call into a library's code. Until it ends, an unregister on another thread waits. Returns None if the library is no
+    /// longer registered, or the state of `epoch` has closed; then nothing of the library may be called. [lua-thread]
     ///
     /// # Safety
-    /// On the Lua thread of the state of `epoch`, inside a call that Lua made.
+    /// Must be called on the Lua thread of the state of `epoch`, inside a call that Lua made.
     pub unsafe fn begin_call(&self, epoch: u64, handle: Handle) -> Option<Calling> {
-        // A finalizer may come after its state closed, to a dispatcher that serves another on another thread.
+        // A finalizer may run after its state closed, when the dispatcher serves another state on another thread.
         if !self.serves(epoch) {
             return None;
         }
@@ -43,14 +43,14 @@ impl Dispatcher {
         }
     }
 
-    /// The adapter's own word of a library that is called: it stays what it is until the call has ended. [lua-thread]
+    /// The adapter's context of a library that is being called. It stays valid until the call has ended. [lua-thread]
     #[cfg(not(loom))] // the adapters that ask are not in the models
     pub(crate) fn context(&self, handle: Handle) -> Option<usize> {
         self.lock_desk().library(handle)?.registration.as_ref().map(|registration| registration.context)
     }
 
-    /// Has `look` see the adapter's own word of a library of that revision, if it is registered. It runs under the desk lock, and calls
-    /// nobody. [any-thread]
+    /// Passes the adapter's context of a library of that revision to `look`, if it is registered. `look` runs under the desk lock and
+    /// must call no foreign code. [any-thread]
     #[cfg(not(loom))]
     pub(crate) fn look_at_context<R>(
         &self,
@@ -63,7 +63,7 @@ impl Dispatcher {
         Some(look(library.context()))
     }
 
-    /// Whether a library of that revision is registered under that handle. [any-thread]
+    /// Whether the handle names a registered library of that revision. [any-thread]
     #[must_use]
     pub fn has_of_revision(&self, handle: Handle, revision: u32) -> bool {
         self.intake.lock().admission_of(handle, revision).is_some()

@@ -14,7 +14,7 @@ impl Dispatcher {
     /// Opens a channel of a library of that revision. [any-thread]
     ///
     /// # Errors
-    /// [`DeliverError::InvalidHandle`]; [`DeliverError::Full`] if the library has [`MOST_CHANNELS`]; [`DeliverError::OutOfMemory`].
+    /// [`DeliverError::InvalidHandle`]; [`DeliverError::Full`] if the library already has [`MOST_CHANNELS`]; [`DeliverError::OutOfMemory`].
     pub fn open_channel(
         &self,
         handle: Handle,
@@ -44,10 +44,10 @@ impl Dispatcher {
         Ok(channels.open(at, name, limits, library.others[at].clone()))
     }
 
-    /// Closes a channel of a library: what is queued in it is cancelled, on this thread. [any-thread]
+    /// Closes a channel of a library, and cancels on this thread what is queued in it. [any-thread]
     ///
     /// # Errors
-    /// The handle names no registered library, or the library has no such channel. The first cannot be closed.
+    /// The handle is invalid, or the library has no such channel. The first channel cannot be closed.
     pub fn close_channel(&self, handle: Handle, channel: ChannelId) -> Result<(), DeliverError> {
         let slot = handle.slot;
         let caller = self.caller();
@@ -72,7 +72,7 @@ impl Dispatcher {
         drop(desk);
         let _called = Called { dispatcher: self, slot, caller };
         drop(closed);
-        // A producer that waits for room in it looks again, and finds that it is closed.
+        // A producer that waits for room in the channel checks again, and finds that it is closed.
         self.room.ring();
         self.cancel_outstanding(handle, adapter, caller, 0, &mut removed, Outcome::Cancelled);
         Ok(())

@@ -1,4 +1,4 @@
-//! Closing a state. It always ends: nothing in here waits for a library or for a thread.
+//! Closing a state. It always ends: nothing here waits for a library or for a thread.
 
 use super::inside::Inside;
 use super::pace::Busy;
@@ -12,15 +12,15 @@ use crate::queue::Removed;
 use crate::sync::{Ordering, thread_id, thread_token};
 
 impl Dispatcher {
-    /// Ends the service of the state of `epoch`. Each library, last registered first, has what it left behind
-    /// cancelled (so that its threads come free before it is asked to join them), is told by its cancel function, and is
-    /// unregistered by force where it did not do so in there. Does nothing where that state is closed, or was opened before this
-    /// process was forked. [lua-thread]
+    /// Ends the service of the state of `epoch`. First, everything that the libraries have left is cancelled, so that their threads are
+    /// released before any library is asked to join them. Then each library is told by its cancel function, and is unregistered if it
+    /// has not done so there. Both begin with the library registered last. Does nothing if the state is already closed, or was opened
+    /// before this process was forked. [lua-thread]
     ///
-    /// A library whose code is left by an exception is not called again; the exception goes on once the state is closed.
+    /// If an exception leaves a library's code, the library is not called again, and the exception continues once the state is closed.
     ///
     /// # Safety
-    /// On the Lua thread of the state of `epoch`.
+    /// Must be called on the Lua thread of the state of `epoch`.
     pub unsafe fn close(&self, epoch: u64) {
         if !self.serves(epoch) {
             return;
@@ -43,9 +43,9 @@ impl Dispatcher {
             let changed = (changed, desk.waker.take());
             (desk.clears.take(), changed)
         };
-        // With no lock held: the last owner closes what it has.
+        // With no lock held: dropping the last reference closes what the notifier owns.
         drop(notifiers);
-        // A producer that waits for room is released before any library is asked to join its threads.
+        // Producers that wait for room are released before any library is asked to join its threads.
         self.room.ring();
         let mut closing = Closing { dispatcher: self, epoch, inside: Some(inside) };
         closing.empty_all();
@@ -53,7 +53,7 @@ impl Dispatcher {
     }
 }
 
-/// A state that closes. When this is dropped it is closed, also where a library's code was left by an exception.
+/// A state that is closing. When this is dropped, the state is closed, even if an exception leaves a library's code.
 struct Closing<'a> {
     dispatcher: &'a Dispatcher,
     epoch: u64,
@@ -61,7 +61,7 @@ struct Closing<'a> {
 }
 
 impl Closing<'_> {
-    /// Cancels all that any library has left, the queue of the last registered first.
+    /// Cancels everything that the libraries have left, starting with the library registered last.
     fn empty_all(&mut self) {
         let dispatcher = self.dispatcher;
         let mut before = u64::MAX;
@@ -89,7 +89,7 @@ impl Closing<'_> {
         }
     }
 
-    /// Tells each library, and unregisters it. Each round unregisters one, and none can come: the loop ends.
+    /// Tells each library, and unregisters it. Each round unregisters one, and none can be registered, so the loop ends.
     fn unregister_all(&mut self) {
         let dispatcher = self.dispatcher;
         while let Some(handle) = self.cancel_last() {
@@ -124,21 +124,21 @@ impl Closing<'_> {
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        // Where an exception came out of a library, the others are told all the same; and all are emptied before any is asked to
-        // join its threads. Elsewhere none is left.
+        // If an exception came out of a library, the others are still told, and all are emptied before any is asked to
+        // join its threads. Otherwise no library is left here.
         self.empty_all();
         self.unregister_all();
         let dispatcher = self.dispatcher;
         let mut desk = dispatcher.lock_desk_as(Caller::Lua);
-        // What may be left stands in a decode or a reply that the close itself came from. That call still has what its
-        // waiting thread owns, so it is that call's end that releases the thread.
+        // Items may be left only in a decode or a reply that this close was called from. That call still holds the data of the
+        // waiting thread, so its end releases the thread.
         desk.phase = Phase::Closed;
         let mut intake = dispatcher.intake.lock();
         intake.phase = Phase::Closed;
         dispatcher.callbacks.kill_all();
         dispatcher.epoch.store(self.epoch + 1, Ordering::Release);
         drop(intake);
-        // Before the dispatcher may be another state's.
+        // Must happen before the dispatcher can be given to another state.
         self.inside = None;
         dispatcher.retire_if_done(&mut desk);
     }
@@ -168,7 +168,7 @@ impl Drop for Call<'_> {
 }
 
 impl Dispatcher {
-    /// Gives the dispatcher back to the table once its state is closed and no call is left in any library.
+    /// Gives the dispatcher back to the table once its state is closed and no call into a library is running.
     pub(super) fn retire_if_done(&self, desk: &mut Desk) {
         let done = desk.phase == Phase::Closed
             && desk.libraries.iter().all(|library| library.phase == LibraryPhase::Free);
@@ -185,10 +185,10 @@ impl Dispatcher {
         self.claimed.store(false, Ordering::Release);
     }
 
-    /// Whether the running thread is the Lua thread of this state. [any-thread]
+    /// Whether the current thread is the Lua thread of this state. [any-thread]
     #[must_use]
     pub fn on_lua_thread(&self) -> bool {
-        // The number alone could be that of a thread that has ended; the token needs memory on a thread that never had one.
+        // The id alone could be that of an ended thread. The token needs memory on a thread that has none yet, so it comes second.
         self.lua_thread_id.load(Ordering::Relaxed) == thread_id()
             && self.lua_thread.load(Ordering::Relaxed) == thread_token()
     }

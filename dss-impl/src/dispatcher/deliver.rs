@@ -1,4 +1,4 @@
-//! The way in: `deliver` and its kin, on any thread.
+//! The way in: `deliver` and the related functions, on any thread.
 
 use super::admit::count_refusal;
 use super::{Dispatcher, Intake, Sleeping};
@@ -12,22 +12,22 @@ use crate::sync::Ordering;
 use crate::waiter::{Completion, Waiter, wait_pair};
 
 impl Dispatcher {
-    /// Hands over one item. [any-thread], to a channel without limits also in a signal handler. `[blocks]` if the limits leave no room, under
+    /// Delivers one item. [any-thread], also in a signal handler if the channel has no limits. `[blocks]` if the limits leave no room, under
     /// [`Policy::Wait`](crate::capacity::Policy::Wait)
     ///
     /// # Errors
-    /// Nothing was taken, and nothing of the payload was touched. [`DeliverError::WouldDeadlock`] if a signal handler interrupted
+    /// The item was not taken, and the payload was not touched. [`DeliverError::WouldDeadlock`] if a signal handler interrupted
     /// its thread in this dispatcher, or if the Lua thread would wait for room.
-    #[inline(always)] // a deliver is little more than what this finds in its way
+    #[inline(always)] // a deliver is little more than what this inlines
     pub fn deliver(&self, handle: Handle, delivery: Delivery<'_>) -> Result<Accepted, DeliverError> {
         self.admit(handle, delivery, &mut None, true)
     }
 
-    /// Hands over one item and sleeps until it has ended. [any-thread] `[blocks]`
+    /// Delivers one item and sleeps until it has ended. [any-thread] `[blocks]`
     ///
     /// # Errors
-    /// As [`Self::deliver`]; and [`DeliverError::WouldDeadlock`] on the Lua thread, which is the one that would have to
-    /// end it. The Lua thread is the one that last entered this module through Lua in that state.
+    /// As [`Self::deliver`]; also [`DeliverError::WouldDeadlock`] on the Lua thread, which would wait for itself. The Lua thread is
+    /// the thread that last entered this module through Lua in that state.
     pub fn deliver_and_wait(
         &self,
         handle: Handle,
@@ -41,7 +41,7 @@ impl Dispatcher {
         Ok((waiting.wait(), accepted.announced))
     }
 
-    /// Hands over a request: `port` completes it, however it ends. It never waits for room. [any-thread]
+    /// Delivers a request. `port` completes it, however it ends. It never waits for room. [any-thread]
     ///
     /// # Errors
     /// As [`Self::deliver`].
@@ -57,42 +57,42 @@ impl Dispatcher {
         let mut waiter = Some(waiter);
         let result = self.admit(handle, delivery, &mut waiter, false);
         if let Some(waiter) = waiter {
-            // It was refused, and stays its library's.
+            // The request was refused, so the library keeps it.
             waiter.disarm();
         }
         result
     }
 
-    /// Counts deliveries that a library's adapter refused, if `handle` names a library. [any-thread]
+    /// Counts deliveries that a library's adapter refused, if `handle` is valid. [any-thread]
     pub fn count_refused(&self, handle: Handle, count: u64) {
         if let Some(admission) = self.intake.lock().admission(handle) {
             admission.refused += count;
         }
     }
 
-    /// Counts a delivery that is refused, and says which error its caller gets.
+    /// Counts a refused delivery, and returns the error for its caller.
     fn refuse(&self, handle: Handle, delivery: &Delivery<'_>, error: DeliverError) -> DeliverError {
         count_refusal(&mut self.intake.lock(), handle, delivery, error)
     }
 
-    /// Locks the intake for what wakes Lua; none in a signal handler that would wait for what it interrupted.
+    /// Locks the intake before Lua is woken. None in a signal handler that would have to wait for the code it interrupted.
     #[inline(always)] // a part of every deliver
     pub(super) fn enter_intake(&self) -> Option<Entered<'_, Intake>> {
         let intake = self.intake.enter()?;
         if !matches!(intake.sleeping, Sleeping::InBell) || !self.on_lua_thread() {
             return Some(intake);
         }
-        // A handler: the Lua thread sleeps. Where that stands does not change meanwhile.
+        // This is a signal handler, and the Lua thread sleeps. That cannot change meanwhile.
         drop(intake);
         if self.arrived.can_be_rung() { self.intake.enter() } else { None }
     }
 
-    /// Gives the lock up and wakes the Lua thread if it sleeps; sends a notification if one is due.
+    /// Releases the lock, wakes the Lua thread if it sleeps, and sends a notification if one is due.
     #[inline(always)] // a part of every deliver
     pub(super) fn announce_arrival(&self, mut intake: Entered<'_, Intake>) -> Announced {
         let behind = intake.items.len();
         self.behind.store(behind, Ordering::Relaxed);
-        // One at least: what replaced another item may lie at the desk.
+        // At least one: an item that replaced another may be at the desk.
         let due = intake.credit.claim(behind.max(1));
         let sleeper = intake.take_sleeper();
         drop(intake);
@@ -105,10 +105,10 @@ impl Dispatcher {
         }
     }
 
-    /// Sends a notification that is due, with no lock held.
+    /// Sends a due notification, with no lock held.
     #[cold]
     pub(super) fn send(&self, due: Due) -> Announced {
-        /// Gives the credit back unless it was sent, also where the notifier is left by an exception.
+        /// Gives the credit back unless the notification was sent, even if an exception leaves the notifier.
         struct Unsent<'a>(&'a Dispatcher, Option<Due>);
 
         impl Drop for Unsent<'_> {

@@ -1,4 +1,4 @@
-//! Ending a delivery before its time, by its library.
+//! A library ends a delivery early.
 
 use super::outstanding::discard;
 use super::{Called, Dispatcher, PendingStage};
@@ -12,9 +12,9 @@ use crate::queue::Removed;
 use crate::sync::Ordering;
 
 impl Dispatcher {
-    /// Ends the delivery of that number with `outcome`: one that is queued; unless `queued_only`, also one that is being decoded,
-    /// as soon as that is over, and one whose reply Lua has, which then comes too late. False where it was too late for this.
-    /// [any-thread]
+    /// Ends the delivery of that number with `outcome`. It ends a queued item. Unless `queued_only`, it also ends an item that is being
+    /// decoded, as soon as the decode is over, and an item whose reply Lua has; that reply then comes too late. False if it is too late
+    /// to end the delivery. [any-thread]
     pub fn end(&self, handle: Handle, sequence: u64, outcome: Outcome, queued_only: bool) -> bool {
         let caller = self.caller();
         let mut desk = self.lock_desk_as(caller);
@@ -22,9 +22,9 @@ impl Dispatcher {
         let adapter = library.adapter();
         let timed_out = outcome == Outcome::TimedOut;
         let mut intake = self.intake.lock();
-        // A number may be made up: a library ends what is its own.
+        // The number may be made up: a library can only end its own items.
         let own = |item: &Item| u32::from(item.slot) == handle.slot;
-        // One that a later one of its key replaced is not in the queue.
+        // An item that was replaced by a later one with its key is not in the queue.
         let position = intake.admission(handle).and_then(|admission| admission.channels.position(sequence));
         let Some(position) = position else { return false };
         let queued = intake.items.remove(position, own).or_else(|| desk.items.remove(position, own));
@@ -43,7 +43,7 @@ impl Dispatcher {
             drop(intake);
             drop(desk);
             let _called = Called { dispatcher: self, slot: handle.slot, caller };
-            // There is room for another.
+            // There is room for another item.
             self.room.ring();
             discard(adapter, handle, item, outcome);
             return true;
@@ -67,9 +67,9 @@ impl Dispatcher {
         true
     }
 
-    /// Ends as [`Self::end`] all `wanted` deliveries of a library of that revision; returns how many that were. What it has decoded without
-    /// waiting for a reply, and what is being replied to, is past that. `wanted` is called under the locks, for payloads that nobody
-    /// ends meanwhile. [any-thread]
+    /// Ends all `wanted` deliveries of a library of that revision, as [`Self::end`] does; returns how many. It is too late for deliveries
+    /// that were decoded without waiting for a reply, and for those being replied to. `wanted` is called under the locks, and no payload
+    /// ends while it looks at it. [any-thread]
     pub fn end_all(
         &self,
         handle: Handle,
@@ -104,7 +104,7 @@ impl Dispatcher {
         self.note_entered(&mut desk.libraries[slot as usize], caller);
         drop(desk);
         let _called = Called { dispatcher: self, slot, caller };
-        // There is room for others.
+        // There is room for more items.
         self.room.ring();
         self.cancel_outstanding(handle, adapter, caller, waiting, &mut removed, outcome);
         ended
@@ -112,7 +112,7 @@ impl Dispatcher {
 }
 
 impl super::Desk {
-    /// Where the delivery of that number lies, and its stage, if it left the queue.
+    /// The index and the stage of the delivery of that number, if it has left the queue.
     fn stage(&self, slot: u32, sequence: u64) -> Option<(u32, PendingStage)> {
         self.pending.iter().zip(0..).find_map(|(entry, index)| {
             let pending = entry.pending.as_ref()?;
@@ -120,8 +120,8 @@ impl super::Desk {
         })
     }
 
-    /// Has the decode that runs end its delivery so. It is not waited for: it may run Lua's finalizers, and these the library's
-    /// code, which may wait for a lock that the caller holds.
+    /// Makes the running decode end its delivery with `outcome`. This does not wait for the decode: it may run Lua finalizers, and
+    /// these may run the library's code, which may wait for a lock that the caller holds.
     fn end_after_decode(&mut self, handle: Handle, index: u32, outcome: Outcome) -> bool {
         let pending = self.pending[index as usize].pending.as_mut();
         let Some(pending) = pending.filter(|pending| pending.ended.is_none()) else { return false };

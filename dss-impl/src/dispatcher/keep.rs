@@ -1,4 +1,4 @@
-//! What keeps `run` going: each library that says so, or that holds something open.
+//! What keeps `run` going: each library that asks for it, or that holds something open.
 
 use super::{Admission, Dispatcher, Intake, Sleeping};
 use crate::delivery::DeliverError;
@@ -6,25 +6,25 @@ use crate::handle::Handle;
 use crate::notifier::Due;
 
 impl Dispatcher {
-    /// Says whether a library keeps `run` going while it holds nothing. [any-thread]
+    /// Sets whether a library keeps `run` going while it holds nothing. [any-thread]
     ///
     /// # Errors
-    /// The handle names no registered library.
+    /// The handle is invalid.
     pub fn keep_alive(&self, handle: Handle, keeps: bool) -> Result<(), DeliverError> {
         self.change_keeping(handle, |admission| admission.keeps_alive = keeps)
     }
 
-    /// Has a library keep `run` going until as many calls of [`Self::let_go`] have followed. [any-thread]
+    /// Makes a library keep `run` going until [`Self::let_go`] has been called as many times as this. [any-thread]
     ///
     /// # Errors
-    /// The handle names no registered library.
+    /// The handle is invalid.
     pub fn hold(&self, handle: Handle) -> Result<(), DeliverError> {
         self.change_keeping(handle, |admission| admission.holds += 1)
     }
 
-    /// Takes one [`Self::hold`] back; does nothing where there is none. [any-thread]
+    /// Takes back one [`Self::hold`]; does nothing if there is none. [any-thread]
     pub fn let_go(&self, handle: Handle) {
-        // A library that has left holds nothing any more.
+        // A library that has left holds nothing, so an error is ignored.
         let _ = self.change_keeping(handle, |admission| admission.holds = admission.holds.saturating_sub(1));
     }
 
@@ -39,7 +39,7 @@ impl Dispatcher {
         change(admission);
         let keeps = admission.keeps();
         intake.registered = intake.registered + usize::from(keeps) - usize::from(kept);
-        // `run` sleeps for a library that keeps it, and there is none now.
+        // If no library keeps `run` going any more, it is woken.
         let sleeper = intake.take_sleeper_in_vain();
         let due = intake.due_if_alive_changed();
         drop(intake);
@@ -47,8 +47,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Whether something keeps the program going: a library that says so or holds something open, or an item that is queued. From the first
-    /// call on a notification is sent when a library begins to keep it going, or none does any more. [lua-thread]
+    /// Whether something keeps the program going: a library that asks for it or holds something open, or a queued item. After the first
+    /// call, a notification is sent when the first library begins to keep it going, and when the last one ceases to. [lua-thread]
     pub fn is_alive(&self) -> bool {
         self.enter_lua();
         let mut intake = self.intake.lock();
@@ -57,20 +57,20 @@ impl Dispatcher {
         kept || self.queue_size() > 0
     }
 
-    /// Wakes the Lua thread if it sleeps in vain, and sends what is due. With no lock held.
+    /// Wakes `sleeper` and sends the due notification, if any. With no lock held.
     pub(super) fn tell(&self, sleeper: Option<Sleeping>, due: Option<Due>) {
         if let Some(sleeper) = sleeper {
             self.wake_lua(sleeper);
         }
         if let Some(due) = due {
-            // If it fails nothing is outstanding; the program hears of it with the next.
+            // If this fails, nothing is outstanding, and the program is told with the next notification.
             self.send(due);
         }
     }
 }
 
 impl Intake {
-    /// The notification that is due if the program asked whether something keeps it going, and was told otherwise.
+    /// The notification that is due if the program asked whether something keeps it going and the answer has changed.
     pub(super) fn due_if_alive_changed(&mut self) -> Option<Due> {
         let kept = self.registered > 0;
         if self.told_alive.is_none_or(|told| told == kept) {
@@ -83,7 +83,7 @@ impl Intake {
 }
 
 impl Admission {
-    /// Whether it counts among those that keep `run` going.
+    /// Whether it counts as a library that keeps `run` going.
     pub(super) fn keeps(&self) -> bool {
         self.keeps_alive || self.holds > 0
     }

@@ -1,14 +1,14 @@
 //! The dispatcher: the core of one Lua state.
 //!
-//! A dispatcher is never freed: it lives in the process-wide table (`states`) and serves one state after another.
-//! That is what makes a stale handle harmless without a lock that states would share: whatever number a library comes
-//! with, it names memory that is there, and the generation says whether it means what it meant.
+//! A dispatcher is never freed. It is in the process-wide table (`states`) and serves one state after another. So an outdated
+//! handle is harmless, and the states need no common lock: any number that a library passes refers to valid memory, and the
+//! generation tells whether it still has the same meaning.
 //!
-//! | phase    | deliver, register   | Lua's functions | leaves to                                                  |
-//! |----------|---------------------|-----------------|------------------------------------------------------------|
-//! | Closed   | invalid             | refused         | Open, by `open`                                            |
-//! | Open     | taken               | served          | Stopping, by `close`                                       |
-//! | Stopping | refused as stopping | refused         | Closed, when every library was told and is unregistered    |
+//! | phase    | deliver, register   | Lua's functions | leaves to                                                   |
+//! |----------|---------------------|-----------------|-------------------------------------------------------------|
+//! | Closed   | invalid             | refused         | Open, by `open`                                             |
+//! | Open     | accepted            | served          | Stopping, by `close`                                        |
+//! | Stopping | refused as stopping | refused         | Closed, when every library has been told and unregistered   |
 
 mod admit;
 mod call;
@@ -66,116 +66,116 @@ enum Phase {
     Stopping,
 }
 
-/// What producers need of a library: whether its deliveries are admitted, and their counts.
+/// What producers need to know about a library: whether its deliveries are admitted, and their counts.
 struct Admission {
     generation: u32,
     open: bool,
     refused: u64,
-    /// Whether it counts among [`Intake::registered`], whatever it holds.
+    /// Whether it counts in [`Intake::registered`] even if it holds nothing.
     keeps_alive: bool,
-    /// What it holds open: it counts for as long.
+    /// How many things it holds open. It counts in [`Intake::registered`] while there are any.
     holds: usize,
     adapter: &'static dyn Adapter,
     /// The adapter's number.
     revision: u32,
-    /// The producers that end what made room for theirs, in the library's code; see [`thread_id`](crate::sync::thread_id).
+    /// The producers that are ending evicted items, in the library's code; see [`thread_id`](crate::sync::thread_id).
     evicting: Vec<u64>,
-    /// Items that somebody waits for and that entered the queue, less those that a producer took out again.
+    /// Items that entered the queue and that a thread waits for, minus those that a producer took out again.
     awaited: usize,
     channels: Channels,
 }
 
-/// How the Lua thread sleeps. Whoever wakes it takes this, and leaves `No`.
+/// How the Lua thread sleeps. The thread that wakes it takes this, and leaves `No`.
 #[derive(Default)]
 enum Sleeping {
     #[default]
     No,
-    /// It hears [`Dispatcher::arrived`].
+    /// It listens to [`Dispatcher::arrived`].
     InBell,
-    /// It waits on this, and on descriptors of the program's.
+    /// It waits on this pair, and on the program's own descriptors.
     #[cfg(not(loom))]
     On(Shared<Pair>),
 }
 
-/// Where producers meet.
+/// What producers use.
 struct Intake {
     phase: Phase,
     admissions: Vec<Admission>,
     items: Queue<Item>,
-    /// The number of the item that came last.
+    /// The number of the last item that arrived.
     sequence: u64,
     credit: Credit,
     /// How the Lua thread sleeps, if it does.
     sleeping: Sleeping,
-    /// Libraries that are registered and keep `run` going.
+    /// How many registered libraries keep `run` going.
     registered: usize,
-    /// Whether the program was told that something keeps it going, if it asked.
+    /// The last answer to the program's question whether something keeps it going; None if it has not asked.
     told_alive: Option<bool>,
 }
 
-/// What the Lua thread works at. A thread that unregisters a library uses it too.
+/// What the Lua thread uses. A thread that unregisters a library uses it too.
 struct Desk {
     phase: Phase,
     items: Queue<Item>,
     libraries: Vec<Library>,
     pending: Vec<PendingSlot>,
-    /// Slots without a delivery, in memory for all of them.
+    /// Slots without a delivery. Its capacity suffices for all slots.
     vacant: Vec<u32>,
     sequence: u64,
     /// Threads that sleep until calls into a library have ended.
     awaiting: usize,
     /// Whether a notifier is set: a poll without one need not look at the credit.
     notifying: bool,
-    /// The notifier that Lua's looks clear.
+    /// The notifier that Lua clears when it looks.
     clears: Option<SharedNotifier>,
-    /// What the Lua thread sleeps on that has descriptors of its own to wait on.
+    /// What the Lua thread sleeps on if it also waits for the program's descriptors.
     #[cfg(not(loom))]
     waker: Option<Shared<Pair>>,
-    /// Since when the program has had no pause from what is announced; see [`pace`].
+    /// How long the program has had no pause from notifications; see [`pace`].
     busy: Busy,
 }
 
 /// The core of one Lua state.
 pub struct Dispatcher {
     index: u32,
-    /// Whether the table gave it to a state; see `states`.
+    /// Whether the table has given it to a state; see `states`.
     claimed: AtomicBool,
-    /// The state that is being served: even while none is, odd while one is open, never the same odd number twice.
+    /// Identifies the state that is being served: odd while one is open, even otherwise. No odd number is used twice.
     epoch: AtomicU64,
     /// The token of the thread that last entered through Lua.
     lua_thread: AtomicU64,
     /// The same thread's [`thread_id`](crate::sync::thread_id).
     lua_thread_id: AtomicU64,
-    /// Calls that Lua made and that are under way: while there are any, that thread is the one that Lua runs on. Written by it alone.
+    /// How many calls that Lua made are running. While there are any, that thread is the one that Lua runs on. Only that thread writes it.
     /// Not modelled: the threads of a model take turns.
     inside: std::sync::atomic::AtomicUsize,
     /// The process in which it was made; see [`fork`](crate::fork).
     process: AtomicU32,
     /// A library has registered, or a notifier was set, since the state was opened.
     used: std::sync::atomic::AtomicBool,
-    /// How many items lie at the intake, to be read without its lock.
+    /// How many items are in the intake, readable without its lock.
     behind: AtomicUsize,
-    /// How many items lie at the desk, likewise.
+    /// How many items are at the desk, readable without its lock.
     ahead: AtomicUsize,
-    /// How many items were to be stamped; no more than roughly.
+    /// How many items asked for a stamp, approximately.
     stamps: AtomicUsize,
     desk: Biased<Desk>,
     intake: Entrance<Intake>,
-    /// Something came for the sleeping Lua thread. With `intake`.
+    /// Rings when something arrived for the sleeping Lua thread. Used with `intake`.
     arrived: Bell,
-    /// Sends what is announced after a pause.
+    /// Sends notifications after a pause.
     pacer: Pacer,
-    /// The ringing of `arrived`.
+    /// Rings `arrived`.
     waking: Delegated<()>,
-    /// Some library has room again. With `intake`.
+    /// Rings when a library has room again. Used with `intake`.
     room: Bell,
-    /// A call into a library ended. With `desk`.
+    /// Notified when a call into a library ends. Used with `desk`.
     ended: Condvar,
     pub(crate) callbacks: Callbacks,
 }
 
 impl Dispatcher {
-    /// A dispatcher that serves no state yet, at `index` of the table.
+    /// Makes a dispatcher that serves no state yet, at `index` of the table.
     #[must_use]
     pub fn new(index: u32) -> Self {
         Dispatcher {
@@ -223,14 +223,14 @@ impl Dispatcher {
         }
     }
 
-    /// Takes this dispatcher for a new state; false where it is another's, or was made before a fork: a thread of the parent may have
-    /// held its locks. [any-thread]
+    /// Takes this dispatcher for a new state. False if another state uses it, or if it was made before a fork: a thread of the parent
+    /// may have held its locks. [any-thread]
     pub fn claim(&self) -> bool {
         !self.is_of_another_process()
             && self.claimed.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Begins to serve a state; returns its epoch. Only after [`Self::claim`]. [lua-thread]
+    /// Begins to serve a state; returns its epoch. Must be called after [`Self::claim`]. [lua-thread]
     pub fn open(&self) -> u64 {
         let mut desk = self.desk.lock();
         let mut intake = self.intake.lock();
@@ -251,15 +251,15 @@ impl Dispatcher {
         self.epoch.load(Ordering::Acquire) == epoch && !self.is_of_another_process()
     }
 
-    /// Whether it was made before this process was forked: nothing of it may be used here, its locks least of all. [any-thread]
+    /// Whether it was made before this process was forked. Then nothing of it may be used here, above all not its locks. [any-thread]
     #[inline]
     #[must_use]
     pub fn is_of_another_process(&self) -> bool {
         self.process.load(Ordering::Relaxed) != crate::fork::generation()
     }
 
-    /// Whether the state of `epoch` was served in another process, and nothing has come of it there: no library, and no notifier. It may be
-    /// served anew in this one. [any-thread]
+    /// Whether the state of `epoch` was served in another process and not used there: no library was registered, and no notifier was
+    /// set. This process may serve it again. [any-thread]
     #[must_use]
     pub fn left_unused(&self, epoch: u64) -> bool {
         self.is_of_another_process()
@@ -267,7 +267,7 @@ impl Dispatcher {
             && !self.used.load(Ordering::Relaxed)
     }
 
-    /// Items in the queue. [any-thread] On another thread than Lua's, items that are just being moved may be missed.
+    /// How many items are queued. [any-thread] On a thread other than the Lua thread, it may miss items that are just being moved.
     #[inline]
     #[must_use]
     pub fn queue_size(&self) -> usize {
@@ -278,53 +278,53 @@ impl Dispatcher {
     #[inline]
     #[must_use]
     pub fn stamp(&self) -> Stamp {
-        // Two threads may count as one: which items stand for others does not matter, only that some do.
+        // Two threads may count as one. It does not matter which items are stamped, only that some are.
         let count = self.stamps.load(Ordering::Relaxed).wrapping_add(1);
         self.stamps.store(count, Ordering::Relaxed);
         Stamp::take(count, self.queue_size())
     }
 
-    /// Libraries that are registered and keep `run` going. [any-thread]
+    /// How many registered libraries keep `run` going. [any-thread]
     #[must_use]
     pub fn registered(&self) -> usize {
         self.intake.lock().registered
     }
 
-    /// Deliveries whose reply Lua has. [any-thread]
+    /// How many deliveries left the queue and have not ended, of those that a thread waits for. [any-thread]
     #[must_use]
     pub fn pending(&self) -> usize {
         let desk = self.lock_desk();
         desk.pending.len() - desk.vacant.len()
     }
 
-    /// Takes a slot for a Lua function, which the module keeps there from now on. None if there are more than can be told apart.
-    /// [lua-thread]
+    /// Reserves a slot for a Lua function, which the module then stores there. None if there are too many callbacks. [lua-thread]
     #[must_use]
     pub fn new_callback(&'static self) -> Option<Reference> {
         self.insert_callback().map(|id| Reference::adopt(id, &self.callbacks))
     }
 
-    /// The same, for a caller that keeps the number and gives each reference back itself. [lua-thread]
+    /// As [`Self::new_callback`], for a caller that keeps the number and gives each reference back itself. [lua-thread]
     #[must_use]
     pub fn insert_callback(&self) -> Option<CallbackId> {
         self.callbacks.insert(self.index)
     }
 
-    /// Another reference to a callback of this state; none if it is dead, or another state's. [any-thread]
+    /// Another reference to a callback of this state; None if the callback no longer exists or is another state's. [any-thread]
     #[inline]
     #[must_use]
     pub fn retain(&'static self, id: CallbackId) -> Option<Reference> {
         self.retain_callback(id).then(|| Reference::adopt(id, &self.callbacks))
     }
 
-    /// The same, for a caller that keeps the number and gives each reference back itself; false if there is no such callback. [any-thread]
+    /// As [`Self::retain`], for a caller that keeps the number and gives each reference back itself; false if there is no such callback.
+    /// [any-thread]
     #[inline]
     #[must_use]
     pub fn retain_callback(&self, id: CallbackId) -> bool {
         id.dispatcher == self.index && self.callbacks.retain(id)
     }
 
-    /// Another reference to the callback in a slot; none if nobody refers to it any more. [lua-thread]
+    /// Another reference to the callback in a slot; None if there are no references to it any more. [lua-thread]
     #[must_use]
     pub fn retain_slot(&'static self, slot: u32) -> Option<Reference> {
         let id = self.callbacks.retain_slot(self.index, slot)?;
@@ -337,13 +337,13 @@ impl Dispatcher {
         self.callbacks.release(id);
     }
 
-    /// Whether `id` names a callback of this state that lives. [any-thread]
+    /// Whether `id` names an existing callback of this state. [any-thread]
     #[must_use]
     pub fn has_callback(&self, id: CallbackId) -> bool {
         id.dispatcher == self.index && self.callbacks.is_live(id)
     }
 
-    /// The key in Lua's registry of the function in a slot: an address that is nothing else's for as long as the process lasts. NULL if there
+    /// The key in Lua's registry of the function in a slot. It is an address that nothing else has while the process lasts. NULL if there
     /// is no such slot. [any-thread]
     #[inline]
     #[must_use]
@@ -351,21 +351,22 @@ impl Dispatcher {
         self.callbacks.key(slot)
     }
 
-    /// The registry key of a callback's function; NULL, which is no function's, if the callback is dead, or another state's. [any-thread]
+    /// The registry key of a callback's function. NULL, which is no function's key, if the callback no longer exists or is another state's.
+    /// [any-thread]
     #[inline]
     #[must_use]
     pub fn key_of(&self, id: CallbackId) -> *const c_void {
         if self.has_callback(id) { self.callbacks.key(id.slot) } else { std::ptr::null() }
     }
 
-    /// Whether there are functions that nobody refers to any more. [lua-thread]
+    /// Whether there are functions that have no references any more. [lua-thread]
     #[inline]
     #[must_use]
     pub fn has_released_callbacks(&self) -> bool {
         self.callbacks.has_released()
     }
 
-    /// The slot of one of these, for the module to forget the function; it is vacant from then on. [lua-thread]
+    /// The slot of such a function, which the module must now remove. The slot is vacant from here on. [lua-thread]
     #[must_use]
     pub fn next_released_callback(&self) -> Option<u32> {
         self.callbacks.next_released()
@@ -375,16 +376,16 @@ impl Dispatcher {
         Handle { dispatcher: self.index, slot, generation }
     }
 
-    /// Ends a call that `caller` recorded in `slot`, wakes the threads that wait for that, and lets go of the library if this call
-    /// was the last to hold it.
+    /// Ends a call that `caller` recorded in `slot`, wakes the threads that wait for that, and releases the library if this was the
+    /// last call that held it.
     #[inline(never)]
     fn leave(&self, mut desk: Guard<'_, Desk>, slot: u32, caller: Caller) {
         self.note_left(&mut desk, slot, caller);
         self.free_if_left(desk, slot);
     }
 
-    /// After a call ended, or the library left: wakes the threads that wait for that, and lets go of the library if nothing holds
-    /// it any more.
+    /// Called after a call ended or the library left. Wakes the threads that wait for that, and releases the library if nothing holds it
+    /// any more.
     fn free_if_left(&self, mut desk: Guard<'_, Desk>, slot: u32) {
         let freed = desk.libraries[slot as usize].free_if_left();
         let awaited = desk.awaiting > 0;
@@ -400,13 +401,13 @@ impl Dispatcher {
         }
     }
 
-    /// Ends a call of the Lua thread's, and the delivery that it was for. A library that is told of that is told inside the
-    /// call: once this was its last one, none of its code may run.
+    /// Ends a call of the Lua thread, and the delivery it was for. If the library is told how the delivery ended, it is told inside the
+    /// call: after its last call, none of its code may run.
     fn leave_ended(&self, desk: Guard<'_, Desk>, slot: u32, pending: Option<Pending>, outcome: Outcome) {
         match pending {
             Some(Pending { waiter, .. }) if waiter.completes() => {
                 drop(desk);
-                // The call ends also if an exception of the library's leaves it.
+                // This ends the call even if an exception leaves the library's code.
                 let _called = Called { dispatcher: self, slot, caller: Caller::Lua };
                 waiter.release(outcome);
             }
@@ -420,7 +421,7 @@ impl Dispatcher {
     }
 }
 
-/// A call into a library's code that `note_entered` noted. When this is dropped the call has ended, also if the code was left by an exception.
+/// A call into a library's code that `note_entered` recorded. Dropping this ends the call, even if an exception leaves the code.
 struct Called<'a> {
     dispatcher: &'a Dispatcher,
     slot: u32,
@@ -435,12 +436,12 @@ impl Drop for Called<'_> {
 }
 
 impl Desk {
-    /// The record that `handle` names, if its generation is the present one.
+    /// The record that `handle` names, if its generation is current.
     fn library(&mut self, handle: Handle) -> Option<&mut Library> {
         self.libraries.get_mut(handle.slot as usize).filter(|library| library.generation == handle.generation)
     }
 
-    /// The same, of a library that is registered.
+    /// As [`Self::library`], if the library is registered.
     fn registered(&mut self, handle: Handle) -> Option<&mut Library> {
         self.library(handle).filter(|library| library.phase == LibraryPhase::Registered)
     }

@@ -1,5 +1,5 @@
-//! What a library still has when it leaves, or when its state closes: taken in one step under both locks, and cancelled with none. Nothing
-//! here asks for memory, however much there is: a process that has none left must be able to end its libraries.
+//! What a library still has when it leaves, or when its state closes. It is taken in one step under both locks, and cancelled with no lock
+//! held. Nothing here allocates memory, however much there is: a process that has no memory left must be able to end its libraries.
 
 use super::{Desk, Dispatcher, Intake, PendingStage};
 use crate::boundary;
@@ -13,8 +13,8 @@ use crate::queue::Removed;
 use crate::sync::Ordering;
 
 impl Dispatcher {
-    /// Takes what a library has, as far as it is `wanted`: what is queued into `removed`, and what waits for its reply is marked, as
-    /// to end by `outcome`. What is decoding or replying is left to that call to end. Returns how many were marked.
+    /// Takes the `wanted` deliveries of a library. Queued items are moved into `removed`. Deliveries that wait for a reply are marked to
+    /// end with `outcome`. A delivery that is being decoded or replied to is left to that call. Returns how many were marked.
     pub(super) fn take_outstanding(
         &self,
         desk: &mut Desk,
@@ -40,7 +40,7 @@ impl Dispatcher {
         waiting
     }
 
-    /// Takes what is queued and `own` of a library into `removed`, which has nothing yet.
+    /// Moves the queued items of a library for which `own` is true into `removed`, which must be empty.
     pub(super) fn take_queued(
         &self,
         desk: &mut Desk,
@@ -49,7 +49,7 @@ impl Dispatcher {
         removed: &mut Removed<Item>,
         own: impl Fn(&Item) -> bool + Copy,
     ) {
-        // The newer first: see `Queue::remove_where`.
+        // The newer queue first: see `Queue::remove_where`.
         intake.items.remove_where(removed, own);
         desk.items.remove_where(removed, own);
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
@@ -59,8 +59,8 @@ impl Dispatcher {
         removed.iter().for_each(|item| library.took_out(item));
     }
 
-    /// Cancels what was taken, with no lock held; each waiting thread is released after the call for its delivery, and told how it
-    /// ended. The caller has noted that it is in the library's code.
+    /// Cancels what was taken, with no lock held. After the call for its delivery, each waiting thread is released and told how it
+    /// ended. The caller has recorded that it is in the library's code.
     pub(super) fn cancel_outstanding(
         &self,
         handle: Handle,
@@ -82,7 +82,7 @@ impl Dispatcher {
     }
 }
 
-/// Ends what was taken out of the queue, with no lock held.
+/// Ends an item that was taken out of the queue, with no lock held.
 pub(super) fn discard(adapter: &'static dyn Adapter, handle: Handle, item: Item, outcome: Outcome) {
     boundary::discard_queued(adapter, handle, &item.payload, item.waiter.is_some());
     if let Some(waiter) = item.waiter {
@@ -90,8 +90,8 @@ pub(super) fn discard(adapter: &'static dyn Adapter, handle: Handle, item: Item,
     }
 }
 
-/// Deliveries of one library that are to be cancelled, in their slots until they are. Where the library's code is left by an exception, the
-/// threads that wait for the others are released without another call of it.
+/// Deliveries of one library that are marked to be cancelled. Each stays in its slot until it is. If an exception leaves the library's
+/// code, the threads that wait for the rest are released without calling the library again.
 struct Marked<'a> {
     dispatcher: &'a Dispatcher,
     slot: u32,
@@ -131,7 +131,7 @@ impl Drop for Marked<'_> {
 }
 
 impl Library {
-    /// Counts an item that somebody waits for and that another than Lua took out of the queue, under the desk lock.
+    /// Counts an item that a thread waits for and that was taken out of the queue, but not by Lua. Under the desk lock.
     pub(super) fn took_out(&mut self, item: &Item) {
         self.awaited_left += usize::from(item.waiter.is_some());
     }

@@ -1,9 +1,9 @@
-//! Pauses: what keeps a program's loop from finding DSS first for ever.
+//! Pauses, which keep a program's loop from handling only DSS.
 //!
-//! A loop may look at its descriptors again and again until none is ready, before it comes to its timers. Items that come as fast as they are
-//! handled keep the descriptor ready. So a poll or a dispatch that leaves items behind, in a program that has been kept busy for
-//! [`BUSY`], announces them 0.1 ms later: the loop finds nothing of DSS's, and goes round. A thread of DSS's sends it then. If that
-//! cannot be started it is sent at once.
+//! A loop may check its descriptors repeatedly until none is ready before it looks at its timers. If items arrive as fast as they are
+//! handled, the descriptor stays ready. So if a poll or a dispatch leaves items behind in a program that has been busy for
+//! [`BUSY`], they are announced 0.1 ms later. In that time the loop finds nothing from DSS, and goes on to its timers. A thread of DSS
+//! sends the notification. If that thread cannot be started, the notification is sent immediately.
 
 use std::time::{Duration, Instant};
 
@@ -13,15 +13,15 @@ use crate::sync::Ordering;
 #[cfg(not(loom))]
 pub(super) use thread::Pacer;
 
-/// After how long a pause is due.
+/// A pause is due after this time.
 const BUSY: Duration = Duration::from_millis(1);
 
-/// Since when items have been left behind, without a pause.
+/// Since when items have been left behind without a pause.
 #[derive(Default)]
 pub(super) struct Busy(Option<Instant>);
 
 impl Busy {
-    /// A poll or a dispatch leaves so many items behind. Returns whether a pause is due.
+    /// Called when a poll or a dispatch leaves `queued` items behind. Returns whether a pause is due.
     pub(super) fn wants_pause(&mut self, queued: usize) -> bool {
         if queued == 0 {
             self.0 = None;
@@ -38,16 +38,16 @@ impl Busy {
 }
 
 impl Dispatcher {
-    /// The pause is over: sends what was planned.
+    /// Sends the planned notification, after the pause.
     #[cfg_attr(loom, doc(hidden))]
     pub fn send_planned(&self) {
         let mut intake = self.intake.lock();
-        // What the Lua thread is taking at this moment it announces itself.
+        // Items that the Lua thread is taking at this moment are announced by that thread.
         let queued = intake.items.len() + self.ahead.load(Ordering::Relaxed);
         let due = intake.credit.claim_planned(queued);
         drop(intake);
         if let Some(due) = due {
-            // If it fails nothing is outstanding, and the next deliver tries again.
+            // If this fails, nothing is outstanding, and the next deliver tries again.
             self.send(due);
         }
     }
@@ -61,14 +61,14 @@ mod thread {
     use crate::dispatcher::Dispatcher;
     use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
 
-    /// How long a pause is: enough for one look of a loop.
+    /// How long a pause is: enough for a loop to check its descriptors once.
     const PAUSE: Duration = Duration::from_micros(100);
 
-    /// Has a thread send what was planned.
+    /// Makes a thread send planned notifications.
     pub(in crate::dispatcher) struct Pacer {
-        /// Its dispatcher, if that stays for ever.
+        /// Its dispatcher, if that is never freed.
         of: OnceLock<&'static Dispatcher>,
-        /// When to send.
+        /// When to send the notification.
         at: Mutex<Option<Instant>>,
         planned: Condvar,
         /// The thread was started.
@@ -76,7 +76,7 @@ mod thread {
     }
 
     impl Dispatcher {
-        /// Lets it have a thread that announces what is left after a pause: it stays for ever. [any-thread]
+        /// Allows it to start a thread that announces remaining items after a pause. The dispatcher is never freed. [any-thread]
         pub fn allow_pauses(&'static self) {
             self.pacer.of.get_or_init(|| self);
         }
@@ -92,7 +92,7 @@ mod thread {
             }
         }
 
-        /// Whether the thread runs, or could be started. [lua-thread]
+        /// Whether the thread is running; starts it if necessary. [lua-thread]
         pub(in crate::dispatcher) fn is_ready(&self) -> bool {
             self.started.load(Ordering::Relaxed) || self.start()
         }
@@ -105,15 +105,15 @@ mod thread {
             started
         }
 
-        /// Has the thread send after a pause. [lua-thread]
+        /// Makes the thread send a notification after a pause. [lua-thread]
         pub(in crate::dispatcher) fn plan(&self) {
             *self.at.lock() = Some(Instant::now() + PAUSE);
-            // The thread has the lock to take yet, and looks then, or waits with the lock given up.
+            // No wake-up is lost: the thread has yet to take the lock, and then sees the time, or it waits and has released the lock.
             self.planned.notify_one();
         }
     }
 
-    /// The thread. It stays for the next states that are served here.
+    /// The thread's main function. It also serves later states of this dispatcher.
     fn send_planned_for_ever(dispatcher: &'static Dispatcher) {
         let pacer = &dispatcher.pacer;
         let mut at = pacer.at.lock();
@@ -133,7 +133,7 @@ mod thread {
     }
 }
 
-/// In a model the test sends what was planned, where it says so.
+/// In a model, the test decides when the planned notifications are sent.
 #[cfg(loom)]
 pub(super) struct Pacer(std::sync::atomic::AtomicBool);
 
@@ -152,7 +152,7 @@ impl Pacer {
 
 #[cfg(loom)]
 impl Dispatcher {
-    /// Each announcement of what is left is planned from now on, and sent by [`Self::send_planned`].
+    /// From now on, each notification of remaining items is planned, and sent by [`Self::send_planned`].
     #[doc(hidden)]
     pub fn pause_always(&self) {
         self.pacer.0.store(true, std::sync::atomic::Ordering::Relaxed);

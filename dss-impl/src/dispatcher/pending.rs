@@ -1,4 +1,4 @@
-//! Deliveries that a thread waits for and that left the queue: they lie on the desk until they have ended.
+//! Deliveries that left the queue and that a thread waits for. They stay at the desk until they have ended.
 
 use super::{Desk, PendingId};
 use crate::memory::OutOfMemory;
@@ -11,22 +11,22 @@ pub(super) enum PendingStage {
     Decoding,
     Waiting,
     Replying,
-    /// It is to be cancelled, by the thread that said so: Lua cannot reply any more.
+    /// The thread that marked it will cancel it. Lua cannot reply any more.
     Cancelling,
 }
 
-/// A delivery that a thread waits for and that left the queue.
+/// A delivery that left the queue and that a thread waits for.
 pub(super) struct Pending {
     pub(super) slot: u32,
     pub(super) sequence: u64,
     pub(super) payload: Payload,
     pub(super) waiter: Waiter,
     pub(super) stage: PendingStage,
-    /// How it ends: while it is being decoded, by its library, and the decode's end ends it so; where it is to be cancelled, always.
+    /// How it will end. Set while it is being decoded if its library ended it: the end of the decode uses it. Always set in `Cancelling`.
     pub(super) ended: Option<Outcome>,
 }
 
-/// A slot for a [`Pending`]; its generation goes up each time it is emptied.
+/// A slot for a [`Pending`]. Its generation goes up each time it is emptied.
 #[derive(Default)]
 pub(super) struct PendingSlot {
     pub(super) generation: u64,
@@ -34,20 +34,20 @@ pub(super) struct PendingSlot {
 }
 
 impl Desk {
-    /// Makes sure that there is a slot for a delivery.
+    /// Makes sure that there is a vacant slot.
     pub(super) fn reserve_slot(&mut self) -> Result<(), OutOfMemory> {
         if !self.vacant.is_empty() {
             return Ok(());
         }
         self.pending.try_reserve(1).map_err(|_| OutOfMemory)?;
-        // Room for all of them, so that to vacate one needs no memory.
+        // Enough for all slots, so that vacating one needs no memory.
         self.vacant.try_reserve(self.pending.len() + 1).map_err(|_| OutOfMemory)?;
         self.vacant.push(self.pending.len() as u32);
         self.pending.push(PendingSlot::default());
         Ok(())
     }
 
-    /// Puts a delivery that a thread waits for on the desk, after [`Self::reserve_slot`].
+    /// Puts a delivery that a thread waits for on the desk. Must be called after [`Self::reserve_slot`].
     pub(super) fn add(&mut self, pending: Pending, epoch: u64) -> PendingId {
         let index = self.vacant.pop().expect("`reserve_slot` made sure of it");
         self.libraries[pending.slot as usize].pending += 1;

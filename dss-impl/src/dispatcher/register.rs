@@ -16,14 +16,14 @@ use crate::port::Adapter;
 use crate::queue::Removed;
 use crate::sync::{Ordering, thread_id};
 
-/// Why a library was not registered. Its registration was let go of.
+/// Why a library was not registered. Its registration has been released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterError {
-    /// It is registered already, under this handle.
+    /// It is already registered, under this handle.
     AlreadyRegistered(Handle),
     /// The state is closing or closed.
     Stopping,
-    /// More libraries than a state can tell apart.
+    /// The state already has the most libraries.
     Full,
     /// There is no memory for its record.
     OutOfMemory,
@@ -38,18 +38,18 @@ impl From<OutOfMemory> for RegisterError {
 /// Why a library was not unregistered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnregisterError {
-    /// The handle names no registered library.
+    /// The handle is invalid.
     InvalidHandle,
 }
 
-/// Slots that are filled before one is taken that another library may come back to.
+/// So many slots are filled before a slot is taken that an earlier library may return to.
 const SLOTS_TO_SPARE: usize = 64;
 
 impl Dispatcher {
     /// Registers a library. [lua-thread]
     ///
     /// # Errors
-    /// [`RegisterError`]; nothing changed.
+    /// [`RegisterError`]. Nothing has changed.
     pub fn register(&self, registration: Registration) -> Result<Handle, RegisterError> {
         self.enter_lua();
         self.used.store(true, Ordering::Relaxed);
@@ -105,13 +105,13 @@ impl Dispatcher {
         self.lock_desk().find(libid).map(|(slot, generation)| self.handle(slot, generation))
     }
 
-    /// Unregisters a library: nothing more is taken from it, all it has is cancelled, on this thread, and when this
-    /// returns none of its code runs or will be called for this state, except calls that this thread itself stands in,
-    /// and its own cancel function while the state closes: that may be waiting for this very thread.
+    /// Unregisters a library. Nothing more is accepted from it, and everything it has is cancelled on this thread. When this
+    /// returns, none of its code is running or will be called for this state. There are two exceptions: calls that this thread itself is
+    /// in, and the library's cancel function while the state closes, because that may be waiting for this very thread.
     /// [any-thread] `[blocks]` while another thread is in its code
     ///
     /// # Errors
-    /// [`UnregisterError::InvalidHandle`], also where another thread is at it already.
+    /// [`UnregisterError::InvalidHandle`], also if another thread is already unregistering it.
     pub fn unregister(&self, handle: Handle) -> Result<(), UnregisterError> {
         let mut removed = Removed::new();
         let desk = self.lock_desk();
@@ -120,7 +120,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Admits nothing more of `handle`'s library and takes what it has, all in one step. None if the handle is invalid.
+    /// Stops admitting deliveries of `handle`'s library and takes what it has, in one step. None if the handle is invalid.
     pub(super) fn begin_leaving(
         &self,
         mut desk: Guard<'_, Desk>,
@@ -128,14 +128,14 @@ impl Dispatcher {
         removed: &mut Removed<Item>,
     ) -> Option<Leaving<'_>> {
         let library = desk.registered(handle)?;
-        // Until it is `Left`, its slot is not freed.
+        // Its slot is not freed before it is `Left`.
         library.phase = LibraryPhase::Leaving;
         let adapter = library.adapter();
         let mut intake = self.intake.lock();
         let admission = &mut intake.admissions[handle.slot as usize];
         admission.open = false;
         library.counts.refused += std::mem::take(&mut admission.refused);
-        // Calls like others from here on.
+        // From here on, these count as calls like any other.
         library.evicting = std::mem::take(&mut admission.evicting);
         intake.registered -= usize::from(admission.keeps());
         let waiting =
@@ -151,15 +151,15 @@ impl Dispatcher {
             limited |= capacity.limits.is_some();
         }
         library.counts.high_water = library.counts.high_water.max(left.first().high_water);
-        // `run` sleeps for a library that is registered, and there is none now.
+        // If no registered library keeps `run` going any more, it is woken.
         let sleeper = intake.take_sleeper_in_vain();
         let due = intake.due_if_alive_changed();
         drop(intake);
         drop(desk);
-        // There may be many keys among it.
+        // Dropped with no lock held: it may contain many keys.
         drop(left);
         if limited {
-            // A producer that waits for room looks again, and finds that the library is gone.
+            // A producer that waits for room checks again, and finds that the library is gone.
             self.room.ring();
         }
         self.tell(sleeper, due);
@@ -177,7 +177,7 @@ impl Dispatcher {
         registered.try_reserve_exact(desk.libraries.len()).map_err(|_| OutOfMemory)?;
         let slots = desk.libraries.iter().zip(0..);
         registered.extend(slots.filter(|(library, _)| library.phase == LibraryPhase::Registered));
-        // Unstable, for that needs no memory; no two have one number.
+        // An unstable sort needs no memory. No two libraries have the same number.
         registered.sort_unstable_by_key(|(library, _)| library.sequence);
         let mut shown = Vec::new();
         shown.try_reserve_exact(registered.len()).map_err(|_| OutOfMemory)?;
@@ -188,7 +188,7 @@ impl Dispatcher {
     }
 }
 
-/// A library that leaves, and is unregistered when this ends: by [`Self::end`], or where its code is left by an exception.
+/// A library that is leaving. It is unregistered when this is dropped: by [`Self::end`], or when an exception leaves its code.
 pub(super) struct Leaving<'a> {
     dispatcher: &'a Dispatcher,
     handle: Handle,
@@ -197,7 +197,7 @@ pub(super) struct Leaving<'a> {
 }
 
 impl Leaving<'_> {
-    /// Cancels what the library had, and frees its slot once no call is left in it.
+    /// Cancels what the library had, and frees its slot once no call is in it.
     pub(super) fn end(self, removed: &mut Removed<Item>, wait: bool) {
         let Leaving { dispatcher, handle, adapter, waiting } = &self;
         let caller = dispatcher.caller();
@@ -229,7 +229,7 @@ impl Dispatcher {
         let mut desk = self.desk.lock();
         desk.awaiting += 1;
         while holds_back(&desk) {
-            // Calls end under the desk lock and then notify while anybody awaits, and `awaiting` says so by now.
+            // No wake-up is lost: `awaiting` is already set, and a call ends under the desk lock and then notifies if `awaiting` is not 0.
             desk = self.desk.wait(desk, &self.ended);
         }
         desk.awaiting -= 1;
@@ -237,7 +237,7 @@ impl Dispatcher {
 }
 
 impl Admission {
-    /// What a slot has that no library is registered in.
+    /// What an unoccupied slot has.
     fn new(adapter: &'static dyn Adapter, capacity: Capacity, generation: u32) -> Self {
         Admission {
             generation: 0,
@@ -249,7 +249,7 @@ impl Admission {
             revision: adapter.number(),
             evicting: Vec::new(),
             awaited: 0,
-            // Its low bits will do: they differ from one registration to the next.
+            // The low bits are enough: they differ from one registration to the next.
             channels: Channels::new(capacity, generation as u16),
         }
     }
@@ -298,7 +298,7 @@ impl Library {
 }
 
 impl Counts {
-    /// Adds what is counted at admission.
+    /// Adds the counts of admission.
     pub(super) fn add(&mut self, capacity: &Capacity) {
         self.dropped += capacity.dropped;
         self.coalesced += capacity.coalesced;
@@ -307,7 +307,8 @@ impl Counts {
 }
 
 impl Desk {
-    /// A free slot for a library. Its own goes on counting; another library's is left to that while there are few.
+    /// A free slot for a library. It prefers the library's own slot, whose counts go on. While there are few slots, another library's
+    /// slot is kept for that library.
     fn slot(&mut self, intake: &mut Intake, registration: &Registration) -> Result<usize, OutOfMemory> {
         let slots = &mut self.libraries;
         let last = |wanted: Option<usize>| {
@@ -337,8 +338,7 @@ impl Desk {
         Some((slot as u32, self.libraries[slot].generation))
     }
 
-    /// The library that was registered last before the one of that sequence number, if one still is: its slot, generation and
-    /// sequence number.
+    /// The library registered last among those before sequence number `before`, if any: its slot, generation and sequence number.
     pub(super) fn last_registered(&self, before: u64) -> Option<(u32, u32, u64)> {
         self.libraries
             .iter()

@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::port::{Adapter, Stage};
 
-/// The name of a delivery that waits for its reply, as Lua's userdata holds it. Checked by generation, like a handle.
+/// The name of a delivery that waits for its reply, as Lua's userdata holds it. It has a generation, like a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PendingId {
     pub(super) index: u32,
@@ -18,17 +18,17 @@ pub struct PendingId {
     pub(super) epoch: u64,
 }
 
-/// A reply that began and must be given to [`Dispatcher::replied`]. Plain data, as `Taken`.
+/// A reply that has begun. It must be passed to [`Dispatcher::replied`]. Plain data, like `Taken`.
 #[derive(Clone, Copy)]
 pub struct Replying {
-    /// Whose it is.
+    /// The library that it belongs to.
     pub handle: Handle,
     /// What it carries.
     pub payload: Payload,
     /// How to reply to it.
     pub adapter: &'static dyn Adapter,
     id: PendingId,
-    /// It stays on the thread that began it: the Lua thread, as the desk's owner.
+    /// Not `Send`: it stays on the thread that began it, which is the Lua thread and the desk's owner.
     bound: PhantomData<*const ()>,
 }
 
@@ -37,15 +37,15 @@ pub struct Replying {
 pub enum ReplyEnd {
     /// The library took it.
     Replied,
-    /// Nobody replied; the library was told so.
+    /// The reply function was collected without being called, and the library was told.
     Collected,
     /// The library raised a Lua error, or failed in its own way.
     Failed,
-    /// Nobody could reply; the library was told that it is cancelled.
+    /// No reply is possible any more, and the library was told that the delivery is cancelled.
     Cancelled,
 }
 
-/// A reply that is cancelled when this is dropped, also where the library's code is left by an exception.
+/// A reply that is cancelled when this is dropped, even if an exception leaves the library's code.
 struct Cancelled<'a>(&'a Dispatcher, Replying);
 
 impl Drop for Cancelled<'_> {
@@ -55,19 +55,19 @@ impl Drop for Cancelled<'_> {
 }
 
 impl Dispatcher {
-    /// Whether the state of that id is still served here. A callback may have closed it, and the dispatcher may serve another by now.
+    /// Whether the state of that id is still served here. A callback may have closed it, and the dispatcher may serve another state by now.
     /// [any-thread]
     #[must_use]
     pub fn serves_state_of(&self, id: PendingId) -> bool {
         self.serves(id.epoch)
     }
 
-    /// Begins the reply to what `id` names; none where it has ended already, or its state has closed. [lua-thread]
+    /// Begins the reply to the delivery that `id` names. None if it has already ended, or its state has closed. [lua-thread]
     ///
     /// # Safety
-    /// On the Lua thread of the state that the id is of, inside a call that Lua made.
+    /// Must be called on the Lua thread of the id's state, inside a call that Lua made.
     pub unsafe fn begin_reply(&self, id: PendingId) -> Option<Replying> {
-        // A reply that Lua collects after its state closed comes to a dispatcher that may serve another, on another thread.
+        // If Lua collects a reply after its state closed, the dispatcher may already serve another state, on another thread.
         if !self.serves(id.epoch) {
             return None;
         }
@@ -83,7 +83,7 @@ impl Dispatcher {
         Some(Replying { handle: self.handle(slot, generation), payload, adapter, id, bound: PhantomData })
     }
 
-    /// Cancels what `id` names, where it waits for its reply and nobody can give one. [lua-thread]
+    /// Cancels the delivery that `id` names, if it waits for its reply and no reply is possible any more. [lua-thread]
     ///
     /// # Safety
     /// As [`Self::begin_reply`].
@@ -95,7 +95,7 @@ impl Dispatcher {
         drop(cancelled);
     }
 
-    /// Says how the reply ended, and releases the waiting thread. [lua-thread]
+    /// Ends the reply, and releases the waiting thread. [lua-thread]
     pub fn replied(&self, replying: &Replying, end: ReplyEnd) {
         let mut desk = self.lock_desk_as(Caller::Lua);
         let slot = replying.handle.slot;

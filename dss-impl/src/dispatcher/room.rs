@@ -1,4 +1,4 @@
-//! Room for an item: what makes way for it, by its library's policy.
+//! Room for an item: which items make way for it, by its library's policy.
 
 use crate::capacity::{Capacity, Policy};
 use crate::item::Item;
@@ -7,16 +7,16 @@ use crate::queue::Queue;
 
 /// Why an item cannot enter now.
 pub(super) enum Hindrance {
-    /// What must make room lies at the desk.
+    /// The item that must make way is at the desk.
     Desk,
     Full,
     TooLarge,
-    /// There is none.
+    /// There is no memory.
     Memory,
 }
 
-/// Replaces the item before of the same key, if the policy says so. None if there is no such item, or this one is too large for its
-/// position. `ahead` is the desk's queue, if that is locked.
+/// Replaces the previous item with the same key, if the policy says so. None if there is no such item, or if the new one is too large for
+/// its place. `ahead` is the desk's queue, if that is locked.
 pub(super) fn coalesce(
     capacity: &mut Capacity,
     behind: &mut Queue<Item>,
@@ -35,7 +35,7 @@ pub(super) fn coalesce(
         (false, Some(ahead)) => ahead,
         (false, None) => return Some(Err(Hindrance::Desk)),
     };
-    // What may be too much is what it is larger by.
+    // Only the difference in size has to fit.
     let left = capacity.bytes_left();
     let old = queue.get(position).filter(|old| bytes.saturating_sub(old.bytes) as usize <= left)?.bytes;
     if evicted.try_reserve(1).is_err() || !capacity.prepare_coalesce() {
@@ -47,7 +47,7 @@ pub(super) fn coalesce(
     Some(Ok(()))
 }
 
-/// Makes room for an item by its library's policy. `ahead` is the desk's queue, where it is locked.
+/// Makes room for an item by its library's policy. `ahead` is the desk's queue, if that is locked.
 pub(super) fn make_room(
     capacity: &mut Capacity,
     behind: &mut Queue<Item>,
@@ -66,7 +66,7 @@ pub(super) fn make_room(
             _ => None,
         };
         let Some(sequence) = oldest else {
-            // Lua may be taking the one that had to make room at this moment: the desk lock knows.
+            // At this moment, Lua may be taking the item that should make way. Only the desk lock can tell.
             let unsettled = !exact && capacity.was_taken(key);
             return Err(if unsettled { Hindrance::Desk } else { Hindrance::Full });
         };

@@ -16,23 +16,23 @@ use crate::payload::Payload;
 use crate::port::{Adapter, Stage};
 use crate::sync::Ordering;
 
-/// A delivery that was taken off the queue and must be decoded now. Plain data: a Lua error may skip the frame it lies
-/// in, and the dispatcher still has all that must not be lost.
+/// A delivery that was taken off the queue and must now be decoded. Plain data: a Lua error may skip the stack frame it is
+/// in, and the dispatcher still has everything that must not be lost.
 #[derive(Clone, Copy)]
 pub struct Taken {
-    /// Whose it is.
+    /// The library that it belongs to.
     pub handle: Handle,
     /// What it carries.
     pub payload: Payload,
     /// How to decode it.
     pub adapter: &'static dyn Adapter,
-    /// Under which it is found again, if somebody waits for it.
+    /// Identifies it at the desk, if a thread waits for it.
     pub pending: Option<PendingId>,
     finishes: bool,
     on_thread: OnThread,
 }
 
-/// What has it is not to be taken to another thread than the one that it was made on: the Lua thread, as the desk's owner.
+/// Makes its owner `!Send`: it must stay on the thread that made it, which is the Lua thread and the desk's owner.
 type OnThread = PhantomData<*const ()>;
 
 /// How a decode ended.
@@ -46,13 +46,13 @@ pub enum DecodeEnd {
     Failed,
 }
 
-/// A `dispatch` that is under way.
+/// A `dispatch` that is running.
 #[derive(Clone, Copy)]
 pub struct Dispatching {
     on_thread: OnThread,
 }
 
-/// What [`Dispatcher::decoded`] says.
+/// The result of [`Dispatcher::decoded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// Whether a thread waits for Lua's reply.
@@ -62,16 +62,16 @@ pub struct Decoded {
 }
 
 impl Dispatcher {
-    /// Takes the oldest item for a `poll`: spends the notification, and sends the next if items remain. [lua-thread]
+    /// Takes the oldest item for a `poll`. It spends the notification, and sends the next if items remain. [lua-thread]
     ///
-    /// Each item taken must be given to [`Self::decoded`].
+    /// Each item taken must be passed to [`Self::decoded`].
     ///
     /// # Errors
-    /// There is no memory to note that a thread waits for the oldest item, which stays in the queue.
+    /// A thread waits for the oldest item, and there is no memory to record that. The item stays in the queue.
     ///
     /// # Safety
-    /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
-    #[inline(always)] // so that what is taken is made where it is used
+    /// Must be called on the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
+    #[inline(always)] // so that the result is made where it is used
     pub unsafe fn take_one(&self) -> Result<Option<Taken>, OutOfMemory> {
         self.enter_lua();
         // SAFETY: Lua makes one call at a time in a state, and a dispatcher serves one state at a time.
@@ -85,11 +85,11 @@ impl Dispatcher {
         taken
     }
 
-    /// Begins a `dispatch`: spends the notification. [lua-thread]
+    /// Begins a `dispatch`, and spends the notification. [lua-thread]
     ///
     /// # Safety
-    /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves; and so is all that is done
-    /// with the result.
+    /// Must be called on the Lua thread, inside a call that Lua made, in the state that this dispatcher serves. The same holds for each
+    /// use of the result.
     pub unsafe fn begin_dispatch(&self) -> Dispatching {
         self.enter_lua();
         // SAFETY: Lua makes one call at a time in a state, and a dispatcher serves one state at a time.
@@ -100,37 +100,37 @@ impl Dispatcher {
         Dispatching { on_thread: PhantomData }
     }
 
-    /// Takes the oldest item within a `dispatch`, without a look at the notification. [lua-thread]
+    /// Takes the oldest item during a `dispatch`, without checking the notification. [lua-thread]
     ///
     /// # Errors
     /// As [`Self::take_one`].
     #[inline(always)]
     pub fn take_next(&self, _: Dispatching) -> Result<Option<Taken>, OutOfMemory> {
-        // SAFETY: as the caller that began the dispatch has promised.
+        // SAFETY: the caller that began the dispatch has promised it.
         let mut desk = unsafe { self.desk.lock_as_owner() };
         self.take_from(&mut desk)
     }
 
-    /// Ends a `dispatch`: sends a notification if items remain that none announces. Returns how many remain.
+    /// Ends a `dispatch`. If items remain and no notification is outstanding, it sends one. Returns how many remain.
     /// [lua-thread]
     pub fn end_dispatch(&self, _: Dispatching) -> usize {
-        // SAFETY: as the caller that began the dispatch has promised.
+        // SAFETY: the caller that began the dispatch has promised it.
         let desk = unsafe { self.desk.lock_as_owner() };
         self.announce(desk)
     }
 
-    /// Spends the notification: Lua looks now.
+    /// Spends the notification, because Lua looks at the queue now.
     #[inline(never)]
     fn spend(&self, desk: &Desk) {
-        // First what lies unread, and then the credit: a notification that comes between is cleared, and what it announces is seen by this
-        // look. The other way round, a notification for something that comes later could be cleared.
+        // Clear the unread data first, then the credit. If a notification comes in between, it is cleared, but this look sees the item it
+        // announces. In the other order, a notification for a later item could be cleared.
         if let Some(notifier) = &desk.clears {
             notifier.clear();
         }
         self.intake.lock().credit.spend();
     }
 
-    /// Sends a notification if items remain that none announces, with no lock held. Returns how many remain.
+    /// If items remain and no notification is outstanding, sends one with no lock held. Returns how many remain.
     fn announce(&self, mut desk: Guard<'_, Desk>) -> usize {
         let mut intake = self.intake.lock();
         let queued = desk.items.len() + intake.items.len();
@@ -153,13 +153,13 @@ impl Dispatcher {
         queued
     }
 
-    #[inline(always)] // so that what is taken is made where it is used, and not copied there
+    #[inline(always)] // so that the result is made where it is used, and not copied there
     fn take_from(&self, desk: &mut Guard<'_, Desk>) -> Result<Option<Taken>, OutOfMemory> {
         let desk: &mut Desk = desk;
         if desk.items.len() == 0 {
             self.take_over(desk);
         }
-        // What may panic, or want memory, comes before the item is in hand.
+        // Steps that may panic or need memory come before the item leaves the queue.
         let Some(front) = desk.items.front() else { return Ok(None) };
         let slot = u32::from(front.slot);
         if front.waiter.is_some() {
@@ -189,33 +189,33 @@ impl Dispatcher {
         Ok(Some(Taken { handle, payload, adapter, pending: pending_id, finishes, on_thread: PhantomData }))
     }
 
-    /// Tells a producer that waits that the library has room again.
+    /// Tells a waiting producer that the library has room again.
     #[cold]
     fn tell_of_room(&self, consumed: &Consumed) {
         let intake = self.intake.lock();
         consumed.told();
         drop(intake);
-        // Who waits looked for room, and listened, under that lock: it saw what left, or hears this.
+        // No wake-up is lost: a producer checks for room and listens under that lock, so it saw the room or hears this.
         self.room.ring();
     }
 
-    /// Takes over what lies at the intake. The desk has no items.
+    /// Takes over the items in the intake. The desk must have none.
     #[inline(never)]
     fn take_over(&self, desk: &mut Desk) {
-        // A deliver that returned before this call is seen here; one that did not may come with the next.
+        // A deliver that returned before this call is seen here. Others may be seen by the next call.
         if self.behind.load(Ordering::Relaxed) == 0 {
             return;
         }
         let mut intake = self.intake.lock();
         desk.items.refill(&mut intake.items);
         intake.items.prepare();
-        // The first of these may stay, for want of memory.
+        // Without memory, the first of these items may stay where it was.
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
         self.behind.store(0, Ordering::Relaxed);
     }
 
-    /// Says how the decode of `taken` ended. [lua-thread]
-    #[inline(always)] // the path without a waiting thread is short, and wants to be where the rest of it is
+    /// Ends the decode of `taken`. [lua-thread]
+    #[inline(always)] // the path without a waiting thread is short, and should be part of its caller
     pub fn decoded(&self, taken: &Taken, end: DecodeEnd) -> Decoded {
         let slot = taken.handle.slot;
         if let Some(pending_id) = taken.pending {
@@ -224,7 +224,7 @@ impl Dispatcher {
         if taken.finishes {
             boundary::discard(taken.adapter, taken.handle, &taken.payload, Stage::Finished);
         }
-        // SAFETY: a `Taken` stays on the thread that took it, and its call is still under way.
+        // SAFETY: a `Taken` stays on the thread that took it, and its call is still running.
         let mut guard = unsafe { self.desk.lock_as_owner() };
         let remaining = self.queue_size();
         let desk = &mut *guard;
@@ -238,7 +238,7 @@ impl Dispatcher {
         Decoded { reply: false, remaining }
     }
 
-    /// The same, where a thread waits.
+    /// As [`Self::decoded`], if a thread waits.
     #[inline(never)]
     fn decoded_awaited(&self, taken: &Taken, pending_id: PendingId, end: DecodeEnd) -> Decoded {
         let slot = taken.handle.slot;
@@ -250,7 +250,7 @@ impl Dispatcher {
         let open = library.phase == LibraryPhase::Registered && desk.phase == Phase::Open;
         let early = desk.find_pending(pending_id).and_then(|pending| pending.ended);
         if early.is_none() || end != DecodeEnd::Failed {
-            // Otherwise it was counted as what it was ended by.
+            // Otherwise it was already counted when it was ended.
             desk.libraries[slot as usize].counts.decoded(end);
         }
         let outcome = match (end, early) {
@@ -281,8 +281,7 @@ impl Dispatcher {
     }
 }
 
-/// A delivery that ends in a call of the Lua thread's. When this is dropped it has, also where the library's code is left by an
-/// exception.
+/// A delivery that ends in a call of the Lua thread. Dropping this ends it, even if an exception leaves the library's code.
 struct Ending<'a> {
     dispatcher: &'a Dispatcher,
     slot: u32,
@@ -298,7 +297,7 @@ impl Drop for Ending<'_> {
 }
 
 impl Library {
-    /// Counts how long an item waited that Lua takes now.
+    /// Counts how long the item that Lua now takes has waited.
     #[inline(never)]
     fn note_wait(&mut self, stamp: Stamp) {
         if let (Some(waits), Some((nanoseconds, count))) = (self.waits.as_mut(), stamp.age()) {

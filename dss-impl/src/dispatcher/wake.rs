@@ -1,4 +1,4 @@
-//! Waking: the notifier, and the sleep in `wait`.
+//! Waking the Lua thread: the notifiers, and the sleep in `wait`.
 
 use std::time::Duration;
 
@@ -19,21 +19,21 @@ use crate::sync::Ordering;
 pub enum Waited {
     /// Something is queued.
     Queued,
-    /// Nothing is queued: the time is over, or somebody woke the thread.
+    /// Nothing is queued: the time is over, or another thread woke this one.
     Nothing,
 }
 
 impl Dispatcher {
-    /// Changes the notifier to a port; starts with a notification if items wait. Does nothing in a state that closes, where a new
-    /// one would be left to the next state that is served here. [lua-thread]
+    /// Sets the notifier to a port. Sends a notification if items are queued. Does nothing in a state that is closing: the notifier would
+    /// be left to the next state that is served here. [lua-thread]
     ///
     /// # Errors
-    /// There is no memory for it; nothing changed.
+    /// There is no memory for it. Nothing has changed.
     pub fn set_notifier(&self, notifier: Option<Box<dyn Notifier>>) -> Result<(), OutOfMemory> {
         self.change_notifier(Way::Port, notifier)
     }
 
-    /// The same for the notifier with a descriptor. [lua-thread]
+    /// Sets the notifier with a descriptor, as [`Self::set_notifier`] does. [lua-thread]
     ///
     /// # Errors
     /// As [`Self::set_notifier`].
@@ -41,14 +41,14 @@ impl Dispatcher {
         self.change_notifier(Way::Descriptor, notifier)
     }
 
-    /// The number of the descriptor that [`Self::set_descriptor`] set, if the program has left it open. [lua-thread]
+    /// The number of the descriptor that [`Self::set_descriptor`] set, if the program has not closed it. [lua-thread]
     #[must_use]
     pub fn descriptor(&self) -> Option<i64> {
         self.enter_lua();
         self.lock_desk().clears.as_ref()?.descriptor()
     }
 
-    /// Sends a notification now, also if nothing is queued. Returns whether all notifiers have sent it, and there is one. [lua-thread]
+    /// Sends a notification now, even if nothing is queued. Returns true if there is a notifier and all notifiers sent it. [lua-thread]
     pub fn notify(&self) -> bool {
         self.enter_lua();
         let desk = self.lock_desk();
@@ -84,25 +84,25 @@ impl Dispatcher {
         drop(desk);
         drop((old, cleared));
         if let Some(due) = due {
-            // A send that fails leaves nothing outstanding, and the next deliver tries again.
+            // If this fails, nothing is outstanding, and the next deliver tries again.
             self.send(due);
         }
         Ok(())
     }
 
-    /// Sleeps until something is queued, or `limit` is over, or the last library unregistered. Returns at once where
-    /// something is. [lua-thread] `[blocks]`
+    /// Sleeps until something is queued, `limit` is over, or the last library has unregistered. Returns immediately if
+    /// something is queued. [lua-thread] `[blocks]`
     pub fn wait(&self, limit: Duration) -> Waited {
         self.sleep(limit, false)
     }
 
-    /// As [`Self::wait`], and returns at once where no library is registered: who looks at that before the call misses
+    /// As [`Self::wait`], but returns immediately if no library is registered. A caller that checked that before the call could miss
     /// an unregister in between. [lua-thread] `[blocks]`
     pub fn wait_registered(&self, limit: Duration) -> Waited {
         self.sleep(limit, true)
     }
 
-    /// Wakes the Lua thread, for whoever took `sleeper` back. [any-thread], also in a signal handler, that may have interrupted this
+    /// Wakes the Lua thread, after the caller has taken `sleeper`. [any-thread], also in a signal handler, which may have interrupted this
     /// function.
     #[cold]
     pub(super) fn wake_lua(&self, sleeper: Sleeping) {
@@ -113,7 +113,7 @@ impl Dispatcher {
             }
             #[cfg(not(loom))]
             Sleeping::On(pair) => {
-                // If the program closed it, the Lua thread was woken by that.
+                // If the program closed it, that woke the Lua thread.
                 let _ = pair.write();
             }
         }
@@ -126,7 +126,7 @@ impl Dispatcher {
         }
         let mut intake = self.intake.lock();
         if intake.has_cause_to_sleep(for_a_library) && !limit.is_zero() {
-            // A deliver comes before this, and was seen, or after it, and rings. So does the last unregister.
+            // No wake-up is lost: a deliver comes before this and was seen, or comes after it and rings. So does the last unregister.
             intake.sleeping = Sleeping::InBell;
             let heard = self.arrived.listen();
             drop(intake);
@@ -137,14 +137,14 @@ impl Dispatcher {
         if intake.items.len() > 0 { Waited::Queued } else { Waited::Nothing }
     }
 
-    /// As [`Self::wait`], or as [`Self::wait_registered`] if `for_a_library`, for a program that has descriptors to wait on, too.
-    /// A signal ends the sleep. `others` are looked at in any case. [lua-thread] `[blocks]`
+    /// As [`Self::wait`], or as [`Self::wait_registered`] if `for_a_library`, for a program that also waits for descriptors.
+    /// A signal ends the sleep. `others` are checked in any case. [lua-thread] `[blocks]`
     ///
     /// # Errors
     /// The system has no descriptor for the sleep.
     ///
     /// # Safety
-    /// On the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
+    /// Must be called on the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
     #[cfg(all(unix, not(loom)))]
     pub unsafe fn wait_on(
         &self,
@@ -155,13 +155,13 @@ impl Dispatcher {
         self.enter_lua();
         // SAFETY: as the caller promises.
         let pair = unsafe { self.waker() }?;
-        // It may have been written to after the last sleep had ended by itself.
+        // After the last sleep had ended by itself, another thread may have written to it.
         pair.clear();
         let mut intake = self.intake.lock();
         let idle = self.ahead.load(Ordering::Relaxed) == 0 && intake.has_cause_to_sleep(for_a_library);
         let limit = if idle { limit } else { Duration::ZERO };
         if idle {
-            // A deliver comes before this, and was seen, or after it, and writes. So does the last unregister.
+            // No wake-up is lost: a deliver comes before this and was seen, or comes after it and writes. So does the last unregister.
             intake.sleeping = Sleeping::On(pair.clone());
         }
         drop(intake);
@@ -174,13 +174,13 @@ impl Dispatcher {
         Ok(if queued { Waited::Queued } else { Waited::Nothing })
     }
 
-    /// What the Lua thread sleeps on: made once, and again if the program closed it.
+    /// What the Lua thread sleeps on. Made once, and again if the program closed it.
     ///
     /// # Safety
     /// As [`Self::wait_on`].
     #[cfg(all(unix, not(loom)))]
     unsafe fn waker(&self) -> Result<Shared<Pair>, NoDescriptor> {
-        // SAFETY: as the caller promises. As the owner, so that no other thread has to be asked.
+        // SAFETY: as the caller promises. Taken as the owner, so that no other thread is disturbed.
         let mut desk = unsafe { self.desk.lock_as_owner() };
         if let Some(pair) = desk.waker.as_ref().filter(|pair| pair.is_open()) {
             return Ok(pair.clone());
@@ -194,7 +194,7 @@ impl Dispatcher {
 }
 
 impl Intake {
-    /// Whoever wakes the Lua thread takes this; none if it does not sleep.
+    /// Takes how the Lua thread sleeps, for a caller that wakes it. None if it does not sleep.
     #[inline(always)] // a part of every deliver
     pub(super) fn take_sleeper(&mut self) -> Option<Sleeping> {
         match self.sleeping {
@@ -203,7 +203,7 @@ impl Intake {
         }
     }
 
-    /// The same, if nothing keeps `run` going.
+    /// As [`Self::take_sleeper`], but only if nothing keeps `run` going.
     pub(super) fn take_sleeper_in_vain(&mut self) -> Option<Sleeping> {
         if self.registered == 0 { self.take_sleeper() } else { None }
     }

@@ -1,4 +1,4 @@
-//! The other way to wake a program: a descriptor that is readable while items wait.
+//! The descriptor notifier: a descriptor that is readable while items are queued.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use super::Notifier;
 use crate::memory::{OutOfMemory, Shared};
 use crate::pair::Pair;
 
-/// A descriptor for a program's loop. DSS makes it readable, and clears it when Lua polls: the program only waits on it. It stays DSS's, which
+/// A descriptor for a program's loop. DSS makes it readable, and clears it when Lua polls. The program only waits for it. DSS owns it, and
 /// closes it with the last clone of this.
 #[derive(Clone)]
 pub struct DescriptorNotifier(Shared<Pair>);
@@ -14,7 +14,7 @@ pub struct DescriptorNotifier(Shared<Pair>);
 /// Why there is no descriptor.
 #[derive(Debug)]
 pub enum NoDescriptor {
-    /// The system refuses one.
+    /// The system refused to make one.
     Refused(io::Error),
     /// There is no memory.
     OutOfMemory,
@@ -27,6 +27,8 @@ impl From<OutOfMemory> for NoDescriptor {
 }
 
 impl DescriptorNotifier {
+    /// Makes a descriptor.
+    ///
     /// # Errors
     /// See [`NoDescriptor`].
     pub fn new() -> Result<Self, NoDescriptor> {

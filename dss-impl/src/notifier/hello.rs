@@ -1,8 +1,8 @@
-//! The UDP way for sockets that can only send first, as nginx's: they cannot be bound to a port, nor say which they have.
+//! The UDP notifier for sockets that can only send first, such as nginx's: they cannot be bound to a port, and do not know their port.
 //!
-//! DSS's socket is bound instead. The program sends it the hello, which nobody else knows, and has DSS send a notification. From then on
-//! they go from that port to where the hello came from. No thread listens: DSS looks for the hello when it is to send, and the program
-//! is told whether it had come.
+//! DSS binds its own socket instead. The program sends the hello to it, which nothing else knows, and asks DSS for a notification. From
+//! then on, notifications go from DSS's port to the hello's sender. No thread listens: DSS looks for the hello when it has to send, and
+//! the program is told whether it had arrived.
 
 use std::fmt::Write;
 use std::io::{self, Read};
@@ -14,16 +14,16 @@ use super::Notifier;
 use super::udp::{UdpNotifier, open};
 use crate::descriptor::Descriptor;
 
-/// How many bytes a hello has.
+/// The length of a hello in bytes.
 const LENGTH: usize = 32;
 
-/// How many datagrams are looked at for one notification: more than a socket has room for. Whoever floods the port is not to keep a thread here.
+/// How many datagrams are read for one notification: more than a socket can hold. A program that floods the port must not keep a thread here.
 const LOOKED_AT: usize = 4096;
 
-/// What a program sends to show that a socket is its own: hexadecimal digits that nobody can guess.
+/// What a program sends to show that a socket is its own: hexadecimal digits that cannot be guessed.
 pub(super) type Hello = ArrayString<LENGTH>;
 
-/// A notifier for a socket that says hello.
+/// A notifier for a socket that sends a hello.
 pub struct HelloNotifier {
     port: u16,
     hello: Hello,
@@ -31,10 +31,10 @@ pub struct HelloNotifier {
 }
 
 impl HelloNotifier {
-    /// A socket that is bound to a free port of 127.0.0.1.
+    /// Binds a socket to a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// No socket could be had, as where the process has no descriptor left.
+    /// The socket could not be made, for example because the process has no descriptors left.
     pub fn new() -> io::Result<Self> {
         let socket = open(Some(0), None)?;
         let port = socket.local_addr()?.as_socket_ipv4().map_or(0, |address| address.port());
@@ -43,13 +43,13 @@ impl HelloNotifier {
         Ok(HelloNotifier { port, hello, notifier })
     }
 
-    /// The port that a hello goes to.
+    /// The port that the hello must be sent to.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What is to be sent there.
+    /// The text to send there.
     #[must_use]
     pub fn hello(&self) -> &str {
         &self.hello
@@ -62,11 +62,11 @@ impl Notifier for HelloNotifier {
     }
 }
 
-/// The port that the hello came from, if it has come.
+/// The port that the hello came from, if it has arrived.
 pub(super) fn sender(mut socket: &Socket, hello: &Hello) -> io::Result<u16> {
     for _ in 0..LOOKED_AT {
         let address = socket.peek_sender()?;
-        // One more, so that what is longer is not taken for it.
+        // One byte more, so that a longer datagram is not taken for the hello.
         let mut bytes = [0; LENGTH + 1];
         let length = socket.read(&mut bytes)?;
         if let (true, Some(address)) = (bytes[..length] == *hello.as_bytes(), address.as_socket_ipv4()) {
@@ -76,13 +76,13 @@ pub(super) fn sender(mut socket: &Socket, hello: &Hello) -> io::Result<u16> {
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-/// Digits of the system's. Not of the standard library's `RandomState`, whose keys a forked process has, too.
+/// Random digits from the system. The standard library's `RandomState` will not do: a forked process has the same keys.
 fn random() -> io::Result<Hello> {
     let mut bytes = [0; LENGTH / 2];
     getrandom::fill(&mut bytes)?;
     let mut digits = Hello::new();
     for byte in bytes {
-        // There is room for all of them.
+        // There is room for all digits.
         let _ = write!(digits, "{byte:02x}");
     }
     Ok(digits)

@@ -1,11 +1,11 @@
-//! 1.0's way to wake a program: a UDP datagram.
+//! The UDP notifier, as in 1.0: it wakes a program with a datagram.
 //!
-//! A program may close every descriptor that it does not know, as one that becomes a daemon does. The number of DSS's socket is then
-//! nobody's, or that of a file of the program's. So each send first looks whether the descriptor still is the socket that was opened,
-//! and opens another where it is not. Nothing is ever written to, or closed, that is not DSS's.
+//! A program may close every descriptor that it does not know, for example when it becomes a daemon. The number of DSS's socket is then
+//! unused, or refers to a file of the program. So each send first checks whether the descriptor still is the socket that was opened,
+//! and opens another if not. DSS never writes to or closes anything that is not its own.
 //!
-//! A datagram that lies unread in the program's socket will wake it, so another says nothing new. Where that socket is of
-//! this process it is looked at before each send: polls that follow one another leave one datagram, not one each.
+//! A datagram that lies unread in the program's socket will wake the program, so another is not needed. If that socket belongs to this
+//! process, it is checked before each send: consecutive polls leave one datagram, not one each.
 
 use std::fmt::Write;
 use std::io;
@@ -20,21 +20,21 @@ use crate::cancellation::uncancelled;
 use crate::delegated::Delegated;
 use crate::descriptor::{self, Descriptor};
 
-/// 1.0's way: a UDP datagram to loopback that holds the number of queued items in decimal text.
+/// Sends a UDP datagram to loopback, as 1.0 does. It contains the number of queued items in decimal text.
 pub struct UdpNotifier(Delegated<Sender>);
 
 impl UdpNotifier {
-    /// A notifier for `port` on 127.0.0.1.
+    /// Makes a notifier for `port` on 127.0.0.1.
     ///
     /// # Errors
-    /// No socket could be had, as where the process has no descriptor left.
+    /// The socket could not be made, for example because the process has no descriptors left.
     pub fn new(port: u16) -> io::Result<Self> {
         let socket = Descriptor::own(open(None, Some(port))?);
         let end = End::Known { port, receiver: descriptor::bound_to(port) };
         Ok(UdpNotifier(Delegated::new(Sender { from: None, end, socket })))
     }
 
-    /// A notifier of a socket that is bound to the port `from`, for the one that will say hello to it.
+    /// Makes a notifier with a `socket` that is bound to the port `from`. It sends to the socket that will send the hello.
     pub(super) fn awaiting(from: u16, hello: Hello, socket: Descriptor) -> Self {
         UdpNotifier(Delegated::new(Sender { from: Some(from), end: End::Awaited(hello), socket }))
     }
@@ -42,26 +42,26 @@ impl UdpNotifier {
 
 impl Notifier for UdpNotifier {
     fn notify(&self, queued: usize) -> io::Result<()> {
-        // A thread that is cancelled in here would take the notification with it, and none would be sent again.
+        // If a thread were cancelled here, its notification would be lost, and no other would be sent.
         let sent = uncancelled(|| self.0.run(|sender| sender.send(queued)));
-        // None: the thread that is sending sends another.
+        // None: a thread that is already sending sends once more.
         sent.unwrap_or(Ok(()))
     }
 }
 
-/// What sends to one socket.
+/// Sends to one socket.
 struct Sender {
-    /// The port that is sent from; none for any.
+    /// The port to send from; None for any.
     from: Option<u16>,
     end: End,
     socket: Descriptor,
 }
 
-/// The socket that is sent to.
+/// The socket to send to.
 enum End {
-    /// Bound to that port, and the descriptor, where it is one of this process.
+    /// It is bound to that port. If it belongs to this process, this is its descriptor.
     Known { port: u16, receiver: Option<Descriptor> },
-    /// The one that will say this.
+    /// It will send this hello.
     Awaited(Hello),
 }
 
@@ -83,7 +83,7 @@ impl End {
 
 impl Sender {
     fn send(&mut self, queued: usize) -> io::Result<()> {
-        // What was queued before is found by whoever reads that datagram: it is read later than this.
+        // The program reads that datagram later than this, and then finds every item that was queued before.
         if self.end.is_announced() {
             return Ok(());
         }
@@ -102,8 +102,8 @@ impl Sender {
     }
 }
 
-/// A socket that is bound to one port of 127.0.0.1, if one is named, and connected to the other: so a port where nobody listens shows as an error
-/// and not as a datagram into the void.
+/// Makes a socket that is bound to the port `from` of 127.0.0.1, if given, and connected to the port `to`, if given. Because it is
+/// connected, a port where nothing listens shows as an error.
 pub(super) fn open(from: Option<u16>, to: Option<u16>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
@@ -121,15 +121,15 @@ fn local(port: u16) -> SockAddr {
 }
 
 fn send(socket: &Socket, text: &[u8]) -> io::Result<()> {
-    // An error may be left over from an earlier datagram: it says nothing of this one.
+    // An error may be left over from an earlier datagram, and says nothing about this one.
     drop(socket.take_error());
     match socket.send(text) {
         Ok(_) => {}
-        // A full buffer is full of notifications that were not read yet: the reader will wake.
+        // A full buffer is full of unread notifications, so the reader will wake.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
         Err(error) => return Err(error),
     }
-    // Over loopback the refusal of a closed port is here by now, on the systems that tell.
+    // Over loopback, a closed port has refused the datagram by now, on systems that report it.
     match socket.take_error()? {
         Some(error) => Err(error),
         None => Ok(()),

@@ -1,14 +1,14 @@
 ---@meta dss.copas
 
--- DarkSideSync in the loop of copas.
+-- DarkSideSync in copas.
 
 ---@class dss.copas
 local copas = {}
 
----Has the loop handle what is queued, from now on.
+---Makes the loop handle queued items from now on.
 function copas.install() end
 
----Takes that back.
+---Undoes `install`.
 function copas.remove() end
 
 return copas

@@ -1,6 +1,6 @@
 ---@meta dss.cqueues
 
--- DarkSideSync in the loop of cqueues.
+-- DarkSideSync in the loop of a cqueues controller.
 
 ---@class dss.cqueues
 local cqueues = {}
@@ -8,12 +8,12 @@ local cqueues = {}
 ---@class dss.cqueues.Options
 ---@field ends? boolean whether the loop may end once a library has kept it going and none does any more
 
----Has the loop handle what is queued, from now on.
+---Makes the loop handle queued items from now on.
 ---@param queue table
 ---@param options? dss.cqueues.Options
 function cqueues.install(queue, options) end
 
----Takes that back.
+---Undoes `install`.
 ---@param queue table
 function cqueues.remove(queue) end
 

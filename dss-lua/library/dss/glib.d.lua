@@ -1,14 +1,14 @@
 ---@meta dss.glib
 
--- DarkSideSync in the loop of glib.
+-- DarkSideSync in GLib's main loop.
 
 ---@class dss.glib
 local glib = {}
 
----Has the loop handle what is queued, from now on.
+---Makes the loop handle queued items from now on.
 function glib.install() end
 
----Takes that back.
+---Undoes `install`.
 function glib.remove() end
 
 return glib

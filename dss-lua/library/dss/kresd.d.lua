@@ -5,10 +5,10 @@
 ---@class dss.kresd
 local kresd = {}
 
----Has kresd handle what is queued, from now on.
+---Makes kresd handle queued items from now on.
 function kresd.install() end
 
----Takes that back.
+---Undoes `install`.
 function kresd.remove() end
 
 return kresd

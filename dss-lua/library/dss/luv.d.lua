@@ -6,13 +6,13 @@
 local luv = {}
 
 ---@class dss.luv.Options
----@field schedule? fun(f: function) runs a function later, as `vim.schedule`
+---@field schedule? fun(f: function) runs a function later, like `vim.schedule`
 
----Has the loop handle what is queued, from now on.
+---Makes the loop handle queued items from now on.
 ---@param options? dss.luv.Options
 function luv.install(options) end
 
----Takes that back.
+---Undoes `install`.
 function luv.remove() end
 
 return luv

@@ -5,10 +5,10 @@
 ---@class dss.mpv
 local mpv = {}
 
----Has the script handle what is queued, from now on. Best called while the script is loaded.
+---Makes the script handle queued items from now on. Call it while the script is loaded, if possible.
 function mpv.install() end
 
----Takes that back.
+---Undoes `install`.
 function mpv.remove() end
 
 return mpv

@@ -1,14 +1,14 @@
 ---@meta dss.ngx
 
--- DarkSideSync in the workers of nginx. With it `task.await` and its like may be called in every handler.
+-- DarkSideSync in the workers of nginx. With it, every handler may call `task.await` and similar functions.
 
 ---@class dss.ngx
 local ngx = {}
 
----Has this worker handle what is queued, from now on. For `init_worker_by_lua`, or later.
+---Makes this worker handle queued items from now on. For `init_worker_by_lua`, or later.
 function ngx.install() end
 
----Takes that back.
+---Undoes `install`.
 function ngx.remove() end
 
 return ngx

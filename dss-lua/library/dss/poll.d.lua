@@ -1,6 +1,6 @@
 ---@meta dss.poll
 
--- DarkSideSync in programs that have nothing to wait on.
+-- DarkSideSync in programs that cannot wait for anything.
 
 ---@class dss.poll
 local poll = {}
@@ -9,7 +9,7 @@ local poll = {}
 ---@field shortest? number
 ---@field longest? number
 
----A function that handles what is queued, and returns how many seconds to sleep before the next call.
+---Returns a function that handles queued items, and returns how many seconds to sleep before the next call.
 ---@param options? dss.poll.Options
 ---@return fun(): number
 function poll.new(options) end

@@ -1,11 +1,11 @@
 ---@meta dss.posix
 
--- DarkSideSync beside luaposix's `poll`.
+-- DarkSideSync with luaposix's `poll`.
 
 ---@class dss.posix
 local posix = {}
 
----As luaposix's `poll`, and handles what is queued.
+---Like luaposix's `poll`, but also handles queued items.
 ---@param fds table<integer, table>
 ---@param timeout? integer milliseconds
 ---@return integer? ready

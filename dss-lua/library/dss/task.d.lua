@@ -3,7 +3,7 @@
 -- Straight-line code over callbacks.
 
 ---@class dss.task
----@field CANCELLED table the error in a task that was cancelled
+---@field CANCELLED table the error that a cancelled task gets
 local task = {}
 
 ---@class dss.Task
@@ -13,7 +13,7 @@ local Task = {}
 function Task:status() end
 
 ---Raises `task.CANCELLED` where the task waits.
----@return boolean cancelled whether it had not ended
+---@return boolean cancelled false if the task had ended already
 function Task:cancel() end
 
 ---Runs `f(...)` as a task.
@@ -28,7 +28,7 @@ function task.spawn(f, ...) end
 ---@return any ...
 function task.await(f, ...) end
 
----As `await`, for a callback whose first value is no error.
+---Like `await`, for a callback whose first value is not an error.
 ---@param f function
 ---@param ... any
 ---@return any ...
@@ -44,29 +44,29 @@ function task.sleep(seconds) end
 ---@return any ...
 function task.timeout(seconds, f, ...) end
 
----Waits for all, and returns their first results. The first error cancels the others.
+---Waits for all tasks, and returns their first results. The first error cancels the others.
 ---@param all dss.Task[]
 ---@return any[]
 function task.all(all) end
 
----Waits for the first that ends, and cancels the others.
+---Waits until the first task ends, and cancels the others.
 ---@param all dss.Task[]
 ---@return any ...
 function task.race(all) end
 
----A callback of a request that may await.
+---Makes a callback for requests that may await.
 ---@param f function
 ---@return function
 function task.handler(f) end
 
----As `pcall`, for functions that await.
+---Like `pcall`, for functions that await.
 ---@param f function
 ---@param ... any
 ---@return boolean succeeded
 ---@return any ...
 function task.pcall(f, ...) end
 
----As `darksidesync.run`, with sleeping tasks.
+---Like `darksidesync.run`, but also goes on while a task sleeps.
 ---@param seconds? number
 ---@return integer handled
 function task.run(seconds) end

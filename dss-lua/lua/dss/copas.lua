@@ -4,17 +4,17 @@
 --     require("dss.copas").install()
 --     copas.loop()
 --
--- Up to copas 1.2, which has no timers, what `task.sleep` waits for comes when something else of DSS's does.
+-- copas has no timers up to version 1.2: there `task.sleep` ends only when another item arrives.
 
 local copas = require "copas"
 local slice = require "dss.slice"
 
 local module = {}
 
--- Stands for the thread that is installed.
+-- A table that stands for the installed thread.
 local installed
 
--- copas as `dss.slice` wants it.
+-- copas, as `dss.slice` needs it.
 local loop = { thread = function(f) copas.addthread(f) end }
 
 if copas.sleep then
@@ -27,7 +27,7 @@ if copas.sleep then
     end
 end
 
--- What copas takes for a socket: to receive from it is to wait until the descriptor is readable.
+-- copas takes this for a socket. To receive from it is to wait until the descriptor is readable.
 local function waker()
     local waited = false
     return {
@@ -42,7 +42,7 @@ local function waker()
     }
 end
 
---- Has copas handle what is queued, from now on. Does nothing if it does already.
+--- Makes copas handle queued items from now on. Does nothing if it is installed already.
 function module.install()
     if installed then return end
     local mine = {}
@@ -57,7 +57,7 @@ function module.install()
     end)
 end
 
---- Takes that back. The thread ends with the next notification.
+--- Undoes `install`. The thread ends with the next notification.
 function module.remove()
     installed = nil
     if slice.loop == loop then slice.loop = nil end

@@ -4,17 +4,17 @@
 --     require("dss.cqueues").install(queue)
 --     queue:loop()
 --
--- The controller has one thread more, so its loop does not end by itself: `remove` ends it, or the option `ends`.
+-- The controller has one more thread, so its loop does not end by itself: `remove` ends it, or the option `ends`.
 
 local cqueues, condition = require "cqueues", require "cqueues.condition"
 local slice = require "dss.slice"
 
 local module = {}
 
--- The descriptor as a controller waits on it, and the condition that ends the wait, by controller.
+-- The condition that ends the wait, by controller.
 local installed = setmetatable({}, { __mode = "k" })
 
--- The controller as `dss.slice` wants it.
+-- The controller, as `dss.slice` needs it.
 local function loop(queue)
     return {
         of = queue,
@@ -22,7 +22,7 @@ local function loop(queue)
         after = function(seconds, f)
             local stopped = condition.new()
             queue:wrap(function()
-                -- What it waits on is what ended the wait, if it is not the time.
+                -- `poll` returns `stopped` if that ended the wait, and not the time.
                 if cqueues.poll(stopped, seconds) ~= stopped then f() end
             end)
             return function() stopped:signal() end
@@ -35,9 +35,9 @@ local function forget(queue)
     if slice.loop and slice.loop.of == queue then slice.loop = nil end
 end
 
---- Has a controller handle what is queued, from now on. Does nothing if it does already.
+--- Makes a controller handle queued items from now on. Does nothing if it is installed already.
 -- @param queue the controller
--- @param options a table, or nothing: with `ends` the thread ends once a library has kept the loop going and none does any more
+-- @param options a table, or nil: with `ends`, the thread ends once a library has kept the loop going and none does any more
 function module.install(queue, options)
     if installed[queue] then return end
     local own = { pollfd = slice.descriptor(), events = "r" }
@@ -55,7 +55,7 @@ function module.install(queue, options)
     end)
 end
 
---- Takes that back.
+--- Undoes `install`.
 function module.remove(queue)
     local removed = installed[queue]
     if not removed then return end

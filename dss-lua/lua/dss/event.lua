@@ -4,17 +4,17 @@
 --     require("dss.event").install(base)
 --     base:loop()
 --
--- The base has one event more, so its loop does not end by itself: `remove` ends it, or the option `ends`.
+-- The base has one more event, so its loop does not end by itself: `remove` ends it, or the option `ends`.
 
 local core = require "luaevent.core"
 local slice = require "dss.slice"
 
 local module = {}
 
--- The events, by their base.
+-- The events, by base.
 local installed = setmetatable({}, { __mode = "k" })
 
--- The base as `dss.slice` wants it. What is due is kept, for an event that is collected does not come.
+-- The base, as `dss.slice` needs it. Pending events are kept, because an event that is collected does not occur.
 local function loop(base)
     local due = {}
     return {
@@ -43,9 +43,9 @@ local function forget(base)
     if slice.loop and slice.loop.of == base then slice.loop = nil end
 end
 
---- Has a base handle what is queued, from now on. Does nothing if it does already.
+--- Makes a base handle queued items from now on. Does nothing if it is installed already.
 -- @param base the base
--- @param options a table, or nothing: with `ends` the event is taken back once a library has kept the loop going and none does any more
+-- @param options a table, or nil: with `ends`, the event is removed once a library has kept the loop going and none does any more
 function module.install(base, options)
     if installed[base] then return end
     slice.loop = loop(base)
@@ -61,7 +61,7 @@ function module.install(base, options)
     end)
 end
 
---- Takes that back.
+--- Undoes `install`.
 function module.remove(base)
     local event = installed[base]
     if not event then return end

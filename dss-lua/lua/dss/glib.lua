@@ -1,4 +1,4 @@
---- DarkSideSync in GLib's main loop, by lgi.
+--- DarkSideSync in GLib's main loop, with lgi.
 --
 --     require("dss.glib").install()
 --     GLib.MainLoop():run()
@@ -10,7 +10,7 @@ local glib = {}
 
 local source
 
--- The main loop as `dss.slice` wants it.
+-- The main loop, as `dss.slice` needs it.
 local loop = {}
 
 function loop.after(seconds, f)
@@ -27,7 +27,7 @@ function loop.after(seconds, f)
     end
 end
 
---- Has the main loop handle what is queued, from now on. Does nothing if it does already.
+--- Makes the main loop handle queued items from now on. Does nothing if it is installed already.
 function glib.install()
     if source then return end
     slice.loop = loop
@@ -38,7 +38,7 @@ function glib.install()
     end)
 end
 
---- Takes that back.
+--- Undoes `install`.
 function glib.remove()
     if not source then return end
     GLib.source_remove(source)

@@ -11,13 +11,13 @@ local kresd = {}
 
 local watch
 
--- The event loop as `dss.slice` wants it.
+-- The event loop, as `dss.slice` needs it.
 local loop = {}
 
 function loop.after(seconds, f)
     local id
     id = event.after(math.ceil(seconds * 1000), function()
-        -- kresd gives the number to another event later.
+        -- kresd may give the number to another event later.
         id = nil
         f()
     end)
@@ -28,7 +28,7 @@ function loop.after(seconds, f)
     end
 end
 
---- Has kresd handle what is queued, from now on. Does nothing if it does already.
+--- Makes kresd handle queued items from now on. Does nothing if it is installed already.
 function kresd.install()
     if watch then return end
     slice.loop = loop
@@ -39,7 +39,7 @@ function kresd.install()
     end)
 end
 
---- Takes that back.
+--- Undoes `install`.
 function kresd.remove()
     if not watch then return end
     event.cancel(watch)

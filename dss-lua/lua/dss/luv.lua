@@ -3,7 +3,7 @@
 --     require("dss.luv").install()                             -- luv, or Neovim
 --     require("dss.luv").install { schedule = vim.schedule }   -- callbacks may use all of Neovim's functions
 --
--- The loop goes on while a library keeps it going, and ends otherwise as if this were not there.
+-- The loop goes on while a library keeps it going. Otherwise it ends as if this module were not installed.
 
 local slice = require "dss.slice"
 
@@ -12,7 +12,7 @@ local luv = {}
 local uv = vim and (vim.uv or vim.loop) or require "luv"
 local handle, schedule
 
--- The loop as `dss.slice` wants it.
+-- The loop, as `dss.slice` needs it.
 local loop = {}
 
 function loop.after(seconds, f)
@@ -39,7 +39,7 @@ local function look()
     keep()
 end
 
--- While what was scheduled waits for its turn the descriptor is not watched: it would wake the loop again and again.
+-- While a scheduled call waits for its turn, the descriptor is not watched, because it would wake the loop again and again.
 local function watch()
     handle:start("r", function()
         if not schedule then return look() end
@@ -52,8 +52,8 @@ local function watch()
     end)
 end
 
---- Has the loop handle what is queued, from now on. Does nothing if it does already.
--- @param options a table, or nothing: `schedule` is a function that runs another later, where more is allowed than in a callback of the loop's
+--- Makes the loop handle queued items from now on. Does nothing if it is installed already.
+-- @param options a table, or nil: `schedule` is a function that runs another one later, when more is allowed than in a callback of the loop
 function luv.install(options)
     if handle then return end
     schedule = options and options.schedule
@@ -63,7 +63,7 @@ function luv.install(options)
     keep()
 end
 
---- Takes that back.
+--- Undoes `install`.
 function luv.remove()
     if not handle then return end
     handle:close()

@@ -3,8 +3,8 @@
 --     require("dss.mpv").install()
 --
 -- Each script has a thread and a Lua state of its own. Call `install` while the script is loaded: the script then waits for
--- items as it waits for mpv's events. Called later, or where mpv has no wake-up pipe, as on Windows, it looks for items now and
--- then.
+-- items as it waits for mpv's events. If `install` is called later, or mpv has no wake-up pipe (as on Windows), the script checks
+-- for items now and then.
 
 local mp = require "mp"
 local darksidesync = require "darksidesync"
@@ -12,10 +12,10 @@ local slice = require "dss.slice"
 
 local mpv = {}
 
--- Whether `run` is the loop that runs, and the timer that looks now and then if it is not. There is one while this is installed.
+-- Whether `run` is the loop that runs, and the timer that checks now and then if it is not. The timer exists while this is installed.
 local is_running, timer = false
 
--- mpv's timers as `dss.slice` wants them.
+-- mpv's timers, as `dss.slice` needs them.
 local loop = {}
 
 function loop.after(seconds, f)
@@ -23,17 +23,17 @@ function loop.after(seconds, f)
     return function() due:kill() end
 end
 
--- The pipe's number, and a file that takes out of it what mpv wrote; or nothing.
+-- The pipe's number, and a file that reads what mpv wrote into it; or nothing.
 local function wake_up_pipe()
     local fd = mp.get_wakeup_pipe and mp.get_wakeup_pipe()
     local file = fd and fd >= 0 and io.open("/dev/fd/" .. fd, "rb")
     if not file then return end
-    -- A read of more would wait until mpv wrote more.
+    -- A larger read would wait until mpv writes more.
     file:setvbuf "no"
     return fd, file
 end
 
--- What mpv calls in place of its own loop, once the script is loaded.
+-- mpv calls this instead of its own loop, once the script is loaded.
 local function run(fd, file, before)
     is_running = true
     while true do
@@ -49,7 +49,7 @@ local function run(fd, file, before)
     return before()
 end
 
---- Has the script handle what is queued, from now on. Does nothing if it does already.
+--- Makes the script handle queued items from now on. Does nothing if it is installed already.
 function mpv.install()
     if timer then return end
     slice.loop = loop
@@ -69,7 +69,7 @@ function mpv.install()
     timer = mp.add_timeout(0, look_again)
 end
 
---- Takes that back.
+--- Undoes `install`.
 function mpv.remove()
     if not timer then return end
     timer:kill()

@@ -1,15 +1,15 @@
---- DarkSideSync in the workers of nginx, with its Lua module or as OpenResty.
+--- DarkSideSync in the workers of nginx, with its Lua module or with OpenResty.
 --
 --     init_worker_by_lua_block { require("dss.ngx").install() }
 --
--- A handler may then await, for each thread of nginx's can wait:
+-- A handler may then await, because every thread of nginx can wait:
 --
 --     content_by_lua_block { ngx.say(#require("dss.task").await(db.query, db, "SELECT 1")) }
 --
--- Leave it to this to poll: a callback that runs in a `dispatch` of the program's cannot spawn tasks.
+-- Let this module poll: a callback that runs in the program's own `dispatch` cannot spawn tasks.
 --
--- A worker that exits, as after `nginx -s reload`, first ends what waits for something of DSS's; `worker_shutdown_timeout` limits that.
--- `lua_code_cache off` is not for this: it makes a new Lua state for each request.
+-- A worker that exits, such as after `nginx -s reload`, first finishes what waits for DSS; `worker_shutdown_timeout` limits that.
+-- Do not use `lua_code_cache off`: it makes a new Lua state for each request.
 
 local darksidesync = require "darksidesync"
 local ffi = require "ffi"
@@ -18,14 +18,14 @@ local slice = require "dss.slice"
 
 local module = {}
 
--- The shortest wait and the longest, in seconds: waits without a limit are made of these. How often a worker that exits looks whether it may.
--- And when what failed is tried again.
+-- In seconds: the shortest and the longest wait (a wait without a limit consists of these), how often a worker that exits checks whether
+-- it may, and after how long a failed attempt is repeated.
 local SHORTEST, LONGEST, LOOK, AGAIN = 0.001, 3600, 0.2, 1
 
--- How long the receiver sleeps at most, in seconds: it looks then whether the worker exits, should the timer for that have been dropped.
+-- How long the receiver sleeps at most, in seconds. It then checks whether the worker exits, in case nginx dropped the timer for that.
 local RECEIVER_SLEEPS = 60
 
--- How many threads one request of nginx's may have had. It keeps a note of each until it ends, and goes through all of them to find one.
+-- How many threads one nginx request may make. nginx keeps a record of each until the request ends, and searches all of them for one.
 local MOST_THREADS = 200
 
 -- The phases in which a thread can be made.
@@ -34,12 +34,12 @@ local HAVE_THREADS = {
     ssl_cert = true, ssl_session_fetch = true, ssl_client_hello = true,
 }
 
--- What receives: the timer's request that `serve` runs in. Each is followed by another after so many threads.
+-- The receiver: the timer's request that `serve` runs in. After `MOST_THREADS` threads, another one takes over.
 local receiver
 
 local serve
 
--- When a timer for `serve` may be made again: nginx drops those that are due while too many others run.
+-- When a timer for `serve` may be made again: nginx drops timers that are due while too many others run.
 local again = 0
 
 local function start_serving()
@@ -52,8 +52,8 @@ local function wake_receiver()
     if receiver and receiver.wakes then receiver.wakes:post(1) end
 end
 
--- Checks that somebody receives, and starts a receiver if nobody does. Every thread that waits calls this. A task that calls `ngx.exit` may have ended
--- the request of the receiver, which is not told; so it is asked for a sign of life, at most once a second.
+-- Checks that there is a receiver, and starts one if not. Every thread that waits calls this. If a task calls `ngx.exit`, that may end the
+-- receiver's request without notice. So the receiver is asked for a sign of life, at most once a second.
 local function ensure()
     local own = receiver
     if not own then return end
@@ -69,10 +69,10 @@ local function ensure()
     if not own.wakes then start_serving() end
 end
 
--- Threads that are to be made, for callbacks of DSS's cannot make any: they cannot yield.
+-- Functions of threads to be made. Callbacks of DSS cannot make threads, because they cannot yield.
 local waiting = {}
 
--- What threads wait on. A thread that nginx kills says nothing: it is collected.
+-- The semaphores that threads wait on. If nginx kills a thread, its semaphore stays here until it is collected.
 local waits = setmetatable({}, { __mode = "k" })
 
 -- Whether the worker exits, and whether a timer watches for that.
@@ -86,10 +86,10 @@ local function flush()
     end
 end
 
--- Threads of nginx's as `dss.slice` wants them.
+-- nginx's threads, as `dss.slice` needs them.
 local loop = {}
 
--- Where none can be made, the receiver makes it.
+-- If no thread can be made here, the receiver makes it.
 function loop.thread(f)
     if not slice.is_handling and HAVE_THREADS[ngx.get_phase()] then return ngx.thread.spawn(f) end
     waiting[#waiting + 1] = f
@@ -97,14 +97,14 @@ function loop.thread(f)
     if not slice.is_handling then wake_receiver() end
 end
 
--- Waits in a thread for so many seconds, or until `semaphore` is posted. Returns whether it was.
+-- Waits in a thread for that many seconds, or until the semaphore `posted` is posted. Returns whether it was.
 local function wait(posted, seconds)
     local till, is_posted, at_most = darksidesync.now() + seconds, false, AGAIN
     waits[posted] = true
-    -- nginx counts from when it woke up, so this may come early.
+    -- nginx counts from the time when it woke up, so a wait may end early.
     repeat
         ensure()
-        -- A wait of no length would let nothing else run.
+        -- A wait of 0 seconds would let nothing else run.
         is_posted = posted:wait(math.max(SHORTEST, math.min(till - darksidesync.now(), at_most)))
         at_most = math.min(2 * at_most, LONGEST)
     until is_posted or darksidesync.now() >= till
@@ -112,7 +112,7 @@ local function wait(posted, seconds)
     return is_posted
 end
 
--- A wait of a thread's, for so many seconds if they are given, and what ends it.
+-- Returns a function that waits in a thread, for that many seconds if they are given, and a function that ends the wait.
 function loop.condition()
     local ended = semaphore.new()
     return function(seconds) wait(ended, seconds or math.huge) end, function() ended:post(1) end
@@ -133,7 +133,7 @@ local closing = ffi.gc(ffi.new "char[1]", function() is_closing = true end)
 -- How many threads are watched.
 local watched = 0
 
--- nginx does not tell when it ends a thread, but collects what only that thread refers to.
+-- nginx does not report that it ended a thread, but what only that thread refers to is collected.
 function loop.watch(lost)
     local kept = newproxy(true)
     watched = watched + 1
@@ -143,7 +143,7 @@ function loop.watch(lost)
     end
     getmetatable(kept).__gc = function()
         if not lost or is_closing or not closing then return end
-        -- A finalizer runs anywhere: what is to be done is left to a thread.
+        -- A finalizer runs anywhere, so the work is left to a thread.
         waiting[#waiting + 1] = lost
         forget()
         wake_receiver()
@@ -151,14 +151,14 @@ function loop.watch(lost)
     return kept, forget
 end
 
--- Whether nothing waits any more: not a library for Lua, nor a thread for a library.
+-- Whether nothing waits any more: no library for Lua, and no thread for a library.
 local function is_over()
     if darksidesync.pending() > 0 or darksidesync.queuesize() > 0 then return false end
     if next(waits) then collectgarbage() end
     return not next(waits) and not waiting[1]
 end
 
--- A socket of nginx's can send alone until it knows a port: it says hello, and gets the notifications in answer.
+-- An nginx socket can only send until it knows a port. So it says hello, and gets the notifications in answer.
 local function greet()
     local socket = ngx.socket.udp()
     local port, hello = darksidesync.listen()
@@ -166,12 +166,12 @@ local function greet()
     if fine then fine, message = socket:send(hello) end
     if fine and not darksidesync.notify() then fine, message = false, "it was lost on the way" end
     if not fine then error(("nginx's socket could not say hello to port %d of 127.0.0.1 (%s)"):format(port, message), 0) end
-    -- Some weeks: nginx writes each end of such a wait to its log.
+    -- Some weeks, because nginx logs each end of such a wait.
     socket:settimeout(2 ^ 31 - 1)
     return socket
 end
 
--- Looks, and waits for the next notification, until it is killed. It makes no threads: those of a thread that is killed stay with nginx.
+-- Handles items and waits for the next notification, until it is killed. Makes no threads: those of a killed thread stay with nginx.
 local function receive(own)
     while true do
         local fine, message = pcall(slice.handle)
@@ -186,7 +186,7 @@ local function receive(own)
     end
 end
 
--- Has a request a socket to receive from. Not more often than so often.
+-- Makes the receiver's socket, if it has none. Tries again after `AGAIN` seconds at the earliest.
 local function connect(own)
     if own.socket or darksidesync.now() < own.again then return end
     own.again = darksidesync.now() + AGAIN
@@ -214,7 +214,7 @@ function serve(premature)
         local is_woken = own.wakes:wait(
             not own.socket and AGAIN or exits and LOOK or watched > 0 and pause or RECEIVER_SLEEPS
         )
-        -- A worker with nothing to do collects nothing, and would not find that a thread was ended.
+        -- An idle worker collects no garbage, so it would not notice that a thread was ended.
         pause = is_woken and AGAIN or math.min(2 * pause, RECEIVER_SLEEPS)
         if not is_woken and watched > 0 then collectgarbage() end
     end
@@ -223,11 +223,11 @@ function serve(premature)
         ngx.thread.kill(own.thread)
         own.socket:close()
     end
-    -- A request may still come to await something, in a worker that exits.
+    -- A request may still await something in a worker that exits.
     again = 0
 end
 
--- A timer that nginx calls early when the worker exits. What is posted there nginx sees with the next event, so it gets one.
+-- A timer that nginx calls early when the worker exits. nginx notices what is posted there at the next event, so another timer makes one.
 local function watch_exit(premature)
     is_watching = false
     if not receiver then return end
@@ -239,7 +239,7 @@ local function watch_exit(premature)
     ngx.timer.at(0, wake_receiver)
 end
 
---- Has this worker handle what is queued, from now on. Does nothing if it does already. For `init_worker_by_lua`, or later.
+--- Makes this worker handle queued items from now on. Does nothing if it is installed already. For `init_worker_by_lua`, or later.
 function module.install()
     if receiver then return end
     again = 0
@@ -249,7 +249,7 @@ function module.install()
     slice.loop = loop
 end
 
---- Takes that back.
+--- Undoes `install`.
 function module.remove()
     if not receiver then return end
     local own = receiver

@@ -1,4 +1,4 @@
---- DarkSideSync in programs that have nothing to wait on: they look now and then.
+--- DarkSideSync in programs that cannot wait for anything: they check for items now and then.
 --
 --     local look = require("dss.poll").new()
 --     function love.update() look() end                                  -- each frame
@@ -13,9 +13,9 @@ local poll = {}
 -- In seconds.
 local SHORTEST, LONGEST = 0.0005, 0.05
 
---- A function that handles what is queued, for 2 ms at most, and returns how many seconds to sleep before the next call: 0 if more is
--- queued, and twice as long as the time before if nothing was.
--- @param options a table, or nothing: `shortest` and `longest` are limits of that sleep, 0.0005 and 0.05 if they are missing
+--- Returns a function that handles queued items, for 2 ms at most, and returns how many seconds to sleep before the next call: 0 if
+-- items remain, and twice as long as the time before if nothing was queued.
+-- @param options a table, or nil: `shortest` and `longest` are limits of that sleep, by default 0.0005 and 0.05
 function poll.new(options)
     local shortest, longest = options and options.shortest or SHORTEST, options and options.longest or LONGEST
     local pause = shortest

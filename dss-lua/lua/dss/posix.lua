@@ -1,4 +1,4 @@
---- DarkSideSync beside luaposix's `poll`.
+--- DarkSideSync with luaposix's `poll`.
 --
 --     local poll = require("dss.posix").poll      -- in place of `require("posix.poll").poll`
 --     local ready = poll({ [fd] = { events = { IN = true } } }, 1000)
@@ -9,13 +9,13 @@ local posix = {}
 
 local real = require("posix.poll").poll
 
---- As luaposix's `poll`, and handles what is queued.
--- @param fds a table of what to wait for, by descriptor. It is left as it is, but for the `revents` that `poll` sets
--- @param timeout in milliseconds; -1 or nothing for no limit
--- @return how many of `fds` are ready: 0 also if something was handled; or nil and an error
+--- Like luaposix's `poll`, but also handles queued items.
+-- @param fds a table of what to wait for, by descriptor. Only the `revents` in it are changed, by `poll`
+-- @param timeout in milliseconds; -1 or nil for no limit
+-- @return how many of `fds` are ready, which is also 0 if only items were handled; or nil and an error
 function posix.poll(fds, timeout)
     local own = slice.descriptor()
-    -- Left there it would be the program's to wait on.
+    -- Removed again below, so that the program does not wait on it.
     fds[own] = { events = { IN = true } }
     local left = slice.left()
     if left and (not timeout or timeout < 0 or left * 1000 < timeout) then timeout = math.ceil(left * 1000) end

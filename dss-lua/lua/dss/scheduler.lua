@@ -1,4 +1,4 @@
---- How tasks run, wait, are woken, and end. `dss.task` is what programs use.
+--- How tasks run, wait, are woken, and end. Programs use `dss.task`.
 
 local darksidesync = require "darksidesync"
 local slice = require "dss.slice"
@@ -6,22 +6,22 @@ local slice = require "dss.slice"
 local Task = {}
 Task.__index = Task
 
--- As `pcall`, and hides the request whose callback runs: a task that is woken there must not `defer` it.
+-- Like `pcall`, but hides the request whose callback runs: a task that is woken there must not `defer` it.
 local outside = darksidesync.outside
 
 local unpack = table.unpack or unpack
 local function pack(...) return { n = select("#", ...), ... } end
 
--- Tasks that have not ended, by their coroutines. Who will wake one has it; one that nobody can wake is collected.
+-- Tasks that have not ended, by coroutine. What will wake a task refers to it; a task that nothing can wake is collected.
 local tasks = setmetatable({}, { __mode = "kv" })
 
--- What a task yields that waits for something of this module's.
+-- What a task yields when it waits for something of this module.
 local PARKED = {}
 
--- The error in a task that was cancelled, where it waits.
+-- The error that a cancelled task gets where it waits.
 local CANCELLED = setmetatable({}, { __tostring = function() return "the task was cancelled" end })
 
--- A coroutine of a function. In Lua 5.1 that cannot be a C function.
+-- Makes a coroutine of a function. In Lua 5.1, that cannot be a C function.
 local create = coroutine.create
 if not pcall(coroutine.create, print) then
     function create(f)
@@ -33,7 +33,7 @@ end
 local function current(what)
     local co = coroutine.running()
     local own = co and tasks[co]
-    -- Where a thread of the loop's can wait by itself, each may await; a callback of DSS's cannot.
+    -- If the loop's threads can wait by themselves, each of them may await. A callback of DSS cannot.
     if not own and slice.of_loop "condition" and not slice.is_handling then own = { state = "running", ends = {}, awaited = 0 } end
     if not own then error(("'%s' was called outside of a task: call it in a function that task.spawn got"):format(what), 3) end
     return own
@@ -43,7 +43,7 @@ local NOT_HERE = " (a task cannot await within a function that C calls, and in L
 local LOST = "the task's thread was ended by its loop, as a request's are that exits"
 local NO_SCHEDULER = "the task yielded, and the loop has no threads of its own to yield to: use await or sleep"
 
--- What the interpreters of all Luas raise on Ctrl-C: it is the program's, and no task's.
+-- Whether an error is what the interpreter of every Lua raises on Ctrl-C. It is meant for the program, not for a task.
 local function is_interruption(err)
     return type(err) == "string" and err:find "interrupted!$" ~= nil
 end
@@ -53,18 +53,18 @@ local function text_of(err)
     return fine and type(text) == "string" and text or "(an error without a text)"
 end
 
--- Tells the error handler of a task that failed. That it was cancelled is no error.
+-- Passes the error of a failed task to the error handler. A cancellation is not an error.
 local function tell_error_of(own)
     local err = own.results[1]
     if err ~= CANCELLED then darksidesync.reporterror(text_of(err) .. "\n" .. own.traceback) end
 end
 
--- Tasks whose wait was ended by the end of another task. They are resumed by the outermost call, one after the other: a chain of tasks that
--- await each other may be long, and would be a chain of calls.
+-- Tasks whose wait ended because another task ended. The outermost call resumes them one after the other: a chain of tasks that await
+-- each other may be long, and would become a chain of nested calls.
 local ready, is_ending, is_draining = {}, false, false
 local resume
 
--- How deep tasks resume each other, and how deep they may: a Lua has room for some two hundred C functions in each other.
+-- How deeply tasks resume each other, and the limit: Lua has room for some two hundred nested C functions.
 local depth, DEEPEST = 0, 30
 
 local function drain()
@@ -72,7 +72,7 @@ local function drain()
     is_draining = true
     local fine, err = true, nil
     while fine and ready[1] do
-        -- Taken as a list, so that to take one costs the same however many there are.
+        -- Taken as a whole list, so that taking one costs the same however many there are.
         local list = ready
         ready = {}
         for at = 1, #list do
@@ -84,7 +84,7 @@ local function drain()
     if not fine then error(err, 0) end
 end
 
--- Resumes a task whose wait has ended, with what it waited for, or lets it see to that itself.
+-- Resumes a task whose wait has ended, with what it waited for, or lets it resume later.
 local function wake_up(own, wait, ...)
     own.wait = nil
     if wait.signal or is_ending or depth >= DEEPEST then
@@ -93,11 +93,11 @@ local function wake_up(own, wait, ...)
         return
     end
     resume(own, outside, ...)
-    -- Also within a loop that runs in a task: what was ready before is not to wait for that loop's end.
+    -- Also in a loop that runs in a task: tasks that were ready before must not wait for the end of that loop.
     if ready[1] then drain() end
 end
 
--- Ends a task. Its error is told to the error handler if nobody awaits it.
+-- Ends a task. Its error goes to the error handler if nothing awaits it.
 local function finish(own, succeeded, ...)
     own.results, own.state = pack(...), succeeded and "done" or "failed"
     if own.co then tasks[own.co] = nil end
@@ -109,7 +109,7 @@ local function finish(own, succeeded, ...)
             own.results[1] = err
         end
         own.traceback = own.traceback or debug.traceback(own.co)
-        -- What it was to close (`local x <close>`), it has not closed.
+        -- The task has not closed its to-be-closed variables (`local x <close>`).
         if coroutine.close and own.co and coroutine.status(own.co) ~= "normal" then
             local closed, raised = coroutine.close(own.co)
             if not closed and raised ~= err then darksidesync.reporterror(text_of(raised)) end
@@ -129,10 +129,10 @@ local function finish(own, succeeded, ...)
     if interruption then error(interruption, 0) end
 end
 
--- What a task did when it was resumed: it waits, or has ended, or yields for a thread of the loop's, where it has one.
+-- Handles what a task did when it was resumed: it waits, has ended, or yields to the loop's scheduler, if the loop has threads.
 local function step(own, succeeded, what, ...)
     if succeeded and what == PARKED then
-        -- Not before: a yield that fails has not parked it.
+        -- Not earlier: a yield that fails has not parked the task.
         own.wait = own.parking
         return
     end
@@ -141,7 +141,7 @@ local function step(own, succeeded, what, ...)
     return step(own, coroutine.resume(own.co, coroutine.yield(what, ...)))
 end
 
--- Runs a task until it waits or ends. In a thread of the loop's, if that has some.
+-- Runs a task until it waits or ends. If the loop has threads, this runs in one of them.
 local function advance(own, ...)
     return step(own, coroutine.resume(own.co, ...))
 end
@@ -153,7 +153,7 @@ function resume(own, call, ...)
         local fine, err = call(advance, own, ...)
         depth = depth - 1
         if fine then return end
-        -- Ctrl-C, which may come between any two steps of this.
+        -- This is Ctrl-C, which may come between any two steps.
         if own.state == "running" and coroutine.status(own.co) == "dead" then pcall(finish, own, false, err) end
         error(err, 0)
     end
@@ -169,14 +169,14 @@ local function raise_if_cancelled(own, free)
     error(CANCELLED, 0)
 end
 
--- What a task is to wait for, and the function that ends the wait: what that is called with is what `park` returns. With `inner`, a task that
--- runs in this one's place, that is cancelled instead.
+-- Returns a wait for a task, and the function that ends the wait. `park` returns what that function is called with. `inner` is a task
+-- that runs in place of this one, and is cancelled instead of it.
 local function new_wait(own, inner)
     local wait = { inner = inner }
     return wait, function(...)
         if wait.is_over then return end
         wait.is_over = true
-        -- It may be over before the task waits.
+        -- The wait may be over before the task waits.
         if own.wait == wait then wake_up(own, wait, ...) else wait.results = pack(...) end
     end
 end
@@ -188,8 +188,8 @@ local function results_of_wait(own, wait, ...)
     return ...
 end
 
--- Waits until a wait is ended, or, where the loop's threads can wait by themselves, for so many `seconds`. `free` takes back what is waited
--- for. Raises `CANCELLED` in a task that is cancelled meanwhile.
+-- Waits until a wait is ended, or, if the loop's threads can wait by themselves, for that many `seconds`. `free` stops what is waited
+-- for. Raises `CANCELLED` if the task is cancelled meanwhile.
 local function park(own, wait, free, seconds)
     wait.free = free
     raise_if_cancelled(own, not wait.is_over and free)
@@ -213,7 +213,7 @@ local function let_go(wait)
     if not fine then darksidesync.reporterror(text_of(err)) end
 end
 
--- Ends a task whose thread the loop has ended. Who awaits it gets an error; that nobody does is none.
+-- Ends a task whose thread the loop has ended. What awaits it gets an error. If nothing awaits it, no error is reported.
 local function lose(own)
     local wait = own.wait
     if wait then
@@ -224,8 +224,8 @@ local function lose(own)
     finish(own, false, LOST)
 end
 
--- Runs a task in a thread that can wait by itself, from its beginning to its end: there a coroutine in between would be in the way. The task
--- does not have the thread, which is collected where the loop ends it.
+-- Runs a task in a thread that can wait by itself, from beginning to end: a coroutine in between would be in the way. The task does not
+-- refer to the thread, which is collected if the loop ends it.
 local function run_here(own, f, ...)
     local function note(err)
         own.traceback = debug.traceback()
@@ -250,7 +250,7 @@ local function start(f, awaited, ...)
     end
     own.co = create(f)
     tasks[own.co] = own
-    -- The first step is a part of what starts it: in the callback of a request it may call `defer`.
+    -- The first step is part of what starts the task: in the callback of a request it may call `defer`.
     resume(own, pcall, ...)
     return own
 end
@@ -260,9 +260,9 @@ function Task:status()
     return self.state
 end
 
---- Raises `task.CANCELLED` in a task where it waits, and lets go of what it waits for. One that does not wait at the moment, for it
--- runs or waits for something of the loop's, gets the error where it awaits next.
--- @return whether it had not ended
+--- Raises `task.CANCELLED` in a task where it waits, and stops what it waits for. A task that does not wait at the moment, because it
+-- runs or waits for something of the loop, gets the error where it awaits next.
+-- @return false if the task had ended already
 function Task:cancel()
     if self.state ~= "running" then return false end
     local wait = self.wait

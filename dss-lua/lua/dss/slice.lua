@@ -1,18 +1,18 @@
---- What the modules for loops share: one look at what is queued, of a bounded length, and the timers and threads of the loop.
+--- What the modules for loops share: handling queued items for a limited time, and the timers and threads of the loop.
 local darksidesync = require "darksidesync"
 
 local slice = {}
 
--- For how long one look handles items, in seconds. The loop's own timers and sockets come after it.
+-- How long one call handles items, in seconds. The loop's own timers and sockets come after it.
 local LENGTH = 0.002
 
--- How much too early something due may come, in seconds: less than that no loop's timer tells apart.
+-- How much too early a timer may fire, in seconds. No loop's timers are more precise than that.
 local EARLIEST = 0.0005
 
--- The longest that a loop's timer is set for, in seconds: some count milliseconds in 32 bits.
+-- The longest time that a loop's timer is set for, in seconds: some count milliseconds in 32 bits.
 local LONGEST = 86400
 
--- What is due, for loops whose timers nobody knows: a heap of `{ at, f }`, the first one on top. `f` is false if it was taken back.
+-- Timers for loops whose own are not known: a heap of `{ at, f }`, the earliest on top. `f` is false if the timer was stopped.
 local due, count = {}, 0
 
 local function put(entry)
@@ -43,30 +43,31 @@ local function take_first()
     return first
 end
 
--- The first one that was not taken back.
+-- The earliest timer that was not stopped.
 local function first()
     while count > 0 and not due[1].f do take_first() end
     return due[1]
 end
 
---- The loop that is installed, or nothing: `after(seconds, f)` calls `f` once and returns a function that takes that back, `thread(f)` runs
--- `f` in a thread of the loop's own scheduler. `condition()`, where such a thread can wait by itself, returns a function that waits,
--- for so many seconds if they are given, and one that ends that. `watch(lost)` returns something that the
--- thread is to keep, and a function: if the loop ends the thread before that is called, `lost` is. Each may be missing.
+--- The loop that is installed, or nil. Each of its functions may be missing:
+-- `after(seconds, f)` calls `f` once, and returns a function that cancels it. `thread(f)` runs `f` in a thread of the loop's own scheduler.
+-- `condition()`, if such a thread can wait by itself, returns a function that waits, for that many seconds if they are given, and one
+-- that ends the wait. `watch(lost)` returns a value that the thread must keep, and a function. If the loop ends the thread before that
+-- function is called, `lost` is called.
 slice.loop = nil
 
---- Whether callbacks of DSS's run, in `slice.handle`.
+--- Whether callbacks of DSS are running, in `slice.handle`.
 slice.is_handling = false
 
---- What the loop offers by that name, if there is a loop and it does.
+--- The loop's function of that name, if there is a loop and it has one.
 function slice.of_loop(name)
     return slice.loop and slice.loop[name]
 end
 
---- Called when something is due earlier than all before, by who sleeps until then; or nothing.
+--- A function or nil, set by whatever sleeps until the earliest timer. It is called when a new timer becomes the earliest.
 slice.changed = nil
 
---- Calls what is due.
+--- Calls the functions that are due.
 function slice.fire()
     local now = darksidesync.now()
     while first() and first().at <= now do
@@ -77,21 +78,21 @@ function slice.fire()
     end
 end
 
---- How many seconds are left until something is due; nil if nothing is.
+--- How many seconds are left until the earliest timer; nil if there is none.
 function slice.left()
     local entry = first()
     return entry and math.max(0, entry.at - darksidesync.now())
 end
 
---- Calls `f` once, that many seconds from now. Where the loop has no timers that this knows of, in `slice.handle` and `task.run`.
--- @return a function that takes it back
+--- Calls `f` once, that many seconds from now. If the loop has no known timers, `slice.handle` and `task.run` call it.
+-- @return a function that cancels it
 function slice.after(seconds, f)
     local till, after = darksidesync.now() + seconds, slice.of_loop "after"
     if after then
         local stop
         local function fire()
             local left = till - darksidesync.now()
-            -- Most loops count from when they woke up, and callbacks may have run long since.
+            -- Most loops count from the time when they woke up, and callbacks may have run for long since then.
             if left > EARLIEST then stop = after(math.min(left, LONGEST), fire) else f() end
         end
         stop = after(math.max(0, math.min(seconds, LONGEST)), fire)
@@ -102,7 +103,7 @@ function slice.after(seconds, f)
     return function() entry.f = false end
 end
 
---- Handles what is queued, for 2 ms at most. If more is queued, the descriptor is readable again.
+--- Handles queued items, for 2 ms at most. If items remain, the descriptor is readable again.
 -- @return how many items were handled, and how many remain
 function slice.handle()
     slice.is_handling = true
@@ -113,7 +114,7 @@ function slice.handle()
     return handled, remaining
 end
 
---- Whether something keeps the loop going. From the first call on the descriptor tells of changes, too.
+--- Whether something keeps the loop going. After the first call, the descriptor reports changes, too.
 slice.alive = darksidesync.alive
 
 --- The descriptor that is readable while items wait.

@@ -8,9 +8,9 @@
 --     end)
 --     task.run()
 --
--- They work in every loop that DSS has a module for, and there a task may also wait as the loop's own threads do. A task cannot
--- await within a function that C calls, as that of `string.gsub`, and in Lua 5.1 not within `pcall`, a metamethod or an iterator either:
--- `task.pcall` takes the place of the first.
+-- Tasks work in every loop that DSS has a module for, and there a task may also wait as the loop's own threads do. A task cannot await
+-- in a function that C calls, such as that of `string.gsub`. In Lua 5.1, it cannot await in `pcall`, a metamethod or an iterator,
+-- either; use `task.pcall` instead of `pcall`.
 
 local darksidesync = require "darksidesync"
 local scheduler = require "dss.scheduler"
@@ -24,7 +24,7 @@ local park, start, tell_error_of = scheduler.park, scheduler.start, scheduler.te
 local unpack = table.unpack or unpack
 local function pack(...) return { n = select("#", ...), ... } end
 
---- The error in a task that was cancelled, where it waits.
+--- The error that a cancelled task gets where it waits.
 task.CANCELLED = scheduler.CANCELLED
 
 --- Runs `f(...)` as a task, until it waits for the first time.
@@ -34,7 +34,7 @@ function task.spawn(f, ...)
     return start(f, false, ...)
 end
 
--- Notes that a task is awaited, by a function that is called at its end. Returns one that takes that back.
+-- Records that a task is awaited, by a function that is called at its end. Returns a function that undoes that.
 local function await_end(other, wake)
     local ends = other.ends
     local place = #ends + 1
@@ -48,7 +48,7 @@ local function await_end(other, wake)
     end
 end
 
--- Waits for the end of a task. If it is `inner`, it runs in the place of the one that waits.
+-- Waits for the end of a task. With `inner`, that task runs in place of the one that waits.
 local function join(own, other, inner)
     if other == own then error("a task cannot await itself", 3) end
     if inner and own.cancelling then
@@ -67,7 +67,7 @@ local function results_of(succeeded, results)
     return unpack(results, 1, results.n)
 end
 
--- Ends what a function began that got a callback, if it returned something with such a method.
+-- Returns a function that cancels or closes what an awaited function returned, if that has such a method.
 local function freer(begun)
     local kind = type(begun)
     if kind ~= "table" and kind ~= "userdata" then return end
@@ -83,7 +83,7 @@ end
 local function values(own, f, ...)
     local wait, wake = new_wait(own)
     local count, begun = select("#", ...), nil
-    -- Most have few arguments, and want no table.
+    -- Most calls have few arguments, and need no table.
     if count == 0 then
         begun = f(wake)
     elseif count == 1 then
@@ -104,16 +104,16 @@ local function checked(err, ...)
     return ...
 end
 
---- Waits in a task: for another task, whose results it returns and whose error it raises; or for a callback.
--- `task.await(f, ...)` calls `f(..., callback)`. The callback's first value is an error, which is raised, or nil: the others are returned.
--- If what `f` returns has a method `cancel` or `close`, that is called when the task is cancelled meanwhile.
+--- Waits for another task, and returns its results or raises its error; or waits for a callback.
+-- `task.await(f, ...)` calls `f(..., callback)`. The callback's first value is an error, which is raised, or nil. Its others are returned.
+-- If what `f` returns has a method `cancel` or `close`, that is called if the task is cancelled meanwhile.
 function task.await(f, ...)
     local own = current "await"
     if getmetatable(f) == Task then return results_of(join(own, f)) end
     return checked(values(own, f, ...))
 end
 
---- As `await`, for a callback whose first value is no error: returns all its values.
+--- Like `await`, for a callback whose first value is not an error. Returns all its values.
 function task.values(f, ...)
     return values(current "values", f, ...)
 end
@@ -132,8 +132,8 @@ function task.sleep(seconds)
     park(own, wait, not slice.of_loop "condition" and slice.after(seconds, wake) or nil, seconds)
 end
 
---- Runs `f(...)`, and cancels it if it has not ended after so many seconds.
--- @return what `f` returned. Raises its error, and "timed out after N s"
+--- Runs `f(...)`, and cancels it if it has not ended after that many seconds.
+-- @return what `f` returned. Raises its error, or "timed out after N s"
 function task.timeout(seconds, f, ...)
     local own, late = current "timeout", false
     checked_seconds(seconds, "timeout")
@@ -148,7 +148,8 @@ function task.timeout(seconds, f, ...)
     return results_of(succeeded, results)
 end
 
--- Waits until `is_over` says so after the end of one of them. All are cancelled that are left then, or if the one that waits is.
+-- Waits until `is_over` returns true, which is called whenever a task ends. Then, or if the waiting task is cancelled, cancels the
+-- tasks that are left.
 local function wait_for(own, all, is_over)
     local taken_back = {}
     local function leave()
@@ -172,7 +173,7 @@ local function wait_for(own, all, is_over)
 end
 
 --- Waits for all tasks of a list.
--- @return a list of their first results. Raises the first error, and cancels the others then
+-- @return a list of their first results. If one fails, raises its error and cancels the others
 function task.all(all)
     local failed
     wait_for(current "all", all, function()
@@ -189,8 +190,8 @@ function task.all(all)
     return first
 end
 
---- Waits for the first task of a list that ends, and cancels the others.
--- @return what it returned. Raises its error
+--- Waits until the first task of a list ends, and cancels the others.
+-- @return what that task returned. Raises its error
 function task.race(all)
     local first
     wait_for(current "race", all, function()
@@ -208,11 +209,11 @@ end
 -- Answers a request with what a task returned, or fails it with the task's error.
 local function answer(own, reply)
     if own.state == "done" then
-        -- What cannot be an answer fails the request, and is told here as well.
+        -- If the results cannot be an answer, the request fails, and the error is reported here, too.
         local fine, err = pcall(reply, unpack(own.results, 1, own.results.n))
         if not fine then darksidesync.reporterror(err) end
     elseif not reply:fail(own.results[1], own.traceback) then
-        -- The request has ended before: nobody else hears of it.
+        -- The request had ended before, so no one else gets the error.
         tell_error_of(own)
     end
 end
@@ -225,7 +226,8 @@ end
 -- The functions that `task.handler` made.
 local handlers = setmetatable({}, { __mode = "k" })
 
---- A callback of a request that may await in every loop: `f` runs as a task, and what it returns is the answer. Its error fails the request at once.
+--- Makes a callback for requests that may await in every loop. `f` runs as a task, and what it returns is the answer. If it raises an
+-- error, the request fails immediately.
 function task.handler(f)
     local function handler(...)
         local reply = darksidesync.defer()
@@ -235,8 +237,8 @@ function task.handler(f)
     return handler
 end
 
--- Each callback of a request is a task, so it may await. This is not so in a loop that has threads of its own: there a task may begin later
--- than this returns, which is too late for `defer`.
+-- Runs each callback of a request as a task, so that it may await. This is not done in a loop that has threads of its own: there a
+-- task may begin after this has returned, which is too late for `defer`.
 local function handle_request(f, ...)
     if handlers[f] or slice.of_loop "thread" then return f(...) end
     local own = start(f, true, ...)
@@ -244,16 +246,16 @@ local function handle_request(f, ...)
     local fine, reply = pcall(darksidesync.defer)
     if fine then return answer_at_end(own, reply) end
     if not reply:find("was called twice", 1, true) then error(reply, 0) end
-    -- The callback has deferred the request: it sees to the answer, and nobody else hears of its error.
+    -- The callback has deferred the request and answers it itself. No one else gets its error.
     if own.state == "failed" then error(own.results[1], 0) end
     own.awaited = 0
 end
 
--- A handler that the program has set stays.
+-- A handler that the program has already set is kept.
 local before = darksidesync.setrequesthandler(handle_request)
 if before then darksidesync.setrequesthandler(before) end
 
---- As `pcall`, for functions that await: in Lua 5.1 that is not possible within `pcall` itself.
+--- Like `pcall`, for functions that await. In Lua 5.1, they cannot await in `pcall` itself.
 function task.pcall(f, ...)
     local own = current "pcall"
     local succeeded, results = join(own, start(f, true, ...), true)
@@ -281,12 +283,12 @@ local function run_until(till)
     return handled
 end
 
---- As `darksidesync.run`, with sleeping tasks: goes on while something keeps it going, or a task sleeps. For programs that have no other loop.
--- @param seconds for how long at most; nothing for no limit
+--- Like `darksidesync.run`, but also goes on while a task sleeps. For programs that have no other loop.
+-- @param seconds how long at most; nil for no limit
 -- @return how many items were handled
 function task.run(seconds)
     local outer, changed = stopped, slice.changed
-    -- What a callback has due now, `darksidesync.run` below does not know.
+    -- `darksidesync.run` below does not know of timers that a callback sets, so a new earliest timer stops it.
     stopped, slice.changed = false, darksidesync.stop
     local fine, handled = pcall(run_until, seconds and darksidesync.now() + seconds)
     stopped, slice.changed = outer, changed
@@ -294,7 +296,7 @@ function task.run(seconds)
     return handled
 end
 
---- Ends the innermost `task.run` that is running, after the callback or the task at hand.
+--- Ends the innermost `task.run` that is running, after the current callback or task.
 function task.stop()
     stopped = true
     darksidesync.stop()

@@ -1,4 +1,4 @@
-//! The codes that libraries of c2v0 get, and the sentences for them.
+//! The codes that c2v0 libraries get, and a sentence for each.
 
 use std::ffi::{CStr, c_int};
 
@@ -48,7 +48,7 @@ pub(super) fn sentence(code: c_int) -> &'static CStr {
     }
 }
 
-/// Why a request has no answer, for the ends that no error of Lua's tells.
+/// Why a request has no answer, if no Lua error says so.
 pub(super) fn why(ended: u32) -> &'static CStr {
     match ended {
         DSS_COLLECTED => c"Lua put the answer off by `defer()`, and dropped it",

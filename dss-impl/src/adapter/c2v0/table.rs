@@ -1,4 +1,4 @@
-//! The table of functions that libraries of c2v0 are handed. Each function translates, and decides nothing.
+//! The table of functions that c2v0 libraries get. Each function translates, and decides nothing.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -51,7 +51,7 @@ pub(super) static API: dss_api = dss_api {
     extension,
 };
 
-/// The number of a library as the core has it; 0, which is no library's, if it cannot be one.
+/// A library's number, as the core has it. 0, which is no library's number, if it is too large.
 fn raw(library: dss_library) -> usize {
     usize::try_from(library).unwrap_or(0)
 }
@@ -60,7 +60,7 @@ fn done(result: Result<(), Refused>) -> c_int {
     result.map_or_else(code, |()| DSS_OK)
 }
 
-/// Has `work` use the library, if it is one of this revision.
+/// Calls `work` with the library, if it is of this revision.
 fn with(
     library: dss_library,
     work: impl FnOnce(&'static Dispatcher, Handle) -> Result<(), Refused>,
@@ -71,7 +71,7 @@ fn with(
 }
 
 /// # Safety
-/// NULL, or writable.
+/// `to` is NULL or writable.
 unsafe fn say<T>(to: *mut T, value: T) {
     if !to.is_null() {
         // SAFETY: as the caller promises.
@@ -91,10 +91,10 @@ unsafe extern "C-unwind" fn data(call: dss_call) -> *mut c_void {
     calls::with(call, |frame: &Frame| frame.method.map(|method| method.data)).flatten().unwrap_or(null_mut())
 }
 
-/// A copy of one value for the call, which `keep` gets.
+/// Copies one value for the call and passes the copy to `keep`.
 ///
 /// # Safety
-/// NULL, or a value that is what it says.
+/// `value` is NULL or a valid value.
 unsafe fn take(
     call: dss_call,
     value: *const dss_value,
@@ -107,7 +107,7 @@ unsafe fn take(
             let value = unsafe { value.as_ref() }.ok_or(Refused::Malformed)?;
             let mut copied = [const { Copied::Nil }];
             let values = Handed { values: std::slice::from_ref(value), of: origin };
-            // SAFETY: there is room for one. What was there, nil, has nothing to drop.
+            // SAFETY: there is room for one. It was nil, so nothing there has to be dropped.
             unsafe { values.write(copied.as_mut_ptr()) }?;
             let [copied] = copied;
             keep(frame, copied)
@@ -158,7 +158,7 @@ unsafe extern "C-unwind" fn bad_argument(call: dss_call, index: usize, wanted: *
     raised.unwrap_or(DSS_INVALID_CALL)
 }
 
-/// What a value is, in the words of errors.
+/// What a value is, in the words of error messages.
 fn found(value: &dss_value) -> Cow<'static, str> {
     let kind = match value.kind {
         DSS_NIL => "nil",
@@ -168,11 +168,11 @@ fn found(value: &dss_value) -> Cow<'static, str> {
         DSS_STRING => "a string",
         DSS_LIST | DSS_MAP => "a table",
         DSS_CALLBACK => "a function",
-        // SAFETY: DSS laid it out.
+        // SAFETY: DSS laid the value out.
         _ => match unsafe { value.read() } {
             Some(Read::Object(object)) => {
                 let cls: *const dss_class = object.cls;
-                // SAFETY: it is one of the library's, which stay as they are.
+                // SAFETY: it is one of the library's classes, which do not change.
                 let class: Option<&'static dss_class> = unsafe { cls.as_ref() };
                 return class
                     .map_or("an object".into(), |class| format!("an object '{}'", class.name()).into());
@@ -195,7 +195,7 @@ unsafe extern "C-unwind" fn release(callback: dss_callback) {
 /// Reads a delivery.
 ///
 /// # Safety
-/// NULL, or a delivery that is what it says, for the length of the call.
+/// `delivery` is NULL or a valid delivery, for the length of the call.
 #[inline]
 unsafe fn read<'a>(
     library: dss_library,
@@ -215,10 +215,10 @@ unsafe fn read<'a>(
     Ok(Given { callback, values, channel: ChannelId::from_raw(channel), key })
 }
 
-/// What the library is told of a delivery.
+/// The code and the ticket that the library gets for a delivery.
 ///
 /// # Safety
-/// `ticket` is NULL, or writable.
+/// `ticket` is NULL or writable.
 #[inline]
 unsafe fn accept(taken: Result<Accepted, Refused>, ticket: *mut dss_ticket) -> c_int {
     match taken {
@@ -253,7 +253,7 @@ unsafe extern "C-unwind" fn deliver_many(
     first: *mut dss_ticket,
 ) -> c_int {
     abort_on_panic(|| {
-        // SAFETY: the contract of `deliver_many`: so many, each of the size that the first states.
+        // SAFETY: the contract of `deliver_many`: an array of that length, whose items have the size that the first one states.
         let stride = unsafe { slice(all, 1) }.map_or(0, |first| first[0].size as usize);
         // SAFETY: as above.
         let each = |at: usize| unsafe { read(library, all.wrapping_byte_add(at * stride)) };
@@ -407,6 +407,6 @@ unsafe extern "C-unwind" fn strerror(code: c_int) -> *const c_char {
 }
 
 unsafe extern "C-unwind" fn extension(_: *const c_char) -> *const c_void {
-    // What this interface has is all there is.
+    // This interface has no extensions.
     null()
 }

@@ -1,4 +1,4 @@
-//! Values there and back: copied when a library hands them over, laid out when it is handed them. And a library's limits.
+//! Values in both directions: copied when a library hands them over, laid out when a library gets them. Also a library's limits.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_void};
@@ -14,7 +14,7 @@ use crate::capacity::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
 use crate::outcome::Outcome;
 use crate::value::{ObjectRef, Raised, Value};
 
-/// Who hands values over: a library, and the call if they are its results.
+/// Who hands values over: a library, and the call if the values are its results.
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a>(pub(super) usize, pub(super) Option<&'a Frame>);
 
@@ -36,10 +36,10 @@ impl Source<C2v0> for Handed<'_> {
         let mut allowance = Allowance::new();
         allowance.take(self.values.len(), 0)?;
         let each = |value: &dss_value, to| {
-            // SAFETY: it is what it says, as its library promises.
+            // SAFETY: the library promises that the value is valid.
             unsafe { copy(value, self.of, &mut allowance, 0, to) }
         };
-        // SAFETY: the room is the caller's.
+        // SAFETY: the caller provides the room.
         unsafe { copied::write(self.values, to, each) }
     }
 
@@ -49,10 +49,10 @@ impl Source<C2v0> for Handed<'_> {
     }
 }
 
-/// Writes a copy of a value, or nothing if that is refused.
+/// Writes a copy of a value, or nothing if the value is refused.
 ///
 /// # Safety
-/// The value is what it says, for the length of the call, and there is room at `to` for its copy.
+/// The value is valid for the length of the call, and there is room at `to` for its copy.
 #[inline]
 unsafe fn copy(
     value: &dss_value,
@@ -75,7 +75,7 @@ unsafe fn copy(
     Ok(())
 }
 
-/// The same, of what needs memory or a look at what it is.
+/// The same, for values that need memory or a check.
 ///
 /// # Safety
 /// As [`copy`].
@@ -104,15 +104,15 @@ unsafe fn copy_more(
             if frame.is_some_and(|frame| frame.has(data, cls)) {
                 return Ok(Copied::Lent(ObjectRef { data, class: cls.addr() }));
             }
-            // SAFETY: its library made the two together.
+            // SAFETY: the library made the data and the class together.
             unsafe { objects::give::<C2v0, _>(library, data, |class| std::ptr::eq(class, cls)) }?
         }
-        // The rest is copied as it is.
+        // `copy` handles the other kinds.
         _ => Copied::Nil,
     })
 }
 
-/// Values from Lua as the library reads them; none if there is no memory. They point into `values` and `arena`.
+/// Lays values from Lua out for the library. None if out of memory. The result points into `values` and `arena`.
 pub(super) fn lay_out(values: &mut [Value], arena: &mut Arena) -> Option<Vec<dss_value>> {
     lay_out_all(values.len(), values.iter_mut(), arena)
 }
@@ -155,7 +155,7 @@ fn lay_out_one(value: &mut Value, arena: &mut Arena) -> Option<dss_value> {
     }
 }
 
-/// Tells a library how its request ended. If there is no memory for the answer it failed, and says so.
+/// Tells a library how its request ended. If there is no memory for the answer, the request failed, and the library is told why.
 pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
     let (mut values, error, traceback) = match end.answer {
         Some(Ok(values)) => (values, String::new(), String::new()),
@@ -192,13 +192,13 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
     }
 }
 
-/// A text as C has it, with its 0, or what stands for an empty one and for one that there is no memory for.
+/// A text as a C string. If it is empty, `empty`; if there is no memory, a text that says so.
 fn text(text: String, empty: &'static CStr) -> Cow<'static, [u8]> {
     let mut bytes = text.into_bytes();
     if bytes.is_empty() || bytes.try_reserve_exact(1).is_err() {
         return Cow::Borrowed(empty.to_bytes_with_nul());
     }
-    // A 0 within would end it.
+    // A 0 inside would end it early.
     for byte in bytes.iter_mut().filter(|byte| **byte == 0) {
         *byte = b'?';
     }
@@ -206,10 +206,10 @@ fn text(text: String, empty: &'static CStr) -> Cow<'static, [u8]> {
     Cow::Owned(bytes)
 }
 
-/// A library's limits; none if they are malformed.
+/// A library's limits. None if they are malformed.
 ///
 /// # Safety
-/// NULL for the defaults, or limits.
+/// `raw` is NULL, for the defaults, or points to limits.
 pub(super) unsafe fn limits(raw: *const dss_limits) -> Option<Limits> {
     // SAFETY: as the caller promises.
     let Some(raw) = (unsafe { slice(raw, usize::from(!raw.is_null())) }?).first() else {

@@ -1,10 +1,10 @@
 //! The adapter of revision v2.
 //!
-//! | file | has |
+//! | file | contents |
 //! |---|---|
 //! | `mod.rs` | the revision, and how its libraries are opened |
 //! | `wire.rs` | its values, functions and completions, in `abi_stable`'s types |
-//! | `service.rs` | what DSS hands out to its libraries |
+//! | `service.rs` | the functions that DSS offers to its libraries |
 
 mod service;
 mod wire;
@@ -25,7 +25,7 @@ use crate::revision::{Found, Grant, Revision};
 use crate::states::StateRef;
 use crate::value::Module;
 
-/// The revision. Its libraries declare themselves, DSS opens them, and they ask the rendezvous.
+/// The revision. Its libraries have a declaration. DSS opens them, and they ask the rendezvous.
 pub static REVISION: Revision = Revision {
     number: dss_abi_v2::REVISION,
     name: "v2",
@@ -34,10 +34,10 @@ pub static REVISION: Revision = Revision {
     found: Found::File { fits: layouts::fits, open, grant: Some(grant) },
 };
 
-/// The version of `abi_stable` whose layouts this DSS can check, as a library declares it.
+/// The version of `abi_stable` whose layouts this DSS can check, in the form of a library's declaration.
 pub const ABI_STABLE: &str = "0.11";
 
-/// The compiler that built this, as a library declares its own.
+/// The compiler that built this, in the form of a library's declaration.
 pub const COMPILER: [u8; 64] = dss_abi_v2::declaration::Declaration::new("dss", "0.0.0", "*").compiler;
 
 static LAYOUTS: Layouts = Layouts::new("v2", "dss-abi-v2", dss_abi_v2::check_layouts);
@@ -57,14 +57,14 @@ fn open(
 ) -> Result<Arc<dyn Module>, String> {
     let Declared { name, version, .. } = declared;
     let shown = file.display();
-    // SAFETY: the file declares itself to be a library for this; what one of v2 exports under that name.
+    // SAFETY: the file declares a v2 library, so it exports this type under that name.
     let open = unsafe { values::open::map::<OpenFn>(file, OPEN_SYMBOL) }
         .map_err(|error| format!("{name} {version} ({shown}) could not be loaded: {error}"))?;
     values::open::open::<wire::V2>(state, file, declared, |number| {
         let size = size_of::<Opening>() as u32;
         let opening = Opening { size, reserved: 0, rendezvous, state: number };
         let mut answer = AnswerBuffer::new();
-        // SAFETY: the contract of `OpenFn`: both records state their sizes and live through the call.
+        // SAFETY: the contract of `OpenFn`: both records state their sizes and live until the call returns.
         let status = unsafe { open(&opening, answer.answer()) };
         if status == GRANTED {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What DSS hands out to libraries of v2.
+//! The functions that DSS offers to v2 libraries.
 
 use std::ffi::c_void;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::states;
 
 pub(super) struct V2Service;
 
-/// What a library is told after a panic of DSS's: no code of the contract.
+/// What a library gets after a panic of DSS's. The contract does not use this code.
 const PANICKED: Code = Code(u32::MAX);
 
 fn code(refused: impl Into<Refused>) -> Code {
@@ -41,12 +41,12 @@ fn code(refused: impl Into<Refused>) -> Code {
         Refused::Deliver(DeliverError::TooLarge) => Code::TOO_LARGE,
         Refused::InvalidCallback => Code::INVALID_CALLBACK,
         Refused::TooDeep => Code::TOO_DEEP,
-        // v2 says by its types whose an object is.
+        // In v2 the types say which library an object belongs to.
         Refused::Malformed | Refused::NotYours => Code::MALFORMED,
     }
 }
 
-/// How a library ends what is its own; none for what is no such end.
+/// The outcome for an end that a library may choose. None for other numbers.
 fn outcome(ended: u32) -> Option<Outcome> {
     match ended {
         ENDED_TIMED_OUT => Some(Outcome::TimedOut),
@@ -55,7 +55,7 @@ fn outcome(ended: u32) -> Option<Outcome> {
     }
 }
 
-/// A library's limits; none if they have no room for an item, or the policy is unknown.
+/// A library's limits. None if they have no room for an item, or the policy is unknown.
 fn limits(raw: RawLimits) -> Option<Limits> {
     if raw.items == 0 || raw.bytes == 0 {
         return None;
@@ -85,15 +85,15 @@ impl Source<V2> for &RawDelivery<'_> {
     #[inline]
     unsafe fn write(&self, to: *mut RawValue) -> Result<(), Refused> {
         if self.count > 0 {
-            // SAFETY: the contract of `RawDelivery`: so many values, borrowed for the length of the call, and the callee's if it takes them.
-            // `to` is the caller's own memory, with room for them.
+            // SAFETY: the contract of `RawDelivery`: an array of that length, borrowed for the length of the call. The callee owns the values if it
+            // takes them. `to` is the caller's own memory, with room for them.
             unsafe { std::ptr::copy_nonoverlapping(self.values.cast(), to, self.count) };
         }
         Ok(())
     }
 
     unsafe fn give_back(_: &mut [RawValue]) {
-        // They are the library's as they were, where it has them.
+        // The library still has the values, unchanged.
     }
 }
 
@@ -225,7 +225,7 @@ impl Service for V2Service {
     }
 
     fn extension(&self, _: RStr<'_>) -> *const c_void {
-        // What 1.0.0 of the interface has is all there is.
+        // The interface is still that of 1.0.0, without extensions.
         std::ptr::null()
     }
 

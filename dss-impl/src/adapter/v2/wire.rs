@@ -1,4 +1,4 @@
-//! The wire of v2: values in `abi_stable`'s types, which whoever holds them owns.
+//! The wire of v2: values in `abi_stable`'s types, owned by the side that holds them.
 
 use std::ffi::c_void;
 
@@ -38,7 +38,7 @@ impl Wire for V2 {
     const NAME: &'static str = REVISION.name;
     const NUMBER: u32 = REVISION.number;
     const MAY_THROW: bool = false;
-    // Libraries of v2 may rely on two callbacks that have nothing in common, whatever Lua gave.
+    // v2 promises that two callbacks are unrelated, even if they come from the same Lua function.
     const IDENTIFIES_CALLBACKS: bool = false;
 
     type Value = RawValue;
@@ -146,7 +146,7 @@ impl Wire for V2 {
         };
         let Completion { complete, context } = completion;
         let answer = RawAnswer { ended, values, message, traceback };
-        // SAFETY: the contract of `CompleteFn`: once, with the library's own context.
+        // SAFETY: the contract of `CompleteFn`: called once, with the library's own context.
         unsafe { (complete.0)(context as *mut c_void, answer) };
     }
 
@@ -159,7 +159,7 @@ impl Wire for V2 {
 
     unsafe fn release(own: Own) {
         if let Some(DropFn(release)) = own.release {
-            // SAFETY: the contract of `RawRegistration`: once, as the last call with that context.
+            // SAFETY: the contract of `RawRegistration`: called once, as the last call with that context.
             unsafe { release(own.context as *mut c_void) };
         }
     }
@@ -185,13 +185,13 @@ unsafe extern "C" fn release(callback: u64) {
     states::release_callback(CallbackId::from_raw(callback));
 }
 
-/// A reference as a library holds it.
+/// A reference, in the form that a library holds.
 pub(super) fn reference(reference: Reference) -> RawCallback {
-    // SAFETY: a reference of its own, which `release` gives back on any thread.
+    // SAFETY: the library owns the reference. `release` gives it back on any thread.
     unsafe { RawCallback::new(reference.into_raw(), ReleaseFn(release)) }
 }
 
-/// Values from Lua, as the library takes them.
+/// Values from Lua, in the form that the library takes.
 fn from_lua(values: Vec<Value>, classes: &[&'static RawClass]) -> RVec<RawValue> {
     values.into_iter().map(|value| one_from_lua(value, classes)).collect()
 }
@@ -212,7 +212,7 @@ fn one_from_lua(value: Value, classes: &[&'static RawClass]) -> RawValue {
             RawValue::Map(RBox::new(map.into_iter().map(entry).collect()))
         }
         Value::Callback(callback) => RawValue::Callback(reference(callback)),
-        // One of the library's own classes, found by its address: no number is taken for a class.
+        // The class is looked up among the library's own by its address. A number is never used as a pointer to a class.
         Value::Object(ObjectRef { data, class }) => {
             match classes.iter().find(|own| std::ptr::from_ref::<RawClass>(own).addr() == class) {
                 Some(class) => RawValue::Borrowed(RawBorrowed { data, class }),

@@ -1,4 +1,4 @@
-//! Calls that Lua makes, as numbers that their libraries name them by. A number is good until its call ends, on its thread.
+//! Calls that Lua makes. Libraries name them by number. A number is valid until its call ends, and only on its thread.
 
 use std::any::TypeId;
 use std::cell::Cell;
@@ -6,10 +6,10 @@ use std::ptr::null;
 
 use crate::sync::thread_token;
 
-/// A call that runs. Lies in the frame that made it.
+/// A call that is running. It is in the frame that made the call.
 struct Link {
     number: u64,
-    /// The call that this one runs in.
+    /// The call that surrounds this one.
     outer: *const Link,
     kind: TypeId,
     of: *const (),
@@ -20,7 +20,7 @@ thread_local! {
     static MADE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Bits of a number that count the calls of a thread. The others name the thread.
+/// How many bits of a number count the calls of a thread. The others name the thread.
 const COUNT_BITS: u32 = 40;
 
 fn next_number() -> u64 {
@@ -29,7 +29,7 @@ fn next_number() -> u64 {
     thread_token() << COUNT_BITS | made & ((1 << COUNT_BITS) - 1)
 }
 
-/// Puts the calls back as they were before one, also if that is left by an exception.
+/// Restores the calls as they were before one, even if an exception leaves that one.
 struct Entered(*const Link);
 
 impl Drop for Entered {
@@ -38,7 +38,7 @@ impl Drop for Entered {
     }
 }
 
-/// Runs a call, of which `of` is kept while it runs, under a number.
+/// Runs a call under a number. `of` is available while it runs.
 pub(crate) fn enter<T: 'static, R>(of: &T, run: impl FnOnce(u64) -> R) -> R {
     let outer = INNERMOST.get();
     let link =
@@ -48,10 +48,10 @@ pub(crate) fn enter<T: 'static, R>(of: &T, run: impl FnOnce(u64) -> R) -> R {
     run(link.number)
 }
 
-/// Has `work` look at the call of that number; none if no such call runs on this thread.
+/// Calls `work` with the call of that number. None if no such call is running on this thread.
 pub(crate) fn with<T: 'static, R>(number: u64, work: impl FnOnce(&T) -> R) -> Option<R> {
     let mut at = INNERMOST.get();
-    // SAFETY: a link lies in a frame of this thread that is not left before the link is taken away.
+    // SAFETY: a link is in a frame of this thread, and is removed before that frame is left.
     while let Some(link) = unsafe { at.as_ref() } {
         if link.number == number {
             // SAFETY: `enter` got a reference to a `T`, which lives as long as the link.

@@ -1,4 +1,4 @@
-//! Values that DSS has copied, for the wires of revisions whose libraries keep what they hand over.
+//! Values that DSS has copied, for revisions whose libraries keep what they hand over.
 
 use std::collections::HashSet;
 use std::ffi::c_void;
@@ -13,10 +13,10 @@ use crate::states;
 use crate::sync::Mutex;
 use crate::value::{MAX_DEPTH, ObjectRef};
 
-/// Values in one copy, those in lists and maps included: a list may contain itself, and stand for more than any memory holds.
+/// Limit of the values in one copy, including those in lists and maps. A list may contain itself, and so be larger than any memory.
 const MOST_VALUES: usize = 1 << 20;
 
-/// Bytes in all strings of one copy, for the same reason.
+/// Limit of the bytes in all strings of one copy, for the same reason.
 const MOST_BYTES: usize = 1 << 30;
 
 /// A class of objects, as far as a copy needs it.
@@ -28,7 +28,7 @@ pub(crate) trait ObjectClass: Sync + 'static {
     unsafe fn drop_object(&'static self, data: *mut c_void);
 }
 
-/// A value that DSS has. Dropping it drops what it owns, also objects: see [`disown`].
+/// A value that DSS owns. Dropping it drops what it contains, including objects: see [`disown`].
 pub(crate) enum Copied<C: ObjectClass> {
     Nil,
     Boolean(bool),
@@ -40,7 +40,7 @@ pub(crate) enum Copied<C: ObjectClass> {
     Callback(Held),
     /// An object that the library gives away.
     Object(Given<C>),
-    /// An object that Lua has.
+    /// An object that Lua owns.
     Lent(ObjectRef),
 }
 
@@ -56,14 +56,14 @@ impl Drop for Held {
     }
 }
 
-/// An object that is DSS's, and not yet Lua's.
+/// An object that DSS owns, and Lua does not own yet.
 pub(crate) struct Given<C: ObjectClass>(Box<Claimed<C>>);
 
 struct Claimed<C: ObjectClass> {
     data: *mut c_void,
     class: &'static C,
     claims: Arc<Claims>,
-    /// Whether it is dropped with this. If not, it is Lua's now, or its library's again.
+    /// Whether the object is dropped with this. If not, Lua owns it now, or its library owns it again.
     owned: bool,
 }
 
@@ -71,7 +71,7 @@ impl<C: ObjectClass> Drop for Claimed<C> {
     fn drop(&mut self) {
         if self.owned {
             self.claims.give_up(key(self.data, self.class));
-            // SAFETY: it was given away, and neither given to Lua nor back.
+            // SAFETY: it was given away, and has not been passed to Lua or given back.
             unsafe { self.class.drop_object(self.data) };
         }
     }
@@ -85,7 +85,7 @@ pub(super) fn key<C>(data: *mut c_void, class: &'static C) -> Key {
     (data.expose_provenance(), std::ptr::from_ref(class).expose_provenance())
 }
 
-/// The objects of one library in one Lua state that were given away and not dropped: queued, in a result, or Lua's.
+/// The objects of one library in one Lua state that were given away and not dropped: they are queued, in a result, or Lua's.
 pub(crate) struct Claims(Mutex<HashSet<Key>>);
 
 impl Claims {
@@ -93,27 +93,27 @@ impl Claims {
         Claims(Mutex::new(HashSet::new()))
     }
 
-    /// Takes an object over; false if it was given away before.
+    /// Takes an object over. False if it was given away before.
     pub(super) fn claim(&self, key: Key) -> Result<bool, OutOfMemory> {
         let mut claims = self.0.lock();
         claims.try_reserve(1).map_err(|_| OutOfMemory)?;
         Ok(claims.insert(key))
     }
 
-    /// An object is about to be dropped, or is its library's again.
+    /// The object is about to be dropped, or given back to its library.
     pub(super) fn give_up(&self, key: Key) {
         self.0.lock().remove(&key);
     }
 }
 
 impl<C: ObjectClass> Copied<C> {
-    /// An object that the library gives away, and that was claimed.
+    /// An object that the library gives away and that was claimed.
     ///
     /// # Errors
-    /// There is no memory, and the claim was given up.
+    /// Out of memory. The claim was given up.
     ///
     /// # Safety
-    /// The library made the two together.
+    /// The library made the data and the class together.
     pub(super) unsafe fn object(
         data: *mut c_void,
         class: &'static C,
@@ -145,7 +145,7 @@ impl<C: ObjectClass> Copied<C> {
         }
     }
 
-    /// Makes it nil: the object is Lua's now.
+    /// Turns it into nil: Lua owns the object now.
     pub(crate) fn forget_object(&mut self) {
         if let Copied::Object(Given(object)) = self {
             object.owned = false;
@@ -154,7 +154,7 @@ impl<C: ObjectClass> Copied<C> {
     }
 }
 
-/// Leaves the objects in values to their library: these are about to be dropped, and were not taken.
+/// Leaves the objects in the values to their library. The values were refused and are about to be dropped.
 pub(crate) fn disown<C: ObjectClass>(values: &mut [Copied<C>]) {
     for value in values {
         match value {
@@ -181,21 +181,21 @@ pub(crate) fn list<T, C: ObjectClass>(
 ) -> Result<Box<[Copied<C>]>, Refused> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(items.len()).map_err(no_memory)?;
-    // SAFETY: there is room for so many.
+    // SAFETY: there is room for that many.
     unsafe { write(items, copy.as_mut_ptr(), each) }?;
     // SAFETY: all were written.
     unsafe { copy.set_len(items.len()) };
     Ok(copy.into_boxed_slice())
 }
 
-/// A map of keys and values that follow one another.
+/// A map from a sequence of alternating keys and values.
 pub(crate) fn pairs<C: ObjectClass>(mut flat: Box<[Copied<C>]>) -> Result<Box<[Entry<C>]>, Refused> {
     let mut map = Vec::new();
     if map.try_reserve_exact(flat.len() / 2).is_err() {
         disown(&mut flat);
         return Err(no_memory(OutOfMemory));
     }
-    // No Lua table has such a key.
+    // A Lua table cannot have such a key.
     let wrong =
         |key: &Copied<C>| matches!(key, Copied::Nil) || matches!(key, Copied::Float(it) if it.is_nan());
     if flat.iter().step_by(2).any(wrong) {
@@ -209,7 +209,7 @@ pub(crate) fn pairs<C: ObjectClass>(mut flat: Box<[Copied<C>]>) -> Result<Box<[E
     Ok(map.into_boxed_slice())
 }
 
-/// A reference of DSS's own to a callback.
+/// A reference to a callback, owned by DSS.
 pub(crate) fn callback(raw: u64) -> Result<Held, Refused> {
     let reference = states::retain_callback(CallbackId::from_raw(raw));
     reference.map(Reference::into_raw).map(Held).ok_or(Refused::InvalidCallback)
@@ -219,7 +219,7 @@ fn no_memory<E>(_: E) -> Refused {
     DeliverError::OutOfMemory.into()
 }
 
-/// What one copy may still be. One for each copy, however deep that goes.
+/// How much one copy may still take. Each copy has one, shared by all its levels.
 pub(crate) struct Allowance {
     values: usize,
     bytes: usize,
@@ -230,7 +230,7 @@ impl Allowance {
         Allowance { values: MOST_VALUES, bytes: MOST_BYTES }
     }
 
-    /// Takes so many values off it, which lie so deep.
+    /// Takes that many values at that depth off the allowance.
     pub(crate) fn take(&mut self, values: usize, depth: usize) -> Result<(), Refused> {
         if depth > MAX_DEPTH {
             return Err(Refused::TooDeep);
@@ -239,18 +239,18 @@ impl Allowance {
         Ok(())
     }
 
-    /// Copies a string, and takes its bytes off it.
+    /// Copies a string and takes its bytes off the allowance.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<Box<[u8]>, Refused> {
         self.bytes = self.bytes.checked_sub(bytes.len()).ok_or(Refused::TOO_LARGE)?;
         Ok(try_bytes(bytes).map_err(DeliverError::from)?)
     }
 }
 
-/// Copies values to where there is room for them: `each` writes one, or nothing. If one is refused, nothing is left there. (It does not return
-/// the value, which would be written in parts and copied in one piece, and stall.)
+/// Copies values to `to`. `each` writes one value, or nothing if it refuses it. If one is refused, nothing is left there. (It does not return
+/// the value: that would be written in parts and copied as a whole, and stall.)
 ///
 /// # Safety
-/// There is room at `to` for as many as there are items.
+/// There is room at `to` for all items.
 #[inline(always)]
 pub(crate) unsafe fn write<T, C: ObjectClass>(
     items: &[T],
@@ -259,7 +259,7 @@ pub(crate) unsafe fn write<T, C: ObjectClass>(
 ) -> Result<(), Refused> {
     for (at, item) in items.iter().enumerate() {
         if let Err(refused) = each(item, to.wrapping_add(at)) {
-            // SAFETY: so many were written.
+            // SAFETY: that many were written.
             let written = unsafe { std::slice::from_raw_parts_mut(to, at) };
             // SAFETY: as above.
             unsafe { give_back(written) };
@@ -269,7 +269,7 @@ pub(crate) unsafe fn write<T, C: ObjectClass>(
     Ok(())
 }
 
-/// Drops copies, and leaves objects to their library.
+/// Drops copies, but leaves objects to their library.
 ///
 /// # Safety
 /// They are not used again.

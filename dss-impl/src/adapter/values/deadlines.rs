@@ -1,6 +1,7 @@
-//! Deadlines of requests, for revisions whose libraries have no thread of their own for that: one thread for each Lua state ends what is over.
+//! Deadlines of requests, for revisions whose libraries have no thread of their own for this. One thread for each Lua state ends the requests
+//! whose time is over.
 //!
-//! The thread runs from the state's first request with a deadline on. It stays when the state closes, for the next state that has the same
+//! The thread starts with the state's first request that has a deadline. It stays when the state closes, for the next state with the same
 //! dispatcher.
 
 use std::cmp::{Ordering as Order, Reverse};
@@ -16,7 +17,7 @@ use crate::states;
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
 use crate::thread;
 
-/// When Lua must have begun with a request, and when it must have answered.
+/// By when Lua must have started a request, and by when it must have answered.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     start: Option<Instant>,
@@ -24,7 +25,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// So many nanoseconds from now; 0 for no deadline. One that no clock reaches is none.
+    /// The deadlines, in nanoseconds from now. 0 means no deadline, and so does a time too far away for the clock.
     pub(crate) fn within(start: u64, finish: u64) -> Self {
         if (start, finish) == (0, 0) {
             return Deadline { start: None, finish: None };
@@ -37,12 +38,12 @@ impl Deadline {
         Deadline { start: at(start), finish: at(finish) }
     }
 
-    /// The next one.
+    /// The earlier of the two deadlines.
     pub(crate) fn next(&self) -> Option<Instant> {
         [self.start, self.finish].into_iter().flatten().min()
     }
 
-    /// Ends the request if a deadline is over, and takes that deadline away.
+    /// Ends the request if a deadline has passed, and removes that deadline.
     pub(crate) fn check(&mut self, handle: Handle, ticket: u64, late: &Late) {
         let now = Instant::now();
         let over = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
@@ -52,7 +53,7 @@ impl Deadline {
         };
         if over(self.start) {
             self.start = None;
-            // Before it ends, for then its library is told.
+            // Set this first, because ending the request tells its library.
             late.not_started.store(true, Ordering::Relaxed);
             if end(true) {
                 return;
@@ -66,39 +67,39 @@ impl Deadline {
     }
 }
 
-/// What a request and its deadline know of each other.
+/// What a request and its deadline share.
 pub(crate) struct Late {
     /// The request has ended.
     over: AtomicBool,
-    /// It is being ended because Lua has not begun with it.
+    /// It is being ended because Lua has not started it.
     not_started: AtomicBool,
 }
 
 impl Late {
-    /// Makes one for a request of the library of that handle, and sees to it that its deadline can be watched.
+    /// Makes one for a request of that handle's library, and ensures that its deadline can be watched.
     pub(crate) fn try_new(handle: Handle) -> Result<Shared<Self>, DeliverError> {
-        // It may be made up, and name any dispatcher.
+        // The handle may be invalid, and name any dispatcher.
         states::dispatcher_of(handle).ok_or(DeliverError::InvalidHandle)?;
         let late = Shared::try_new(Self::unwatched())?;
         timer(handle)?.promise()?;
         Ok(late)
     }
 
-    /// Makes one for a thread that looks at the deadline itself.
+    /// Makes one for a thread that checks the deadline itself.
     pub(crate) fn unwatched() -> Self {
         Late { over: AtomicBool::new(false), not_started: AtomicBool::new(false) }
     }
 
-    /// Says that the request has ended; whether that was because Lua had not begun with it.
+    /// Records that the request has ended. Returns whether that was because Lua had not started it.
     pub(crate) fn end(&self, outcome: Outcome) -> bool {
         self.over.store(true, Ordering::Relaxed);
         outcome == Outcome::TimedOut && self.not_started.load(Ordering::Relaxed)
     }
 }
 
-/// Watches the deadline of a request that was taken, or lets go of the promise if it was not.
+/// Watches the deadline of a request that was accepted, or cancels the promise if it was not.
 pub(crate) fn watch(late: &Shared<Late>, handle: Handle, taken: Option<u64>, deadline: Deadline) {
-    // It was there when it was promised.
+    // The timer exists since the promise.
     if let Ok(timer) = timer(handle) {
         let watched = taken.and_then(|ticket| {
             Some(Watched { at: deadline.next()?, deadline, handle, ticket, late: late.clone() })
@@ -136,27 +137,27 @@ impl Ord for Watched {
     }
 }
 
-/// How many are watched before it is worth to look for those that are over.
+/// With fewer watched requests than this, it is not worth looking for those that are over.
 const FEW: usize = 256;
 
 /// The deadlines of one dispatcher.
 struct Timer {
     all: Mutex<All>,
-    /// The first moment of all has changed.
+    /// Signals that the earliest deadline has changed.
     earlier: Condvar,
 }
 
 struct All {
-    /// The earliest first. It has room for all that was promised.
+    /// The earliest first. It has room for all promised requests.
     heap: BinaryHeap<Reverse<Watched>>,
     promised: usize,
-    /// At so many, those that are over are thrown out.
+    /// At this length, requests that are over are removed.
     full: usize,
-    /// The thread was started.
+    /// Whether the thread was started.
     started: bool,
 }
 
-/// The timers, by the number of their dispatcher. A process that was forked has dispatchers of its own, and so timers.
+/// The timers, by the number of their dispatcher. A forked process has its own dispatchers, and so its own timers.
 static TIMERS: Chunks<Timer> = Chunks::new();
 
 /// The timer of the dispatcher that a handle names.
@@ -170,7 +171,7 @@ impl Timer {
         Timer { all: Mutex::new(all), earlier: Condvar::new() }
     }
 
-    /// Makes room for another, and sees to it that the thread runs: no request is taken whose deadline cannot be watched.
+    /// Reserves room for another request and ensures that the thread runs. A request is refused if its deadline cannot be watched.
     fn promise(&'static self) -> Result<(), OutOfMemory> {
         let mut all = self.all.lock();
         if !all.started {
@@ -189,14 +190,14 @@ impl Timer {
         let Some(watched) = watched else { return };
         if all.heap.len() >= all.full {
             all.heap.retain(|Reverse(watched)| !watched.late.over.load(Ordering::Relaxed));
-            // Looked through again when as many have come as there are now: that costs a constant for each.
+            // The next search is when the number has doubled, so the cost of each request stays constant.
             all.full = FEW.max(2 * all.heap.len());
         }
         let first = all.heap.peek().is_none_or(|Reverse(first)| watched.at < first.at);
         all.heap.push(Reverse(watched));
         drop(all);
         if first {
-            // The thread waits for a later one, with the lock given up; or it has the lock to take yet, and looks then.
+            // No wake-up is lost: the thread is waiting, without the lock, for a later deadline, or it has yet to take the lock and will look then.
             self.earlier.notify_one();
         }
     }
@@ -211,7 +212,7 @@ impl Timer {
                 Some(at) if at > now => self.earlier.wait_for(all, at - now),
                 Some(_) => {
                     let due = all.heap.pop();
-                    // A request is ended with no lock held: that runs its library's code.
+                    // A request is ended with no lock held, because that runs its library's code.
                     drop(all);
                     if let Some(Reverse(mut due)) = due
                         && !due.late.over.load(Ordering::Relaxed)
@@ -227,10 +228,10 @@ impl Timer {
         }
     }
 
-    /// Watches the second deadline of a request, for which there is the room of the first.
+    /// Watches the second deadline of a request, in the room of the first.
     fn again(&self, watched: Watched) {
         let mut all = self.all.lock();
-        // Others may have taken that room meanwhile; the request then waits for what else ends it.
+        // Others may have taken that room meanwhile. If there is none, this deadline is not watched, and something else ends the request.
         let promised = all.promised;
         if all.heap.try_reserve(promised + 1).is_ok() {
             all.heap.push(Reverse(watched));

@@ -1,22 +1,22 @@
-//! What all revisions share whose libraries hand over values, in place of functions that decode.
+//! What all revisions share whose libraries hand over values instead of decode functions.
 //!
-//! It is generic over the [`Wire`](wire::Wire), which has what one revision does in its own way, and it is compiled once for each wire. So a
-//! revision pays for no call through a pointer that an adapter of its own would not need.
+//! This code is generic over the [`Wire`](wire::Wire), which contains what differs between revisions. It is compiled once for each wire, so
+//! no revision pays for calls through pointers that an adapter of its own would not need.
 //!
-//! | file | has |
+//! | file | contents |
 //! |---|---|
-//! | `wire.rs` | what is a revision's own |
+//! | `wire.rs` | what differs between revisions |
 //! | `mod.rs` | how the core calls its libraries |
 //! | `service.rs` | how its libraries call the core |
 //! | `record.rs` | what is queued for one delivery |
-//! | `push.rs` | values on their way to Lua |
-//! | `objects.rs` | the objects that Lua has of a library |
+//! | `push.rs` | pushing values to Lua |
+//! | `objects.rs` | the objects of a library that Lua owns |
 //! | `module.rs` | a loaded library, as Lua calls it |
 //! | `open.rs` | mapping a library's file, and its registration |
 //!
-//! And for wires that need it:
+//! For some wires:
 //!
-//! | file | has |
+//! | file | contents |
 //! |---|---|
 //! | `copied.rs` | values that DSS copies |
 //! | `calls.rs` | calls by Lua, as numbers |
@@ -58,13 +58,13 @@ fn adapter<W: Wire>() -> &'static Values<W> {
 /// What a registration's context points to.
 struct Context<W: Wire> {
     own: W::Own,
-    /// The objects of the library's that Lua has.
+    /// The library's objects that Lua owns.
     objects: Arc<Objects<W>>,
 }
 
 impl<W: Wire> Context<W> {
     /// # Safety
-    /// `context` is a registration's of a library of that wire, not yet released.
+    /// `context` belongs to a registration of a library of that wire, and has not been released.
     unsafe fn of<'a>(context: usize) -> &'a Self {
         let context: *const Self = std::ptr::with_exposed_provenance(context);
         // SAFETY: as the caller promises: `register` made it.
@@ -96,9 +96,9 @@ impl<W: Wire> Adapter for Values<W> {
         payload: &Payload,
         failure: &mut Failure,
     ) -> c_int {
-        // SAFETY: `deliver` made the record, and it is this call's until the delivery ends.
+        // SAFETY: `deliver` made the record, and only this call uses it until the delivery ends.
         let mut record = unsafe { Record::<W>::of(payload) };
-        // SAFETY: on the Lua thread, protected, with nothing droppable here: the record has all that is.
+        // SAFETY: on the Lua thread, in a protected call. Nothing here has to be dropped: the record owns everything.
         match unsafe { push::push_delivery(lua, handle, &mut record) } {
             Ok(count) => count,
             Err(sentence) => {
@@ -113,13 +113,13 @@ impl<W: Wire> Adapter for Values<W> {
 
     unsafe fn discard(&self, _: Handle, payload: &Payload, stage: Stage) {
         if stage == Stage::Finished {
-            // SAFETY: the last call with that payload.
+            // SAFETY: this is the last call with that payload.
             unsafe { Record::<W>::end(payload, drop) };
         }
     }
 
     unsafe fn closing(&self, handle: Handle, context: usize) {
-        // SAFETY: `register` made it, and it is released after this call.
+        // SAFETY: `register` made it, and it is released only after this call.
         let context = unsafe { Context::<W>::of(context) };
         // SAFETY: likewise.
         unsafe { W::closing(&context.own, handle) };
@@ -127,15 +127,15 @@ impl<W: Wire> Adapter for Values<W> {
 
     unsafe fn release(&self, context: usize) {
         let context: *mut Context<W> = std::ptr::with_exposed_provenance_mut(context);
-        // SAFETY: `register` made it, and this is the last call with it.
+        // SAFETY: `register` made it, and this is its last use.
         let Context { own, objects } = *unsafe { Box::from_raw(context) };
         let _releasing = Releasing::<W>(Some(own));
-        // What Lua still has of it is not used any more, and not dropped again.
+        // Objects that Lua still refers to are not used or dropped again.
         objects.drop_all();
     }
 }
 
-/// A registration that is released when this is dropped, also if the drop of one of its objects is left by an exception.
+/// A registration. It is released when this is dropped, even if an exception leaves the drop of one of its objects.
 struct Releasing<W: Wire>(Option<W::Own>);
 
 impl<W: Wire> Drop for Releasing<W> {
@@ -153,7 +153,7 @@ impl<W: Wire> RequestPort for Values<W> {
     }
 
     unsafe fn answer(&self, payload: &Payload, answer: Result<Vec<Value>, Raised>) -> Result<(), String> {
-        // SAFETY: the reply has begun, or the decode runs, so the record is this call's.
+        // SAFETY: the reply has begun, or the decode is running, so only this call uses the record.
         let record = unsafe { Record::<W>::of(payload) };
         if let Some(request) = record.request() {
             request.answer = Some(answer);

@@ -18,7 +18,7 @@ const NOT_LENT: &str = "a library returned an object that it was not called on o
                         and no other that Lua owns";
 const TOO_DEEP: &str = "a library returned lists or maps that are nested too deep";
 
-/// A call into the library, from its beginning until its results are in Lua.
+/// A call into the library, from its start until its results are in Lua.
 struct Call {
     handle: Handle,
     calling: Option<Calling>,
@@ -41,7 +41,7 @@ impl Drop for Call {
     }
 }
 
-/// Runs `work` as a call into a library, if that is registered. [lua-thread]
+/// Runs `work` as a call into a library, if the library is registered. [lua-thread]
 pub(crate) fn in_call<R>(state: StateRef, handle: Handle, work: impl FnOnce() -> R) -> Option<R> {
     let _call = Call::begin(state, handle)?;
     Some(work())
@@ -49,7 +49,7 @@ pub(crate) fn in_call<R>(state: StateRef, handle: Handle, work: impl FnOnce() ->
 
 struct Given<W: Wire> {
     values: W::Values,
-    /// It is one value, and raised.
+    /// The value is an error to be raised.
     error: bool,
     lent: bool,
     call: Call,
@@ -89,7 +89,7 @@ impl<W: Wire> Results for Given<W> {
     }
 }
 
-/// What a call gave, if all of it can go to Lua.
+/// The results of a call, if all of them can go to Lua.
 fn check<W: Wire>(returned: Returned<W>, call: Call) -> Result<Box<dyn Results>, String> {
     let (mut values, error) = match returned {
         Returned::Values(values) => (values, false),
@@ -106,7 +106,7 @@ fn check<W: Wire>(returned: Returned<W>, call: Call) -> Result<Box<dyn Results>,
                 Err(Refused::InvalidCallback) => return Err(DEAD_CALLBACK.to_owned()),
                 Err(Refused::Malformed) => return Err(push::BORROWED.to_owned()),
                 Err(Refused::TooDeep) => return Err(TOO_DEEP.to_owned()),
-                // How much a result takes is for Lua's memory to say.
+                // Lua itself limits the memory that a result takes.
                 _ => {}
             }
         }
@@ -114,7 +114,7 @@ fn check<W: Wire>(returned: Returned<W>, call: Call) -> Result<Box<dyn Results>,
     Ok(Box::new(Given::<W> { values, error, lent, call }))
 }
 
-/// What a library registered, as Lua calls it.
+/// A registered library, as Lua calls it.
 pub(super) struct Loaded<W: Wire> {
     pub(super) state: StateRef,
     pub(super) handle: Handle,
@@ -159,7 +159,7 @@ impl<W: Wire> Module for Loaded<W> {
 
     fn is_registered(&self) -> bool {
         let registered = |dispatcher: &Dispatcher| {
-            // SAFETY: a module's methods are called on the Lua thread of the state that loaded it, by Lua, and it is served.
+            // SAFETY: Lua calls a module's methods on the Lua thread of the state that loaded it, and the state is open.
             unsafe { dispatcher.within_lua(|| dispatcher.is_registered(self.handle)) }
         };
         self.state.get().is_some_and(registered)
@@ -167,7 +167,7 @@ impl<W: Wire> Module for Loaded<W> {
 
     fn give_up(&self) {
         if let Some(dispatcher) = states::dispatcher_of(self.handle) {
-            // Refused if it has left by itself.
+            // This is refused if the library has already unregistered itself.
             let _ = dispatcher.unregister(self.handle);
         }
     }
@@ -178,7 +178,7 @@ impl<W: Wire> Module for Loaded<W> {
             format!("'{}.{}': {}", self.name, W::function_name(function), has_left(&self.name))
         })?;
         let on = On { context: self.context, handle: self.handle, object: std::ptr::null_mut() };
-        // SAFETY: the call has begun, and it is a function.
+        // SAFETY: the call has begun, and `function` is one of the library's functions.
         check::<W>(unsafe { W::call(function, on, arguments, &self.objects.classes) }, call)
     }
 }
@@ -201,7 +201,7 @@ impl<W: Wire> LoadedClass<W> {
         On { context: self.context, handle: self.handle, object }
     }
 
-    /// Begins a call on an object, or says why it cannot be used.
+    /// Begins a call on an object, or returns why the object cannot be used.
     fn begin(&self, method: &str, data: *mut c_void) -> Result<Call, String> {
         let call =
             if self.objects.has(data, self.class) { Call::begin(self.state, self.handle) } else { None };
@@ -234,12 +234,12 @@ impl<W: Wire> Class for LoadedClass<W> {
     ) -> Result<Box<dyn Results>, String> {
         let method = &W::methods(self.class)[method];
         let call = self.begin(W::function_name(method), data)?;
-        // SAFETY: the call has begun, and Lua has the object, which is of the method's class.
+        // SAFETY: the call has begun. Lua owns the object, which is of the method's class.
         check::<W>(unsafe { W::call(method, self.on(data), arguments, &self.objects.classes) }, call)
     }
 
     unsafe fn close(&self, data: *mut c_void) -> Result<Option<Box<dyn Results>>, String> {
-        // What its library took back is closed.
+        // An object that its library took back is closed.
         if !W::has_close(self.class) || !self.objects.has(data, self.class) {
             return Ok(None);
         }
@@ -256,7 +256,7 @@ impl<W: Wire> Class for LoadedClass<W> {
     }
 
     unsafe fn drop(&self, data: *mut c_void) {
-        // If the library left, or is about to, that drops its objects.
+        // If the library has left, or is about to, its objects are dropped then.
         if let Some(_call) = Call::begin(self.state, self.handle) {
             self.objects.drop_one(data, self.class);
         }

@@ -1,4 +1,4 @@
-//! The objects of one library that one Lua state has.
+//! The objects of one library that one Lua state owns.
 
 use std::collections::HashMap;
 use std::collections::hash_map::IntoIter;
@@ -14,12 +14,12 @@ use crate::handle::Handle;
 use crate::states;
 use crate::sync::Mutex;
 
-/// The objects that Lua has. When the library leaves they are dropped, and what Lua has left of them names nothing. Objects that take no
-/// room may have one address: they are told apart by class, and counted.
+/// The objects that Lua owns. They are dropped when the library leaves. What Lua still has then refers to nothing. Several objects of
+/// size zero may have the same address, so objects are identified by class too, and counted.
 pub(super) struct Objects<W: Wire> {
     /// The classes that the library lists.
     pub(super) classes: Box<[&'static W::Class]>,
-    /// Those that it gave away, for wires that say so.
+    /// The objects that the library gave away, for wires that track this.
     claims: Arc<Claims>,
     luas: Mutex<HashMap<Key, Held<W>>>,
 }
@@ -42,7 +42,7 @@ impl<W: Wire> Objects<W> {
         self.luas.lock().contains_key(&key(data, class))
     }
 
-    /// Drops an object, if it was not dropped before.
+    /// Drops an object, unless it was dropped before.
     pub(super) fn drop_one(&self, data: *mut c_void, class: &'static W::Class) {
         let key = key(data, class);
         let mut objects = self.luas.lock();
@@ -53,7 +53,7 @@ impl<W: Wire> Objects<W> {
         }
         drop(objects);
         self.claims.give_up(key);
-        // SAFETY: the library made the two together, and the map had them once more than it has now.
+        // SAFETY: the library made the data and the class together, and the map's count for them was just reduced by one.
         unsafe { W::drop_object(class, data) };
     }
 
@@ -63,7 +63,7 @@ impl<W: Wire> Objects<W> {
     }
 }
 
-/// Objects that are being dropped. If one's drop is left by an exception, the others are dropped when this is.
+/// Objects that are being dropped. If an exception leaves the drop of one, the others are dropped when this is.
 struct DropAll<'a, W: Wire> {
     claims: &'a Claims,
     all: IntoIter<Key, Held<W>>,
@@ -76,7 +76,7 @@ impl<W: Wire> DropAll<'_, W> {
             let (data, _) = key;
             let data: *mut c_void = std::ptr::with_exposed_provenance_mut(data);
             for _ in 0..count {
-                // SAFETY: the library made the two together, and Lua's were so many.
+                // SAFETY: the library made the data and the class together, and Lua owned that many.
                 unsafe { W::drop_object(class, data) };
             }
         }
@@ -89,7 +89,8 @@ impl<W: Wire> Drop for DropAll<'_, W> {
     }
 }
 
-/// An object that a library gives away: of one of its classes, that which `is` says, and not given away before. [any-thread]
+/// An object that a library gives away. It must be of one of the library's classes, the one that `is` accepts, and not given away
+/// before. [any-thread]
 ///
 /// # Safety
 /// The library made the object, as one of that class.
@@ -104,7 +105,7 @@ where
 {
     let (dispatcher, handle) = service::dispatcher(raw)?;
     let objects = dispatcher.look_at_context(handle, W::NUMBER, |context| {
-        // SAFETY: the library is registered, of this revision, and does not leave before this returns.
+        // SAFETY: the library is registered, of this revision, and stays registered until this returns.
         Arc::clone(&unsafe { Context::<W>::of(context) }.objects)
     });
     let objects = objects.ok_or(DeliverError::InvalidHandle)?;
@@ -117,20 +118,20 @@ where
     unsafe { Copied::object(data, class, &objects.claims) }.map_err(no_memory)
 }
 
-/// Makes room for an object that is about to be given to Lua, and some for those that Lua's finalizers may get meanwhile. In a call into the
-/// library of `handle`. False if there is no memory.
+/// Makes room for an object that is about to be given to Lua, and for some that Lua's finalizers may get meanwhile. Call it in a call into
+/// the library of `handle`. False if out of memory.
 pub(super) fn make_room<W: Wire>(handle: Handle) -> bool {
     within::<W, _>(handle, |objects| objects.luas.lock().try_reserve(16).is_ok()).unwrap_or(true)
 }
 
-/// Notes that Lua owns an object now. In a call into the library of `handle`.
+/// Records that Lua owns an object now. Call it in a call into the library of `handle`.
 pub(super) fn given<W: Wire>(handle: Handle, data: *mut c_void, class: &'static W::Class) {
     within::<W, _>(handle, |objects| objects.add(data, class));
 }
 
-/// In a call into the library of `handle`.
+/// Calls `work` with the objects. Call it in a call into the library of `handle`.
 fn within<W: Wire, R>(handle: Handle, work: impl FnOnce(&Objects<W>) -> R) -> Option<R> {
     let context = states::dispatcher_of(handle)?.context(handle)?;
-    // SAFETY: the library is being called, so its registration is there.
+    // SAFETY: the library is being called, so its registration exists.
     Some(work(&unsafe { Context::<W>::of(context) }.objects))
 }

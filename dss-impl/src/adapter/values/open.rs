@@ -1,4 +1,4 @@
-//! Mapping a library's file, and having it register in a Lua state.
+//! Maps a library's file, and lets it register in a Lua state.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::library::{Registration, Terms};
 use crate::states::StateRef;
 use crate::value::Module;
 
-/// The opening that is under way on this thread.
+/// An opening in progress on this thread.
 struct Opening {
     /// The number of the revision whose adapter opens it.
     revision: u32,
@@ -33,14 +33,14 @@ struct Opening {
 }
 
 thread_local! {
-    /// Openings within each other: a library may load another. The number of one, from 1, is what a library gives as its state.
+    /// Nested openings: a library may load another. A library gives the number of its opening, from 1, as its state.
     static OPENINGS: RefCell<Vec<Opening>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls the library in `file` so that it registers: `open` calls it with the number of this opening. [lua-thread]
+/// Calls the library in `file` so that it registers. `open` calls it with the number of this opening. [lua-thread]
 ///
 /// # Errors
-/// The sentence why the library is not loaded.
+/// The sentence that says why the library is not loaded.
 pub(crate) fn open<W: Wire>(
     state: StateRef,
     file: &Path,
@@ -78,7 +78,7 @@ pub(crate) fn open<W: Wire>(
     }
 }
 
-/// Maps a file, for as long as the process lives, and finds a function in it.
+/// Maps a file until the process ends, and finds a function in it.
 ///
 /// # Errors
 /// The file cannot be mapped, or has no such function.
@@ -94,14 +94,14 @@ pub(crate) unsafe fn map<F: Copy>(file: &Path, symbol: &str) -> Result<F, libloa
     let function = *symbol;
     // SAFETY: it is a function pointer.
     image::pin(unsafe { std::mem::transmute_copy::<F, usize>(&function) });
-    // If nothing can be pinned it is never closed all the same.
+    // Even if pinning fails, it is never closed.
     std::mem::forget(library);
     Ok(function)
 }
 
 /// What a library registers with.
 pub(crate) struct Registering<'a, W: Wire> {
-    /// An address that is the library's own, the same in all states.
+    /// An address of the library's own, the same in all states.
     pub(crate) libid: usize,
     /// Its name.
     pub(crate) name: &'a str,
@@ -111,21 +111,21 @@ pub(crate) struct Registering<'a, W: Wire> {
     pub(crate) functions: &'static [W::Function],
     /// The classes of the objects that it gives to Lua.
     pub(crate) classes: &'a [&'static W::Class],
-    /// Its limits; none if they are malformed.
+    /// Its limits. None if they are malformed.
     pub(crate) limits: Option<Limits>,
     /// Whether it keeps `run` going.
     pub(crate) keeps_alive: bool,
     /// Its own context, for its functions.
     pub(crate) context: usize,
-    /// How it is told of the end.
+    /// How it is told about its end.
     pub(crate) own: W::Own,
 }
 
-/// Why a library was not registered. What came with the registration was let go of.
+/// Why a library was not registered. What came with the registration was released.
 pub(crate) enum NotRegistered {
     /// It is registered already, under this handle.
     Already(Handle),
-    /// No such opening is under way, or it has registered in this one.
+    /// No such opening is in progress, or the library has already registered in it.
     InvalidState,
     /// Its name or version is not what its file declares, or its limits are malformed.
     Malformed,
@@ -158,11 +158,11 @@ pub(crate) fn register<W: Wire>(number: usize, given: Registering<'_, W>) -> Res
         unsafe { W::release(own) };
         Err(why)
     };
-    // The last one alone: what was opened before it is under way again when it has ended.
+    // Only the innermost opening counts. An outer one continues when the inner one has ended.
     let opening = OPENINGS.with_borrow(|openings| {
-        // It registers once in an opening: what it registered before would be nobody's.
+        // A library registers once in an opening. Nothing would own a first registration after a second.
         let opening = openings.last().filter(|it| number == openings.len() && it.registered.is_none())?;
-        // By the service of the revision that its file declares.
+        // It must use the service of the revision that its file declares.
         if opening.revision != W::NUMBER {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Values on their way to Lua, and what they count for a library's limits.
+//! Pushes values to Lua, and measures them for a library's limits.
 
 use std::ffi::{c_int, c_void};
 
@@ -30,10 +30,10 @@ fn key(callback: CallbackId, handle: Handle) -> *const c_void {
         .map_or(std::ptr::null(), |dispatcher| dispatcher.key_of(callback))
 }
 
-/// Pushes a delivery's function and its values; returns how many that are, or why not.
+/// Pushes a delivery's function and its values. Returns how many values there are, or why it failed.
 ///
 /// # Safety
-/// As `LuaValues` says of its methods.
+/// As documented for `LuaValues`' methods.
 #[inline]
 pub(super) unsafe fn push_delivery<W: Wire>(
     lua: *mut c_void,
@@ -50,7 +50,7 @@ pub(super) unsafe fn push_delivery<W: Wire>(
     unsafe { to.push_callback(lua, key(record.callback(), handle)) };
     for value in &mut *record.values {
         if let Shape::Integer(integer) = W::shape(value) {
-            // SAFETY: as above. Many are, and want no call between.
+            // SAFETY: as above. Most values are integers, and need no further call.
             if !unsafe { to.push_integer(lua, integer) } {
                 return Err(NO_INTEGER);
             }
@@ -62,11 +62,11 @@ pub(super) unsafe fn push_delivery<W: Wire>(
     Ok(count as c_int + 1)
 }
 
-/// Pushes one value of the library of `handle`, in a call into that library. Objects are moved to Lua: what is left of them is
-/// nil. How deep it goes was looked at when the library handed the value over.
+/// Pushes one value of the library of `handle`, in a call into that library. Objects are moved to Lua, and become nil in the
+/// value. Its depth was checked when the library handed the value over.
 ///
 /// # Safety
-/// As `LuaValues` says of its methods.
+/// As documented for `LuaValues`' methods.
 pub(super) unsafe fn push<W: Wire>(
     to: &dyn LuaValues,
     lua: *mut c_void,
@@ -98,7 +98,7 @@ pub(super) unsafe fn push<W: Wire>(
             for (at, item) in list.iter_mut().enumerate() {
                 // SAFETY: as above.
                 unsafe { push::<W>(to, lua, item, handle) }?;
-                // SAFETY: as above; the table lies below the item.
+                // SAFETY: as above; the table is below the item.
                 unsafe { to.set_item(lua, at + 1) };
             }
         }
@@ -115,7 +115,7 @@ pub(super) unsafe fn push<W: Wire>(
                 unsafe { push::<W>(to, lua, key, handle) }?;
                 // SAFETY: as above.
                 unsafe { push::<W>(to, lua, value, handle) }?;
-                // SAFETY: as above; the table lies below the two.
+                // SAFETY: as above; the table is below the two.
                 if !unsafe { to.set_entry(lua) } {
                     return Err(NO_KEY);
                 }
@@ -127,11 +127,11 @@ pub(super) unsafe fn push<W: Wire>(
             if !objects::make_room::<W>(handle) {
                 return Err(NO_MEMORY);
             }
-            // SAFETY: as above; the library made the two together.
+            // SAFETY: as above; the library made the data and the class together.
             if !unsafe { to.push_object(lua, std::ptr::from_ref(class).addr(), data) } {
                 return Err(NO_CLASS);
             }
-            // It is Lua's from here on; nothing below raises.
+            // From here on Lua owns it; nothing below raises.
             W::forget_object(value);
             objects::given::<W>(handle, data, class);
         }
@@ -140,13 +140,13 @@ pub(super) unsafe fn push<W: Wire>(
     Ok(())
 }
 
-/// What some values count for their library's limits, in bytes, or why they cannot go to the state of that dispatcher.
+/// How many bytes the values count for their library's limits, or why they cannot go to the state of that dispatcher.
 #[inline]
 pub(super) fn measure<W: Wire>(values: &mut [W::Value], dispatcher: &Dispatcher) -> Result<u32, Refused> {
     let mut bytes = 0_usize;
     for value in values {
         let size = match W::shape(value) {
-            // Most are, and want no call.
+            // Most values are of these kinds, and need no call.
             Shape::Nil | Shape::Boolean(_) | Shape::Integer(_) | Shape::Float(_) => size_of::<W::Value>(),
             _ => size::<W>(value, dispatcher, 0)?,
         };

@@ -1,6 +1,6 @@
 //! What is queued for one delivery: a callback and its values, in one allocation.
 //!
-//! The payload's three words are the request's part, or 0; the count of values; the address of the record. The values lie behind its head,
+//! The payload's three words are the request's part or 0, the number of values, and the address of the record. The values follow its head,
 //! so two integers of v2 cost one allocation of 56 bytes.
 
 use std::alloc::{Layout, alloc, dealloc};
@@ -20,14 +20,14 @@ struct Head {
     callback: u64,
 }
 
-/// What a request has beyond a plain delivery.
+/// What a request has in addition to a plain delivery.
 pub(super) struct RequestPart<W: Wire> {
     pub(super) completion: W::Completion,
-    /// What Lua answered, from the reply's beginning until the request is completed.
+    /// What Lua answered, from the start of the reply until the request is completed.
     pub(super) answer: Option<Result<Vec<Value>, Raised>>,
 }
 
-/// A record in use. One at a time uses it: the Lua thread while it decodes or replies, then whoever ends the delivery.
+/// A record in use. It has one user at a time: the Lua thread while it decodes or replies, then the thread that ends the delivery.
 pub(super) struct Record<'a, W: Wire> {
     head: &'a Head,
     pub(super) values: &'a mut [W::Value],
@@ -43,7 +43,7 @@ fn layout<W: Wire>(count: usize) -> Option<Layout> {
 }
 
 impl<'a, W: Wire> Record<'a, W> {
-    /// Makes a record whose values have yet to be written. None if there is no memory.
+    /// Makes a record whose values must still be written. None if out of memory.
     #[inline]
     pub(super) fn allocate(
         callback: u64,
@@ -51,7 +51,7 @@ impl<'a, W: Wire> Record<'a, W> {
         request: Option<Box<RequestPart<W>>>,
     ) -> Option<Payload> {
         let layout = layout::<W>(count)?;
-        // SAFETY: the layout is not empty: it has the head.
+        // SAFETY: the layout is not empty: it contains the head.
         let head: NonNull<Head> = NonNull::new(unsafe { alloc(layout) })?.cast();
         // SAFETY: fresh memory of that layout.
         unsafe { head.write(Head { callback }) };
@@ -63,39 +63,39 @@ impl<'a, W: Wire> Record<'a, W> {
     #[inline]
     pub(super) fn values_of(payload: &Payload) -> *mut W::Value {
         let head: *mut Head = std::ptr::with_exposed_provenance_mut(payload.0[2]);
-        // They begin behind the head, within the allocation.
+        // They follow the head, within the allocation.
         head.wrapping_add(1).cast()
     }
 
     /// # Safety
-    /// The payload is one of [`Self::allocate`]'s that was not dropped, and nobody else uses it.
+    /// The payload was made by [`Self::allocate`] and not dropped, and nobody else uses it.
     #[inline]
     pub(super) unsafe fn of(payload: &Payload) -> Record<'a, W> {
         let Payload([request, count, head]) = *payload;
         let head: *mut Head = std::ptr::with_exposed_provenance_mut(head);
         let values = Self::values_of(payload);
-        // SAFETY: so many were written there.
+        // SAFETY: that many were written there.
         let values = unsafe { std::slice::from_raw_parts_mut(values, count) };
         let request: *mut RequestPart<W> = std::ptr::with_exposed_provenance_mut(request);
-        // SAFETY: NULL, or `allocate`'s box.
+        // SAFETY: NULL, or the box from `allocate`.
         let request = unsafe { request.as_mut() };
         // SAFETY: `allocate` wrote it.
         let head = unsafe { &*head };
         Record { head, values, request, wire: PhantomData }
     }
 
-    /// The callback that a payload is for, whoever else reads or writes the rest of the record.
+    /// The callback of a payload. Another thread may read or write the rest of the record.
     ///
     /// # Safety
-    /// The payload is one of [`Self::allocate`]'s that was not dropped.
+    /// The payload was made by [`Self::allocate`] and not dropped.
     pub(super) unsafe fn callback_of(payload: &Payload) -> CallbackId {
         let head: *const Head = std::ptr::with_exposed_provenance(payload.0[2]);
-        // SAFETY: `allocate` wrote it, and nobody writes it again.
+        // SAFETY: `allocate` wrote it, and it is never written again.
         CallbackId::from_raw(unsafe { (*head).callback })
     }
 
-    /// Drops what is in a record, and its memory. `last` then gets the request's part, if there is one, also if a value's drop is left by an
-    /// exception.
+    /// Drops a record's contents and its memory. `last` then gets the request's part, if there is one, even if an exception leaves the drop of
+    /// a value.
     ///
     /// # Safety
     /// As [`Self::of`], and it is not used again.
@@ -109,7 +109,7 @@ impl<'a, W: Wire> Record<'a, W> {
         unsafe { std::ptr::drop_in_place(record.values) };
     }
 
-    /// Frees a record's memory, and leaves its values and its reference to whoever has them. Gives the request's part back.
+    /// Frees a record's memory, but not its values and its reference, which others own. Returns the request's part.
     ///
     /// # Safety
     /// As [`Self::end`].
@@ -117,11 +117,11 @@ impl<'a, W: Wire> Record<'a, W> {
         let Payload([request, count, head]) = *payload;
         let head: *mut c_void = std::ptr::with_exposed_provenance_mut(head);
         if let Some(layout) = layout::<W>(count) {
-            // SAFETY: allocated with that layout.
+            // SAFETY: it was allocated with that layout.
             unsafe { dealloc(head.cast(), layout) };
         }
         let part: *mut RequestPart<W> = std::ptr::with_exposed_provenance_mut(request);
-        // SAFETY: NULL, or `allocate`'s box.
+        // SAFETY: NULL, or the box from `allocate`.
         (!part.is_null()).then(|| unsafe { Box::from_raw(part) })
     }
 
@@ -134,7 +134,7 @@ impl<'a, W: Wire> Record<'a, W> {
     }
 }
 
-/// A record whose values are being dropped. Its memory is freed when this is.
+/// A record whose values are being dropped. Dropping this frees the record's memory.
 struct Ending<'a, W: Wire, F: FnOnce(Box<RequestPart<W>>)> {
     payload: &'a Payload,
     last: Option<F>,

@@ -1,4 +1,4 @@
-//! How libraries call the core: what a revision's own service translates its calls into.
+//! How libraries call the core. Each revision's own service translates its calls into these.
 
 use super::adapter;
 use super::push;
@@ -14,18 +14,18 @@ use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::states;
 
-/// Why a call of a library's was refused.
+/// Why a library's call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// As the dispatcher refuses.
+    /// The dispatcher refused it.
     Deliver(DeliverError),
-    /// The callback is dead, or another state's.
+    /// The callback is dead, or belongs to another state.
     InvalidCallback,
     /// Values are nested too deep.
     TooDeep,
-    /// A value is of a kind that is not handed over.
+    /// A value has an invalid kind.
     Malformed,
-    /// An object is Lua's already, or of a class that the library does not list.
+    /// Lua owns the object already, or the library does not list its class.
     NotYours,
 }
 
@@ -47,33 +47,33 @@ pub(crate) struct Given<'a, S> {
     pub(crate) values: S,
     /// The library's channel.
     pub(crate) channel: ChannelId,
-    /// Which deliveries to this callback replace each other; empty for none.
+    /// Deliveries to this callback with the same key replace each other. Empty for none.
     pub(crate) key: &'a [u8],
 }
 
-/// The values of a delivery, as its library hands them over. If the delivery is refused they stay the library's.
+/// The values of a delivery, as its library hands them over. If the delivery is refused, the library keeps them.
 pub(crate) trait Source<W: Wire> {
-    /// How many.
+    /// How many there are.
     fn count(&self) -> usize;
 
-    /// Writes all of them. If one is refused there is nothing to drop.
+    /// Writes all of them. If one is refused, there is nothing to drop.
     ///
     /// # Safety
-    /// There is room for so many at `to`. If the delivery is refused later, [`Self::give_back`] gets what was written.
+    /// There is room at `to` for all of them. If the delivery is refused later, [`Self::give_back`] gets what was written.
     unsafe fn write(&self, to: *mut W::Value) -> Result<(), Refused>;
 
-    /// Drops what was written and not taken, and leaves to the library what is the library's.
+    /// Drops values that were written and not taken, but leaves to the library what it still owns.
     ///
     /// # Safety
     /// [`Self::write`] wrote them, and they are not used again.
     unsafe fn give_back(values: &mut [W::Value]);
 }
 
-/// A batch, and how much of it could be made ready.
+/// A batch, and how much of it could be prepared.
 pub(crate) struct Batch {
-    /// What the dispatcher said of it.
+    /// The dispatcher's answer.
     pub(crate) accepted: AcceptedMany,
-    /// Why the first that was not ready was refused.
+    /// Why the first delivery that was not prepared was refused.
     pub(crate) refused: Option<Refused>,
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn own<W: Wire>(handle: usize) -> Result<(&'static Dispatcher, Handle
     Err(DeliverError::InvalidHandle.into())
 }
 
-/// Makes a delivery without its key. Until it is taken its values are the library's.
+/// Prepares a delivery, without its key. The library owns its values until it is accepted.
 #[inline(always)] // otherwise the caller reloads a result that was just written in parts, and stalls
 fn prepare<W: Wire, S: Source<W>>(
     given: &Given<'_, S>,
@@ -104,13 +104,13 @@ fn prepare<W: Wire, S: Source<W>>(
     let callback = dispatcher.retain(CallbackId::from_raw(given.callback)).ok_or(Refused::InvalidCallback)?;
     let count = given.values.count();
     let payload = Record::<W>::allocate(given.callback, count, request).ok_or(DeliverError::OutOfMemory)?;
-    // SAFETY: it has room for so many, and what is refused below is given back.
+    // SAFETY: it has room for all of them, and what is refused below is given back.
     if let Err(refused) = unsafe { given.values.write(Record::<W>::values_of(&payload)) } {
-        // SAFETY: made for this call. The callback's reference is still this function's.
+        // SAFETY: it was made for this call. This function still owns the callback's reference.
         drop(unsafe { Record::<W>::free(&payload) });
         return Err(refused);
     }
-    // The record has the reference from here on.
+    // The record owns the reference from here on.
     let _ = callback.into_raw();
     // SAFETY: all of its values were written.
     let record = unsafe { Record::<W>::of(&payload) };
@@ -126,11 +126,11 @@ fn prepare<W: Wire, S: Source<W>>(
     }
 }
 
-/// Takes a payload back that was refused: its values stay the library's.
+/// Takes back a payload that was refused. The library keeps its values.
 #[cold]
 fn take_back<W: Wire, S: Source<W>>(payload: &Payload, callback: u64) {
     states::release_callback(CallbackId::from_raw(callback));
-    // SAFETY: made for this call, and not taken.
+    // SAFETY: it was made for this call, and not accepted.
     let record = unsafe { Record::<W>::of(payload) };
     // SAFETY: `prepare` had them written.
     unsafe { S::give_back(record.values) };
@@ -138,7 +138,7 @@ fn take_back<W: Wire, S: Source<W>>(payload: &Payload, callback: u64) {
     drop(unsafe { Record::<W>::free(payload) });
 }
 
-/// What a key is within the library: keys are each callback's own. Empty if there is none.
+/// The key of a delivery within the library: each callback has its own keys. Empty if there is none.
 #[inline]
 fn key<S>(given: &Given<'_, S>) -> Result<Vec<u8>, Refused> {
     let mut key = Vec::new();
@@ -171,7 +171,7 @@ pub(crate) fn deliver<W: Wire, S: Source<W>>(
     })
 }
 
-/// [`Dispatcher::deliver`], apart from the path without a key, which is short.
+/// [`Dispatcher::deliver`] with a key. It is separate so that the path without a key stays short.
 #[inline(never)]
 fn deliver_keyed<S>(
     dispatcher: &Dispatcher,
@@ -186,7 +186,7 @@ fn deliver_keyed<S>(
     dispatcher.deliver(handle, Delivery { key: &key, ..delivery })
 }
 
-/// Hands over some deliveries under one lock. The first that could not be read, or made ready, ends the batch. [any-thread]
+/// Hands over several deliveries under one lock. The batch ends at the first that could not be read or prepared. [any-thread]
 pub(crate) fn deliver_many<'a, W: Wire, S: Source<W>>(
     handle: usize,
     all: impl ExactSizeIterator<Item = Result<Given<'a, S>, Refused>>,
@@ -218,13 +218,13 @@ pub(crate) fn deliver_many<'a, W: Wire, S: Source<W>>(
     Ok(Batch { refused: accepted.refused.map(Refused::from).or(refused), accepted })
 }
 
-/// Makes the next delivery of a batch ready, with its key and its callback.
+/// Prepares the next delivery of a batch, with its key and its callback.
 fn prepare_next<W: Wire, S: Source<W>>(
     given: &Given<'_, S>,
     dispatcher: &'static Dispatcher,
     ready: &mut Vec<(Delivery<'static>, Vec<u8>, u64)>,
 ) -> Result<(), Refused> {
-    // Room first: what is made ready has to be kept. And not for all at once: their count may lie.
+    // Reserve room first, because what is prepared has to be kept. Not for all at once: the count may be wrong.
     ready.try_reserve(1).map_err(|_| DeliverError::OutOfMemory)?;
     let key = key(given)?;
     let delivery = prepare::<W, S>(given, dispatcher, None)?;
@@ -250,12 +250,12 @@ pub(crate) fn request<W: Wire, S: Source<W>>(
     })
 }
 
-/// Ends all that a library has for one callback; returns how many that were. [any-thread]
+/// Ends all items of a library for one callback, and returns how many there were. [any-thread]
 pub(crate) fn end_all<W: Wire>(handle: usize, callback: u64, outcome: Outcome) -> usize {
     let callback = CallbackId::from_raw(callback);
     let ended = dispatcher(handle).map(|(dispatcher, handle)| {
         dispatcher.end_all(handle, W::NUMBER, outcome, |payload| {
-            // SAFETY: the dispatcher asks for payloads of a library of this revision, which have not ended.
+            // SAFETY: the dispatcher calls this only with payloads of a library of this revision that have not ended.
             unsafe { Record::<W>::callback_of(payload) == callback }
         })
     });

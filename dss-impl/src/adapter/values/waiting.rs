@@ -1,4 +1,4 @@
-//! Requests whose thread waits for their end, for revisions whose libraries cannot sleep for that themselves.
+//! Requests whose thread waits for their end, for revisions whose libraries cannot wait themselves.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use crate::value::{Raised, Value};
 /// How a request ended.
 pub(crate) struct End {
     pub(crate) outcome: Outcome,
-    /// It was ended because Lua had not begun with it.
+    /// It was ended because Lua had not started it.
     pub(crate) not_started: bool,
     pub(crate) answer: Option<Result<Vec<Value>, Raised>>,
 }
 
-/// Where the end of a request arrives.
+/// The place where the end of a request arrives.
 pub(crate) struct Cell {
     end: Mutex<Option<End>>,
     arrived: Condvar,
@@ -32,11 +32,11 @@ impl Cell {
     pub(crate) fn end(&self, outcome: Outcome, answer: Option<Result<Vec<Value>, Raised>>) {
         let not_started = self.late.end(outcome);
         *self.end.lock() = Some(End { outcome, not_started, answer });
-        // The waiting thread looks under the lock before it sleeps: it saw the end, or is asleep by now and gets this.
+        // No wake-up is lost: the waiting thread checks under the lock before it sleeps, so it saw the end, or it is asleep and gets this.
         self.arrived.notify_one();
     }
 
-    /// Sleeps until the request has ended, and ends it at its deadlines. `[blocks]`
+    /// Sleeps until the request has ended. Ends it at its deadlines. `[blocks]`
     fn wait(&self, handle: Handle, ticket: u64, mut deadline: Deadline) -> End {
         loop {
             let mut end = self.end.lock();
@@ -52,7 +52,7 @@ impl Cell {
                 return end;
             }
             drop(end);
-            // With no lock held: what ends the request takes it.
+            // With no lock held, because ending the request takes it.
             if next.is_some_and(|at| at <= Instant::now()) {
                 deadline.check(handle, ticket, &self.late);
             }

@@ -1,4 +1,4 @@
-//! The wire: what is a revision's own in handing over values.
+//! The wire: what differs between revisions that hand over values.
 
 use std::ffi::c_void;
 
@@ -7,7 +7,7 @@ use crate::handle::Handle;
 use crate::outcome::Outcome;
 use crate::value::{ObjectRef, Raised, Value};
 
-/// How one revision lays a value out, calls a function, and completes a request. All methods are translations: what is decided is decided
+/// How one revision lays out a value, calls a function, and completes a request. All methods only translate. Decisions are made
 /// in the generic code.
 pub(crate) trait Wire: Sized + Send + Sync + 'static {
     /// The revision's name.
@@ -16,10 +16,10 @@ pub(crate) trait Wire: Sized + Send + Sync + 'static {
     const NUMBER: u32;
     /// See [`Adapter::may_throw`](crate::port::Adapter::may_throw).
     const MAY_THROW: bool;
-    /// Whether a Lua function that is handed over again is the same callback. If not, it is another each time, with keys of its own.
+    /// Whether a Lua function that is passed again is the same callback. If not, each time makes another callback, with keys of its own.
     const IDENTIFIES_CALLBACKS: bool;
 
-    /// One value. A record of a delivery has some, and so has what a call returned.
+    /// One value. A delivery's record and a call's results consist of these.
     type Value: 'static;
     /// A key and a value of a map.
     type Entry: 'static;
@@ -27,23 +27,23 @@ pub(crate) trait Wire: Sized + Send + Sync + 'static {
     type Values: Default;
     /// A function or a method, with its name.
     type Function: Sync + 'static;
-    /// A class of objects. A `static` of the library's: its address is its identity, and the key by which Lua knows it.
+    /// A class of objects. It is a `static` of the library: its address is its identity, and Lua's key for it.
     type Class: Sync + 'static;
     /// What tells a library how its request ended.
     type Completion;
-    /// What a library registered, beyond what its module has: how it is told that its state closes, and that DSS is done with it.
+    /// What a library registered besides its module: how it is told that its state closes, and that DSS has released it.
     type Own: Send + Sync;
 
-    /// What kind of value it is. What lies within it is borrowed.
+    /// A value's kind. The contents are borrowed.
     fn shape(value: &mut Self::Value) -> Shape<'_, Self>;
 
     /// The key and the value of an entry.
     fn entry(entry: &mut Self::Entry) -> (&mut Self::Value, &mut Self::Value);
 
-    /// Makes a value of the kind [`Shape::Object`] nil, without dropping the object: it is Lua's now.
+    /// Replaces a value of the kind [`Shape::Object`] by nil without dropping the object: Lua owns it now.
     fn forget_object(value: &mut Self::Value);
 
-    /// What a call returned.
+    /// The values that a call returned.
     fn slice(values: &mut Self::Values) -> &mut [Self::Value];
 
     /// A function's name.
@@ -58,7 +58,7 @@ pub(crate) trait Wire: Sized + Send + Sync + 'static {
     /// Whether a class has a `close`.
     fn has_close(class: &'static Self::Class) -> bool;
 
-    /// Calls a function of the library's. [lua-thread] `classes` are the ones that an argument may be an object of.
+    /// Calls a function of the library. [lua-thread] `classes` are the possible classes of object arguments.
     ///
     /// # Safety
     /// The call has begun, so the library is registered. The object of `on` is NULL, or one of the method's class that was not dropped.
@@ -72,10 +72,10 @@ pub(crate) trait Wire: Sized + Send + Sync + 'static {
     /// Closes an object. [lua-thread]
     ///
     /// # Safety
-    /// As [`Self::call`], with an object of that class; and [`Self::has_close`].
+    /// As [`Self::call`], with an object of that class. [`Self::has_close`] is true.
     unsafe fn close(class: &'static Self::Class, on: On) -> Returned<Self>;
 
-    /// The text of an object, if the class has one of its own. [lua-thread]
+    /// The text of an object, if the class defines one. [lua-thread]
     ///
     /// # Safety
     /// As [`Self::call`], with an object of that class.
@@ -90,7 +90,7 @@ pub(crate) trait Wire: Sized + Send + Sync + 'static {
     /// Tells a library how its request ended, and what Lua answered, if it did. [any-thread]
     ///
     /// # Safety
-    /// Once for each completion.
+    /// Called once for each completion.
     unsafe fn complete(
         completion: Self::Completion,
         outcome: Outcome,
@@ -100,17 +100,17 @@ pub(crate) trait Wire: Sized + Send + Sync + 'static {
     /// Tells a library that its state closes. [lua-thread]
     ///
     /// # Safety
-    /// What [`Self::release`] lets go of is still there.
+    /// [`Self::release`] has not been called.
     unsafe fn closing(own: &Self::Own, handle: Handle);
 
-    /// Says that DSS is done with a registration. [any-thread]
+    /// Tells the library that DSS no longer uses a registration. [any-thread]
     ///
     /// # Safety
-    /// The last call of that registration.
+    /// This is the last call with that registration.
     unsafe fn release(own: Self::Own);
 }
 
-/// What a call gave.
+/// The result of a call.
 pub(crate) enum Returned<W: Wire> {
     /// Its results.
     Values(W::Values),
@@ -130,7 +130,7 @@ pub(crate) enum Shape<'a, W: Wire> {
     Callback(CallbackId),
     /// An object of the library's, on its way to Lua.
     Object(*mut c_void, &'static W::Class),
-    /// An object that Lua has, and lends for the length of a call.
+    /// An object that Lua owns, and lends for the length of a call.
     Lent(ObjectRef),
 }
 
