@@ -56,7 +56,7 @@ function awaits.answer()
     local _, lost = task.pcall(task.await, abandoned)
     ngx.say(
         rows[1].n + task.await(two), ", ", tostring(late), ", ", tostring(failure):match "syntax error" or failure, ", ",
-        lost:match "ended by its loop" or lost
+        lost:match "the loop ended the task" or lost
     )
 end
 

@@ -49,12 +49,12 @@ scenario("a batch is taken as far as it is well formed, and as far as it fits", 
     local taken, first, all = probe.deliver_many(take, 5, 0)
     eq(taken, 5) ok(first > 0) eq(all, true)
     local some, _, none, why = probe.deliver_many(take, 5, 3)
-    eq(some, 2) eq(none, nil) matches(why, "not a value")
+    eq(some, 2) eq(none, nil) matches(why, "invalid value")
     eq(dss.dispatch(), 7)
     eq(table.concat(got, " "), "1 2 3 4 5 1 2")
     ok(probe.limit(0, 1, 3))
     some, _, none, why = probe.deliver_many(take, 5, 0)
-    eq(some, 3) eq(none, nil) matches(why, "as its limits allow")
+    eq(some, 3) eq(none, nil) matches(why, "queue is full")
     eq(dss.dispatch(), 3)
 end)
 
@@ -76,7 +76,7 @@ scenario("errors are values, texts and codes", { with = "probe_c2v0" }, function
     raises("c2v0.lua:%d+: failed: so$", function() probe.fail "so" end)
     local succeeded, error = pcall(probe.fail, { code = 5 })
     eq(succeeded, false) eq(error.code, 5)
-    raises("as much queued as its limits allow", probe.fail, 9)
+    raises("queue is full", probe.fail, 9)
     raises("the library returned a code that this DSS does not know", probe.fail, 4711)
     raises("bad argument #1 to 'probe_c2v0.deliver': wanted a function, found nothing", probe.deliver)
     raises("bad argument #1 to 'probe_c2v0.deliver': wanted a function, found an integer", probe.deliver, 1)
@@ -167,11 +167,11 @@ scenario("a request is answered by what the function returns", { with = "probe_c
     ok(probe.request(function() dss.defer() end, 0, 0))
     dss.dispatch()
     collectgarbage() collectgarbage()
-    eq(reports(1), "collected: Lua put the answer off by `defer()`, and dropped it")
+    eq(reports(1), "collected: Lua deferred the answer with `defer()` and never gave it")
     local ticket = ok(probe.request(print, 0, 0))
     ok(probe.cancel(ticket))
     eq(reports(1), "cancelled: the library cancelled the request")
-    eq(select(2, probe.cancel(ticket)), "the delivery has ended, or Lua has it")
+    eq(select(2, probe.cancel(ticket)), "the delivery has ended, or Lua has already taken it")
     eq(dss.dispatch(), 0)
 end)
 
@@ -208,7 +208,7 @@ scenario("deadlines end what Lua is too slow for, to start and to finish", { wit
     local reply
     ok(probe.request(function() reply = dss.defer() end, 30, 0.05))
     dss.dispatch()
-    eq(reports(1), "late: Lua had not answered at the deadline")
+    eq(reports(1), "late: Lua did not answer before the deadline")
     eq(reply(1), false)
     -- A thousand deadlines that are never reached.
     for n = 1, 1000 do ok(probe.request(function() return n end, 60, 120)) end
@@ -228,7 +228,7 @@ scenario("a channel has limits, a policy and keys of its own", { with = "probe_c
     ok(probe.deliver_keyed(take, noisy, nil, 7))
     ok(probe.deliver_keyed(take, noisy, nil, 8))
     local none, why = probe.deliver_keyed(take, noisy, nil, 9)
-    eq(none, nil) matches(why, "as its limits allow")
+    eq(none, nil) matches(why, "queue is full")
     ok(probe.deliver_keyed(take, 0, nil, "done too"), "one full channel does not keep the others from delivering")
     local shown = {}
     for _, library in ipairs(dss.stats()) do

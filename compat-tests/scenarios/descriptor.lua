@@ -80,7 +80,7 @@ scenario("a dispatch may be limited in time, and handles one item at least", fun
     eq(darksidesync.dispatch(nil, math.huge), 2)
     eq(got, 5)
     for _, wrong in ipairs { "1", -1, {}, 0 / 0 } do
-        raises("bad argument #2 to 'dispatch': wanted for how many seconds", darksidesync.dispatch, nil, wrong)
+        raises("bad argument #2 to 'dispatch': wanted how many seconds", darksidesync.dispatch, nil, wrong)
     end
 end)
 
@@ -338,7 +338,7 @@ scenario("run calls the functions of descriptors that are ready, as they are in 
     clear()
     for _, wrong in ipairs { 1, { print }, { [fd] = 1 }, { x = print } } do
         if type(wrong) ~= "table" or wrong[1] == nil then
-            raises("bad argument #2 to 'run': wanted a table of functions by descriptor", darksidesync.run, 0, wrong)
+            raises("bad argument #2 to 'run': wanted a table from descriptors", darksidesync.run, 0, wrong)
         end
     end
 end)

@@ -181,7 +181,7 @@ scenario("a second DSS is refused in words of its own, and served once the first
         debug.getregistry()["DSS.DarkSideSync"] = { Version = "9.9" }
         return select(2, pcall(require, "darksidesync"))
     ]]
-    matches(message, "^this Lua state is served by another DSS already %(version 9%.9%): require one of the two alone$")
+    matches(message, "^another DSS already serves this Lua state %(version 9%.9%): require only one of them$")
     inside(state, [[debug.getregistry()["DSS.DarkSideSync"] = nil ]] .. WORKS)
     state:close()
 end)

@@ -33,8 +33,8 @@ scenario("await returns what the callback gets, and raises its error", { with = 
     -- Values that are no error.
     local a, b, c = run(function() return task.values(function(callback) callback("a", nil, "c") end) end)
     eq(a, "a") eq(b, nil) eq(c, "c")
-    raises("'await' was called outside of a task", task.await, later, 1, nil)
-    raises("'sleep' was called outside of a task", task.sleep, 1)
+    raises("'await' was called outside a task", task.await, later, 1, nil)
+    raises("'sleep' was called outside a task", task.sleep, 1)
     raises("bad argument #1 to 'spawn': wanted a function", task.spawn, 1)
 end)
 
@@ -505,7 +505,7 @@ scenario("what awaits a task is forgotten when it does so no more", { with = "ti
         long:cancel()
         local fine, err = task.pcall(task.sleep, 0 / 0)
         eq(fine, false)
-        matches(err, "wanted how many seconds, a number")
+        matches(err, "wanted a number of seconds")
         local own
         own = task.spawn(function()
             task.sleep(0)

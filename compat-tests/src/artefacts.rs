@@ -23,7 +23,7 @@ pub struct Artefacts {
     pub folder: PathBuf,
     /// The folder with the libraries that are the same files for every Lua.
     pub for_every_lua: PathBuf,
-    /// The folder with those of c2v0, which are, too.
+    /// The folder with the c2v0 libraries, which are also the same for every Lua.
     pub c2v0: PathBuf,
 }
 

@@ -1,5 +1,5 @@
-//! The libraries of c2v0, each built from `dss.h` alone, as its author would: with the compiler of its language and no cargo. One file of each
-//! serves every Lua.
+//! The libraries of c2v0. Each is built from `dss.h` alone, as its author would do it: with the compiler of its language and without cargo.
+//! One file of each works in every Lua.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::scenarios::required;
 /// How a library is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    /// With the C compiler that tests use.
+    /// With the C compiler of the tests.
     C,
     /// With g++.
     Cpp,
@@ -31,15 +31,15 @@ pub struct Library {
     pub name: &'static str,
     /// Its folder in `compat-tests`.
     pub folder: &'static str,
-    /// What it is written in.
+    /// The language it is written in.
     pub language: Language,
-    /// Further arguments of its compiler.
+    /// Further arguments for its compiler.
     pub flags: &'static [&'static str],
-    /// The package of the system library that it is on, as `pkg-config` has it.
+    /// The system library that it needs, by its name in `pkg-config`.
     pub on: Option<&'static str>,
 }
 
-/// The libraries that the tests use. The first ones need nothing but a C compiler.
+/// The libraries that the tests use. The first ones need only a C compiler.
 pub const LIBRARIES: &[Library] = &[
     Library {
         name: "probe_c2v0",
@@ -101,7 +101,7 @@ pub fn include() -> PathBuf {
     workspace().join("dss-abi/c2v0/include")
 }
 
-/// The sources in a folder that end so.
+/// The source files in a folder with the suffix `ending`.
 fn sources(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
@@ -110,23 +110,23 @@ fn sources(folder: &Path, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Whether a program is there and ends well with these arguments.
+/// Whether a program is installed and succeeds with these arguments.
 #[must_use]
 pub fn runs(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
 impl Library {
-    /// The library of that name.
+    /// The library with that name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Library> {
         LIBRARIES.iter().find(|library| library.name == name)
     }
 
-    /// Whether this machine has what it is built with.
+    /// Whether this machine has everything to build it.
     ///
     /// # Panics
-    /// Not so, and `DSS_REQUIRE_SYSTEM_LUA` says that all that tests can use must be installed.
+    /// It does not, and `DSS_REQUIRE_SYSTEM_LUA` says that everything that tests can use must be installed.
     #[must_use]
     pub fn can_be_built(&self) -> bool {
         static CAN: LazyLock<Vec<bool>> =
@@ -151,10 +151,10 @@ impl Library {
         workspace().join("compat-tests").join(self.folder)
     }
 
-    /// Builds a library in C with the header in `include`, further flags, and libraries that it is linked to.
+    /// Builds a library in C, with the header in `include`, further flags, and the libraries that it is linked to.
     ///
     /// # Errors
-    /// The compiler fails: what it said.
+    /// The compiler fails: its output.
     pub fn build_c(
         &self,
         output: &Path,
@@ -169,15 +169,15 @@ impl Library {
         c::try_compile(&c::Module { sources: &sources, includes: &includes, flags: &all, libraries, output })
     }
 
-    /// Builds it into `folder`.
+    /// Builds the library into `folder`.
     ///
     /// # Errors
-    /// A compiler fails: what it said.
+    /// A compiler fails: its output.
     pub fn build(&self, folder: &Path) -> Result<(), String> {
         self.build_with(folder, &[])
     }
 
-    /// The same with further arguments for the compiler.
+    /// As [`Self::build`], with further arguments for the compiler.
     ///
     /// # Errors
     /// As [`Self::build`].
@@ -223,7 +223,7 @@ impl Library {
                 let dss = folder.join("dss.zig");
                 fs::write(&dss, translated).map_err(|error| format!("{}: {error}", dss.display()))?;
                 let source = self.sources().join(format!("{}.zig", self.name));
-                // For any processor of this kind, and not for this one alone.
+                // For any processor of this kind, not only for this machine's.
                 let options =
                     ["build-lib", "-dynamic", "-O", "ReleaseSafe", "-fPIC", "-lc", "-mcpu=baseline"];
                 let mut command = zig();
@@ -240,7 +240,7 @@ impl Library {
                     .env("GOFLAGS", "-mod=mod");
                 command.env("GO111MODULE", "auto");
                 try_succeed(&mut command)?;
-                // Go writes a header beside it, which nobody here includes.
+                // Go also writes a header, which nothing here includes.
                 let _ = fs::remove_file(output.with_extension("h"));
                 Ok(())
             }
@@ -248,7 +248,7 @@ impl Library {
     }
 }
 
-/// Builds all libraries that can be built here into `folder`, at the same time: most of their compilers use one core.
+/// Builds all libraries that can be built here into `folder`, in parallel, because most of their compilers use one core.
 ///
 /// # Panics
 /// A build fails.

@@ -14,7 +14,7 @@ pub struct Environment {
     pub host: PathBuf,
     /// The folders in which Lua looks for modules, before the system's.
     pub folders: Vec<PathBuf>,
-    /// The folders in which DSS looks for libraries that know nothing of Lua.
+    /// The folders in which DSS looks for libraries that do not depend on Lua.
     pub libraries: Vec<PathBuf>,
     /// The folder of the files that scenarios open by path.
     pub folder: PathBuf,
@@ -34,7 +34,7 @@ impl Environment {
         command
     }
 
-    /// Sets the variables by which another host finds the same modules and libraries, before its own.
+    /// Sets the variables by which another host finds the same modules and libraries before its own.
     pub fn set_variables(&self, command: &mut Command) {
         command.env("LUA_PATH", templates(&self.folders, &["?.lua", "?/init.lua"]) + ";;");
         command.env("LUA_CPATH", templates(&self.folders, &["?.so"]) + ";;");
@@ -48,7 +48,7 @@ impl Environment {
     }
 }
 
-/// Paths with a `?`, as Lua and DSS look them up.
+/// Path templates with a `?`, for Lua and DSS.
 fn templates(folders: &[PathBuf], endings: &[&str]) -> String {
     let each = |folder: &PathBuf| {
         endings.iter().map(|ending| folder.join(ending).display().to_string()).collect::<Vec<_>>()

@@ -10,8 +10,8 @@ pub struct Lua(pub &'static str);
 pub const ALL: [Lua; 6] =
     [Lua("lua51"), Lua("lua52"), Lua("lua53"), Lua("lua54"), Lua("lua55"), Lua("luajit")];
 
-/// The Luas that a run of the tests uses: Lua 5.4 and LuaJIT, which differ most and which most hosts have; or those that the environment variable
-/// `DSS_LUAS` names, separated by spaces, or `all`.
+/// The Luas that a run of the tests uses. `DSS_LUAS` names them, separated by spaces, or is `all`. The default is Lua 5.4 and LuaJIT, which
+/// differ most, and which most hosts have.
 ///
 /// # Panics
 /// `DSS_LUAS` names none of the six.

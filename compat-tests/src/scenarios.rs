@@ -7,7 +7,7 @@
 //! * `with = "timer"`: the libraries that it uses, if that is not clear from the file.
 //! * `since = "2.1.0"`: the first release that can pass it.
 //! * `on = "unix: signals are sent"`: the system that it needs, and why.
-//! * `long = "true"`: it takes seconds.
+//! * `long = "true"`: it takes several seconds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -144,10 +144,10 @@ impl Scenario {
     }
 }
 
-/// Whether something that tests use is there; a line says so if it is not.
+/// Whether something that tests use is installed. Prints a line if it is not.
 ///
 /// # Panics
-/// It is missing, and `DSS_REQUIRE_SYSTEM_LUA` says that all that tests can use must be installed.
+/// It is missing, and `DSS_REQUIRE_SYSTEM_LUA` says that everything that tests can use must be installed.
 #[must_use]
 pub fn required(there: bool, what: &str) -> bool {
     if !there {
@@ -235,7 +235,7 @@ fn has(lua: Lua, need: &str) -> bool {
     // to 5.2.
     let packaged = match need {
         "copas" => ["lua51", "lua52", "luajit"].contains(&lua.0),
-        // Not a package but a permission, of root or by a limit (`ulimit -r`).
+        // Not a package but a permission, which root has, or a limit (`ulimit -r`) gives.
         "realtime" => cfg!(target_os = "linux"),
         _ => lua.0 != "lua55",
     };

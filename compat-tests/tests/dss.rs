@@ -68,7 +68,7 @@ fn inspect_says_what_each_file_is() {
             &["a module of DSS", "2.1.0", title, "c1v0 1.0.0, v1 1.0.0, v2 1.0.0", "0.11", "rustc "],
         );
         if cfg!(target_os = "linux") {
-            has_all(&text, &["is prevented (it is linked nodelete)"]);
+            has_all(&text, &["prevented (linked with -z nodelete)"]);
         }
     }
     let library = |name: &str| lua54.for_every_lua.join(format!("{name}.so"));
@@ -212,8 +212,8 @@ fn check_of_a_files_name_agrees_with_load() {
             "fswatch",
             None,
             &*format!(
-                "`load \"fswatch\"` looks for fswatch.so, and `load \"libfswatch\"` refuses this file, for it declares \
-                 itself as fswatch: rename it to fswatch.so, or add {prefixed} to DSS_PATH, and check with `--path`"
+                "`load \"fswatch\"` looks for fswatch.so, and `load \"libfswatch\"` refuses this file, because its declared \
+                 name is fswatch: rename it to fswatch.so, or add {prefixed} to DSS_PATH, and check with `--path`"
             ),
         ),
         ("libfswatch.so", "fswatch", Some(&*prefixed), "1 fit, 0 do not"),
@@ -222,7 +222,7 @@ fn check_of_a_files_name_agrees_with_load() {
             "database.so",
             "database",
             None,
-            "`load \"sqlite\"` looks for sqlite.so, and `load \"database\"` refuses this file, for it declares itself as \
+            "`load \"sqlite\"` looks for sqlite.so, and `load \"database\"` refuses this file, because its declared name is \
              sqlite: rename it to sqlite.so",
         ),
         (
@@ -380,7 +380,7 @@ fn bad_usage_has_its_own_exit_code() {
         &against(&lua54.for_every_lua.join("fswatch.so")),
         &["is the library fswatch", "give the module"],
     );
-    has_all(&against(&lua54.folder.join("timer.so")), &["is no module of DSS"]);
+    has_all(&against(&lua54.folder.join("timer.so")), &["is not a DSS module"]);
 }
 
 /// Modules before 2.1.0 do not declare anything. This test removes the declaration of the current one.
@@ -391,7 +391,7 @@ fn a_module_that_declares_nothing_is_recognised() {
     succeed(Command::new("objcopy").args(["--remove-section", ".dss.module"]).arg(module("lua54")).arg(&old));
     let (text, code, _) = run(dss().arg("inspect").arg(&old));
     assert_eq!(code, 0);
-    has_all(&text, &["a module of DSS that does not say what it offers, as those before 2.1.0 do not"]);
+    has_all(&text, &["a DSS module from before 2.1.0, which does not declare what it offers"]);
     has_all(&text, &["2.0.0, by the names in it", "c1v0 1.0.0, v1 1.0.0"]);
     // A library of v1 fits. One of v2 is newer than the module.
     let artefacts = artefacts("lua54");

@@ -298,8 +298,8 @@ fn the_advice_after_a_failed_socket_fits_the_error() {
         assert!(refused(libc::SYS_socket, error).contains(descriptors));
     }
     for (call, error, advice) in [
-        (libc::SYS_socket, libc::EACCES, "this process is forbidden to use UDP sockets"),
-        (libc::SYS_connect, libc::EPERM, "this process is forbidden to use UDP sockets"),
+        (libc::SYS_socket, libc::EACCES, "this process may not use UDP sockets"),
+        (libc::SYS_connect, libc::EPERM, "this process may not use UDP sockets"),
         (libc::SYS_connect, libc::ENETUNREACH, "bring up the loopback interface"),
         (libc::SYS_socket, libc::EAFNOSUPPORT, "(os error 97)); the port"),
     ] {

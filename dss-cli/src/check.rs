@@ -96,7 +96,7 @@ fn no_module(file: &Path, found: &FileType) -> String {
             "--module: {file} is the library {} {}: give the module, darksidesync.so, and the library after it",
             library.name, library.version
         ),
-        _ => format!("--module: {file} is no module of DSS: give darksidesync.so"),
+        _ => format!("--module: {file} is not a DSS module: pass darksidesync.so"),
     }
 }
 
@@ -129,7 +129,7 @@ fn row(file: PathBuf, against: &Against<'_>) -> Row {
             other("is a module of DSS")
         }
         Ok(Inspected { found: FileType::LuaModule { uses: None, .. }, .. }) => {
-            other("is a Lua module with nothing of DSS's")
+            other("is a Lua module that does not use DSS")
         }
         Ok(Inspected {
             found: FileType::LuaModule { uses: Some(uses), function, others }, platform, ..
@@ -231,10 +231,10 @@ fn warned(revision: u32, module: &DeclaredModule) -> Option<Verdict> {
     match module.offering.status(revision)? {
         Status::Supported => None,
         Status::Deprecated => Some(Verdict::Warned(format!(
-            "revision {name} is deprecated in DSS {dss}, and may be gone in a later one"
+            "revision {name} is deprecated in DSS {dss}, and a later version may remove it"
         ))),
         Status::Preview => Some(Verdict::Warned(format!(
-            "revision {name} is a preview in DSS {dss}, and a later one may refuse what is built for it"
+            "revision {name} is a preview in DSS {dss}, and a later version may refuse libraries built for it"
         ))),
     }
 }
@@ -248,7 +248,7 @@ fn text(file: &Path, module: &DeclaredModule, rows: &[Row]) -> String {
         offers(&module.offering)
     );
     if rows.is_empty() {
-        return head + "no library of DSS's was found\n";
+        return head + "no DSS libraries found\n";
     }
     let mut lines = vec![["library", "version", "revision", "fits", ""].map(str::to_owned).to_vec()];
     for row in rows {

@@ -62,12 +62,12 @@ fn rows(inspected: &Inspected) -> Vec<(&'static str, String)> {
     };
     rows.push(("for", platform.to_string()));
     match (unmappable, found) {
-        (Some(false), _) => rows.push(("unmapping", "is prevented (it is linked nodelete)".to_owned())),
+        (Some(false), _) => rows.push(("unmapping", "prevented (linked with -z nodelete)".to_owned())),
         (Some(true), FileType::Module(_)) => {
-            rows.push(("unmapping", "is possible: link it with -z nodelete".to_owned()))
+            rows.push(("unmapping", "possible: link it with -z nodelete".to_owned()))
         }
         (Some(true), FileType::Library(_)) => {
-            rows.push(("unmapping", "is possible, until it registers: DSS pins it then".to_owned()));
+            rows.push(("unmapping", "possible until it registers, when DSS pins it".to_owned()));
         }
         _ => {}
     }
@@ -120,7 +120,7 @@ fn library_rows(library: &Declared) -> Vec<(&'static str, String)> {
 /// The rows of a module from before 2.1.0, which is recognised by the names in it.
 fn old_rows(offering: &Offering) -> Vec<(&'static str, String)> {
     vec![
-        ("is", "a module of DSS that does not say what it offers, as those before 2.1.0 do not".to_owned()),
+        ("is", "a DSS module from before 2.1.0, which does not declare what it offers".to_owned()),
         ("version", format!("{}, by the names in it", offering.version)),
         ("offers", offers(offering)),
     ]
@@ -133,7 +133,7 @@ fn lua_module(uses: Option<u32>) -> String {
             "a Lua module, and by the names in it a library of revision {}, which declares nothing",
             name_of(revision)
         ),
-        None => "a Lua module that has nothing of DSS's in it".to_owned(),
+        None => "a Lua module that does not use DSS".to_owned(),
     }
 }
 

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
             match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
                 // A reader may close the pipe early, which is not an error.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    eprintln!("dss: the output cannot be written: {error}");
+                    eprintln!("dss: cannot write the output: {error}");
                     ExitCode::from(2)
                 }
                 _ => ExitCode::from(u8::from(!well)),
@@ -78,6 +78,6 @@ fn man() -> Result<Outcome, BadUsage> {
             man.render_options_section(&mut page)
         })
     });
-    written.map_err(|error| BadUsage(format!("the manual's page could not be made: {error}")))?;
+    written.map_err(|error| BadUsage(format!("cannot make the manual page: {error}")))?;
     Ok(Outcome { text: String::from_utf8_lossy(&page).into_owned(), well: true })
 }

@@ -58,7 +58,8 @@ impl<'a> Names<'a> {
             search::check_name(stem).is_ok() && at.ends_with(search::file_of(stem, self.ending(file)))
         };
         if let Some(stem) = called.filter(found) {
-            told += &format!(", and `load \"{stem}\"` refuses this file, for it declares itself as {name}");
+            told +=
+                &format!(", and `load \"{stem}\"` refuses this file, because its declared name is {name}");
         }
         told += &format!(": rename it to {wanted}");
         if at.file_name().is_some_and(|called| called.to_string_lossy() == format!("lib{wanted}")) {
@@ -119,7 +120,7 @@ fn by_path(name: &str, file: &Path, templates: &str) -> Option<String> {
         Ok(found) if is_same(&found, file) => None,
         Ok(found) => Some(format!("`load \"{name}\"` finds {} before it", found.display())),
         Err(NotFound::Nowhere { tried, .. }) if tried.is_empty() => {
-            Some(format!("`load \"{name}\"` finds nothing: the path has no templates"))
+            Some(format!("`load \"{name}\"` finds nothing: the search path is empty"))
         }
         Err(NotFound::Nowhere { tried, .. }) => {
             let tried: Vec<_> = tried.iter().map(|tried| tried.file.display().to_string()).collect();

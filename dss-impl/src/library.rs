@@ -249,7 +249,7 @@ pub struct LibraryInfo {
     pub high_water: usize,
     /// Threads that wait for a delivery to end, queued ones included.
     pub waiting: usize,
-    /// Deliveries whose decode ran to its end.
+    /// Deliveries that were decoded.
     pub delivered: u64,
     /// Replies that the library got.
     pub replied: u64,

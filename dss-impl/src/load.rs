@@ -120,7 +120,7 @@ pub fn open(
     if let Some(other) = other {
         return Err(LoadError::Refused(if *other == *shown {
             format!(
-                "{} is loaded in this Lua state from {other}, and that is another file by now: start a new process to load it",
+                "{} is loaded in this Lua state from {other}, and that file has been replaced since: start a new process to load it",
                 declared.name
             )
         } else {

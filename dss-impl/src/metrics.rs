@@ -49,25 +49,28 @@ const FAMILIES: [Family; 13] = [
         "The most items that were queued at once, of libraries with a bound.",
         |it| it.limits.as_ref().map(|_| it.high_water as u64),
     ),
-    gauge("darksidesync_waiting", "", "Deliveries that somebody waits for, queued ones included.", |it| {
-        Some(it.waiting as u64)
-    }),
+    gauge(
+        "darksidesync_waiting",
+        "",
+        "Deliveries that a thread or a request waits for, including queued ones.",
+        |it| Some(it.waiting as u64),
+    ),
     gauge("darksidesync_keeps_alive", "", "Whether the library keeps run() going: 1 or 0.", |it| {
         Some(u64::from(it.keeps_alive))
     }),
-    counter("darksidesync_delivered", "Deliveries whose decode ran to its end.", |it| Some(it.delivered)),
+    counter("darksidesync_delivered", "Deliveries that were decoded.", |it| Some(it.delivered)),
     counter("darksidesync_replied", "Replies and answers that the library got.", |it| Some(it.replied)),
-    counter("darksidesync_failed", "Deliveries whose decode failed, or that nobody answered.", |it| {
+    counter("darksidesync_failed", "Deliveries whose decode failed, or that got no answer.", |it| {
         Some(it.failed)
     }),
     counter("darksidesync_refused", "Deliveries that were refused.", |it| Some(it.refused)),
     counter("darksidesync_dropped", "Deliveries that made room for later ones.", |it| Some(it.dropped)),
-    counter("darksidesync_coalesced", "Deliveries that a later one of the same key replaced.", |it| {
-        Some(it.coalesced)
-    }),
-    counter("darksidesync_timed_out", "Requests and waits for room whose deadline was over.", |it| {
-        Some(it.timed_out)
-    }),
+    counter(
+        "darksidesync_coalesced",
+        "Deliveries that were replaced by a later one with the same key.",
+        |it| Some(it.coalesced),
+    ),
+    counter("darksidesync_timed_out", "Requests and waits for room that timed out.", |it| Some(it.timed_out)),
     counter("darksidesync_cancelled", "Deliveries that were cancelled.", |it| Some(it.cancelled)),
 ];
 

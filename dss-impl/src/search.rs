@@ -41,11 +41,11 @@ impl BadName {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::Empty => "a name has at least one character".to_owned(),
-            Self::TooLong => format!("a name has at most {LONGEST_NAME} bytes"),
-            Self::LeadingDot { .. } => "a name does not begin with a dot".to_owned(),
+            Self::Empty => "a name must have at least one character".to_owned(),
+            Self::TooLong => format!("a name may have at most {LONGEST_NAME} bytes"),
+            Self::LeadingDot { .. } => "a name must not begin with a dot".to_owned(),
             Self::Relative { .. } => {
-                "a relative path is not looked up: give the name alone, or an absolute path".to_owned()
+                "relative paths are not supported: use the name alone, or an absolute path".to_owned()
             }
             Self::Character { found, .. } => {
                 format!("names are made of letters, digits, `_`, `-` and `.`, and of no {found:?}")
@@ -61,7 +61,7 @@ impl fmt::Display for BadName {
             // The text may be very long, so it is not repeated.
             Self::TooLong => f.write_str("a library's name is too long")?,
             Self::LeadingDot { name } | Self::Relative { name } | Self::Character { name, .. } => {
-                write!(f, "{name:?} is no library's name")?;
+                write!(f, "{name:?} is not a valid library name")?;
             }
         }
         write!(f, ": {}", self.reason())
@@ -163,7 +163,7 @@ impl fmt::Display for NotFound {
             Self::Nowhere { name, tried } => {
                 write!(f, "library '{name}' not found:")?;
                 if tried.is_empty() {
-                    f.write_str("\n\tthe path to search has no templates")?;
+                    f.write_str("\n\tthe search path is empty")?;
                 }
                 tried.iter().try_for_each(|tried| write!(f, "\n\t{tried}"))
             }

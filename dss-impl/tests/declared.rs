@@ -139,7 +139,7 @@ fn a_cut_anywhere_is_an_error() {
     assert_eq!(
         refusal(parse_for(&image[..400], &linux())),
         format!(
-            "is cut off: it has 400 bytes, and its headers speak of {}: build the library, or copy it, again",
+            "is cut off: it has 400 bytes, and its headers speak of {}: build or copy the library again",
             image.len()
         )
     );
@@ -147,7 +147,7 @@ fn a_cut_anywhere_is_an_error() {
 
 #[test]
 fn a_damaged_record_says_which_field() {
-    let again = "build the library, or copy it, again";
+    let again = "build or copy the library again";
     let damaged = |how: &str| format!("has a damaged declaration: its {how}: {again}");
     let in_section = |bytes: &[u8]| refusal(parse_for(&elf(&[(SECTION, bytes)]), &linux()));
 
@@ -164,12 +164,12 @@ fn a_damaged_record_says_which_field() {
     assert_eq!(refused(&record), damaged("size is 4294967295 bytes, and its section has 296"));
     let mut more = Record::new().bytes();
     more.extend(b"\0\0more");
-    assert_eq!(in_section(&more), damaged("section has something else behind the record"));
+    assert_eq!(in_section(&more), damaged("section contains other data after the record"));
 
     let record = Record { name: b"fs\xffwatch", ..Record::new() };
     assert_eq!(refused(&record), damaged("name is not UTF-8"));
     let record = Record { compiler: b"rustc\0 1.95", ..Record::new() };
-    assert_eq!(refused(&record), damaged("compiler goes on behind its end"));
+    assert_eq!(refused(&record), damaged("compiler has data after its terminating NUL"));
     let record = Record { abi_stable: b"\x1b[31m", ..Record::new() };
     assert_eq!(refused(&record), damaged("version of abi_stable has control characters"));
     // Read in the other byte order, the size is a large number.
@@ -182,36 +182,39 @@ fn a_text_has_to_mean_something() {
     let record = Record { name: b"fs/watch", ..Record::new() };
     assert_eq!(
         refused(&record),
-        "declares the name `fs/watch`, and a relative path is not looked up: give the name alone, or an absolute path: \
+        "declares the name `fs/watch`, and relative paths are not supported: use the name alone, or an absolute path: \
          mend the library"
     );
     let record = Record { name: b"", ..Record::new() };
     assert_eq!(
         refused(&record),
-        "declares the name ``, and a name has at least one character: mend the library"
+        "declares the name ``, and a name must have at least one character: mend the library"
     );
     let record = Record { name: &[b'x'; 64], ..Record::new() };
     assert_eq!(
         refused(&record),
-        format!("declares the name `{}`, and a name has at most 63 bytes: mend the library", "x".repeat(64))
+        format!(
+            "declares the name `{}`, and a name may have at most 63 bytes: mend the library",
+            "x".repeat(64)
+        )
     );
     let record = Record { version: b"1.x", ..Record::new() };
     assert_eq!(
         refused(&record),
-        "declares the version `1.x`, and that is no semver version (unexpected character 'x' while parsing minor version \
+        "declares the version `1.x`, and this is not a valid semver version (unexpected character 'x' while parsing minor version \
          number): mend the library"
     );
     let record = Record { requires: b"two", ..Record::new() };
     assert_eq!(
         refused(&record),
-        "declares the required version of DSS `two`, and that is no semver requirement (unexpected character 't' while \
+        "declares the required version of DSS `two`, and this is not a valid semver requirement (unexpected character 't' while \
          parsing major version number): mend the library"
     );
 }
 
 #[test]
 fn two_records_are_two_libraries() {
-    let sentence = "declares more than one library to DSS: link each library into a file of its own";
+    let sentence = "declares more than one library to DSS: link each library into its own file";
     let record = Record::new().bytes();
     let mut apart = record.clone();
     apart.extend([0; 24]);
@@ -225,7 +228,7 @@ fn two_records_are_two_libraries() {
 #[test]
 fn what_is_no_library_is_named() {
     let what = |bytes: &[u8]| refusal(parse(bytes));
-    assert_eq!(what(b""), "is empty: build the library, or copy it, again");
+    assert_eq!(what(b""), "is empty: build or copy the library again");
     assert_eq!(what(b"return {}\n"), "is a text file and no shared library");
     assert_eq!(what("größer\n".repeat(1000).as_bytes()), "is a text file and no shared library");
     assert_eq!(what(b"#!/bin/sh\nexit 1\n"), "is a script and no shared library");
@@ -235,7 +238,7 @@ fn what_is_no_library_is_named() {
     assert_eq!(what(&[0; 100]), "is a file of a kind that DSS does not know and no shared library");
     assert_eq!(
         what(b"\x7fELF\x07zzzzzzzzzzzz"),
-        "is a damaged ELF file (its class is neither 32 nor 64 bit): build the library, or copy it, again"
+        "is a damaged ELF file (its class is neither 32 nor 64 bit): build or copy the library again"
     );
     for (kind, expected) in [
         (object::elf::ET_EXEC, "an ELF executable"),

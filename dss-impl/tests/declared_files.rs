@@ -146,10 +146,10 @@ fn what_is_no_file_is_not_opened() {
         format!("is a link, and there is no '{}': make the link lead to the library", missing.display());
     let this = std::env::current_exe().unwrap();
     for (path, sentence) in [
-        (folder.path(), "is a folder: give the file of the library"),
+        (folder.path(), "is a folder: give the path of the library's file"),
         (Path::new("/dev/zero"), "is a device: give the file of the library"),
         (&fifo, "is a FIFO: give the file of the library"),
-        (&empty, "is empty: build the library, or copy it, again"),
+        (&empty, "is empty: build or copy the library again"),
         (&large, "has 1073741825 bytes, and no library of more than 1073741824 is read: strip it"),
         (&text, "is a text file and no shared library"),
         (&link, "is a text file and no shared library"),

@@ -55,7 +55,7 @@ fn a_misfit_names_both_sides() {
     assert_eq!(misfit(&library, None), (MisfitKind::Build, sentence.to_owned()));
 
     for (version, advice) in
-        [("0.12", "upgrade DSS"), ("0.9", "build the library with a dss-abi of this DSS's time")]
+        [("0.12", "upgrade DSS"), ("0.9", "build the library with the dss-abi released with this DSS")]
     {
         let library = Declared { abi_stable: version.to_owned(), ..good.clone() };
         let sentence = format!(

@@ -107,7 +107,7 @@ fn a_damaged_record_is_an_error_and_no_more() {
         (&|it| it[79] = b'x', "its abi_stable goes on"),
     ] {
         let sentence = damaged(damage);
-        let said = said.replace("its abi_stable goes on", "goes on behind its end");
+        let said = said.replace("its abi_stable goes on", "has data after its terminating NUL");
         assert!(sentence.contains(&said), "{said}: {sentence}");
     }
     // A later record goes on where this one ends.

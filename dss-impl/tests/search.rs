@@ -17,22 +17,21 @@ fn names_are_checked() {
     for name in ["fswatch", "a", "my.lib_2-x", "0", "-", &"x".repeat(63)] {
         check_name(name).unwrap();
     }
-    assert_eq!(bad(""), "a library's name is empty: a name has at least one character");
-    assert_eq!(bad(&"x".repeat(64)), "a library's name is too long: a name has at most 63 bytes");
-    assert_eq!(bad(".hidden"), "\".hidden\" is no library's name: a name does not begin with a dot");
+    assert_eq!(bad(""), "a library's name is empty: a name must have at least one character");
+    assert_eq!(bad(&"x".repeat(64)), "a library's name is too long: a name may have at most 63 bytes");
+    assert_eq!(bad(".hidden"), "\".hidden\" is not a valid library name: a name must not begin with a dot");
     assert_eq!(
         bad("a b"),
-        "\"a b\" is no library's name: names are made of letters, digits, `_`, `-` and `.`, and of no ' '"
+        "\"a b\" is not a valid library name: names are made of letters, digits, `_`, `-` and `.`, and of no ' '"
     );
     assert_eq!(
         bad("a\0b"),
-        "\"a\\0b\" is no library's name: names are made of letters, digits, `_`, `-` and `.`, and of no '\\0'"
+        "\"a\\0b\" is not a valid library name: names are made of letters, digits, `_`, `-` and `.`, and of no '\\0'"
     );
     assert!(matches!(check_name("größe"), Err(BadName::Character { found: 'ö', .. })));
     assert!(matches!(check_name("a;b"), Err(BadName::Character { found: ';', .. })));
     assert!(matches!(check_name("a?"), Err(BadName::Character { found: '?', .. })));
-    let relative =
-        "is no library's name: a relative path is not looked up: give the name alone, or an absolute path";
+    let relative = "is not a valid library name: relative paths are not supported: use the name alone, or an absolute path";
     assert_eq!(bad("./fswatch.so"), format!("\"./fswatch.so\" {relative}"));
     assert_eq!(bad("../fswatch"), format!("\"../fswatch\" {relative}"));
     assert_eq!(bad("lib\\fswatch"), format!("\"lib\\\\fswatch\" {relative}"));
@@ -64,7 +63,7 @@ fn the_first_file_that_is_there() {
     );
     assert_eq!(
         find("fswatch", "").unwrap_err().to_string(),
-        "library 'fswatch' not found:\n\tthe path to search has no templates"
+        "library 'fswatch' not found:\n\tthe search path is empty"
     );
 }
 

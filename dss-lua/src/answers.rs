@@ -62,7 +62,7 @@ struct Net(Request);
 
 impl Drop for Net {
     fn drop(&mut self) {
-        conclude(self.0, Err("the callback was left by an exception that is not Lua's".into()));
+        conclude(self.0, Err("an exception that is not Lua's ended the callback".into()));
     }
 }
 
@@ -286,9 +286,8 @@ pub(crate) unsafe extern "C-unwind" fn defer(lua: *mut ffi::lua_State) -> c_int 
         );
     };
     if frame.deferred {
-        return stack.raise(
-            b"'defer' was called twice in one callback: the first call gave the reply, keep that one",
-        );
+        return stack
+            .raise(b"'defer' was called twice in one callback: use the reply that the first call returned");
     }
     // SAFETY: the running answering function keeps it.
     let request = push_request(stack, unsafe { *frame.request });

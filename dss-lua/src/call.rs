@@ -131,9 +131,7 @@ fn give(stack: Stack, dispatcher: &'static Dispatcher, callee: &Callee, first: c
     let (library, last) = (callee.library(), stack.top());
     if !stack.reserve(room(last)) {
         let name = callee.name();
-        return Given::Refusal(format!(
-            "{name} was called with more values than Lua's stack has room for twice"
-        ));
+        return Given::Refusal(format!("{name} was called with too many values for Lua's stack"));
     }
     stack.push_value(first + 1);
     for index in first + 2..=last {
@@ -181,7 +179,7 @@ unsafe extern "C-unwind" fn push_protected(lua: *mut ffi::lua_State) -> c_int {
 }
 
 /// The error if Lua has collected the library of a function, because the state closes.
-pub(crate) const GONE: &str = "the library is gone, for this Lua state closes";
+pub(crate) const GONE: &str = "the library is gone, because this Lua state is closing";
 
 /// A library's function. Upvalues: the guard, the kept library, the function's index.
 unsafe extern "C-unwind" fn function(lua: *mut ffi::lua_State) -> c_int {

@@ -33,7 +33,7 @@ pub(crate) unsafe extern "C-unwind" fn dispatch(lua: *mut ffi::lua_State) -> c_i
     let until = match deadline(
         stack,
         2,
-        "bad argument #2 to 'dispatch': wanted for how many seconds to handle items, a number of 0 or more, or nothing for no limit",
+        "bad argument #2 to 'dispatch': wanted how many seconds to handle items at most, a number of 0 or more, or nothing for no limit",
     ) {
         Ok(until) => until,
         Err(sentence) => return stack.raise(sentence.as_bytes()),

@@ -10,7 +10,7 @@ use crate::raw::Stack;
 
 /// The error of every function of the module once DSS has stopped in its state.
 pub(crate) const STOPPED: &str =
-    "DSS has stopped in this Lua state, which is closing: nothing more can be polled or set";
+    "DSS has stopped, because this Lua state is closing: its functions cannot be used any more";
 
 /// The same in a forked child, for a state that was open when the process was forked.
 pub(crate) const FORKED: &str = "this process was forked after this Lua state had begun to use DSS, and the libraries' threads stayed in \

@@ -109,7 +109,7 @@ pub(crate) fn mismatch(stack: Stack) -> Option<Failure> {
         Hosting::Known(found) => {
             let wanted = found.to_lowercase().replace([' ', '.'], "");
             format!(
-                "this darksidesync is built for {BUILT_FOR}, and {found} loads it: install the one that is built with \
+                "this darksidesync is built for {BUILT_FOR}, and {found} is loading it: install the one that is built with \
                  `--features {wanted}` (this one: {FEATURE})"
             )
         }

@@ -136,7 +136,7 @@ fn port(stack: Stack) -> Result<u16, String> {
     };
     Err(format!(
         "bad argument #1 to 'setport': wanted a UDP port, an integer from 1 to 65535 or its decimal text, or 0 for no \
-         notification; found {found}"
+         notifications; found {found}"
     ))
 }
 
@@ -147,12 +147,12 @@ fn advice(error: &io::Error) -> &'static str {
     }
     match error.kind() {
         ErrorKind::PermissionDenied => {
-            ": this process is forbidden to use UDP sockets, let it send to 127.0.0.1"
+            ": this process may not use UDP sockets: allow it to send to 127.0.0.1"
         }
         ErrorKind::NetworkUnreachable
         | ErrorKind::HostUnreachable
         | ErrorKind::AddrNotAvailable
-        | ErrorKind::NetworkDown => ": there is no way to 127.0.0.1, bring up the loopback interface",
+        | ErrorKind::NetworkDown => ": 127.0.0.1 cannot be reached: bring up the loopback interface",
         ErrorKind::OutOfMemory => ": the system is out of memory",
         _ => "",
     }

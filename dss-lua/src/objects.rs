@@ -71,7 +71,7 @@ fn own<'a>(
                 if Arc::ptr_eq(&other.library, &kind.library) {
                     format!("an object '{}'", other.class.name())
                 } else {
-                    format!("{} as it was loaded at another time", other.described())
+                    format!("{} from an earlier or later load", other.described())
                 }
             }
             Some(other) => other.described(),

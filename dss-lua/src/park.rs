@@ -25,11 +25,11 @@ const LONGEST: Duration = Duration::from_secs(10);
 const NOT_LISTED: &str =
     "bad argument #2 to 'wait': wanted a list of descriptors, each an integer, or nothing";
 const NOT_CALLED: &str =
-    "bad argument #2 to 'run': wanted a table of functions by descriptor, each an integer, or nothing";
-const TOO_MANY: &str = "there are more than 64 descriptors to wait on: use a loop that is made for that";
-const CLOSED: &str = "a descriptor to wait on is not open: take it out of the table before it is closed";
+    "bad argument #2 to 'run': wanted a table from descriptors (integers) to functions, or nothing";
+const TOO_MANY: &str = "more than 64 descriptors to wait on: use an event loop";
+const CLOSED: &str = "a descriptor to wait on is not open: remove it from the table before you close it";
 #[cfg(unix)]
-const NONE_LEFT: &str = "the system has no descriptor for the sleep: close some, or raise their limit";
+const NONE_LEFT: &str = "no descriptor is left to wait with: close some, or raise their limit";
 #[cfg(not(unix))]
 const NOT_HERE: &str =
     "on this system `wait` and `run` cannot wait on other descriptors: use a loop that can";

@@ -138,7 +138,7 @@ pub(crate) fn finalize(work: impl FnOnce()) {
 fn told(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    format!("DSS panicked, which is a fault of DSS: {text}")
+    format!("DSS panicked, which is a bug in DSS: {text}")
 }
 
 impl Protected {

@@ -96,7 +96,7 @@ fn serve(lua: &Protected) -> Answer {
     }
     if let Some(version) = other {
         return Err(format!(
-            "this Lua state is served by another DSS already (version {}): require one of the two alone",
+            "another DSS already serves this Lua state (version {}): require only one of them",
             version.as_deref().unwrap_or("unknown")
         )
         .into());

@@ -67,7 +67,7 @@ unsafe extern "C-unwind" fn kill(l: *mut State) -> c_int {
 /// `host.setrlimit(name, soft) -> number`: sets the soft limit of "as" (bytes of address space) or "nofile" (open
 /// files), and returns the previous one. `math.huge` means no limit, in both directions.
 unsafe extern "C-unwind" fn setrlimit(l: *mut State) -> c_int {
-    // SAFETY: the frame owns nothing; the name lies on the stack.
+    // SAFETY: the frame owns nothing; the name is on the stack.
     unsafe {
         let name = object::string(l, 1);
         let soft = lua::checknumber(l, 2);
@@ -91,7 +91,7 @@ unsafe extern "C-unwind" fn readable(l: *mut State) -> c_int {
     }
 }
 
-/// `host.closefd(descriptor) -> true`, or `nil, message`: closes it, whoever has opened it.
+/// `host.closefd(descriptor) -> true`, or `nil, message`: closes a descriptor, even if something else opened it.
 unsafe extern "C-unwind" fn closefd(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe {
@@ -119,7 +119,7 @@ fn wait_readable(descriptor: lua::Integer, limit: Duration) -> Reply {
 #[cfg(unix)]
 fn close(descriptor: lua::Integer) -> Reply {
     let fd = c_int::try_from(descriptor).map_err(|_| format!("{descriptor} is not a descriptor"))?;
-    // SAFETY: the test says that nobody uses it, or wants to see what happens then.
+    // SAFETY: the test promises that nothing uses it, or tests what happens then.
     Ok(match unsafe { libc::close(fd) } {
         0 => vec![true.into()],
         _ => vec![Value::Nil, std::io::Error::last_os_error().to_string().into()],

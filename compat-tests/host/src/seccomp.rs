@@ -11,13 +11,13 @@ pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[
     (c"membarriers", membarriers),
 ];
 
-/// `host.forbid_membarrier()`: from now on the call fails with EPERM, on all threads.
+/// `host.forbid_membarrier()`: from now on the call fails with EPERM on all threads.
 unsafe extern "C-unwind" fn forbid_membarrier(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe { reply(l, || filter::forbid().map(|()| Vec::new())) }
 }
 
-/// `host.count_membarriers()`: from now on each call is counted, on all threads, and still has its effect.
+/// `host.count_membarriers()`: from now on each call on any thread is counted, and still has its effect.
 unsafe extern "C-unwind" fn count_membarriers(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe { reply(l, || filter::count().map(|()| Vec::new())) }

@@ -1,4 +1,4 @@
-//! How the module is linked.
+//! The linker arguments of the module.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -56,7 +56,7 @@ impl Libraries {
             Tool::C(_) => true,
             Tool::Rust(compiler) => compiler == in_use,
         };
-        // Of a preview no release has a library.
+        // No release has a library for a preview.
         let released = row.revision.is_preview() || matches!(row.source, Source::Release(_));
         tool && row.profile == Profile::Release && released
     }

@@ -101,7 +101,7 @@ fn conclude(args: &Args, outcomes: Vec<Outcome>, differences: Vec<Difference>) -
 fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
     let releases: Vec<_> = frozen::releases().into_iter().map(Source::Release).collect();
     let frozen_of = |revision: Revision| -> Vec<Source> {
-        // Of a preview there is the tree's alone.
+        // Only the working tree has a preview.
         if revision.is_preview() {
             return vec![tree.clone()];
         }
@@ -126,7 +126,7 @@ fn cells(args: &Args, tree: &Source) -> Result<Vec<Cell>, String> {
             columns::columns(std::slice::from_ref(tree)),
         )
     };
-    // The last release refuses a preview that came after it. The full run has that in its columns.
+    // The last release must refuse a preview that came after it. The full run has this cell in its columns.
     let before: Vec<_> = if args.all { None } else { frozen::releases().pop() }
         .map(|release| Column { source: Source::Release(release), lua: Lua("lua54") })
         .into_iter()

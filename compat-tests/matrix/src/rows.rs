@@ -49,7 +49,7 @@ impl Revision {
         self == Revision::C2v0
     }
 
-    /// Whether DSS finds and opens its libraries, and not Lua.
+    /// Whether DSS finds and opens its libraries, instead of Lua.
     pub(crate) fn is_opened_by_dss(self) -> bool {
         matches!(self, Revision::V2 | Revision::C2v0)
     }

@@ -3,7 +3,7 @@
 local dss = require "darksidesync"
 local probe = dss.load "probe_c2v0"
 
-local NOT_A_VALUE = "the library handed over what is not a value, or a record of a wrong size"
+local NOT_A_VALUE = "the library passed an invalid value, or a record of the wrong size"
 
 local function refused(why, what, ...)
     local result, sentence = probe.edge(what, ...)
@@ -25,9 +25,9 @@ scenario("values that are none are refused", { with = "probe_c2v0" }, function()
     refused(NOT_A_VALUE, "result")
     refused(NOT_A_VALUE, "error")
     refused("lists and maps are nested more than 64 deep", "list in itself", take)
-    refused("one delivery is more than the limit in bytes", "string too long", take)
+    refused("the delivery is larger than the limit in bytes", "string too long", take)
     local _, twice = probe.edge("list in itself twice", take)
-    ok(twice == "one delivery is more than the limit in bytes" or twice == "lists and maps are nested more than 64 deep", twice)
+    ok(twice == "the delivery is larger than the limit in bytes" or twice == "lists and maps are nested more than 64 deep", twice)
     eq(dss.dispatch(), 0)
     eq(called, 0)
     eq(probe.edge("empty string without memory", take), true)
@@ -49,20 +49,20 @@ scenario("objects that are not the library's to give are refused", { with = "pro
 end)
 
 scenario("handles that are made up, or too old, are refused", { with = "probe_c2v0" }, function()
-    refused("the library is not registered in a Lua state: it left, or the state closed", "library", take)
+    refused("the library is not registered in a Lua state: it was unregistered, or the state has closed", "library", take)
     refused("the Lua function is gone, or belongs to another Lua state", "callback", take)
     refused("the Lua function is gone, or belongs to another Lua state", "dead callback")
     refused("the library has no such channel", "channel", take)
     probe.edge "keep call"
     for _, what in ipairs { "old call", "made-up call", "call of another thread" } do
-        refused("the call by Lua is over, or runs on another thread", what)
+        refused("the call from Lua has ended, or belongs to another thread", what)
     end
     eq(dss.dispatch(), 0)
     eq(probe.edge "extension", false)
 end)
 
 scenario("a function that says nothing of its error raises one", { with = "probe_c2v0" }, function()
-    raises("the library raised an error, and did not say which", probe.edge, "raised without an error")
+    raises("the library raised an error without a message", probe.edge, "raised without an error")
     raises("what was raised", probe.edge, "raised, and nothing said")
     raises("bad argument #3 to 'probe_c2v0.edge': wanted another value, found nothing", probe.edge, "bad argument without words")
 end)

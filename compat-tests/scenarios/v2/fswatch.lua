@@ -83,7 +83,7 @@ scenario("fswatch says which argument is wrong", function()
         fswatch.watch, "/", nothing, { recursive = 1 })
     raises("there is no such file or folder", fswatch.watch, "/there/is/no/such/folder", nothing)
     raises("bad argument #1 to 'fswatch%.limit'", fswatch.limit, -1)
-    raises("room for one event", fswatch.limit, 0)
+    raises("must be at least 1", fswatch.limit, 0)
     eq(dss.run(), 0)
 end)
 

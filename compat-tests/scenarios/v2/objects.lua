@@ -56,7 +56,7 @@ scenario("an object of another library is refused by name", function()
     probe.unregister()
     local again = dss.load "probe_v2"
     local fresh = again.thing "two"
-    raises("bad self of 'thing:name'.*as it was loaded at another time", fresh.name, thing)
+    raises("bad self of 'thing:name'.*from an earlier or later load", fresh.name, thing)
     watcher:close()
 end)
 

@@ -32,7 +32,7 @@ pub(crate) fn files(folder: &str, ending: &str) -> Vec<String> {
     add(&top.join(folder), &mut found);
     found.retain(|path| path.extension().is_some_and(|it| it == ending));
     found.sort();
-    let name = |path: &PathBuf| path.strip_prefix(&top).expect("it lies below").display().to_string();
+    let name = |path: &PathBuf| path.strip_prefix(top).expect("it lies below").display().to_string();
     found.iter().map(name).collect()
 }
 

@@ -26,19 +26,25 @@ const UNWANTED: &str = r#"
 
 /// Makes a request to the server that the example starts, prints the answer, and ends `run`.
 const VISIT: &str = r#"
-    local httpd, darksidesync, timer = require "httpd", require "darksidesync", require "timer"
-    local serve = httpd.serve
-    httpd.serve = function(options)
-        local server, message = serve(options)
-        local request = host.http(server:port(), "GET /moon", 30)
-        timer.every(0.01, function()
-            if request:done() then
-                print(request:wait())
-                darksidesync.stop()
-            end
-        end)
-        return server, message
+    local darksidesync, timer = require "darksidesync", require "timer"
+    local function visited(httpd)
+        local serve = httpd.serve
+        httpd.serve = function(options)
+            local server, message = serve(options)
+            local request = host.http(server:port(), "GET /moon", 30)
+            timer.every(0.01, function()
+                if request:done() then
+                    print(request:wait())
+                    darksidesync.stop()
+                end
+            end)
+            return server, message
+        end
+        return httpd
     end
+    visited(require "httpd")
+    local load = darksidesync.load
+    function darksidesync.load(name) return name == "httpd" and visited(load(name)) or load(name) end
 "#;
 
 /// Sends SIGTERM to this process a little later.

@@ -17,7 +17,7 @@ use crate::programs::{nginx_with, socket};
 
 /// What is asked of `hosts/nginx_awaits.lua`, and what it answers.
 const ASKED: [(&[u8], &str); 2] = [
-    (HTTP, "42, timed out after 0.01 s, syntax error, ended by its loop\n"),
+    (HTTP, "42, timed out after 0.01 s, syntax error, the loop ended the task\n"),
     (b"GET /leave HTTP/1.0\r\n\r\n", "left\n"),
 ];
 

@@ -163,7 +163,7 @@ typedef struct dss_limits {
   uint32_t policy;  /* 0 is DSS_REFUSE */
   uint64_t items;   /* deliveries queued at most; 0 is 65536, UINT64_MAX is no limit */
   uint64_t bytes;   /* bytes in their values at most; 0 is 64 MiB, UINT64_MAX is no limit */
-  uint64_t wait_ns; /* for DSS_WAIT */
+  uint64_t wait_ns; /* for DSS_WAIT: how long at most. 0 does not wait, UINT64_MAX waits without a limit */
 } dss_limits;
 
 /* One delivery: a Lua function and what it is to be called with. */

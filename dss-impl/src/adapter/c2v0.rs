@@ -176,11 +176,11 @@ fn open(
                 }
                 Returned::Raised(mut error) => Err(match error.first_mut().map(Copied::shape::<C2v0>) {
                     Some(Shape::Bytes(text)) => refuse(&String::from_utf8_lossy(text)),
-                    _ => refuse(&"its open raised an error that is no text"),
+                    _ => refuse(&"its `open` raised an error that is not a string"),
                 }),
             }
         });
-        opened.unwrap_or_else(|| Err(refuse(&"it left while it was opened")))
+        opened.unwrap_or_else(|| Err(refuse(&"it was unregistered while it was being opened")))
     })
 }
 

@@ -116,7 +116,7 @@ pub(super) fn fits(declared: &Declared, offering: &Offering) -> Result<(), Misfi
     let advice = if numbers(&declared.abi_stable) > numbers(abi_stable) {
         "upgrade DSS"
     } else {
-        "build the library with a dss-abi of this DSS's time"
+        "build the library with the dss-abi released with this DSS"
     };
     let sentence = format!(
         "{who} is built with abi_stable {}, and this DSS {dss} reads abi_stable {abi_stable}: {advice}",

@@ -92,9 +92,9 @@ impl fmt::Display for ReadError {
         match self {
             Self::Open(error) => write!(f, "cannot be opened: {error}"),
             Self::Link(link) => write!(f, "{link}: make the link lead to the library"),
-            Self::Folder => f.write_str("is a folder: give the file of the library"),
+            Self::Folder => f.write_str("is a folder: give the path of the library's file"),
             Self::Special { what } => write!(f, "is {what}: give the file of the library"),
-            Self::Empty => f.write_str("is empty: build the library, or copy it, again"),
+            Self::Empty => f.write_str("is empty: build or copy the library again"),
             Self::TooLarge { has } => {
                 write!(f, "has {has} bytes, and no library of more than {LARGEST} is read: strip it")
             }
@@ -104,10 +104,10 @@ impl fmt::Display for ReadError {
             }
             Self::Truncated { has, needs } => write!(
                 f,
-                "is cut off: it has {has} bytes, and its headers speak of {needs}: build the library, or copy it, again"
+                "is cut off: it has {has} bytes, and its headers speak of {needs}: build or copy the library again"
             ),
             Self::Malformed { format, reason } => {
-                write!(f, "is a damaged {format} file ({reason}): build the library, or copy it, again")
+                write!(f, "is a damaged {format} file ({reason}): build or copy the library again")
             }
             Self::LuaModule { function } => write!(
                 f,
@@ -124,10 +124,10 @@ impl fmt::Display for ReadError {
                  its sections in the file"
             ),
             Self::TwoDeclarations => f.write_str(
-                "declares more than one library to DSS: link each library into a file of its own",
+                "declares more than one library to DSS: link each library into its own file",
             ),
             Self::Damaged { field, how } => {
-                write!(f, "has a damaged declaration: its {field} {how}: build the library, or copy it, again")
+                write!(f, "has a damaged declaration: its {field} {how}: build or copy the library again")
             }
             Self::Invalid { field, text, reason } => {
                 write!(f, "declares the {field} `{text}`, and {reason}: mend the library")

@@ -31,7 +31,7 @@ pub struct Offering {
 pub struct OfferedRevision {
     /// Its number.
     pub number: u32,
-    /// Its name. If that is not known here, [`super::unnamed`].
+    /// Its name. If that is not known here, the result of [`super::unnamed`].
     pub name: String,
     /// The version of its interface.
     pub version: String,

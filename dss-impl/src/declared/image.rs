@@ -124,7 +124,7 @@ fn describe(bytes: &[u8]) -> &'static str {
         (b"#!", "a script"),
         (b"/* GNU ld script", "a linker script"),
         (b"\x1bLua", "compiled Lua"),
-        (b"\x1bLJ", "compiled Lua of LuaJIT's"),
+        (b"\x1bLJ", "LuaJIT bytecode"),
         (b"PK\x03\x04", "a zip archive"),
         (b"\x1f\x8b", "a file packed by gzip"),
         (b"\xfd7zXZ\0", "a file packed by xz"),

@@ -46,7 +46,7 @@ pub use platform::Platform;
 /// The largest file that is read, in bytes: 1 GiB.
 pub const LARGEST: u64 = 1 << 30;
 
-/// How many functions of one file that open Lua modules are reported at most. A file may have any number of them.
+/// The limit of functions that open Lua modules and are reported for one file. A file may have any number of them.
 pub const MOST_FUNCTIONS: usize = 64;
 
 /// What a library declares.

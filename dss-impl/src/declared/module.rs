@@ -28,7 +28,7 @@ const MOST: usize = 12;
 #[repr(C)]
 pub struct ModuleRecord {
     magic: [u8; 8],
-    /// The size of the record in bytes. A later record may have more fields after the last one of this.
+    /// The size of the record in bytes. A later version of the record may have more fields at its end.
     size: u32,
     flags: u32,
     version: [u8; 32],
@@ -157,8 +157,9 @@ pub(super) fn parse(
     });
     let version = text(VERSION, "version")?;
     let offering = Offering {
-        version: Version::parse(&version)
-            .map_err(|error| invalid("version", &version, format!("that is no semver version ({error})")))?,
+        version: Version::parse(&version).map_err(|error| {
+            invalid("version", &version, format!("this is not a valid semver version ({error})"))
+        })?,
         abi_stable: text(ABI_STABLE, "version of abi_stable")?,
         revisions: revisions.collect::<Result<_, ReadError>>()?,
     };

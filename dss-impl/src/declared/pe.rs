@@ -35,7 +35,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image
     match number(end - 2) {
         0x10b => read_wide::<pe::ImageNtHeaders32>(bytes, start, here),
         0x20b => read_wide::<pe::ImageNtHeaders64>(bytes, start, here),
-        _ => Err(malformed("PE", "its optional header is neither of 32 nor of 64 bit")),
+        _ => Err(malformed("PE", "its optional header is neither 32-bit nor 64-bit")),
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// The system of an ELF file that names none. Most do not.
+    /// The system of an ELF file that names none. Most files name none.
     pub const ANY_ELF: &'static str = "elf";
 
     /// What this process is.

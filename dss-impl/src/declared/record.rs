@@ -68,10 +68,15 @@ pub(super) fn parse(section: &[u8], platform: Platform) -> Result<Declared, Read
     let version = text(VERSION, "version")?;
     let requires = text(REQUIRES, "required version of DSS")?;
     Ok(Declared {
-        version: Version::parse(&version)
-            .map_err(|error| invalid("version", &version, format!("that is no semver version ({error})")))?,
+        version: Version::parse(&version).map_err(|error| {
+            invalid("version", &version, format!("this is not a valid semver version ({error})"))
+        })?,
         requires: VersionReq::parse(&requires).map_err(|error| {
-            invalid("required version of DSS", &requires, format!("that is no semver requirement ({error})"))
+            invalid(
+                "required version of DSS",
+                &requires,
+                format!("this is not a valid semver requirement ({error})"),
+            )
         })?,
         name,
         revision,
@@ -96,7 +101,7 @@ fn check_rest(rest: &[u8]) -> Result<(), ReadError> {
     if rest.windows(MAGIC.len()).any(|bytes| bytes == MAGIC) {
         return Err(ReadError::TwoDeclarations);
     }
-    Err(ReadError::Damaged { field: "section", how: "has something else behind the record".to_owned() })
+    Err(ReadError::Damaged { field: "section", how: "contains other data after the record".to_owned() })
 }
 
 /// A text in a record, and its name in messages.
@@ -114,7 +119,7 @@ impl Field<'_> {
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
         let (text, padding) = bytes.split_at(length);
         if padding.iter().any(|byte| *byte != 0) {
-            return Err(damaged("goes on behind its end"));
+            return Err(damaged("has data after its terminating NUL"));
         }
         let text = std::str::from_utf8(text).map_err(|_| damaged("is not UTF-8"))?;
         // It will be shown in messages and logs, one line each.

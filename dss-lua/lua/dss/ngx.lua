@@ -164,7 +164,7 @@ local function greet()
     local port, hello = darksidesync.listen()
     local fine, message = socket:setpeername("127.0.0.1", port)
     if fine then fine, message = socket:send(hello) end
-    if fine and not darksidesync.notify() then fine, message = false, "it was lost on the way" end
+    if fine and not darksidesync.notify() then fine, message = false, "the packet was lost" end
     if not fine then error(("nginx's socket could not say hello to port %d of 127.0.0.1 (%s)"):format(port, message), 0) end
     -- Some weeks, because nginx logs each end of such a wait.
     socket:settimeout(2 ^ 31 - 1)
@@ -179,7 +179,7 @@ local function receive(own)
         if waiting[1] then wake_receiver() end
         local _, closed = own.socket:receive()
         if closed and closed ~= "timeout" then
-            ngx.log(ngx.ERR, "DarkSideSync: nginx's socket for notifications failed (", closed, "): another is made")
+            ngx.log(ngx.ERR, "DarkSideSync: nginx's socket for notifications failed (", closed, "): opening another")
             own.socket = nil
             return wake_receiver()
         end
@@ -191,7 +191,7 @@ local function connect(own)
     if own.socket or darksidesync.now() < own.again then return end
     own.again = darksidesync.now() + AGAIN
     local fine, socket = pcall(greet)
-    if not fine then return ngx.log(ngx.ERR, "DarkSideSync: ", socket, "; it is tried again") end
+    if not fine then return ngx.log(ngx.ERR, "DarkSideSync: ", socket, "; trying again") end
     own.socket = socket
     own.thread = ngx.thread.spawn(receive, own)
 end

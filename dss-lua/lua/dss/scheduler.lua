@@ -35,13 +35,13 @@ local function current(what)
     local own = co and tasks[co]
     -- If the loop's threads can wait by themselves, each of them may await. A callback of DSS cannot.
     if not own and slice.of_loop "condition" and not slice.is_handling then own = { state = "running", ends = {}, awaited = 0 } end
-    if not own then error(("'%s' was called outside of a task: call it in a function that task.spawn got"):format(what), 3) end
+    if not own then error(("'%s' was called outside a task: call it in a function passed to task.spawn"):format(what), 3) end
     return own
 end
 
-local NOT_HERE = " (a task cannot await within a function that C calls, and in Lua 5.1 not within pcall, a metamethod or an iterator: use task.pcall)"
-local LOST = "the task's thread was ended by its loop, as a request's are that exits"
-local NO_SCHEDULER = "the task yielded, and the loop has no threads of its own to yield to: use await or sleep"
+local NOT_HERE = " (a task cannot await in a function that C calls or, in Lua 5.1, in pcall, a metamethod or an iterator: use task.pcall)"
+local LOST = "the loop ended the task's thread, as nginx does when a request exits"
+local NO_SCHEDULER = "the task yielded, but the loop has no scheduler to yield to: use await or sleep"
 
 -- Whether an error is what the interpreter of every Lua raises on Ctrl-C. It is meant for the program, not for a task.
 local function is_interruption(err)

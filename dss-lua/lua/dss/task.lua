@@ -120,7 +120,7 @@ end
 
 local function checked_seconds(seconds, what)
     if type(seconds) == "number" and seconds == seconds then return seconds end
-    error(("bad argument #1 to '%s': wanted how many seconds, a number"):format(what), 3)
+    error(("bad argument #1 to '%s': wanted a number of seconds"):format(what), 3)
 end
 
 --- Waits for some seconds.

@@ -1,4 +1,4 @@
-//! `fswatch`: what happens to files and folders, delivered to Lua as it happens.
+//! `fswatch` delivers changes of files and folders to Lua as they happen.
 //!
 //! ```lua
 //! local darksidesync = require "darksidesync"
@@ -10,18 +10,17 @@
 //! darksidesync.run()
 //! ```
 //!
-//! * `fswatch.watch(path, callback [, options])` gives a watch, or nil and a message. It calls `callback` with a kind, the
-//!   absolute path that it happened to, and the path that is watched, as it was given. It watches a folder with all that
-//!   is in it, or with `{recursive = false}` its own entries alone. Keep the watch: one that is collected is closed. One
-//!   that its own callback refers to is not collected.
-//! * `watch:close()` ends it; nothing of it is called any more, even if it happened before. Once more, it does nothing.
+//! * `fswatch.watch(path, callback [, options])` returns a watch, or nil and a message. For each change it calls `callback` with
+//!   its kind, its absolute path, and the watched path as it was given. It watches a folder with everything
+//!   in it, or with `{recursive = false}` only the folder's own entries. Keep the watch: it is closed when it is collected.
+//!   A watch that its own callback refers to is not collected.
+//! * `watch:close()` ends the watch. Its callback is not called again, not even for earlier changes. A second call does nothing.
 //! * `fswatch.stop()` closes all watches of this Lua state.
 //!
 //! The kinds are `"create"`, `"modify"` (the contents or the attributes), `"remove"`, `"rename"` (once with the old path
-//! and once with the new) and `"other"`: something was lost, look again. Reading is not reported, so that a callback may.
-//! How finely the system reports differs; one write may well be two `"modify"`.
+//! and once with the new) and `"other"`: something was lost, look again. Reading is not reported, so a callback may read.
+//! Systems report in different detail: one write may cause two `"modify"`.
 
-mod kind;
 mod watch;
 
 use std::path::PathBuf;
@@ -35,19 +34,19 @@ use watch::{Handle, Watch};
 
 static FSWATCH: LibraryId = LibraryId::new("fswatch");
 
-/// What one state has open.
+/// What is open in one state.
 #[derive(Default)]
 struct Open {
     library: Option<Library>,
     watches: Vec<Weak<Watch>>,
 }
 
-/// One state's record. The closing callback shares it, and knows no Lua.
+/// The record of a state. The closing callback shares it, and does not use Lua.
 #[derive(Clone, Default)]
 struct Record(Arc<Mutex<Open>>);
 
 impl Record {
-    /// The record of this state, the same for each time that the module is loaded in it.
+    /// The record of this state. It is the same each time the module is loaded in the state.
     fn of(lua: &Lua) -> Record {
         let found = lua.app_data_ref::<Record>().map(|record| record.clone());
         found.unwrap_or_else(|| {
@@ -57,19 +56,19 @@ impl Record {
         })
     }
 
-    /// Never held while Lua runs: a collector's step in there may come back here.
+    /// Not to be held while Lua runs, because a step of the collector may call this again.
     fn open(&self) -> MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The library as it is registered in this state; registers it for the first watch.
+    /// The library as registered in this state. Registers it for the first watch.
     fn library(&self, lua: &Lua, dss: Dss) -> LuaResult<Library> {
         if let Some(library) = self.open().library {
             return Ok(library);
         }
         let at_close = self.clone();
         let closing = move || {
-            // DSS unregisters it itself, after this.
+            // DSS unregisters the library itself after this.
             let _ = at_close.close();
         };
         let library = dss.register_in(lua, &FSWATCH, closing)?;
@@ -77,7 +76,7 @@ impl Record {
         Ok(library)
     }
 
-    /// Closes all watches; gives the registration, if there is one.
+    /// Closes all watches. Returns the registration, if there is one.
     fn close(&self) -> Option<Library> {
         let Open { library, watches } = std::mem::take(&mut *self.open());
         watches.iter().filter_map(Weak::upgrade).for_each(|watch| watch.close());
@@ -112,7 +111,7 @@ fn watch(
     }
 }
 
-/// What `require "fswatch"` gives.
+/// The result of `require "fswatch"`.
 #[mlua::lua_module]
 fn fswatch(lua: &Lua) -> LuaResult<LuaTable> {
     let dss = attach(lua, &FSWATCH)?;
@@ -122,7 +121,7 @@ fn fswatch(lua: &Lua) -> LuaResult<LuaTable> {
     module.set("watch", lua.create_function(move |lua, given| watch(lua, dss, &watched, given))?)?;
     let stop = move |_: &Lua, ()| {
         if let Some(library) = record.close() {
-            // Gone already where the state is closing: what `stop` is to reach.
+            // This fails if the state is closing. The library is then unregistered anyway.
             let _ = library.unregister();
         }
         Ok(())

@@ -1,21 +1,19 @@
-//! One watch, and the userdata that Lua has of it.
+//! A watch, and its userdata in Lua.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use dss_abi_v1::Library;
+use dss_watch_engine::{Event, Watcher, each};
 use mlua::prelude::*;
-use notify::{ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::kind;
-
-/// One watch. Its watcher is there until it is closed, and runs a thread that does not end in the middle of a delivery:
-/// what is delivered looks here again on the Lua thread.
+/// A watch. Its watcher exists until the watch is closed, and runs a thread that may still be in the middle of a delivery at that moment.
+/// So deliveries check again on the Lua thread.
 pub(crate) struct Watch {
     library: Library,
     path: PathBuf,
     callback: LuaRegistryKey,
-    watcher: Mutex<Option<RecommendedWatcher>>,
+    watcher: Mutex<Option<Watcher>>,
 }
 
 impl Watch {
@@ -31,23 +29,18 @@ impl Watch {
     ) -> Result<Arc<Watch>, String> {
         let watch = Arc::new(Watch { library, path, callback, watcher: Mutex::new(None) });
         let told: Weak<Watch> = Arc::downgrade(&watch);
-        let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-        let opened = notify::recommended_watcher(move |event| {
+        let watcher = dss_watch_engine::watch(&watch.path, recursive, move |event| {
             if let Some(watch) = told.upgrade() {
                 Watch::tell(&watch, event);
             }
-        })
-        .and_then(|mut watcher| watcher.watch(&watch.path, mode).map(|()| watcher));
-        match opened {
-            Ok(watcher) => *watch.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher),
-            Err(error) => return Err(watch.refusal(&error)),
-        }
+        })?;
+        *watch.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
         Ok(watch)
     }
 
-    /// Ends it. What its thread still delivers is dropped on the Lua thread. [any-thread] but its own
+    /// Closes the watch. What its thread still delivers is dropped on the Lua thread. [any-thread] except the watch's own
     pub(crate) fn close(&self) {
-        // Without the lock: on some systems this waits for the watcher's thread.
+        // Drop it without the lock, because on some systems this waits for the watcher's thread.
         drop(self.watcher.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
@@ -55,10 +48,10 @@ impl Watch {
         self.watcher.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Delivers an event, on the watcher's thread. Where it is refused the state is going, and nobody is left to tell.
-    fn tell(watch: &Arc<Watch>, event: notify::Result<Event>) {
+    /// Delivers an event, on the watcher's thread. If it is refused, the state is closing, and there is nobody to tell.
+    fn tell(watch: &Arc<Watch>, event: Result<Event, String>) {
         match event {
-            Ok(event) => kind::each(&event, &watch.path, |kind, path| {
+            Ok(event) => each(&event, &watch.path, |kind, path| {
                 let (watch, path) = (Arc::clone(watch), path.to_owned());
                 let library = watch.library;
                 let _ = library.deliver_lua(move |lua| {
@@ -69,35 +62,16 @@ impl Watch {
                     (callback, kind, path, watch.path.as_path()).into_lua_multi(lua)
                 });
             }),
-            Err(error) => {
-                // It has no callback: DSS hands it to the program's error handler.
-                let sentence = watch.refusal(&error);
+            Err(sentence) => {
+                // It has no callback, so DSS passes it to the program's error handler.
                 let _ =
                     watch.library.deliver_lua(move |_| Err::<LuaMultiValue, _>(LuaError::runtime(sentence)));
             }
         }
     }
-
-    /// What went wrong, and what to do about it.
-    fn refusal(&self, error: &notify::Error) -> String {
-        let path = self.path.display();
-        match &error.kind {
-            ErrorKind::PathNotFound => {
-                format!("fswatch cannot watch {path}: there is no such file or folder; create it first")
-            }
-            ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                format!("fswatch cannot watch {path}: there is no such file or folder; create it first")
-            }
-            ErrorKind::MaxFilesWatch => format!(
-                "fswatch cannot watch all of {path}: the system watches as many files as it may; watch a smaller part, or \
-                 raise the limit (on Linux, fs.inotify.max_user_watches)"
-            ),
-            _ => format!("fswatch cannot watch {path}: {error}"),
-        }
-    }
 }
 
-/// The userdata. Collected, it closes its watch.
+/// The userdata. It closes its watch when it is collected.
 pub(crate) struct Handle(pub(crate) Arc<Watch>);
 
 impl Drop for Handle {

@@ -1,4 +1,4 @@
-//! `httpd`: an HTTP server whose requests Lua answers.
+//! `httpd` is an HTTP server whose requests are answered by Lua.
 //!
 //! ```lua
 //! local darksidesync = require "darksidesync"
@@ -13,41 +13,43 @@
 //! darksidesync.run()
 //! ```
 //!
-//! `httpd.serve(options)` gives a server, or nil and a message. The options: `handler`; `port`, by default 0, any that is
-//! free; `host`, by default 127.0.0.1; `threads`, by default 4: how many requests wait for Lua at a time, the others in
-//! line behind them. The server serves until it is closed, whether or not Lua keeps it.
+//! `httpd.serve(options)` returns a server, or nil and a message. The options are `handler`; `port`, by default 0 for any free
+//! port; `host`, by default 127.0.0.1; and `threads`, by default 4: how many requests wait for Lua at the same time. Other
+//! requests wait behind them. The server serves until it is closed, even if Lua does not keep it.
 //!
-//! The handler gets a request, `{method =, path =, query =, headers =, body =}`, with names of headers in lower case and
-//! the path as it was sent, and answers in one of two ways:
+//! The handler gets a request, `{method =, path =, query =, headers =, body =}`. Names of headers are in lower case, and
+//! the path is as it was sent. The handler answers in one of two ways:
 //!
 //! * It returns `status [, headers] [, body]`, or one table `{status =, headers =, body =}`. A header is a string, or a
-//!   list of them.
-//! * It keeps its second argument, a function, returns nothing, and calls that later, with the same values.
+//!   list of strings.
+//! * It returns nothing, keeps its second argument, a function, and calls that later with the same values.
 //!
-//! Where it raises an error, or drops that function uncalled, the client gets a 500, at the latest when Lua collects the
-//! function; the error goes to DSS's error handler. A body of more than 1 MiB is refused with a 413.
+//! If the handler raises an error, or drops that function without calling it, the client gets a 500, at the latest when Lua
+//! collects the function. The error goes to DSS's error handler. A body of more than 1 MiB is refused with a 413.
 //!
-//! `server:port()` is the port. `server:close()` takes no more connections; what waits for Lua is still answered.
-//! `httpd.stop()` ends all servers of this Lua state: what waits for Lua gets a 503. So does closing the state, but where
-//! Lua has a reply to give it drops that first, and the client gets the 500.
+//! `server:port()` returns the port. `server:close()` accepts no more connections; requests that wait for Lua are still answered.
+//! `httpd.stop()` ends all servers of this Lua state; requests that wait for Lua get a 503. The same happens when the state closes,
+//! except that Lua first drops the replies that it still has to give, and their clients get the 500.
 
 mod message;
-mod server;
 
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dss_abi_v1::mlua_0_12::attach;
 use dss_abi_v1::{Answer, Dss, Library, LibraryId};
+use dss_http_engine::{Response, Server, plain, spawn_blocking};
 use mlua::prelude::*;
 
-use message::{Asked, Reply, Response};
-use server::Server;
+use message::{Asked, Reply};
+
+/// The size limit of request bodies, in bytes.
+const LARGEST_BODY: usize = 1 << 20;
 
 static HTTPD: LibraryId = LibraryId::new("httpd");
 
-/// What DSS calls: the handler, whose results are its reply. An error goes through, with its traceback; DSS then ends
-/// the reply itself.
+/// The function that DSS calls. It calls the handler and replies with the results. An error passes through with its traceback, and DSS then
+/// ends the reply itself.
 const ANSWERING: &str = "local handler = ...
 local function answer(reply, status, ...)
     if status ~= nil then reply(status, ...) end
@@ -56,19 +58,19 @@ return function(reply, request)
     return answer(reply, handler(request, reply))
 end";
 
-/// What one state serves.
+/// The servers of one state.
 #[derive(Default)]
 struct Serving {
     library: Option<Library>,
     servers: Vec<Arc<Server>>,
 }
 
-/// One state's record. The closing callback shares it, and knows no Lua.
+/// The record of a state. The closing callback shares it, and does not use Lua.
 #[derive(Clone, Default)]
 struct Record(Arc<Mutex<Serving>>);
 
 impl Record {
-    /// The record of this state, the same for each time that the module is loaded in it.
+    /// The record of this state. It is the same each time the module is loaded in the state.
     fn of(lua: &Lua) -> Record {
         let found = lua.app_data_ref::<Record>().map(|record| record.clone());
         found.unwrap_or_else(|| {
@@ -78,12 +80,12 @@ impl Record {
         })
     }
 
-    /// Never held while Lua runs: a collector's step in there may come back here.
+    /// Not to be held while Lua runs, because a step of the collector may call this again.
     fn serving(&self) -> MutexGuard<'_, Serving> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The library as it is registered in this state; registers it for the first server.
+    /// The library as registered in this state. Registers it for the first server.
     fn library(&self, lua: &Lua, dss: Dss) -> LuaResult<Library> {
         if let Some(library) = self.serving().library {
             return Ok(library);
@@ -94,7 +96,7 @@ impl Record {
         Ok(library)
     }
 
-    /// Ends all servers, and unregisters first: then no thread waits for Lua while Lua waits for the servers.
+    /// Ends all servers. Unregisters first, so that no thread waits for Lua while Lua waits for the servers.
     fn end(&self) {
         let Serving { library, servers } = std::mem::take(&mut *self.serving());
         if let Some(library) = library {
@@ -105,7 +107,7 @@ impl Record {
     }
 }
 
-/// The userdata that Lua has of a server.
+/// The userdata of a server.
 struct Handle(Arc<Server>);
 
 impl LuaUserData for Handle {
@@ -123,14 +125,14 @@ impl LuaUserData for Handle {
     }
 }
 
-/// Waits, on a thread of the server's pool, for Lua's answer.
+/// Waits for Lua's answer, on a thread of the server's pool.
 fn ask(library: Library, handler: &LuaRegistryKey, asked: &Asked) -> Response {
     let decode = |lua: &Lua| Ok((lua.registry_value::<LuaFunction>(handler)?, asked.to_lua(lua)?));
     match library.request_lua(decode, |_, Reply(response)| Ok(response)) {
         Ok(Answer::Replied(response)) => response,
-        Ok(Answer::Collected) => message::plain(500, "the handler did not answer"),
-        Ok(Answer::Cancelled) | Err(_) => message::plain(503, "the server is shutting down"),
-        Ok(_) => message::plain(500, "the handler's answer could not be sent"),
+        Ok(Answer::Collected) => plain(500, "the handler did not answer"),
+        Ok(Answer::Cancelled) | Err(_) => plain(503, "the server is shutting down"),
+        Ok(_) => plain(500, "the handler's answer could not be sent"),
     }
 }
 
@@ -164,7 +166,17 @@ fn serve(lua: &Lua, dss: Dss, record: &Record, options: &LuaTable) -> LuaResult<
     };
     let handler: LuaFunction = lua.load(ANSWERING).set_name("=httpd").call(handler)?;
     let handler = lua.create_registry_value(handler)?;
-    match Server::start(&host, port, threads, move |asked| ask(library, &handler, &asked)) {
+    let handler = Arc::new(handler);
+    let answer = move |parts, body| {
+        let handler = Arc::clone(&handler);
+        async move {
+            let asked = Asked { parts, body };
+            spawn_blocking(move || ask(library, &handler, &asked))
+                .await
+                .unwrap_or_else(|_| plain(500, "the server failed"))
+        }
+    };
+    match Server::start(&host, port, LARGEST_BODY, threads, answer, || {}) {
         Ok(server) => {
             let server = Arc::new(server);
             let mut serving = record.serving();
@@ -178,7 +190,7 @@ fn serve(lua: &Lua, dss: Dss, record: &Record, options: &LuaTable) -> LuaResult<
     }
 }
 
-/// What `require "httpd"` gives.
+/// The result of `require "httpd"`.
 #[mlua::lua_module]
 fn httpd(lua: &Lua) -> LuaResult<LuaTable> {
     let dss = attach(lua, &HTTPD)?;

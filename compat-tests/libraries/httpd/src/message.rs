@@ -1,28 +1,12 @@
-//! Requests as Lua sees them, and responses as it says them.
+//! Converts requests and responses between HTTP and Lua.
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use hyper::http::request::Parts;
+use dss_http_engine::{Headers, Invalid, Parts, Response, fill, header_of, is_answer, plain};
 use mlua::prelude::*;
-
-/// What goes to a client.
-pub(crate) type Response = hyper::Response<Full<Bytes>>;
-
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-
-/// A response of the server's own.
-pub(crate) fn plain(status: u16, text: &'static str) -> Response {
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status.try_into().expect("every status in this crate is one");
-    response.headers_mut().insert(CONTENT_TYPE, TEXT);
-    response
-}
 
 /// A request that was read.
 pub(crate) struct Asked {
     pub(crate) parts: Parts,
-    pub(crate) body: Bytes,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Asked {
@@ -31,9 +15,7 @@ impl Asked {
         let Asked { parts, body } = self;
         let headers = lua.create_table()?;
         for name in parts.headers.keys() {
-            // One line each, as the client might have written them itself.
-            let lines: Vec<&[u8]> = parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-            headers.set(name.as_str(), lua.create_string(lines.join(&b", "[..]))?)?;
+            headers.set(name.as_str(), lua.create_string(header_of(parts, name))?)?;
         }
         let request = lua.create_table()?;
         request.set("method", parts.method.as_str())?;
@@ -45,7 +27,7 @@ impl Asked {
     }
 }
 
-/// What Lua replied: `status [, headers] [, body]`, or one table.
+/// Lua's reply: `status [, headers] [, body]`, or one table.
 pub(crate) struct Reply(pub(crate) Response);
 
 impl FromLuaMulti for Reply {
@@ -61,24 +43,23 @@ impl FromLuaMulti for Reply {
             LuaValue::Number(status) if status.fract() == 0.0 => Some(status as u16),
             _ => None,
         };
-        // Lower ones are not an answer yet.
         let status = status
-            .filter(|status| (200..=599).contains(status))
+            .filter(|status| is_answer(*status))
             .ok_or_else(|| wrong("the status has to be an integer from 200 to 599"))?;
         let body = match body {
-            LuaValue::Nil => Bytes::new(),
-            body => {
-                let text = lua.coerce_string(body)?.ok_or_else(|| wrong("the body has to be a string"))?;
-                Bytes::copy_from_slice(&text.as_bytes())
-            }
+            LuaValue::Nil => Vec::new(),
+            body => bytes(lua, body)?.ok_or_else(|| wrong("the body has to be a string"))?,
+        };
+        let headers = match headers {
+            LuaValue::Nil => Vec::new(),
+            LuaValue::Table(headers) => read_headers(lua, &headers)?,
+            _ => return Err(wrong("the headers have to be a table")),
         };
         let mut response = plain(status, "");
-        match headers {
-            LuaValue::Nil => {}
-            LuaValue::Table(headers) => read_headers(lua, &headers, response.headers_mut())?,
-            _ => return Err(wrong("the headers have to be a table")),
-        }
-        *response.body_mut() = Full::new(body);
+        fill(&mut response, headers, body).map_err(|invalid| match invalid {
+            Invalid::Name(_) => wrong("one of the headers has a name that HTTP does not allow"),
+            Invalid::Line(name) => wrong(&format!("the header {name} has a value that HTTP does not allow")),
+        })?;
         Ok(Reply(response))
     }
 }
@@ -87,28 +68,29 @@ fn wrong(what: &str) -> LuaError {
     LuaError::runtime(format!("httpd cannot send this reply: {what}"))
 }
 
-/// Adds what a table of headers says. How long the body is, the server says.
-fn read_headers(lua: &Lua, table: &LuaTable, headers: &mut HeaderMap) -> LuaResult<()> {
+fn bytes(lua: &Lua, value: LuaValue) -> LuaResult<Option<Vec<u8>>> {
+    Ok(lua.coerce_string(value)?.map(|text| text.as_bytes().to_vec()))
+}
+
+/// The names and lines of a table of headers.
+fn read_headers(lua: &Lua, table: &LuaTable) -> LuaResult<Headers> {
+    let mut headers = Vec::new();
     for pair in table.pairs::<LuaValue, LuaValue>() {
         let (name, value) = pair?;
-        let name = lua
-            .coerce_string(name)?
-            .and_then(|name| HeaderName::from_bytes(&name.as_bytes()).ok())
+        let name = bytes(lua, name)?
             .ok_or_else(|| wrong("one of the headers has a name that HTTP does not allow"))?;
         let lines = match value {
             LuaValue::Table(lines) => lines.sequence_values().collect::<LuaResult<Vec<LuaValue>>>()?,
             line => vec![line],
         };
-        headers.remove(&name);
+        let mut read = Vec::new();
         for line in lines {
-            let line = lua
-                .coerce_string(line)?
-                .and_then(|line| HeaderValue::from_bytes(&line.as_bytes()).ok())
-                .ok_or_else(|| wrong(&format!("the header {name} has a value that HTTP does not allow")))?;
-            headers.append(&name, line);
+            read.push(bytes(lua, line)?.ok_or_else(|| {
+                let name = String::from_utf8_lossy(&name);
+                wrong(&format!("the header {name} has a value that HTTP does not allow"))
+            })?);
         }
+        headers.push((name, read));
     }
-    headers.remove(CONTENT_LENGTH);
-    headers.remove(TRANSFER_ENCODING);
-    Ok(())
+    Ok(headers)
 }

@@ -1,12 +1,12 @@
-//! Whose the signals are: ours while any Lua state listens, and otherwise whoever's they were before.
+//! The handlers of the signals: ours while any Lua state listens, and otherwise the previous ones.
 //!
-//! `signal-hook` installs its handler for good: once its last action is gone, the signal does nothing, and a process that
-//! cannot be ended is no default. Emulating the default would help, but not a host with a handler of its own. And while
-//! it is there it calls the handler that it found first: that of the stand-alone `lua` raises "interrupted!" at Ctrl-C,
-//! and takes SIGINT away. So it is let find the default, and its handler goes in and out here: with the first listener
-//! of the process it replaces what is there, and after the last that comes back.
+//! `signal-hook` never removes its handler. Without actions its handler ignores the signal, so the process could not be
+//! ended by it. Emulating the default action would not help a host with its own handler. `signal-hook` also
+//! calls the handler that it found. That of the stand-alone `lua` raises "interrupted!" at Ctrl-C
+//! and resets SIGINT. So here `signal-hook` finds the default action, and its handler is installed and removed here: the first
+//! listener of the process replaces the current handler, and after the last listener that handler is restored.
 //!
-//! This is the one thing that states share, for signals belong to the process.
+//! This is the only thing that states share, because signals belong to the process.
 
 use std::ffi::c_int;
 use std::io;
@@ -21,13 +21,13 @@ use crate::listener::SIGNALS;
 /// The handlers of one signal.
 struct Handlers {
     number: c_int,
-    /// Whose the signal was.
+    /// The handler before ours.
     before: sigaction,
-    /// `signal-hook`'s, which it installs but once.
+    /// The handler of `signal-hook`, which it installs only once.
     ours: Option<sigaction>,
 }
 
-/// What the process has taken, and for how many.
+/// The signals that the process has taken, and the number of their listeners.
 struct Process {
     listeners: usize,
     signals: Vec<Handlers>,
@@ -39,13 +39,13 @@ fn process() -> MutexGuard<'static, Process> {
     PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The signals are taken as long as one of these lives.
+/// The signals are taken while one of these lives.
 pub(crate) struct Taken(());
 
-/// Takes the signals, and lets `install` put `signal-hook`'s actions in.
+/// Takes the signals, and calls `install` to install `signal-hook`'s actions.
 ///
 /// # Errors
-/// Those of `install`; the signals are as they were then.
+/// The errors of `install`. The signals are then unchanged.
 pub(crate) fn take<T>(install: impl FnOnce() -> io::Result<T>) -> io::Result<(Taken, T)> {
     let mut process = process();
     if process.signals.is_empty() {
@@ -59,7 +59,7 @@ pub(crate) fn take<T>(install: impl FnOnce() -> io::Result<T>) -> io::Result<(Ta
     }
     process.listeners += 1;
     let installed = install();
-    // Where it failed it may have installed one of the two, and will not do so again.
+    // If it failed, it may have installed one of the two handlers, and will not install that one again.
     for signal in &mut process.signals {
         let now = exchange(signal.number, None);
         if signal.ours.is_none() && now.sa_sigaction != libc::SIG_DFL {
@@ -67,7 +67,7 @@ pub(crate) fn take<T>(install: impl FnOnce() -> io::Result<T>) -> io::Result<(Ta
         }
     }
     drop(process);
-    // Puts all back where the installation failed.
+    // Dropping this restores all handlers if the installation failed.
     let taken = Taken(());
     Ok((taken, installed?))
 }
@@ -81,7 +81,7 @@ impl Drop for Taken {
         }
         for signal in &process.signals {
             let now = exchange(signal.number, None);
-            // Whoever took the signal after us keeps it.
+            // If something else took the signal after us, leave it alone.
             if signal.ours.is_none_or(|ours| ours.sa_sigaction == now.sa_sigaction) {
                 exchange(signal.number, Some(signal.before));
             }
@@ -89,18 +89,18 @@ impl Drop for Taken {
     }
 }
 
-/// The system's own handler.
+/// The system's default action.
 fn default() -> sigaction {
-    // SAFETY: a plain C record, for which zeros mean `SIG_DFL`, no flags and an empty mask.
+    // SAFETY: it is a plain C record. Zeros mean `SIG_DFL`, no flags and an empty mask.
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
-/// Gives the signal to `next`, if there is one; returns whose it was.
+/// Sets the handler of the signal to `next`, if that is given. Returns the previous one.
 fn exchange(number: c_int, next: Option<sigaction>) -> sigaction {
     let mut was = default();
     let next = next.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: both records live through the call; a handler that is put in came from the system, or is the default.
-    // It fails for signals that cannot be caught, which these can.
+    // SAFETY: both records outlive the call, and a new handler came from the system or is the default.
+    // The call fails only for signals that cannot be caught. These can.
     unsafe { libc::sigaction(number, next, &mut was) };
     was
 }

@@ -1,4 +1,4 @@
-//! `luaexit`: SIGTERM and SIGINT, delivered to Lua, so that a Lua program can end in its own time.
+//! `luaexit` delivers SIGTERM and SIGINT to Lua, so that a Lua program can end cleanly.
 //!
 //! ```lua
 //! local darksidesync = require "darksidesync"
@@ -12,15 +12,15 @@
 //! darksidesync.run()
 //! ```
 //!
-//! * `luaexit.start(callback)` gives 1, and from then on each of the two signals calls `callback` with its name
-//!   (`"SIGTERM"`, `"SIGINT"`) and its number. Once more, it replaces the callback.
-//! * `luaexit.stop()` gives 1, and gives the signals back to whom they belonged before.
+//! * `luaexit.start(callback)` returns 1. From then on, each of the two signals calls `callback` with its name
+//!   (`"SIGTERM"`, `"SIGINT"`) and its number. A second call replaces the callback.
+//! * `luaexit.stop()` returns 1, and restores the previous handlers of the signals.
 //!
-//! Both give nil and a message where they fail. Each Lua state that has started gets each signal, through one thread of
-//! its own; it ends in `stop`, or when the state closes.
+//! If they fail, both return nil and a message. Each Lua state that has started gets each signal, through its own
+//! thread. The thread ends in `stop`, or when the state closes.
 
 #[cfg(not(unix))]
-compile_error!("luaexit delivers Unix signals: leave it out of a build for a system that has none");
+compile_error!("luaexit needs Unix signals: exclude it from builds for other systems");
 
 mod disposition;
 mod listener;
@@ -35,22 +35,22 @@ use listener::Listener;
 
 static LUAEXIT: LibraryId = LibraryId::new("luaexit");
 
-/// The callback's name in the Lua registry: one a state, and read when a signal is decoded, so that a new one replaces
-/// the old for the signals that are queued already.
+/// The callback's name in the Lua registry. Each state has one. It is read when a signal is decoded, so a new callback
+/// also gets the signals that are already queued.
 const CALLBACK: &str = "luaexit callback";
 
-/// What runs while a state has started.
+/// What exists while a state has started.
 struct Running {
     library: Library,
     listener: Listener,
 }
 
-/// One state's record. The closing callback shares it, and knows no Lua.
+/// The record of a state. The closing callback shares it, and does not use Lua.
 #[derive(Clone, Default)]
 struct Record(Arc<Mutex<Option<Running>>>);
 
 impl Record {
-    /// The record of this state, the same for each time that the module is loaded in it.
+    /// The record of this state. It is the same each time the module is loaded in the state.
     fn of(lua: &Lua) -> Record {
         let found = lua.app_data_ref::<Record>().map(|record| record.clone());
         found.unwrap_or_else(|| {
@@ -64,7 +64,7 @@ impl Record {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Puts `next` in place. What was there comes back, to be ended without the lock: that joins a thread.
+    /// Sets `next` and returns the previous value. Drop that without the lock, because dropping it joins a thread.
     fn replace(&self, next: Option<Running>) -> Option<Running> {
         std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), next)
     }
@@ -89,7 +89,7 @@ fn start(lua: &Lua, dss: Dss, record: &Record, callback: LuaValue) -> LuaResult<
     };
     lua.set_named_registry_value(CALLBACK, callback)?;
     let deliver = move |name: &'static str, number| {
-        // Where it is refused, the state is going, and nobody is left to tell.
+        // If this is refused, the state is closing, and there is nobody to tell.
         let _ = library
             .deliver_lua(move |lua| Ok((lua.named_registry_value::<LuaFunction>(CALLBACK)?, name, number)));
     };
@@ -114,13 +114,13 @@ fn stop(lua: &Lua, record: &Record) -> LuaResult<Result<i64, String>> {
         );
     };
     drop(listener);
-    // Signals that are queued but not decoded go with it; they came before the stop, and count as handled.
+    // This discards signals that are queued but not decoded. They came before the stop, and count as handled.
     let _ = library.unregister();
     lua.unset_named_registry_value(CALLBACK)?;
     Ok(Ok(1))
 }
 
-/// What `require "luaexit"` gives.
+/// The result of `require "luaexit"`.
 #[mlua::lua_module]
 fn luaexit(lua: &Lua) -> LuaResult<LuaTable> {
     let dss = attach(lua, &LUAEXIT)?;

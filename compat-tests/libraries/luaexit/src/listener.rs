@@ -9,24 +9,24 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::disposition::{self, Taken};
 
-/// The signals, and what Lua calls them.
+/// The signals, and their names in Lua.
 pub(crate) const SIGNALS: [(c_int, &str); 2] = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")];
 
-/// Listens until it is dropped; its thread has ended then.
+/// Listens until it is dropped. Its thread has then ended.
 pub(crate) struct Listener {
-    // Dropped first, before the thread goes: a signal meets either this listener or the process's own handler.
+    // Dropped before the thread ends, so that a signal reaches either this listener or the process's own handler.
     taken: Option<Taken>,
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Listener {
-    /// Takes the signals, and calls `deliver` with each one's name and number, on a thread of its own.
+    /// Takes the signals, and calls `deliver` with each one's name and number on its own thread.
     ///
-    /// A signal that comes again before its first was read is one signal, as the system has it.
+    /// If a signal comes again before the first was read, the system makes one signal of both.
     ///
     /// # Errors
-    /// Where the system has no descriptor or no thread left.
+    /// The system has no descriptor or no thread left.
     pub(crate) fn start(deliver: impl Fn(&'static str, c_int) + Send + 'static) -> io::Result<Listener> {
         let (taken, mut signals) = disposition::take(|| Signals::new(SIGNALS.map(|(number, _)| number)))?;
         let handle = signals.handle();
@@ -48,7 +48,7 @@ impl Drop for Listener {
         drop(self.taken.take());
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // It panics nowhere; if it did, it has ended all the same.
+            // The thread does not panic. Even if it did, it has ended.
             let _ = thread.join();
         }
     }

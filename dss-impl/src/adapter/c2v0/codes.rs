@@ -29,19 +29,21 @@ pub(super) fn code(refused: Refused) -> c_int {
 pub(super) fn sentence(code: c_int) -> &'static CStr {
     match code {
         DSS_OK => c"done",
-        DSS_INVALID_LIBRARY => c"the library is not registered in a Lua state: it left, or the state closed",
+        DSS_INVALID_LIBRARY => {
+            c"the library is not registered in a Lua state: it was unregistered, or the state has closed"
+        }
         DSS_STOPPING => c"the Lua state is closing",
         DSS_OUT_OF_MEMORY => c"there is not enough memory",
         DSS_WOULD_DEADLOCK => c"the call would wait for the thread that it is made on",
-        DSS_FULL => c"the channel has as much queued as its limits allow",
+        DSS_FULL => c"the channel's queue is full",
         DSS_TIMED_OUT => c"there was no room in the queue in time",
         DSS_INVALID_CALLBACK => c"the Lua function is gone, or belongs to another Lua state",
         DSS_TOO_DEEP => c"lists and maps are nested more than 64 deep",
-        DSS_TOO_LARGE => c"one delivery is more than the limit in bytes",
-        DSS_MALFORMED => c"the library handed over what is not a value, or a record of a wrong size",
-        DSS_RAISED => c"the library raised an error, and did not say which",
-        DSS_INVALID_CALL => c"the call by Lua is over, or runs on another thread",
-        DSS_TOO_LATE => c"the delivery has ended, or Lua has it",
+        DSS_TOO_LARGE => c"the delivery is larger than the limit in bytes",
+        DSS_MALFORMED => c"the library passed an invalid value, or a record of the wrong size",
+        DSS_RAISED => c"the library raised an error without a message",
+        DSS_INVALID_CALL => c"the call from Lua has ended, or belongs to another thread",
+        DSS_TOO_LATE => c"the delivery has ended, or Lua has already taken it",
         DSS_INVALID_CHANNEL => c"the library has no such channel",
         DSS_NOT_YOURS => c"the object was given away before, or its class is not listed by the library",
         _ => c"the library returned a code that this DSS does not know",
@@ -51,12 +53,12 @@ pub(super) fn sentence(code: c_int) -> &'static CStr {
 /// Why a request has no answer, if no Lua error says so.
 pub(super) fn why(ended: u32) -> &'static CStr {
     match ended {
-        DSS_COLLECTED => c"Lua put the answer off by `defer()`, and dropped it",
+        DSS_COLLECTED => c"Lua deferred the answer with `defer()` and never gave it",
         DSS_CANCELLED => c"the library cancelled the request",
-        DSS_CLOSED => c"the library left, or its Lua state closed",
-        DSS_LATE => c"Lua had not answered at the deadline",
-        DSS_DROPPED => c"the request made room for a later one",
-        DSS_NOT_STARTED => c"Lua had not begun with the request at its first deadline",
+        DSS_CLOSED => c"the library was unregistered, or its Lua state closed",
+        DSS_LATE => c"Lua did not answer before the deadline",
+        DSS_DROPPED => c"the request was dropped to make room for a later one",
+        DSS_NOT_STARTED => c"Lua did not start the request before its first deadline",
         _ => c"",
     }
 }

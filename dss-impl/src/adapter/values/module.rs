@@ -70,7 +70,7 @@ impl<W: Wire> Results for Given<W> {
         let count = c_int::try_from(values.len()).unwrap_or(c_int::MAX);
         // SAFETY: the caller's promise, here and below.
         if !unsafe { to.reserve(lua, count.saturating_add(8)) } {
-            return Err("a library returned more values than Lua's stack has room for");
+            return Err("a library returned too many values for Lua's stack");
         }
         // SAFETY: as above.
         let last = unsafe { to.top(lua) };

@@ -65,9 +65,9 @@ pub(crate) fn open<W: Wire>(
     let registered = OPENINGS.with_borrow_mut(Vec::pop).and_then(|opening| opening.registered);
     match (opened, registered) {
         (Ok(()), Some((_, module))) => Ok(module),
-        (Ok(()), None) => {
-            Err(format!("{name} {version} ({shown}) did not register: its author's layer is broken"))
-        }
+        (Ok(()), None) => Err(format!(
+            "{name} {version} ({shown}) did not register: this is a bug in the library or in the layer that it is built with"
+        )),
         (Err(sentence), registered) => {
             // It may have registered before it failed.
             if let Some((handle, _)) = registered {
@@ -139,9 +139,11 @@ impl fmt::Display for NotRegistered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             NotRegistered::Already(_) => "it is registered in this Lua state already",
-            NotRegistered::InvalidState => "it registered outside of its opening",
+            NotRegistered::InvalidState => {
+                "it registered at the wrong time: a library must register while it is being opened"
+            }
             NotRegistered::Malformed => {
-                "its limits are malformed: set their size, and a policy of this interface"
+                "its limits are invalid: set `size` and a policy that this interface has"
             }
             NotRegistered::Stopping => "the Lua state is closing",
             NotRegistered::OutOfMemory => {

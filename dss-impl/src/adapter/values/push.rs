@@ -13,11 +13,11 @@ use crate::states;
 use crate::value::{LuaValues, MAX_DEPTH};
 
 const NO_LUA: &str = "DSS has no Lua yet: `darksidesync` was not required";
-const NO_MEMORY: &str = "there is not enough memory for an object of a library's";
-const NO_ROOM: &str = "a library's values are more than Lua's stack has room for";
+const NO_MEMORY: &str = "there is not enough memory for a library's object";
+const NO_ROOM: &str = "a library delivered too many values for Lua's stack";
 const NO_INTEGER: &str = "an integer of a library's is past 2^53, and this Lua has no integers: have the library deliver a \
                           float or a string, or use Lua 5.3 or later";
-const NO_KEY: &str = "a map of a library's has nil or NaN as a key, which no Lua table can have";
+const NO_KEY: &str = "a library delivered a map with nil or NaN as a key, which Lua tables cannot have";
 const NO_CLASS: &str = "an object of a library's is of a class that the library does not declare: add it to the library's \
                         `objects`";
 pub(super) const BORROWED: &str =

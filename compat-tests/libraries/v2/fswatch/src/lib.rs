@@ -1,4 +1,4 @@
-//! `fswatch`: what happens to files and folders, delivered to Lua as it happens.
+//! `fswatch` delivers changes of files and folders to Lua as they happen.
 //!
 //! ```lua
 //! local darksidesync = require "darksidesync"
@@ -10,22 +10,21 @@
 //! darksidesync.run()
 //! ```
 //!
-//! * `fswatch.watch(path, callback [, options])` gives a watcher, or raises an error. It calls `callback` with an event: its
-//!   `kind`, the absolute `path` that it happened to, and what is `watched`, as it was given. It watches a folder with all
-//!   that is in it, or with `{recursive = false}` its own entries alone. Keep the watcher: one that is collected is closed.
-//!   One that its own callback refers to is not collected.
-//! * `watcher:path()` is what is watched. `watcher:close()` ends it, and does nothing once more; what was queued by then
-//!   does not come any more. `run()` goes on while a watcher is open.
-//! * `fswatch.limit(events)` says how many events may be queued in this Lua state, of all watchers together: 4,096, unless
-//!   said otherwise.
+//! * `fswatch.watch(path, callback [, options])` returns a watcher, or raises an error. For each change it calls `callback` with an event:
+//!   its `kind`, its absolute `path`, and the `watched` path as it was given. It watches a folder with everything
+//!   in it, or with `{recursive = false}` only the folder's own entries. Keep the watcher: it is closed when it is collected.
+//!   A watcher that its own callback refers to is not collected.
+//! * `watcher:path()` returns the watched path. `watcher:close()` ends the watcher; a second call does nothing. Events that were queued by
+//!   then do not arrive. `run()` goes on while a watcher is open.
+//! * `fswatch.limit(events)` sets how many events of all watchers together may be queued in this Lua state. The default is 4,096.
 //!
 //! The kinds are `"create"`, `"modify"` (the contents or the attributes), `"remove"`, `"rename"` (once with the old path
-//! and once with the new), `"other"`, `"error"`, with a `message`, and `"lost"`: events were lost, so look at all of it
-//! again. That is the system's doing, or that of a Lua that takes too few of them; then `count` says how many. Reading is
-//! not reported, so that a callback may.
+//! and once with the new), `"other"`, `"error"`, with a `message`, and `"lost"`: events were lost, so look at everything
+//! again. Either the system lost them, or Lua takes too few of them; then `count` says how many. Reading is
+//! not reported, so a callback may read.
 //!
-//! While Lua is busy, a later event of the same kind and path takes the place of the earlier one: a file that is written
-//! a thousand times is one `"modify"`. With `{coalesce = false}` each is delivered.
+//! While Lua is busy, a later event of the same kind and path replaces the earlier one: a file that is written
+//! a thousand times causes one `"modify"`. With `{coalesce = false}` each event is delivered.
 
 mod event;
 mod watch;
@@ -64,12 +63,12 @@ fn watch(library: &Library, path: PathBuf, callback: Callback, options: Option<O
 /// `fswatch.limit(events)`.
 fn limit(library: &Library, events: u32) -> Result<()> {
     if events == 0 {
-        return Err(Error::new("fswatch.limit: there has to be room for one event at least"));
+        return Err(Error::new("fswatch.limit: the limit must be at least 1"));
     }
     Ok(library.limit(LIMITS.items(events as usize))?)
 }
 
-/// What Lua has of a watch. Collected, or left behind by a state that closes, it closes it.
+/// A watch in Lua. The watch is closed when this is collected, or when its state closes.
 struct Watcher(std::sync::Arc<Watch>);
 
 object! {

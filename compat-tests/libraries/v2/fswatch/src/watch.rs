@@ -1,4 +1,4 @@
-//! One watch, and its way to Lua.
+//! A watch, and how it delivers to Lua.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,25 +7,25 @@ use std::thread;
 use std::time::Duration;
 
 use dss_abi_v2::{Callback, DeliverError, Hold, Library};
-use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
+use dss_watch_engine::Watcher;
 
 use crate::event::{Event, events};
 
-/// How long to wait before Lua is told again that something was lost.
+/// The pause before Lua is told again that events were lost.
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What there is of a watch until it is closed.
+/// The parts of a watch that exist until it is closed.
 struct Open {
-    watcher: RecommendedWatcher,
-    /// `run()` goes on for as long.
+    watcher: Watcher,
+    /// Keeps `run()` going.
     hold: Hold,
 }
 
-/// One watch.
+/// A watch.
 pub(crate) struct Watch {
     library: Library,
     id: u64,
@@ -33,9 +33,9 @@ pub(crate) struct Watch {
     callback: Callback,
     coalesce: bool,
     open: Mutex<Option<Open>>,
-    /// Held over each delivery: none is made once this says that the watch is closed.
+    /// Locked during each delivery. Nothing is delivered after this is true.
     closed: Mutex<bool>,
-    /// How many events were refused, and Lua was not told of.
+    /// The number of refused events that Lua has not been told of.
     lost: AtomicU64,
 }
 
@@ -57,14 +57,11 @@ impl Watch {
         let watch = Arc::new(Watch { library, id, path, callback, coalesce, open, closed, lost });
         let hold = library.hold().map_err(|error| error.to_string())?;
         let told: Weak<Watch> = Arc::downgrade(&watch);
-        let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-        let opened = notify::recommended_watcher(move |event| {
+        let watcher = dss_watch_engine::watch(&watch.path, recursive, move |event| {
             if let Some(watch) = told.upgrade() {
                 watch.tell(event);
             }
-        })
-        .and_then(|mut watcher| watcher.watch(&watch.path, mode).map(|()| watcher));
-        let watcher = opened.map_err(|error| watch.refusal(&error))?;
+        })?;
         *lock(&watch.open) = Some(Open { watcher, hold });
         Ok(watch)
     }
@@ -77,21 +74,21 @@ impl Watch {
         lock(&self.open).is_some()
     }
 
-    /// Ends it, and takes back what Lua has not taken; the second time it does nothing. [lua-thread]
+    /// Closes the watch, and cancels the events that Lua has not taken. A second call does nothing. [lua-thread]
     pub(crate) fn close(&self) {
-        // A statement of its own: on some systems the drop waits for the watcher's thread, which may want a lock.
+        // This is a separate statement because on some systems the drop waits for the watcher's thread, which may want a lock.
         let Some(Open { watcher, hold }) = lock(&self.open).take() else { return };
         drop(watcher);
-        // On others its thread may be about to deliver.
+        // On other systems the thread may be about to deliver.
         *lock(&self.closed) = true;
         self.library.cancel_all(&self.callback);
         drop(hold);
     }
 
-    /// Ends it where Lua has dropped it, or its library has left. [any-thread]
+    /// Closes the watch after Lua has dropped it, or its library was unregistered. [any-thread]
     ///
-    /// DSS may drop an object on the thread that ends the last call into the library, and that may be the watcher's own, which
-    /// is delivering then: it is not made to wait for itself.
+    /// DSS may drop an object on the thread that ends the last call into the library. That may be the watcher's own thread, during
+    /// a delivery, which must not wait for itself.
     pub(crate) fn abandon(&self) {
         let Some(open) = lock(&self.open).take() else { return };
         match self.closed.try_lock() {
@@ -100,7 +97,7 @@ impl Watch {
                 drop(closed);
                 drop(open);
             }
-            // Without a thread to be had it ends on this one.
+            // If no thread can be started, it is closed on this one.
             Err(_) => drop(thread::Builder::new().name("fswatch end".to_owned()).spawn(move || drop(open))),
         }
     }
@@ -114,12 +111,12 @@ impl Watch {
         self.library.deliver_keyed(&self.callback, key, event).map(drop).map_err(|refused| refused.reason)
     }
 
-    /// Delivers what happened, on the watcher's thread.
-    fn tell(self: Arc<Self>, event: notify::Result<notify::Event>) {
+    /// Delivers an event, on the watcher's thread.
+    fn tell(self: Arc<Self>, event: Result<dss_watch_engine::Event, String>) {
         match event {
             Ok(event) => events(&event, &self.path).into_iter().for_each(|event| self.deliver(event)),
-            Err(error) => {
-                let message = Some(self.refusal(&error));
+            Err(sentence) => {
+                let message = Some(sentence);
                 self.deliver(Event { message, ..Event::new("error", &self.path, &self.path) });
             }
         }
@@ -127,38 +124,20 @@ impl Watch {
 
     fn deliver(self: &Arc<Self>, event: Event) {
         let key = if self.coalesce { event.key(self.id) } else { Vec::new() };
-        // Where it is refused for another reason the state is going, and nobody is left to tell.
+        // If it is refused for another reason, the state is closing, and there is nobody to tell.
         if self.hand_over(key, event) == Err(DeliverError::Full)
             && self.lost.fetch_add(1, Ordering::Relaxed) == 0
         {
             let watch = Arc::downgrade(self);
-            // Without a thread to be had, the next event that is refused finds none lost, and tries again.
+            // If no thread can be started, reset the count, so that the next refused event tries again.
             if thread::Builder::new().name("fswatch lost".to_owned()).spawn(|| own_up(watch)).is_err() {
                 self.lost.store(0, Ordering::Relaxed);
             }
         }
     }
-
-    /// What went wrong, and what to do about it.
-    fn refusal(&self, error: &notify::Error) -> String {
-        let path = self.path.display();
-        match &error.kind {
-            ErrorKind::PathNotFound => {
-                format!("fswatch cannot watch {path}: there is no such file or folder; create it first")
-            }
-            ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                format!("fswatch cannot watch {path}: there is no such file or folder; create it first")
-            }
-            ErrorKind::MaxFilesWatch => format!(
-                "fswatch cannot watch all of {path}: the system watches as many files as it may; watch a smaller part, or \
-                 raise the limit (on Linux, fs.inotify.max_user_watches)"
-            ),
-            _ => format!("fswatch cannot watch {path}: {error}"),
-        }
-    }
 }
 
-/// Tells Lua how many events were lost, as soon as there is room, until none is that Lua was not told of.
+/// Tells Lua how many events were lost, as soon as there is room, until Lua knows of all of them.
 fn own_up(watch: Weak<Watch>) {
     loop {
         thread::sleep(PAUSE);
@@ -166,7 +145,7 @@ fn own_up(watch: Weak<Watch>) {
         let lost = watch.lost.load(Ordering::Relaxed);
         let event = Event { count: Some(lost), ..Event::new("lost", &watch.path, &watch.path) };
         match watch.hand_over(Vec::new(), event) {
-            // What is lost after `lost` was read is told of next: whoever lost it saw that this thread is at it.
+            // Events lost after `lost` was read are reported next, by this loop: the thread that lost them saw a count above 0.
             Ok(_) if watch.lost.fetch_sub(lost, Ordering::Relaxed) == lost => return,
             Ok(_) => {}
             Err(DeliverError::Full) => {}

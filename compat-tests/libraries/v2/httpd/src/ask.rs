@@ -1,13 +1,15 @@
-//! From a request to Lua's answer, or to what the client is told without one.
+//! Passes a request to Lua, and makes the response from the answer or from its absence.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dss_abi_v2::{Callback, Deadline, DeliverError, Library, RequestError};
 
-use crate::message::{Asked, Reply, Response, busy, plain};
+use dss_http_engine::{Response, plain};
 
-/// Who answers the requests of one server.
+use crate::message::{Asked, Reply, busy};
+
+/// Answers the requests of one server.
 pub(crate) struct Handler {
     pub(crate) library: Library,
     pub(crate) handler: Callback,
@@ -18,7 +20,7 @@ pub(crate) struct Handler {
     pub(crate) counts: Counts,
 }
 
-/// How many requests are, or came, to what.
+/// How many requests are waiting, and how many ended in each way.
 #[derive(Default)]
 pub(crate) struct Counts {
     waiting: AtomicU64,
@@ -35,11 +37,11 @@ impl Counts {
     }
 }
 
-/// One that waits. It may be dropped at any moment, where its client leaves.
+/// A waiting request. It may be dropped at any moment if its client disconnects.
 struct Waiting<'a>(&'a AtomicU64);
 
 impl<'a> Waiting<'a> {
-    /// None where there are `max` already.
+    /// None if `max` requests are waiting already.
     fn enter(count: &'a AtomicU64, max: u32) -> Option<Self> {
         let enter = |waiting| (waiting < u64::from(max)).then_some(waiting + 1);
         count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter).ok().map(|_| Waiting(count))
@@ -53,10 +55,10 @@ impl Drop for Waiting<'_> {
 }
 
 impl Handler {
-    /// What the client gets. Dropped, it takes the request back.
+    /// The response to the client. Dropping this future cancels the request.
     pub(crate) async fn answer(self: Arc<Self>, asked: Asked) -> Response {
         let Some(waiting) = Waiting::enter(&self.counts.waiting, self.max) else {
-            return self.refuse("too many requests wait");
+            return self.refuse("too many requests are waiting");
         };
         let name = format!("{} {}", asked.method, asked.path);
         let reply = self.library.request_async::<Reply>(&self.handler, asked, self.deadline).await;
@@ -72,10 +74,10 @@ impl Handler {
                 DeliverError::Closing | DeliverError::Unregistered | DeliverError::InvalidCallback => {
                     self.refuse("the server is shutting down")
                 }
-                _ => self.refuse("too many requests wait"),
+                _ => self.refuse("too many requests are waiting"),
             },
             Err(RequestError::TimedOut(_) | RequestError::Dropped) => self.refuse("the answer took too long"),
-            // The handler raised an error, dropped its deferred reply, or answered what HTTP has no word for.
+            // The handler raised an error, dropped its deferred reply, or returned something that is invalid in HTTP.
             Err(error) => self.fail(&name, &error),
         }
     }
@@ -85,11 +87,11 @@ impl Handler {
         busy(why)
     }
 
-    /// Nothing of the error is the client's affair.
+    /// The client is not told the error.
     fn fail(&self, name: &str, error: &dyn std::fmt::Display) -> Response {
         self.counts.failed.fetch_add(1, Ordering::Relaxed);
         if let Some(log) = &self.log {
-            // Refused, there is nobody else to tell.
+            // If this is refused, there is nobody else to tell.
             let _ = self.library.deliver(log, format!("httpd could not answer {name}: {error}"));
         }
         plain(500, "the server failed")

@@ -1,4 +1,4 @@
-//! `httpd`: an HTTP server whose requests Lua answers.
+//! `httpd` is an HTTP server whose requests are answered by Lua.
 //!
 //! ```lua
 //! local darksidesync = require "darksidesync"
@@ -13,39 +13,40 @@
 //! darksidesync.run()
 //! ```
 //!
-//! `httpd.serve(options)` gives a server, or raises an error. The options:
+//! `httpd.serve(options)` returns a server, or raises an error. The options:
 //!
-//! * `handler`, the function that answers;
-//! * `port`, by default 0, any that is free; and `host`, by default 127.0.0.1;
-//! * `start` and `finish`: how many seconds Lua may take until it begins with a request, by default 5, and until it has
-//!   answered, by default 30;
+//! * `handler`: the function that answers;
+//! * `port`: by default 0, for any free port; and `host`, by default 127.0.0.1;
+//! * `start` and `finish`: within how many seconds Lua must start a request, by default 5, and must have answered it, by
+//!   default 30;
 //! * `max`: how many requests may wait for Lua, by default 1,000;
 //! * `max_body`: how long a body may be, in bytes, by default 1 MiB;
-//! * `log`, a function that is called with a sentence for each request that the handler failed to answer.
+//! * `log`: a function that gets a sentence for each request that the handler failed to answer.
 //!
-//! The handler gets a request, `{method =, path =, query =, headers =, body =}`, with names of headers in lower case and
-//! the path as it was sent. It returns `status [, headers] [, body]`; or the body alone, with the status 200; or one table
-//! `{status =, headers =, body =}`. A header is a string, or a list of them. To answer later it calls
+//! The handler gets a request, `{method =, path =, query =, headers =, body =}`. Names of headers are in lower case, and
+//! the path is as it was sent. It returns `status [, headers] [, body]`; or only the body, with the status 200; or one table
+//! `{status =, headers =, body =}`. A header is a string, or a list of strings. To answer later it calls
 //! `darksidesync.defer()`.
 //!
-//! A client gets a 503 where Lua is too slow, has too much to do or closes; a 500 where the handler fails, of which it is
-//! told no more than that; a 413 where its body is too long. The server goes on after each.
+//! A client gets a 503 if Lua is too slow, has too much to do or closes; a 500 without details if the handler fails;
+//! and a 413 if its body is too long. The server goes on after each.
 //!
-//! `server:port()` is the port. `server:stats()` counts the requests: those that are `waiting` for Lua, and those that were
-//! `answered`, `refused` with a 503, or `failed` with a 500. `server:close()` takes no more connections; what waits for Lua
-//! is still answered. The server serves until then, or until its state closes, whether or not Lua keeps it; and `run()`
-//! goes on for as long.
+//! `server:port()` returns the port. `server:stats()` counts the requests: those that are `waiting` for Lua, and those that were
+//! `answered`, `refused` with a 503, or `failed` with a 500. `server:close()` accepts no more connections; requests that wait for Lua
+//! are still answered. The server serves until then, or until its state closes, even if Lua does not keep it. `run()`
+//! goes on while it serves.
 
 mod ask;
 mod message;
-mod server;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dss_abi_v2::{Callback, Deadline, Error, FromValue, Hold, IntoValue, Library, Result, library, object};
+use dss_http_engine::Parts;
 
 use ask::{Counts, Handler};
+use message::Asked;
 
 library! {
     name: "httpd",
@@ -69,17 +70,17 @@ struct Options {
     max_body: Option<u32>,
 }
 
-type Shared = Arc<server::Server>;
+type Shared = Arc<dss_http_engine::Server>;
 
-/// A server that runs.
+/// A running server.
 struct Serving {
     library: Library,
     server: Shared,
-    /// `run()` goes on for as long.
+    /// Keeps `run()` going.
     _hold: Hold,
 }
 
-/// The servers that run, of all states.
+/// The running servers of all states.
 static SERVING: Mutex<Vec<Serving>> = Mutex::new(Vec::new());
 
 fn serving() -> MutexGuard<'static, Vec<Serving>> {
@@ -103,10 +104,10 @@ fn serve(library: &Library, options: Options) -> Result<Server> {
     });
     let answering = Arc::clone(&handler);
     let largest_body = options.max_body.unwrap_or(1 << 20) as usize;
-    let answer = move |asked| Arc::clone(&answering).answer(asked);
-    // Held, so that one that ends at once finds itself in there.
+    let answer = move |parts: Parts, body| Arc::clone(&answering).answer(Asked::new(&parts, body));
+    // Holds the lock, so that a server that ends immediately finds its entry.
     let mut serving = serving();
-    let server = server::Server::start(&host, port, largest_body, answer, ended);
+    let server = dss_http_engine::Server::start(&host, port, largest_body, 1, answer, ended);
     let server = server.map_err(|error| {
         Error::new(format!(
             "httpd cannot serve on {host}, port {port} ({error}): choose another, or 0 for any port that is free"
@@ -117,12 +118,12 @@ fn serve(library: &Library, options: Options) -> Result<Server> {
     Ok(Server { server, handler })
 }
 
-/// Forgets the servers that have ended. On the thread of the one that does.
+/// Removes the servers that have ended. Called on the thread of the one that ends.
 fn ended() {
     serving().retain(|serving| !serving.server.has_ended());
 }
 
-/// Ends all servers of a state that closes. By now what waited for Lua has its 503, and is sending it.
+/// Ends all servers of a closing state. By now the requests that waited for Lua are being answered with a 503.
 fn closing(library: &Library) {
     let mut serving = serving();
     let all = std::mem::take(&mut *serving);
@@ -133,7 +134,7 @@ fn closing(library: &Library) {
     mine.iter().for_each(|serving| serving.server.wait());
 }
 
-/// What Lua has of a server.
+/// A server in Lua.
 struct Server {
     server: Shared,
     handler: Arc<Handler>,

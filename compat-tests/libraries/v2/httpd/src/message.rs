@@ -1,28 +1,12 @@
-//! Requests as Lua sees them, and responses as it says them.
+//! Converts requests and responses between HTTP and Lua.
 
 use std::collections::BTreeMap;
 
 use dss_abi_v2::{Bytes, FromValue, FromValues, IntoValue, Value, ValueError};
-use http_body_util::Full;
-use hyper::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
-};
-use hyper::http::request::Parts;
+use dss_http_engine::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use dss_http_engine::{Invalid, Parts, Response, fill, header_of, is_answer, plain};
 
-/// What goes to a client.
-pub(crate) type Response = hyper::Response<Full<hyper::body::Bytes>>;
-
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-
-/// A response of the server's own.
-pub(crate) fn plain(status: u16, text: &'static str) -> Response {
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status.try_into().expect("every status in this crate is one");
-    response.headers_mut().insert(CONTENT_TYPE, TEXT);
-    response
-}
-
-/// The response that asks the client to come again.
+/// A response that asks the client to try again later.
 pub(crate) fn busy(text: &'static str) -> Response {
     let mut response = plain(503, text);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -41,11 +25,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn new(parts: &Parts, body: Vec<u8>) -> Asked {
-        let header = |name: &HeaderName| {
-            // One line each, as the client might have written them itself.
-            let lines: Vec<&[u8]> = parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-            (name.as_str().to_owned(), Bytes(lines.join(&b", "[..])))
-        };
+        let header = |name: &HeaderName| (name.as_str().to_owned(), Bytes(header_of(parts, name)));
         Asked {
             method: parts.method.as_str().to_owned(),
             path: parts.uri.path().to_owned(),
@@ -56,7 +36,7 @@ impl Asked {
     }
 }
 
-/// What Lua replied: `status [, headers] [, body]`, a body, or one table.
+/// Lua's reply: `status [, headers] [, body]`, only a body, or one table.
 pub(crate) struct Reply(pub(crate) Response);
 
 #[derive(FromValue)]
@@ -84,15 +64,22 @@ impl FromValues for Reply {
             other => return Err(other.unlike("a status, a body or a table")),
         };
         let status = parted.status.unwrap_or(200);
-        // Lower ones are not an answer yet.
-        if !(200..=599).contains(&status) {
+        if !is_answer(status) {
             return Err(ValueError::new("a status from 200 to 599", status.to_string()));
         }
         let mut response = plain(status, "");
-        if let Some(headers) = parted.headers {
-            read_headers(headers, response.headers_mut()).map_err(|error| error.inside("the headers"))?;
-        }
-        *response.body_mut() = Full::from(parted.body.unwrap_or_default().0);
+        let inside = |error: ValueError| error.inside("the headers");
+        let headers = Option::<BTreeMap<String, Lines>>::from_value(parted.headers.unwrap_or(Value::Nil));
+        let headers = headers.map_err(inside)?.unwrap_or_default().into_iter();
+        let headers = headers
+            .map(|(name, Lines(lines))| (name.into_bytes(), lines.into_iter().map(|line| line.0).collect()));
+        fill(&mut response, headers.collect(), parted.body.unwrap_or_default().0).map_err(|invalid| {
+            inside(match invalid {
+                Invalid::Name(name) => ValueError::new("names that HTTP allows", format!("'{name}'")),
+                Invalid::Line(name) => ValueError::new("values that HTTP allows", format!("'{name}'"))
+                    .inside(format_args!("field '{name}'")),
+            })
+        })?;
         Ok(Reply(response))
     }
 }
@@ -108,22 +95,4 @@ impl FromValue for Lines {
             other => Err(other.unlike("a string or a list of strings")),
         }
     }
-}
-
-/// Adds what a table of headers says. How long the body is, the server says.
-fn read_headers(table: Value, headers: &mut HeaderMap) -> Result<(), ValueError> {
-    let table = Option::<BTreeMap<String, Lines>>::from_value(table)?.unwrap_or_default();
-    for (name, Lines(lines)) in table {
-        let wrong = |what: &'static str| ValueError::new(what, format!("'{name}'"));
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("names that HTTP allows"))?;
-        headers.remove(&name);
-        for line in lines {
-            let line = HeaderValue::from_bytes(&line.0)
-                .map_err(|_| wrong("values that HTTP allows").inside(format_args!("field '{name}'")))?;
-            headers.append(&name, line);
-        }
-    }
-    headers.remove(CONTENT_LENGTH);
-    headers.remove(TRANSFER_ENCODING);
-    Ok(())
 }

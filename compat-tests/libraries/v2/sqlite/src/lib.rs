@@ -1,4 +1,4 @@
-//! `sqlite`: SQLite databases, each on a thread of its own, so that no query stops Lua.
+//! `sqlite` opens SQLite databases. Each has its own thread, so that no query blocks Lua.
 //!
 //! ```lua
 //! local darksidesync = require "darksidesync"
@@ -15,27 +15,27 @@
 //! darksidesync.run()
 //! ```
 //!
-//! `sqlite.open(path [, options])` gives a database, or raises an error; the path `":memory:"` is one in memory. The options:
-//! `readonly`; `busy`, how many seconds to wait for a lock that another has, by default 5; `answer`, how many seconds a
+//! `sqlite.open(path [, options])` returns a database, or raises an error. The path `":memory:"` opens one in memory. The options:
+//! `readonly`; `busy`, how many seconds to wait for a lock of another connection, by default 5; `answer`, how many seconds a
 //! function written in Lua may take, by default 10; `queue`, how many statements may wait, by default 1,000; and `rows`, how
-//! many rows a query may have, by default 100,000.
+//! many rows a query may return, by default 100,000.
 //!
-//! * `db:query(sql [, params], callback)` calls `callback(err, rows)`: an error's text, or nil and a list of rows, each a
-//!   table by the names of the columns, without those that are null.
+//! * `db:query(sql [, params], callback)` calls `callback(err, rows)` with the text of an error, or with nil and a list of rows. Each row is a
+//!   table with the names of the columns as keys. Null values are left out.
 //! * `db:exec(sql [, params], callback)` calls `callback(err, changes, rowid)`: how many rows were changed, and the number of
-//!   the row that was inserted last. Without parameters it takes several statements, with semicolons between.
-//! * `db:func(name, count, f)` makes `f` a function of SQL with so many arguments, or any number of them with -1. An error
-//!   that it raises is the statement's; so is its taking too long.
-//! * `db:close()` interrupts what runs: it, and all that waits, is answered with an error.
+//!   the row that was inserted last. Without parameters it accepts several statements, separated by semicolons.
+//! * `db:func(name, count, f)` makes `f` a function of SQL with `count` arguments, or with any number of them if `count` is -1. If it
+//!   raises an error or takes too long, the statement fails.
+//! * `db:close()` interrupts the running statement. This statement and all that wait end with an error.
 //!
-//! The parameters are a list, or a table by the names of the parameters, as the statement has them; one that is not given is
-//! null. A string in UTF-8 is text and any other a blob, as is `{blob = string}`; a boolean is 0 or 1. Text and blobs come as
-//! strings. An integer past 2^53 needs a Lua that has integers: in another, the rows with it go to DSS's error handler; let
-//! the statement cast it to text.
+//! The parameters are a list, or a table with the names of the parameters as keys, as written in the statement. A missing parameter is
+//! null. A string in UTF-8 is text. Any other string is a blob, and so is `{blob = string}`. A boolean is 0 or 1. Text and blobs are
+//! returned as strings. An integer over 2^53 needs a Lua with integers. In other Luas, DSS's error handler gets an error instead of the
+//! rows; let the statement cast the integer to text.
 //!
-//! Statements run one after the other, in the order in which they were given: a transaction is `begin` and `commit`, with what
-//! was given in between. Where more wait than may, `query` and `exec` raise an error. A database that is collected does what
-//! it was given, and is closed then; one that its own `func` refers to is not collected. `run()` goes on until it is closed.
+//! Statements run in the order in which they were given. A transaction is `begin`, the statements, and `commit`.
+//! If too many statements wait, `query` and `exec` raise an error. A database that is collected finishes its statements
+//! and is then closed. A database that its own `func` refers to is not collected. `run()` goes on until the database is closed.
 
 mod sql;
 mod worker;
@@ -56,7 +56,7 @@ library! {
     requires: "^2.1",
     functions: { open },
     objects: [Database],
-    // A worker that is ahead of Lua waits; now and then it looks whether its state is still there.
+    // A worker that is faster than Lua waits for room, and regularly checks whether its state still exists.
     limits: Limits::new().policy(Policy::Wait(Duration::from_secs(1))),
     keep_alive: false,
     close: worker::end_all,
@@ -90,7 +90,7 @@ fn open(library: &Library, path: PathBuf, options: Option<Options>) -> Result<Da
     }
 }
 
-/// What Lua has of a database. Collected, it lets its worker end.
+/// A database in Lua. When it is collected, its worker finishes and ends.
 struct Database {
     path: String,
     worker: Worker,
@@ -103,7 +103,7 @@ object! {
     close: Database::close,
 }
 
-/// The argument after the statement: the parameters, or the callback where there are none.
+/// The argument after the statement: the parameters, or the callback if there are none.
 enum Second {
     Params(Params),
     Callback(Callback),

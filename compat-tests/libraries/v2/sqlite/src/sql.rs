@@ -1,4 +1,4 @@
-//! Values of Lua's and of SQL's, one made of the other.
+//! Converts values between Lua and SQL.
 
 use dss_abi_v2::{Bytes, FromValue, Value, ValueError};
 use rusqlite::types::{Null, ToSql, ToSqlOutput, ValueRef};
@@ -46,11 +46,11 @@ pub(crate) fn value(value: ValueRef<'_>) -> Value {
     }
 }
 
-/// What tells one parameter from the others.
+/// Identifies a parameter.
 enum Place {
     /// Counted from 1.
     Number(usize),
-    /// As the statement has it, with what it begins with.
+    /// As in the statement, including its first character.
     Name(String),
 }
 
@@ -62,7 +62,7 @@ impl FromValue for Params {
     fn from_value(value: Value) -> Result<Params, ValueError> {
         let params: Vec<(Value, Value)> = match value {
             Value::Nil => Vec::new(),
-            // With a nil in the middle it comes as a map.
+            // A table with a nil in the middle arrives as a map.
             Value::List(items) => (1..).map(Value::Integer).zip(items).collect(),
             Value::Map(entries) => entries,
             other => return Err(other.unlike("a table of parameters")),
@@ -91,10 +91,10 @@ impl Params {
         self.0.is_empty()
     }
 
-    /// Gives them to a statement; those that it has beside are null.
+    /// Binds them to a statement. All other parameters of the statement become null.
     fn bind(&self, statement: &mut Statement<'_>) -> Result<(), String> {
         let text = |error: rusqlite::Error| error.to_string();
-        // A statement that was kept has those of the last time.
+        // A cached statement still has the parameters of its last use.
         for index in 1..=statement.parameter_count() {
             statement.raw_bind_parameter(index, Null).map_err(text)?;
         }
@@ -118,7 +118,7 @@ impl Params {
     }
 }
 
-/// All rows of a query, each a table by the names of the columns.
+/// All rows of a query. Each is a table with the names of the columns as keys.
 pub(crate) fn query(
     connection: &Connection,
     sql: &str,
@@ -146,7 +146,7 @@ pub(crate) fn query(
     Ok(found)
 }
 
-/// Runs a statement to its end, or several where there are no parameters; gives the changes and the last row's number.
+/// Runs a statement to its end, or several if there are no parameters. Returns the number of changes and the number of the last row.
 pub(crate) fn exec(
     connection: &Connection,
     sql: &str,

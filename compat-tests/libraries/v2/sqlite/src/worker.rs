@@ -17,12 +17,12 @@ use rusqlite::{Connection, InterruptHandle, OpenFlags};
 use crate::sql::{self, Params, Sql};
 
 const CLOSED: &str = "the database is closed";
-/// How many instructions of SQLite's a statement runs before it looks whether the database was closed.
+/// After how many SQLite instructions a statement checks whether the database was closed.
 const STRIDE: i32 = 1000;
-/// How long a state that closes waits for its databases.
+/// How long a closing state waits for its databases.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What a database is opened with.
+/// The options of a database.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) readonly: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Settings {
     pub(crate) rows: usize,
 }
 
-/// What a worker is given to do.
+/// A job for a worker.
 pub(crate) enum Job {
     Query { sql: String, params: Params, callback: Callback },
     Exec { sql: String, params: Option<Params>, callback: Callback },
@@ -44,23 +44,23 @@ struct Shared {
     library: Library,
     settings: Settings,
     closed: AtomicBool,
-    /// The jobs that the worker has not begun with.
+    /// The number of jobs that the worker has not started.
     waiting: AtomicUsize,
-    /// There until the database is closed, or Lua has dropped it.
+    /// `None` after the database was closed, or Lua has dropped it.
     jobs: Mutex<Option<Sender<Job>>>,
     interrupt: InterruptHandle,
-    /// Hears the end of the worker, which drops the other side.
+    /// Reports the end of the worker, which drops the other side.
     ended: Mutex<Receiver<Infallible>>,
 }
 
-/// A database whose worker runs.
+/// A database with a running worker.
 struct Open {
     shared: Arc<Shared>,
-    /// `run()` goes on for as long.
+    /// Keeps `run()` going.
     _hold: Hold,
 }
 
-/// The databases whose workers run, of all states.
+/// The databases with a running worker, in all states.
 static OPEN: Mutex<Vec<Open>> = Mutex::new(Vec::new());
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -68,16 +68,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// Ends what runs and what waits with an error.
+    /// Ends the running job and the waiting jobs with an error.
     fn close(&self) {
-        // Before the interruption: a statement that it comes too early for looks at this.
+        // Set this before the interruption. A statement that starts after the interruption checks it.
         self.closed.store(true, Ordering::SeqCst);
         self.interrupt.interrupt();
         *lock(&self.jobs) = None;
     }
 }
 
-/// A running database. Dropped, its worker does what it has, and ends.
+/// A running database. When this is dropped, the worker finishes its jobs and ends.
 pub(crate) struct Worker(Arc<Shared>);
 
 impl Drop for Worker {
@@ -90,7 +90,7 @@ impl Worker {
     /// Opens the database and starts its thread.
     ///
     /// # Errors
-    /// SQLite does not open it, or there is no thread to be had.
+    /// SQLite cannot open it, or no thread can be started.
     pub(crate) fn start(library: Library, path: &Path, settings: Settings) -> Result<Worker> {
         let hold = library.hold()?;
         let flags = if settings.readonly {
@@ -111,16 +111,16 @@ impl Worker {
             interrupt: connection.get_interrupt_handle(),
             ended: Mutex::new(ended),
         });
-        // An interruption ends what runs at that moment alone; this ends what was just about to.
+        // The interruption only ends a statement that is running. This handler ends one that was about to start.
         let seen = Arc::clone(&shared);
         connection.progress_handler(STRIDE, Some(move || seen.closed.load(Ordering::SeqCst)))?;
         let worker = Worker(Arc::clone(&shared));
-        // Held, so that a worker that ends at once finds itself in there.
+        // Holds the lock, so that a worker that ends immediately finds its entry.
         let mut open = lock(&OPEN);
         std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || {
             let worked = Arc::clone(&shared);
             work(&worked, &connection, &received);
-            // The file is closed before anybody hears of the end.
+            // The file is closed before the end is reported.
             drop(connection);
             drop(end);
             leave(&worked);
@@ -137,10 +137,10 @@ impl Worker {
         self.0.close();
     }
 
-    /// Gives it something to do.
+    /// Gives the worker a job.
     ///
     /// # Errors
-    /// It is closed, or has as much to do as it may.
+    /// The database is closed, or too many jobs wait.
     pub(crate) fn send(&self, job: Job) -> Result<()> {
         let most = self.0.settings.queue;
         let jobs = lock(&self.0.jobs);
@@ -155,7 +155,7 @@ impl Worker {
     }
 }
 
-/// Ends all databases of a state that closes, and waits for them, though not for long. By now no worker waits for Lua.
+/// Ends all databases of a closing state, and waits for them up to `GRACE`. By now no worker waits for Lua.
 pub(crate) fn end_all(library: &Library) {
     let mine: Vec<_> = {
         let open = lock(&OPEN);
@@ -170,17 +170,17 @@ pub(crate) fn end_all(library: &Library) {
     }
 }
 
-/// Forgets a database whose worker ends.
+/// Removes a database whose worker ends.
 fn leave(shared: &Arc<Shared>) {
     lock(&OPEN).retain(|open| !Arc::ptr_eq(&open.shared, shared));
 }
 
-/// Does all that it is given, until nobody can give it more.
+/// Does all jobs until no more can come.
 fn work(shared: &Arc<Shared>, connection: &Connection, jobs: &Receiver<Job>) {
     for job in jobs {
         shared.waiting.fetch_sub(1, Ordering::Relaxed);
         let closed = || if shared.closed.load(Ordering::SeqCst) { Err(CLOSED.to_owned()) } else { Ok(()) };
-        // Whatever it says where it was interrupted.
+        // An interrupted statement may report any error. Report that the database is closed instead.
         let or_closed = |error: String| closed().err().unwrap_or(error);
         match job {
             Job::Query { sql, params, callback } => {
@@ -201,31 +201,31 @@ fn work(shared: &Arc<Shared>, connection: &Connection, jobs: &Receiver<Job>) {
             Job::Function { name, count, function } => {
                 let (library, answer) = (shared.library, shared.settings.answer);
                 let call = move |context: &Context<'_>| ask(library, &function, answer, context);
-                // Its name and its arguments were looked at, and no statement runs: where SQLite has no memory for it, the
-                // statements that use it say that there is none.
+                // Its name and its arguments are valid, and no statement is running. If SQLite has no memory for it, the
+                // statements that use it report an unknown function.
                 let _ = connection.create_scalar_function(&*name, count, FunctionFlags::SQLITE_UTF8, call);
             }
         }
     }
 }
 
-/// Calls a callback, however long it takes until there is room for that.
+/// Calls a callback. Waits for room as long as it takes.
 fn tell(shared: &Shared, callback: &Callback, values: impl IntoValues) {
     let mut refused = shared.library.deliver(callback, values).err();
     while let Some(last) = refused {
         refused = match last.reason {
             DeliverError::TimedOut => shared.library.deliver(callback, Rest(last.values)).err(),
-            // The rows are too many. The sentence is not.
+            // The rows are too large. This sentence is not.
             DeliverError::TooLarge | DeliverError::TooDeep | DeliverError::Value(_) => {
                 shared.library.deliver(callback, format!("Lua cannot be given the result: {last}")).err()
             }
-            // The state is going, and nobody is left to tell.
+            // The state is closing, and there is nobody to tell.
             _ => None,
         }
     }
 }
 
-/// Calls a function that is written in Lua, on the thread of the database.
+/// Calls a function written in Lua, on the database's thread.
 fn ask(
     library: Library,
     function: &Callback,
@@ -235,7 +235,7 @@ fn ask(
     let arguments = Rest((0..context.len()).map(|index| sql::value(context.get_raw(index))).collect());
     library.request(function, arguments, Deadline::within(answer)).map_err(|error| {
         let sentence = match error {
-            // Without its traceback, which the statement has no use for.
+            // Without its traceback, which is of no use to the statement.
             RequestError::Failed(failure) => failure.message,
             other => other.to_string(),
         };

@@ -1,4 +1,7 @@
-//! The server: one thread for all connections. It knows no Lua.
+//! The server: one thread for all connections.
+//!
+//! It uses hyper. tiny_http is designed for a pool of threads, but its users say that it is no longer maintained (tiny-http#286). A
+//! fork has the fixes of its known vulnerabilities (tiny-http#289).
 
 use std::convert::Infallible;
 use std::io;
@@ -9,6 +12,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::Request;
 use hyper::body::{Body, Incoming};
 use hyper::header::EXPECT;
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,79 +21,89 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::message::{Asked, Response, plain};
+use crate::{Response, plain};
 
 /// How long a client may take to send a body.
 const SLOWEST_BODY: Duration = Duration::from_secs(30);
-/// How long a client may go on sending a body that is too long.
+/// How long a client may continue to send a body that is too long.
 const LINGER: Duration = Duration::from_millis(500);
-/// How long an ended server goes on sending the answers that it has.
+/// How long an ended server continues to send finished answers.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long the listener rests where no connection can be taken, for want of descriptors.
+/// How long the listener pauses if it cannot accept a connection because no descriptors are left.
 const REST: Duration = Duration::from_millis(50);
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
-    /// Connections are taken.
+    /// Accepts connections.
     Serving,
-    /// None are; the requests that are in are answered.
+    /// Accepts no connections, but answers the requests that it has.
     Draining,
-    /// What is not answered after `GRACE` is cut off.
+    /// Cuts off everything that is not answered within `GRACE`.
     Ending,
 }
 
 /// A running server.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     port: u16,
     phase: watch::Sender<Phase>,
-    /// Hears the end of the server's thread, which drops the other side.
+    /// Reports the end of the server's thread, which drops the other side.
     ended: Mutex<mpsc::Receiver<Infallible>>,
 }
 
 impl Server {
-    /// Listens and serves; `answer` makes the answer to each request, and `at_end` is called on the server's thread when it
-    /// has ended.
+    /// Listens and serves. `answer` answers each request. `at_end` is called on the server's thread when the server has ended. At most `pool`
+    /// threads run what `answer` passes to tokio's `spawn_blocking`.
     ///
     /// # Errors
-    /// Where the port cannot be had, or no thread.
-    pub(crate) fn start<A, F>(
+    /// The port is not available, or no thread can be started.
+    pub fn start<A, F>(
         host: &str,
         port: u16,
         largest_body: usize,
+        pool: usize,
         answer: A,
         at_end: impl FnOnce() + Send + 'static,
     ) -> io::Result<Server>
     where
-        A: Fn(Asked) -> F + Send + Sync + 'static,
+        A: Fn(Parts, Vec<u8>) -> F + Send + Sync + 'static,
         F: Future<Output = Response> + Send,
     {
         let listener = std::net::TcpListener::bind((host, port))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(pool)
+            .thread_name("httpd pool")
+            .build()?;
         let (phase, phases) = watch::channel(Phase::Serving);
         let (end, ended) = mpsc::channel();
         std::thread::Builder::new().name("httpd".to_owned()).spawn(move || {
-            // A listener that tokio does not take would have served nobody: the server ends at once.
+            // If tokio does not accept the listener, the server could serve nobody, so it ends at once.
             let _ = runtime.block_on(serve(listener, phases, largest_body, Arc::new(answer)));
-            // What was cut off is dropped here, and what it asked of Lua is taken back.
-            drop(runtime);
+            // This drops requests that were cut off. It does not wait for threads of the pool. They end when Lua has answered.
+            runtime.shutdown_background();
             drop(end);
             at_end();
         })?;
         Ok(Server { port, phase, ended: Mutex::new(ended) })
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(crate) fn is_open(&self) -> bool {
+    /// Whether it accepts connections.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         *self.phase.borrow() == Phase::Serving
     }
 
-    /// Takes no more connections, and answers what is in.
-    pub(crate) fn close(&self) {
+    /// Accepts no more connections, but answers the requests that it has.
+    pub fn close(&self) {
         self.phase.send_if_modified(|phase| {
             let serving = *phase == Phase::Serving;
             if serving {
@@ -99,24 +113,26 @@ impl Server {
         });
     }
 
-    /// Ends it.
-    pub(crate) fn end(&self) {
+    /// Ends the server.
+    pub fn end(&self) {
         self.phase.send_replace(Phase::Ending);
     }
 
-    /// Waits until an ended server has sent what it has, and not much longer than `GRACE`.
-    pub(crate) fn wait(&self) {
+    /// Waits until an ended server has sent its answers, but not much longer than `GRACE`.
+    pub fn wait(&self) {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = ended.recv_timeout(2 * GRACE);
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
+    /// Whether its thread has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.try_recv() == Err(mpsc::TryRecvError::Disconnected)
     }
 }
 
-/// Serves until the phase says otherwise.
+/// Serves until the phase changes.
 async fn serve<A, F>(
     listener: std::net::TcpListener,
     mut phase: watch::Receiver<Phase>,
@@ -124,7 +140,7 @@ async fn serve<A, F>(
     answer: Arc<A>,
 ) -> io::Result<()>
 where
-    A: Fn(Asked) -> F + Send + Sync + 'static,
+    A: Fn(Parts, Vec<u8>) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send,
 {
     let listener = TcpListener::from_std(listener)?;
@@ -142,7 +158,7 @@ where
         let service = service_fn(move |request| respond(request, largest_body, Arc::clone(&answer)));
         let connection =
             http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-        // It fails where the client leaves, which is the client's affair.
+        // It fails if the client disconnects, which needs no action here.
         tokio::spawn(connections.watch(connection));
     }
     drop(listener);
@@ -163,17 +179,17 @@ async fn respond<A, F>(
     answer: Arc<A>,
 ) -> Result<Response, Infallible>
 where
-    A: Fn(Asked) -> F,
+    A: Fn(Parts, Vec<u8>) -> F,
     F: Future<Output = Response>,
 {
     let (parts, body) = request.into_parts();
     Ok(match read(body, largest_body, parts.headers.contains_key(EXPECT)).await {
-        Ok(body) => answer(Asked::new(&parts, body)).await,
+        Ok(body) => answer(parts, body).await,
         Err(refusal) => refusal,
     })
 }
 
-/// Reads a body to its end, or says why not.
+/// Reads a body to its end, or returns the response that says why it cannot.
 async fn read(mut body: Incoming, largest: usize, expects: bool) -> Result<Vec<u8>, Response> {
     let too_large = if body.size_hint().lower() > largest as u64 {
         true
@@ -187,8 +203,8 @@ async fn read(mut body: Incoming, largest: usize, expects: bool) -> Result<Vec<u
     if !too_large {
         return Err(plain(400, "the body could not be read"));
     }
-    // A client that is still sending would be cut off before it has read why. One that asks before it sends is not asked
-    // to begin.
+    // If the client is still sending, closing now would cut it off before it has read the answer. A client that asks before it sends
+    // is not told to send.
     if !expects {
         let _ = timeout(LINGER, async { while let Some(Ok(_)) = body.frame().await {} }).await;
     }
