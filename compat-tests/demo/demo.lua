@@ -1,131 +1,100 @@
--- The Lua half of the demo: one state, one module, seven libraries, and a callback for all that they deliver.
+-- The Lua half of the demo: one state, one module, seven libraries, and a callback for everything that they deliver.
 --
---   demo.lua tour FOLDER ROWS    the other half writes files, sends requests and signals; so many rows go to the database
---   demo.lua serve FOLDER 0      whoever is there does
+--   demo.lua tour FOLDER     the other half, in Rust, writes files, makes requests and sends signals
+--   demo.lua serve FOLDER    the user does
 --
--- It says what it hears on stdout, one line each, fields between tabs. The first field is the line's kind.
+-- It prints lines of fields with tabs between them. tally.rs reads them.
 
-local mode, folder, rows = ...
+local mode, folder = ...
 local tour = mode == "tour"
 local darksidesync = require "darksidesync"
-local timer = require "timer" -- in C, for the interface of 2013
-local luaexit = require "luaexit" -- these three in Rust, for revision v1
+local timer = require "timer" -- written in C for the interface of 2013
+local luaexit = require "luaexit" -- these three are written in Rust for revision v1
 local fswatch = require "fswatch"
 local httpd = require "httpd"
-local v2 = { -- these in Rust too, for v2: each is one file for every Lua
+local v2 = { -- these are written in Rust for v2: each is one file for every Lua
     fswatch = darksidesync.load "fswatch",
     httpd = darksidesync.load "httpd",
     sqlite = darksidesync.load "sqlite",
 }
 
-local now = host.now
--- One write a line: the other half may be told of an end at any time.
 io.stdout:setvbuf "line"
 
 local function say(...)
     local fields = table.pack(...)
-    for i = 1, fields.n do
-        local field = fields[i]
-        if math.type(field) == "float" then field = string.format("%.9f", field) end
-        fields[i] = tostring(field):gsub("%c", " ")
-    end
+    for i = 1, fields.n do fields[i] = tostring(fields[i]):gsub("%c", " ") end
     io.write(table.concat(fields, "\t"), "\n")
 end
 
+-- A callback runs. `seconds` is how long it took to arrive, if that is known.
+local function called(library, revision, seconds, what) say("callback", library, revision, seconds, what) end
+
+-- Callbacks will run because of what this half does. `fate` is what becomes of them: delivered, replied or cancelled.
+local function announce(library, revision, fate, what, count) say("announce", library, revision, fate, what, count) end
+
 darksidesync.seterrorhandler(function(err) say("error", debug.traceback(tostring(err), 2)) end)
 
--- The two halves compare their clocks first, so that a time taken in one means something in the other.
-for line in io.lines() do
-    if line ~= "clock" then break end
-    say("clock", now())
-end
-
--- The time that this share of a library's deliveries did not wait longer than: the upper end of a bucket of DSS's. Only
--- libraries of v2 have a histogram.
-local function waited(wait, percent)
-    if not wait or wait.count == 0 then return "-" end
-    for _, bucket in ipairs(wait.buckets) do
-        if bucket.count * 100 >= wait.count * percent then return bucket.le end
-    end
-end
-
--- What DSS itself counts. A library of the 1.0 interface has no name; here that is the timer.
-local function libraries(moment)
-    for _, library in ipairs(darksidesync.stats()) do
-        say("library", moment, library.name or "timer", library.revision, library.delivered, library.replied,
-            library.queued, library.waiting, library.cancelled, library.timedout, waited(library.wait, 50),
-            waited(library.wait, 99))
-    end
+-- The other half compares these times with its own clock. In the pauses it can read them at once.
+for _ = 1, 100 do
+    say(host.now())
+    host.sleep(0.001)
 end
 
 -- ---- timer ----
 
-local armed = 0
-
 local function after(seconds, callback)
-    armed = armed + 1
+    announce("timer", "c1v0", "delivered", "after", 1)
     timer.after(seconds, function(_, late)
-        say("timer", "after", late)
+        called("timer", "c1v0", late, "after")
         if callback then callback() end
     end)
 end
 
-local ending, ticking = false, 0
-
--- Each ends itself when it is time, and the last one ends it all: so no delivery is left without its callback.
-local function every(seconds, callback)
-    ticking = ticking + 1
-    timer.every(seconds, function(id, late)
-        say("timer", "every", late)
-        callback()
-        if ending and timer.cancel(id) then
-            ticking = ticking - 1
-            if ticking == 0 then darksidesync.stop() end
-        end
-    end)
-end
-
-every(tour and 0.01 or 0.1, function() end)
-every(0.2, function() libraries "live" end)
-
--- A thread of the library waits for each of these answers. The last one it never gets: it is held here until the end.
-local answers, held = 10, {}
-timer.ask(0.1, function(reply, _, late)
-    say("timer", "ask", late)
-    if answers == 0 then
-        held[#held + 1] = reply
-        return
-    end
-    answers = answers - 1
-    reply(0.2)
+-- This timer also ends the demo. It cancels itself in its own callback, so no tick is left over.
+local ending = false
+timer.every(tour and 0.01 or 0.1, function(id, late)
+    called("timer", "c1v0", late, "every")
+    if ending and timer.cancel(id) then darksidesync.stop() end
 end)
 
-if tour then
-    for i = 1, 60 do after(i * 0.05) end
-end
+-- A thread of the library waits for each answer, which says when to ask again. The last one is never given.
+local ANSWERS = 10
+local asked, unanswered = 0, {}
+timer.ask(0.1, function(reply, _, late)
+    called("timer", "c1v0", late, "ask")
+    asked = asked + 1
+    if asked <= ANSWERS then reply(0.2) else table.insert(unanswered, reply) end
+end)
 
 -- ---- luaexit ----
 
 assert(luaexit.start(function(name)
-    say("signal", now(), name)
+    called("luaexit", "v1", host.now(), name) -- the other half knows when it sent the signal
     ending = ending or name == "SIGINT"
 end))
 
--- ---- fswatch, for both revisions ----
+-- ---- fswatch ----
 
-local function happened(revision, kind, path)
-    local at = now()
-    local content = ""
-    if kind == "modify" then
+-- A file of the demo contains the time at which it was written. It is removed when both revisions have read it.
+local read = { v1 = {}, v2 = {} }
+
+local function changed(revision, kind, path)
+    local seconds
+    if tour and kind == "modify" and not read[revision][path] then
         local file = io.open(path)
-        content = file and file:read(80) or ""
+        local written = file and file:read "n"
         if file then file:close() end
+        if written then
+            kind, seconds = "read", host.now() - written
+            read[revision][path] = true
+        end
     end
-    say("file", revision, at, kind, path:match "[^/]*$", content)
+    called("fswatch", revision, seconds, kind .. " " .. path:match "[^/]*$")
+    if kind == "read" and read.v1[path] and read.v2[path] then os.remove(path) end
 end
 
-local watch = assert(fswatch.watch(folder, function(kind, path) happened("v1", kind, path) end))
-local watch2 = v2.fswatch.watch(folder, function(event) happened("v2", event.kind, event.path) end)
+local watch = assert(fswatch.watch(folder, function(kind, path) changed("v1", kind, path) end)) -- open while it is kept
+local watch2 = v2.fswatch.watch(folder, function(event) changed("v2", event.kind, event.path) end)
 
 -- ---- sqlite ----
 
@@ -137,148 +106,140 @@ end
 
 local db = v2.sqlite.open ":memory:"
 
--- The database's thread calls this in the midst of a statement, and waits for what it returns.
+-- The database's thread calls this in the middle of a statement, and waits for the result.
 db:func("fibonacci", 1, function(n)
-    say("sql", "function", ("fibonacci(%d)"):format(n))
+    called("sqlite", "v2", nil, "fibonacci")
     return fibonacci(n)
 end)
 
-local function exec(kind, what, sql, params, callback)
-    db:exec(sql, params, function(err)
-        say("sql", kind, what)
+-- Runs a statement with `db:exec` or `db:query`.
+local function run(method, what, sql, params, callback)
+    db[method](db, sql, params, function(err, result)
+        called("sqlite", "v2", nil, what)
         assert(not err, err)
-        if callback then callback() end
+        if callback then callback(result) end
     end)
 end
 
-local function query(kind, what, sql, params, callback)
-    db:query(sql, params, function(err, found)
-        say("sql", kind, what)
-        assert(not err, err)
-        callback(found[1])
-    end)
-end
+local ROWS, BATCH = 2000, 25
 
--- So many rows are inserted and read back, then there is a pause.
-local BATCH = 25
-rows = math.tointeger(rows)
-
+-- Inserts some rows and reads them back. After a pause, it goes on with the next.
 local function fill(first)
-    if first > rows then
-        query("select", "all rows", "select count(*) as count, sum(value) as sum from numbers", {}, function(all)
-            say("database", all.count, all.sum)
-        end)
-        return
-    end
-    local last = math.min(first + BATCH - 1, rows)
+    local last = first + BATCH - 1
     for n = first, last do
-        exec("insert", "row " .. n, "insert into numbers values (?1, fibonacci(?1 % 50))", { n })
-    end
-    for n = first, last do
-        query("select", "row " .. n, "select value from numbers where n = ?", { n }, function(row)
-            assert(row.value == fibonacci(n % 50), "another value than was inserted")
-            if n == last then after(0.05, function() fill(last + 1) end) end
+        run("exec", "insert", "insert into numbers values (?1, fibonacci(?1 % 50))", { n })
+        run("query", "select", "select value from numbers where n = ?", { n }, function(rows)
+            assert(rows[1].value == fibonacci(n % 50), "this is not the value that was inserted")
+            if n == last and n < ROWS then after(0.05, function() fill(n + 1) end) end
+            if n == ROWS then
+                run("query", "select", "select count(*) as count from numbers", {}, function(all)
+                    assert(all[1].count == ROWS, "the database lost a row")
+                end)
+            end
         end)
     end
 end
 
-exec("create", "numbers", "create table numbers (n integer primary key, value integer)", {}, function()
-    if tour then fill(1) end
-end)
+-- ---- httpd ----
 
--- ---- httpd, for both revisions ----
-
-local function asked_for(request)
-    return math.min(tonumber((request.query or ""):match "^n=(%d+)$") or 0, 90)
-end
-
--- What both answer at once.
-local pages = {
-    ["GET /"] = function() return 200, "Answered by Lua " .. _VERSION:match "%S+$" .. ", through DarkSideSync.\n" end,
-    ["GET /fibonacci"] = function(request) return 200, fibonacci(asked_for(request)) .. "\n" end,
-    ["POST /sum"] = function(request)
-        local sum = 0
-        for number in request.body:gmatch "%d+" do sum = sum + math.tointeger(number) end
-        return 200, sum .. "\n"
-    end,
-    ["GET /libraries"] = function()
-        local lines = {}
-        for i, library in ipairs(darksidesync.libraries()) do
-            lines[i] = string.format("%s (%s): delivered %d, replied %d, waiting %d\n", library.name or "timer",
-                library.revision, library.delivered, library.replied, library.waiting)
-        end
-        return 200, table.concat(lines)
-    end,
-}
-
--- What is answered later gets a function for that: in v1 each handler has one, in v2 it asks DSS for it.
-local deferred = {
-    -- One library's request, answered from another one's callback.
-    ["GET /later"] = function(request, reply)
-        after(tour and 0.05 or 1, function() reply(200, fibonacci(asked_for(request)) .. "\n") end)
-    end,
-    -- Answered by nobody: it is in flight when v1's server stops, and when the client of v2's leaves.
-    ["GET /never"] = function(_, reply) held[#held + 1] = reply end,
-}
-
--- How long a request to v2's server may take. After that its client is told so, whatever Lua is at.
+-- How long a request to v2's server may take. After that its client gets a 503.
 local FINISH = 2
 
-local deferred2 = setmetatable({
-    -- Too late for its client; and the reply says so.
-    ["GET /slow"] = function(_, reply)
-        after(FINISH + 0.4, function() say("late", reply(200, "at last\n")) end)
+local function number(request) return math.min(tonumber((request.query or ""):match "^n=(%d+)$") or 0, 90) end
+
+-- A page returns its answer, or calls `defer` for a function that takes the answer later.
+local pages = {
+    ["GET /"] = function() return 200, "Answered by " .. _VERSION .. ", through DarkSideSync.\n" end,
+    ["GET /fibonacci"] = function(request) return 200, fibonacci(number(request)) .. "\n" end,
+    ["POST /sum"] = function(request)
+        local sum = 0
+        for digits in request.body:gmatch "%d+" do sum = sum + math.tointeger(digits) end
+        return 200, sum .. "\n"
+    end,
+    ["GET /metrics"] = function() return 200, darksidesync.metrics() end,
+    -- Answered from the callback of a timer.
+    ["GET /later"] = function(request, defer)
+        local reply = defer()
+        after(tour and 0.05 or 1, function() reply(200, fibonacci(number(request)) .. "\n") end)
     end,
     -- Answered from the callback of a query, which calls Lua from the database's thread.
-    ["GET /sql"] = function(request, reply)
-        local n = asked_for(request)
-        query("select", ("fibonacci(%d)"):format(n), "select fibonacci(?) as value", { n }, function(row)
-            reply(200, row.value .. "\n")
+    ["GET /sql"] = function(request, defer)
+        local reply = defer()
+        announce("sqlite", "v2", "replied", "fibonacci", 1)
+        announce("sqlite", "v2", "delivered", "select", 1)
+        run("query", "select", "select fibonacci(?) as value", { number(request) }, function(rows)
+            reply(200, rows[1].value .. "\n")
         end)
     end,
-}, { __index = deferred })
+    -- Never answered: it is in flight when v1's server stops, and when the client of v2's leaves.
+    ["GET /never"] = function(_, defer) table.insert(unanswered, defer()) end,
+    -- Answered too late if the server has a deadline.
+    ["GET /slow"] = function(_, defer)
+        local reply = defer()
+        after(FINISH + 0.4, function() assert(not reply(200, "at last\n"), "a reply after the deadline was taken") end)
+    end,
+}
 
-local function answer(revision, request, later, reply)
+local function answer(revision, request, defer)
     local name = request.method .. " " .. request.path
-    say("request", revision, now(), name, request.headers["x-sent"] or "")
-    if pages[name] then return pages[name](request) end
-    if later[name] then return later[name](request, reply or darksidesync.defer()) end
-    if revision == "v2" and name == "GET /metrics" then return 200, darksidesync.metrics() end
-    return 404, "There is no such page.\n"
+    local sent = tonumber(request.headers["x-sent"])
+    called("httpd", revision, sent and host.now() - sent, name)
+    local page = pages[name]
+    if not page or revision == "v1" and name == "GET /slow" then return 404, "There is no such page.\n" end
+    return page(request, defer)
 end
 
 local server = assert(httpd.serve {
     threads = 8,
-    handler = function(request, reply) return answer("v1", request, deferred, reply) end,
+    handler = function(request, reply)
+        return answer("v1", request, function() return reply end)
+    end,
 })
 local server2 = v2.httpd.serve {
     finish = FINISH,
-    handler = function(request) return answer("v2", request, deferred2) end,
+    handler = function(request) return answer("v2", request, darksidesync.defer) end,
 }
 
--- ---- from here on, callbacks alone ----
+-- ---- from here on, everything happens in callbacks ----
 
 say("ready", server:port(), server2:port(), darksidesync._VERSION, _VERSION)
+announce("sqlite", "v2", "delivered", "create", 1)
+run("exec", "create", "create table numbers (n integer primary key, value integer)", {})
+if tour then
+    announce("timer", "c1v0", "replied", "ask", ANSWERS)
+    announce("timer", "c1v0", "cancelled", "ask", 1)
+    for i = 1, 60 do after(i * 0.05) end
+    announce("sqlite", "v2", "delivered", "insert", ROWS)
+    announce("sqlite", "v2", "replied", "fibonacci", ROWS)
+    announce("sqlite", "v2", "delivered", "select", ROWS + 1)
+    fill(1)
+end
 darksidesync.run()
 
--- What was on its way arrives; then the libraries are stopped with what they still wait for: DSS cancels that.
+-- ---- the end ----
+
+-- What is queued still arrives. Then the libraries are stopped, and DSS cancels what still waits for an answer.
 repeat
     local _, remaining = darksidesync.dispatch()
 until remaining == 0
-say("armed", armed)
-libraries "last"
-server:close()
-watch:close()
-httpd.stop()
-fswatch.stop()
-timer.stop()
-luaexit.stop()
-server2:close()
-watch2:close()
-db:close()
--- Libraries of v2 stay until the state closes.
-local left = 0
-for _, library in ipairs(darksidesync.libraries()) do
-    if library.revision ~= "v2" then left = left + 1 end
+
+-- A percentile of the waiting times: the upper end of a bucket of DSS's histogram. Only libraries of v2 have one.
+local function waited(wait, percent)
+    for _, bucket in ipairs(wait and wait.count > 0 and wait.buckets or {}) do
+        if bucket.count * 100 >= wait.count * percent then return bucket.le end
+    end
+    return nil
 end
-say("stopped", left)
+
+for _, library in ipairs(darksidesync.stats()) do
+    -- A library of the 1.0 interface has no name; here that is the timer.
+    say("counts", library.name or "timer", library.revision, library.delivered, library.replied,
+        library.cancelled + library.queued + library.waiting, library.timedout, waited(library.wait, 50),
+        waited(library.wait, 99))
+end
+for _, library in ipairs { timer, luaexit, fswatch, httpd } do library.stop() end
+for _, object in ipairs { watch2, server2, db } do object:close() end
+for _, library in ipairs(darksidesync.libraries()) do
+    -- Libraries of v2 stay until the state closes.
+    assert(library.revision == "v2", "a library is still registered after its stop")
+end

@@ -1,420 +1,171 @@
-//! Counts what was done outside and what arrived in Lua, and finds what is missing.
+//! Counts the callbacks that were announced and those that arrived in Lua, and finds what is missing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::iter::zip;
 
-use crate::outside::{self, Asked, Done};
-use crate::script::{Counts, Heard};
-use crate::times::Times;
-
-/// A library: its name and its revision.
+/// A library.
 pub(crate) struct Library {
     pub(crate) name: &'static str,
     pub(crate) revision: &'static str,
+    /// The start of the times of its callbacks.
+    pub(crate) since: &'static str,
 }
 
-/// The number of libraries.
-pub(crate) const COUNT: usize = 7;
-
 /// The libraries, grouped by revision.
-pub(crate) const LIBRARIES: [Library; COUNT] = [
-    Library { name: "timer", revision: "c1v0" },
-    Library { name: "luaexit", revision: "v1" },
-    Library { name: "fswatch", revision: "v1" },
-    Library { name: "httpd", revision: "v1" },
-    Library { name: "fswatch", revision: "v2" },
-    Library { name: "httpd", revision: "v2" },
-    Library { name: "sqlite", revision: "v2" },
+pub(crate) const LIBRARIES: [Library; 7] = [
+    Library { name: "timer", revision: "c1v0", since: "due time" },
+    Library { name: "luaexit", revision: "v1", since: "kill()" },
+    Library { name: "fswatch", revision: "v1", since: "write()" },
+    Library { name: "httpd", revision: "v1", since: "request" },
+    Library { name: "fswatch", revision: "v2", since: "write()" },
+    Library { name: "httpd", revision: "v2", since: "request" },
+    Library { name: "sqlite", revision: "v2", since: "deliver" },
 ];
-const TIMER: usize = 0;
-const LUAEXIT: usize = 1;
-/// The indices of the library for v1 and of the one for v2.
-const FSWATCH: [usize; 2] = [2, 4];
-const HTTPD: [usize; 2] = [3, 5];
-const SQLITE: usize = 6;
+pub(crate) const TIMER: usize = 0;
+pub(crate) const LUAEXIT: usize = 1;
+/// The libraries for v1 and for v2.
+pub(crate) const FSWATCH: [usize; 2] = [2, 4];
+pub(crate) const HTTPD: [usize; 2] = [3, 5];
+pub(crate) const SQLITE: usize = 6;
+
+/// What becomes of a delivery. All are delivered; this says what comes after that. DSS counts each kind.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Fate {
+    /// No answer is expected.
+    Delivered,
+    /// Lua answers.
+    Replied,
+    /// The client disconnects or the library is stopped before Lua answers.
+    Cancelled,
+    /// Lua answers after the deadline.
+    Late,
+}
 
 /// The row of one library in the table.
 #[derive(Default)]
 pub(crate) struct Row {
     /// The number of callbacks that ran in Lua.
     pub(crate) callbacks: u64,
-    /// The time that each callback took to arrive.
-    pub(crate) times: Times,
-    /// A description of the last callback.
-    pub(crate) last: String,
-    /// The counts of DSS.
-    pub(crate) counts: Counts,
-    /// Whether `counts` are the final ones, from just before the stop.
-    pub(crate) closed: bool,
+    /// The number of callbacks that were announced, for each [`Fate`].
+    announced: [u64; 4],
+    /// The time that each callback took to arrive, in seconds.
+    pub(crate) times: Vec<f64>,
+    /// DSS's own counts from just before the stop: deliveries, replies, cancelled, late.
+    pub(crate) counts: [u64; 4],
+    /// The 50th and the 99th percentile of the waiting times that DSS recorded, in seconds. Only v2 has these.
+    pub(crate) waited: [Option<f64>; 2],
 }
 
-/// A file that was written.
+/// How often a callback was announced, and how often it arrived.
 #[derive(Default)]
-struct File {
-    written: bool,
-    /// The events that Lua got for it, from v1 and from v2.
-    fates: [Fate; 2],
-}
-
-#[derive(Clone, Copy, Default)]
-struct Fate {
-    created: bool,
-    read: bool,
-    removed: bool,
-}
-
-/// The results of the requests of one kind.
-#[derive(Default)]
-struct Requests {
-    /// The number that ended.
-    asked: u64,
-    /// The number that got the right answer.
-    answered: u64,
-}
-
-/// The work of the database.
-#[derive(Default)]
-struct Database {
-    inserted: u64,
-    selected: u64,
-    /// How often it called Lua.
-    called: u64,
-    /// The number of rows at the end, and the sum of their values.
-    end: Option<(u64, u64)>,
+struct Calls {
+    announced: u64,
+    arrived: u64,
 }
 
 /// All counts of the demo.
 #[derive(Default)]
 pub(crate) struct Tally {
     /// For each library, in the order of [`LIBRARIES`].
-    pub(crate) rows: [Row; COUNT],
-    files: BTreeMap<u32, File>,
-    /// For each kind of [`Asked`].
-    requests: [Requests; 4],
-    /// The number of replies that came after the deadline and were refused.
-    late: u64,
-    /// Whether the request that Lua never answers ended when its server stopped.
-    ended: bool,
-    database: Database,
-    signals: Signals,
-    once: u64,
-    armed: u64,
-    left: Option<u64>,
+    pub(crate) rows: [Row; LIBRARIES.len()],
+    /// For each library and each name of a callback, such as "GET /sum".
+    calls: BTreeMap<(usize, String), Calls>,
+    /// The time of the last signal that this process sent, on Lua's clock.
+    pub(crate) signalled: Option<f64>,
     /// What went wrong in Lua, one sentence each.
-    wrong: Vec<String>,
-    /// What went wrong outside.
-    failed: Vec<String>,
-}
-
-/// Signals that were sent and received. Each is sent after the last has arrived, so the two lists match in order.
-#[derive(Default)]
-struct Signals {
-    sent: u64,
-    sent_at: VecDeque<f64>,
-    heard_at: VecDeque<f64>,
-}
-
-/// News from Lua that the outside world reacts to.
-pub(crate) enum News {
-    /// Lua has received a SIGTERM.
-    Signal,
-    /// Lua has read this file, through both v1 and v2.
-    Read(u32),
-    /// Lua has the request whose client disconnects early.
-    Held,
+    pub(crate) errors: Vec<String>,
 }
 
 impl Tally {
-    /// Counts a line of Lua's output.
-    pub(crate) fn heard(&mut self, heard: Heard) -> Option<News> {
-        match heard {
-            Heard::Timer { kind, late } => {
-                self.once += u64::from(kind == "after");
-                self.rows[TIMER].called(Some(late), format!("timer.{kind}"));
-                None
-            }
-            Heard::Signal { at, name } => self.signal(at, name),
-            Heard::File { revision, at, kind, name, content } => {
-                self.file(by(&revision), at, &kind, &name, &content)
-            }
-            Heard::Request { revision, at, line, sent } => {
-                let held = revision == "v2" && line == outside::NEVER;
-                self.rows[HTTPD[by(&revision)]].called(sent.map(|sent| at - sent), line);
-                held.then_some(News::Held)
-            }
-            Heard::Late { in_time } => {
-                self.late += u64::from(!in_time);
-                if in_time {
-                    self.wrong.push("A reply after its deadline was taken.".to_owned());
-                }
-                None
-            }
-            Heard::Sql { kind, what } => {
-                match &*kind {
-                    "insert" => self.database.inserted += 1,
-                    "select" => self.database.selected += 1,
-                    "function" => self.database.called += 1,
-                    _ => {}
-                }
-                self.rows[SQLITE]
-                    .called(None, if kind == "function" { what } else { format!("{kind} {what}") });
-                None
-            }
-            Heard::Database { rows, sum } => {
-                self.database.end = Some((rows, sum));
-                None
-            }
-            Heard::Library { last, counts } => {
-                let entry = LIBRARIES
-                    .iter()
-                    .position(|known| known.name == counts.name && known.revision == counts.revision);
-                if let Some(index) = entry {
-                    self.rows[index].counts = counts;
-                    self.rows[index].closed = last;
-                }
-                None
-            }
-            Heard::Armed(count) => {
-                self.armed = count;
-                None
-            }
-            Heard::Stopped(left) => {
-                self.left = Some(left);
-                None
-            }
-            Heard::Error(message) => {
-                self.wrong.push(format!("A callback raised an error: {message}"));
-                None
-            }
-        }
+    /// Announces that `count` callbacks of this name should arrive.
+    pub(crate) fn announce(&mut self, library: usize, what: &str, fate: Fate, count: u64) {
+        self.calls.entry((library, what.to_owned())).or_default().announced += count;
+        self.rows[library].announced[fate as usize] += count;
     }
 
-    /// Counts an event of the outside world.
-    pub(crate) fn done(&mut self, done: Done) {
-        if let Done::Asked(asked, result) = &done {
-            let requests = &mut self.requests[*asked as usize];
-            requests.asked += 1;
-            requests.answered += u64::from(result.is_ok());
-        }
-        match done {
-            Done::Wrote(number) => self.files.entry(number).or_default().written = true,
-            Done::Ended(Ok(())) => self.ended = true,
-            Done::Asked(_, Err(sentence)) | Done::Ended(Err(sentence)) | Done::Failed(sentence) => {
-                self.failed.push(sentence);
-            }
-            Done::Killed(at) => {
-                self.signals.sent += 1;
-                self.signals.sent_at.push_back(at);
-                self.pair_signals();
-            }
-            Done::Asked(_, Ok(())) | Done::Part => {}
-        }
-    }
-
-    fn signal(&mut self, at: f64, name: String) -> Option<News> {
-        let counted = name == "SIGTERM";
-        self.rows[LUAEXIT].called(None, name);
-        counted.then(|| {
-            self.signals.heard_at.push_back(at);
-            self.pair_signals();
-            News::Signal
-        })
-    }
-
-    /// Matches sent and received signals. Lua's line may arrive before the event of the thread that sent the signal.
-    fn pair_signals(&mut self) {
-        let Signals { sent_at, heard_at, .. } = &mut self.signals;
-        let pairs = sent_at.len().min(heard_at.len());
-        for (sent, heard) in sent_at.drain(..pairs).zip(heard_at.drain(..pairs)) {
-            self.rows[LUAEXIT].times.add(heard - sent);
-        }
-    }
-
-    /// Counts a file event. `by` is the index of v1 or v2.
-    fn file(&mut self, by: usize, at: f64, kind: &str, name: &str, content: &str) -> Option<News> {
-        let row = &mut self.rows[FSWATCH[by]];
-        row.called(None, format!("{kind} {name}"));
-        let number = outside::file_number(name)?;
-        let File { fates, .. } = self.files.entry(number).or_default();
-        let fate = &mut fates[by];
-        match kind {
-            "create" => fate.created = true,
-            "remove" => fate.removed = true,
-            _ => {
-                let sent = outside::written_at(number, content)?;
-                if !fate.read {
-                    fate.read = true;
-                    row.times.add(at - sent);
-                }
-                return fates.iter().all(|fate| fate.read).then_some(News::Read(number));
-            }
-        }
-        None
-    }
-
-    /// Whether everything that was done outside has arrived in Lua, and the database has finished.
-    pub(crate) fn all_arrived(&self) -> bool {
-        let arrived = |fate: &Fate| fate.created && fate.read && fate.removed;
-        self.signals.sent_at.is_empty()
-            && self.files.values().all(|file| file.fates.iter().all(arrived))
-            && self.late >= self.requests[Asked::Slow as usize].asked
-            && self.database.end.is_some()
-    }
-
-    /// Whether the script reached its end and printed the counts of DSS.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.left.is_some()
-    }
-
-    /// What went wrong or is missing after the end. `tour` says that the demo made all events itself and was not ended early.
-    /// Otherwise a request may fail because its server was stopping, which is not a failure of the demo.
-    pub(crate) fn failures(&self, tour: bool) -> Vec<String> {
-        let mut failures = self.wrong.clone();
-        if tour {
-            failures.extend_from_slice(&self.failed);
-        }
-        let Some(left) = self.left else {
-            // Everything else that is missing follows from this.
-            failures.push("The script did not come to its end.".to_owned());
-            return failures;
+    /// Counts a line of the script's output. Returns `None` if it is invalid.
+    pub(crate) fn hear(&mut self, line: &str) -> Option<()> {
+        let library = |name, revision| {
+            LIBRARIES.iter().position(|library| library.name == name && library.revision == revision)
         };
-        let mut check = |holds: bool, sentence: String| {
-            if !holds {
-                failures.push(sentence);
+        match line.split('\t').collect::<Vec<_>>()[..] {
+            ["callback", name, revision, seconds, what] => {
+                let library = library(name, revision)?;
+                self.calls.entry((library, what.to_owned())).or_default().arrived += 1;
+                let row = &mut self.rows[library];
+                row.callbacks += 1;
+                // A signal's time is the moment at which it arrived.
+                let sent = if library == LUAEXIT { self.signalled } else { Some(0.0) };
+                // The comparison of the two clocks has an error, so a short time may seem negative.
+                let time =
+                    seconds.parse().ok().zip(sent).map(|(time, sent): (f64, f64)| (time - sent).max(0.0));
+                row.times.extend(time);
             }
-        };
-        check(left == 0, format!("{left} libraries were still registered after their stop."));
-        for (library, row) in LIBRARIES.iter().zip(&self.rows) {
-            let Library { name, revision } = library;
-            check(row.closed, format!("{name} ({revision}) was not among the libraries at the end."));
+            ["announce", name, revision, fate, what, count] => {
+                let fate = match fate {
+                    "delivered" => Fate::Delivered,
+                    "replied" => Fate::Replied,
+                    "cancelled" => Fate::Cancelled,
+                    _ => return None,
+                };
+                self.announce(library(name, revision)?, what, fate, count.parse().ok()?);
+            }
+            ["counts", name, revision, ref counts @ .., p50, p99] => {
+                let row = &mut self.rows[library(name, revision)?];
+                let counts: Option<Vec<u64>> = counts.iter().map(|count| count.parse().ok()).collect();
+                row.counts = counts?.try_into().ok()?;
+                row.waited = [p50.parse().ok(), p99.parse().ok()];
+            }
+            ["error", message] => self.errors.push(format!("A callback raised an error: {message}")),
+            _ => return None,
         }
-        if tour {
-            let timer = self.rows[TIMER].callbacks;
-            check(timer > self.once, "timer.every did not fire.".to_owned());
-            check(
-                self.once == self.armed,
-                format!("{} timers were set to fire once, and {} did.", self.armed, self.once),
-            );
-            let lost = self.signals.sent_at.len();
-            check(lost == 0, format!("{lost} of {} signals did not arrive in Lua.", self.signals.sent));
-            self.check_files(&mut check);
-            self.check_requests(&mut check);
-            self.check_database(&mut check);
-            // The timer library is skipped: a timer that is cancelled after it fired has a delivery but no callback.
-            for (Library { name, revision }, row) in LIBRARIES.iter().zip(&self.rows).skip(TIMER + 1) {
-                let Row { counts: Counts { delivered, .. }, callbacks, .. } = row;
-                let sentence = format!(
-                    "DSS counts {delivered} deliveries of {name} ({revision}), and Lua {callbacks} callbacks."
-                );
-                check(delivered == callbacks, sentence);
+        Some(())
+    }
+
+    /// The number of callbacks of this name that arrived.
+    pub(crate) fn count(&self, library: usize, what: &str) -> u64 {
+        self.calls.get(&(library, what.to_owned())).map_or(0, |calls| calls.arrived)
+    }
+
+    /// Whether all callbacks of this name that were announced have arrived.
+    pub(crate) fn has(&self, library: usize, what: &str) -> bool {
+        self.calls.get(&(library, what.to_owned())).is_some_and(|calls| calls.arrived >= calls.announced)
+    }
+
+    /// Whether all callbacks that were announced have arrived.
+    pub(crate) fn has_all(&self) -> bool {
+        self.calls.values().all(|calls| calls.arrived >= calls.announced)
+    }
+
+    /// The differences between what was announced, what arrived, and what DSS counts: a sentence each.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let mut failures = Vec::new();
+        for ((library, what), Calls { announced, arrived }) in &self.calls {
+            // The ticks of the periodic timer are not announced, and some systems report a change of a file more than once.
+            let may_be_more = *announced == 0 || FSWATCH.contains(library);
+            if arrived < announced || arrived > announced && !may_be_more {
+                let Library { name, revision, .. } = LIBRARIES[*library];
+                failures.push(format!(
+                    "{name} {revision}: {announced} of {what:?} announced, {arrived} arrived."
+                ));
+            }
+        }
+        for (library, (Library { name, revision, .. }, row)) in zip(&LIBRARIES, &self.rows).enumerate() {
+            let Row { callbacks, announced, counts, .. } = row;
+            // A periodic timer that is cancelled after it fired has a delivery but no callback.
+            if library != TIMER && counts[0] != *callbacks {
+                let delivered = counts[0];
+                failures.push(format!(
+                    "{name} {revision}: DSS counts {delivered} deliveries, and Lua {callbacks}."
+                ));
+            }
+            if counts[1..] != announced[1..] {
+                let (counts, announced) = (&counts[1..], &announced[1..]);
+                failures.push(format!(
+                    "{name} {revision}: DSS counts {counts:?} replied, cancelled and late; announced were {announced:?}."
+                ));
             }
         }
         failures
-    }
-
-    fn check_files(&self, check: &mut impl FnMut(bool, String)) {
-        for ((number, File { written, fates }), index) in
-            self.files.iter().flat_map(|file| [(file, 0), (file, 1)])
-        {
-            let Fate { created, read, removed } = fates[index];
-            let missing = [(created, "made"), (read, "written"), (removed, "removed")]
-                .into_iter()
-                .filter(|(seen, _)| !seen)
-                .map(|(_, what)| what)
-                .collect::<Vec<_>>();
-            let (what, revision) = (missing.join(" and "), LIBRARIES[FSWATCH[index]].revision);
-            check(
-                !written || missing.is_empty(),
-                format!("Lua was not told by {revision} that file {number} was {what}."),
-            );
-        }
-    }
-
-    fn check_requests(&self, check: &mut impl FnMut(bool, String)) {
-        let asked = |kind: Asked| self.requests[kind as usize].asked;
-        let new = asked(Asked::V2) + asked(Asked::Sql);
-        let by_server = [asked(Asked::V1), new + asked(Asked::Slow)];
-        for (library, asked) in HTTPD.into_iter().zip(by_server) {
-            let revision = LIBRARIES[library].revision;
-            // The request that is never answered also has a callback.
-            let (heard, asked) = (self.rows[library].callbacks, asked + 1);
-            check(
-                heard == asked,
-                format!("{asked} HTTP requests were made of {revision}, and Lua was asked {heard}."),
-            );
-        }
-        check(self.ended, "The HTTP request in flight was not ended by the stop of its server.".to_owned());
-        let (Counts { replied, cancelled, late, .. }, slow) =
-            (&self.rows[HTTPD[1]].counts, asked(Asked::Slow));
-        check(*replied == new, format!("{new} HTTP requests of v2 were answered, and DSS counts {replied}."));
-        check(
-            *cancelled == 1,
-            format!("One client of v2 left, and DSS counts {cancelled} requests cancelled."),
-        );
-        check(
-            *late == slow && self.late == slow,
-            format!("{slow} HTTP requests of v2 took too long; DSS counts {late}, and Lua {}.", self.late),
-        );
-    }
-
-    fn check_database(&self, check: &mut impl FnMut(bool, String)) {
-        let Database { inserted, selected, called, end } = self.database;
-        let (rows, asked) = (outside::ROWS, self.requests[Asked::Sql as usize].asked);
-        check(inserted == rows, format!("{rows} rows were to be inserted, and Lua was told of {inserted}."));
-        // One query for each row, one for their sum, and one for each HTTP request.
-        let queries = rows + 1 + asked;
-        check(
-            selected == queries,
-            format!("{queries} queries were to be made, and Lua was told of {selected}."),
-        );
-        // Lua is called back for each row and for each HTTP request.
-        let (calls, replied) = (rows + asked, self.rows[SQLITE].counts.replied);
-        check(
-            called == calls && replied == calls,
-            format!(
-                "The database was to call Lua {calls} times; Lua counts {called}, and DSS {replied} answers."
-            ),
-        );
-        let wanted = (rows, outside::sum_of_rows());
-        check(
-            end == Some(wanted),
-            format!("The database should have {wanted:?}, its rows and their sum, and has {end:?}."),
-        );
-    }
-
-    /// A summary of everything that arrived.
-    pub(crate) fn story(&self) -> String {
-        let [old, new, sql, slow] = self.requests.each_ref().map(|requests| requests.answered);
-        let Database { inserted, selected, called, .. } = self.database;
-        format!(
-            "{} timers fired. {} times SIGTERM was sent, and SIGINT once, which ended it.\n\
-             {} files were made, written, read from Lua by v1 and by v2, and removed.\n\
-             {} HTTP requests got the answer that Lua computed, and the one in flight at\n\
-             the stop was told that the server is shutting down. {slow} that Lua was too slow for\n\
-             got a 503 at their deadline, while the same server answered the others; one\n\
-             whose client left was cancelled. SQLite inserted {inserted} rows and answered {selected}\n\
-             queries, and called a function in Lua {called} times. Every callback arrived.\n",
-            self.rows[TIMER].callbacks,
-            self.signals.sent,
-            self.files.len(),
-            old + new + sql
-        )
-    }
-
-    /// The number of callbacks so far.
-    pub(crate) fn callbacks(&self) -> u64 {
-        self.rows.iter().map(|row| row.callbacks).sum()
-    }
-}
-
-/// The index of v1 or v2.
-fn by(revision: &str) -> usize {
-    usize::from(revision == "v2")
-}
-
-impl Row {
-    fn called(&mut self, time: Option<f64>, last: String) {
-        self.callbacks += 1;
-        self.last = last;
-        time.into_iter().for_each(|time| self.times.add(time));
     }
 }
