@@ -77,6 +77,10 @@ fn main() {
             book::check_contents();
             Ok(())
         }),
+        Trial::test("the book's messages are those of the code", || {
+            book::check_messages();
+            Ok(())
+        }),
         Trial::test("the book's reference has every function", || {
             book::check_reference();
             Ok(())

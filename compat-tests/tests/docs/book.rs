@@ -12,6 +12,8 @@ use crate::read;
 const SOURCE: &str = "docs/src";
 const CONTENTS: &str = "docs/src/SUMMARY.md";
 const REFERENCE: &str = "docs/src/lua/reference.md";
+/// The pages that list messages.
+const MESSAGES: [&str; 2] = ["docs/src/deploying/upgrading.md", "docs/src/lua/errors.md"];
 /// The types of all functions, for the Lua language server.
 const TYPES: &str = "dss-lua/library";
 
@@ -102,4 +104,41 @@ pub(crate) fn check_reference() {
         }
     }
     assert!(functions > 40, "{functions} functions");
+}
+
+/// Checks that the messages that pages list in tables are those of the code. Three dots stand for what differs.
+///
+/// # Panics
+/// A message is in no source.
+pub(crate) fn check_messages() {
+    let mut code = String::new();
+    for folder in ["dss-abi", "dss-cli/src", "dss-impl/src", "dss-lua/src", "dss-lua/lua"] {
+        let sources = ["rs", "lua", "c", "h"].into_iter().flat_map(|ending| files(folder, ending));
+        sources.for_each(|file| code.push_str(&read(&file)));
+    }
+    // A literal goes on behind a backslash at the end of a line. Names of what is put in differ.
+    let lines: Vec<&str> = code
+        .split("\\\n")
+        .enumerate()
+        .map(|(at, part)| if at == 0 { part } else { part.trim_start() })
+        .collect();
+    let code = lines.concat().replace("\\\"", "\"").replace('`', "");
+    let mut checked = 0;
+    for page in MESSAGES {
+        for row in read(page).lines().filter_map(|line| line.strip_prefix("| `")) {
+            let message = row.split(" | ").next().expect("split gives one").trim_end_matches('`');
+            for part in message.split("...").map(|part| part.trim_matches([' ', ':', '`', '(', ')', '\''])) {
+                // What is shorter says nothing. The system's loader says the other.
+                if part.len() < 16 || part.starts_with("undefined symbol") {
+                    continue;
+                }
+                assert!(
+                    part.split("`, `").all(|part| code.contains(part)),
+                    "{page}: no source says {part:?}"
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 25, "{checked} messages");
 }
