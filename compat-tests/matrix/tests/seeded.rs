@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use compat_tests::artefacts::workspace;
-use compat_tests::freeze;
 use compat_tests::standalone::{copy_sources, version_in};
+use compat_tests::{freeze, frozen};
 
 /// A copy of the tree that a test can break.
 struct Branch {
@@ -45,6 +45,23 @@ impl Branch {
         self.replace(&format!("{package}/Cargo.toml"), &line(&version), &line(&format!("{minor}.{next}")))
     }
 
+    /// Puts a crate back to what its release froze, so that every file is compared.
+    fn release(&self, package: &str, name: &str, version: &str) -> &Branch {
+        let krate = frozen::crates()
+            .into_iter()
+            .find(|krate| krate.name == name && krate.version.to_string() == version);
+        let unpacked = frozen::unpack(&krate.expect("it was released"), &self.top.join("unpacked"));
+        let to = self.top.join(package);
+        let _ = fs::remove_dir_all(to.join("src"));
+        for added in [".cargo_vcs_info.json", "Cargo.lock"] {
+            let _ = fs::remove_file(unpacked.join(added));
+        }
+        fs::rename(unpacked.join("Cargo.toml.orig"), unpacked.join("Cargo.toml"))
+            .expect("cargo keeps the original");
+        copy_sources(&unpacked, &to);
+        self
+    }
+
     /// What the freeze check finds.
     fn differences(&self) -> Vec<String> {
         freeze::differences(&self.top).iter().map(ToString::to_string).collect()
@@ -63,8 +80,8 @@ fn a_tree_without_a_break_has_no_difference() {
     // A patch release that does not change what crosses the boundary has no difference either.
     branch.patch_release("dss-abi/v2").replace(
         "dss-abi/v2/src/limits.rs",
-        "So many items at most.",
-        "At most so many items.",
+        "The oldest items are dropped to make room.",
+        "Drops the oldest items to make room.",
     );
     assert_eq!(branch.differences(), Vec::<String>::new());
 }
@@ -169,7 +186,7 @@ fn a_patch_release_that_changes_what_is_not_in_a_dump_is_named() {
     let branch = Branch::new("records");
     let record = "dss-abi/src/record.rs";
     branch
-        .replace("dss-abi/Cargo.toml", "\nversion = \"2.0.0\"", "\nversion = \"2.0.1\"")
+        .patch_release("dss-abi")
         .replace(record, "SIZE_2_0: u32 = 8 + 4 *", "SIZE_2_0: u32 = 8 + 5 *")
         .patch_release("dss-abi/v1")
         .replace("dss-abi/v1/src/attach.rs", "WANTS: &str = \"^1.0.0\"", "WANTS: &str = \"^1.0.1\"")
@@ -207,6 +224,7 @@ fn another_abi_stable_is_named() {
 #[test]
 fn a_file_that_was_not_published_is_named() {
     let branch = Branch::new("added");
+    branch.release("dss-abi", "dss-abi", "2.0.0").release("dss-abi/v1", "dss-abi-v1", "1.0.0");
     let added = ["dss-abi/build.rs", "dss-abi/v1/include/more.h", "dss-abi/v1/.cargo/config.toml"];
     for file in added {
         let path = branch.top.join(file);
@@ -223,6 +241,7 @@ fn a_file_that_was_not_published_is_named() {
 #[test]
 fn an_implementation_that_is_gone_is_named() {
     let branch = Branch::new("implementation");
+    branch.release("dss-abi/v1", "dss-abi-v1", "1.0.0");
     branch.replace("dss-abi/v1/src/error.rs", "impl std::error::Error for DeliverError {}\n\n", "");
     assert_named(
         &branch.differences(),

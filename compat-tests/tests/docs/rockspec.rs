@@ -7,6 +7,7 @@ use compat_tests::build_lock::BuildLock;
 use compat_tests::luas::ALL;
 
 use crate::book::files;
+use crate::shell::unoptimised;
 use crate::{artefacts, folder, read};
 
 /// Loads the rockspec as LuaRocks does, without globals, and checks it. Prints the build command, and the feature for each Lua.
@@ -87,6 +88,7 @@ pub(crate) fn check() {
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         command.env_remove(variable);
     }
+    unoptimised(&mut command);
     let lock = BuildLock::acquire(&target());
     succeed(&mut command);
     drop(lock);

@@ -126,7 +126,15 @@ fn shell(line: &str, folder: &Path, inside: &Path) {
             None => command.env_remove(name),
         };
     }
+    unoptimised(&mut command);
     succeed(&mut command);
+}
+
+/// Has a cargo that a command runs build sooner: the test is of the command, not of how fast what it builds is.
+pub(crate) fn unoptimised(command: &mut Command) {
+    for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("OPT_LEVEL", "1")] {
+        command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+    }
 }
 
 /// Checks that what a block of commands made can be used.
