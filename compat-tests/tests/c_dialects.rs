@@ -6,7 +6,7 @@
 //! | `COMPILER::LUA::library` | a library in C++ with the helper is loaded and runs |
 //! | `COMPILER::LUA::program` | a program in C++ with the helper and Lua linked into it runs |
 //! | `COMPILER::c2v0` | `dss.h` and the library in its head comment compile in each dialect that it is for, without warnings |
-//! | `COMPILER::counter` | the library in the documents compiles in each dialect of C |
+//! | `COMPILER::steps` | the library in the documents compiles in each dialect of C |
 //! | `COMPILER::faults` | that library leaks nothing if a call of Lua's API raises |
 //!
 //! The tests of a missing compiler are ignored with a message. If `DSS_REQUIRE_SYSTEM_LUA` is set, they fail.
@@ -77,7 +77,7 @@ fn main() {
         }
         add("c2v0".to_owned(), c2v0, Lua("lua54"), there);
         if language == Language::C {
-            add("counter".to_owned(), counter, Lua("lua54"), there);
+            add("steps".to_owned(), steps, Lua("lua54"), there);
             add("faults".to_owned(), faults, Lua("lua54"), linked);
         }
     }
@@ -229,18 +229,18 @@ fn runs(command: &mut Command) {
 }
 
 /// The library in the documents, as a file in `folder`.
-fn counter_source(folder: &Path) -> PathBuf {
-    let text = fs::read_to_string(workspace().join("README.md")).expect("there are documents");
+fn steps_source(folder: &Path) -> PathBuf {
+    let text = fs::read_to_string(workspace().join("docs/src/writing/c1v0.md")).expect("there are documents");
     let mut blocks = text.split("\n```c\n").skip(1).filter_map(|rest| Some(rest.split_once("\n```\n")?.0));
-    let block = blocks.find(|block| block.contains("int luaopen_counter")).expect("the documents have it");
-    let source = folder.join("counter.c");
+    let block = blocks.find(|block| block.contains("int luaopen_steps")).expect("the documents have it");
+    let source = folder.join("steps.c");
     fs::write(&source, format!("{block}\n")).expect("the folder was just made");
     source
 }
 
-fn counter(compiler: &str, language: Language, lua: Lua) {
-    let folder = folder(compiler, lua, "counter");
-    let source = counter_source(&folder);
+fn steps(compiler: &str, language: Language, lua: Lua) {
+    let folder = folder(compiler, lua, "steps");
+    let source = steps_source(&folder);
     for dialect in language.dialects() {
         let mut command = compile(compiler, language, Some(*dialect), lua);
         succeed(command.arg("-c").arg(&source).arg("-o").arg(folder.join("object.o")));
@@ -249,8 +249,7 @@ fn counter(compiler: &str, language: Language, lua: Lua) {
 
 fn faults(compiler: &str, language: Language, lua: Lua) {
     let folder = folder(compiler, lua, "faults");
-    let (source, object, program) =
-        (counter_source(&folder), folder.join("counter.o"), folder.join("program"));
+    let (source, object, program) = (steps_source(&folder), folder.join("steps.o"), folder.join("program"));
     let mut command = compile(compiler, language, None, lua);
     command.arg("-include").arg(own("faults.h")).arg("-c").arg(source);
     succeed(command.arg("-o").arg(&object));

@@ -1,4 +1,4 @@
-/* Runs counter.c, the library of the documents, again and again: in each run another call of it raises, as it may where Lua is
+/* Runs steps.c, the library of the documents, again and again: in each run another call of it raises, as it may where Lua is
  * out of memory. Prints how many calls there are, and fails where one of them leaks. */
 #define FAULTS_C
 #include "faults.h"
@@ -9,7 +9,7 @@
 
 #include "lualib.h"
 
-int luaopen_counter(lua_State *L);
+int luaopen_steps(lua_State *L);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int blocks;
@@ -43,7 +43,7 @@ void fault(lua_State *L) {
 static const char script[] =
     "local dss = require 'darksidesync'\n"
     "local asked = 0\n"
-    "local started = pcall(counter.start, 2, function() end, function(reply)\n"
+    "local started = pcall(steps.start, 2, function() end, function(reply)\n"
     "  asked = asked + 1\n"
     "  reply(asked == 1 and 1 or nil)\n"
     "end)\n"
@@ -64,9 +64,9 @@ int main(int argc, char **arguments) {
     lua_pushstring(L, arguments[1]);
     lua_setfield(L, -2, "cpath");
     chosen = 0;
-    lua_pushcfunction(L, luaopen_counter);
+    lua_pushcfunction(L, luaopen_steps);
     lua_call(L, 0, 1);
-    lua_setglobal(L, "counter");
+    lua_setglobal(L, "steps");
     calls = 0;
     chosen = ++turn;
     if (luaL_loadstring(L, script) != 0 || lua_pcall(L, 0, 0, 0) != 0) {
