@@ -67,6 +67,22 @@ function awaits.exit()
     ngx.say(task.await(db.query, db, "select 3 as n")[1].n)
 end
 
+--- For `content_by_lua`: keeps the worker busy after the receiver was asked for a sign of life, until it seems to be dead.
+function awaits.busy()
+    local now, wake = require("darksidesync").now
+    ngx.thread.spawn(function()
+        task.values(function(callback) wake = callback end)
+        local till = now() + 1.2
+        while now() < till do end
+        task.sleep(0.001)
+    end)
+    -- The thread asks itself after a second, and then after two more.
+    ngx.sleep(2.2)
+    wake()
+    task.sleep(0.01)
+    ngx.say(task.await(db.query, db, "select 4 as n")[1].n)
+end
+
 --- For `content_by_lua`: awaits for the first time when the worker exits, and spawns a task in a callback then.
 function awaits.late()
     ngx.sleep(1)

@@ -203,7 +203,8 @@ function serve(premature)
     receiver = own
     if before.wakes then before.wakes:post(1) end
     local threads, pause = 0, AGAIN
-    while receiver == own do
+    -- A receiver that was busy for long may have been taken for dead: then it has no `wakes`, and another one is on its way.
+    while receiver == own and own.wakes do
         own.is_asked = false
         exits = exits or ngx.worker.exiting()
         if exits and is_over() then break end
