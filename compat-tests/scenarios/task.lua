@@ -20,6 +20,31 @@ local function run(f)
     return (table.unpack or unpack)(results, 1, results.n)
 end
 
+-- Dispatches until so many requests have ended, and returns what the probe says of them.
+local function reports_of(probe, count)
+    local all = {}
+    repeat
+        darksidesync.wait(0.01)
+        darksidesync.dispatch()
+        for _, report in ipairs(probe.reports()) do all[#all + 1] = report end
+    until #all >= count
+    return all
+end
+
+-- The same in `task.run`, where tasks sleep.
+local function reports_in_run(probe, count)
+    local all = {}
+    task.spawn(function()
+        while #all < count do
+            for _, report in ipairs(probe.reports()) do all[#all + 1] = report end
+            task.sleep(0.005)
+        end
+        task.stop()
+    end)
+    task.run(30)
+    return all
+end
+
 scenario("await returns what the callback gets, and raises its error", { with = "timer" }, function()
     eq(run(function() return task.await(later, 5, nil) end), 5)
     eq(run(function()
@@ -206,56 +231,33 @@ end)
 scenario("a handler may await, and its error fails the request at once", { with = "timer probe_v2" }, function()
     local v2 = shared "v2"
     local dss, probe = v2.load_probe()
-    local function reports(count)
-        local all = {}
-        task.spawn(function()
-            while #all < count do
-                for _, report in ipairs(probe.reports()) do all[#all + 1] = report end
-                task.sleep(0.005)
-            end
-            task.stop()
-        end)
-        task.run(30)
-        return all
-    end
     probe.request(task.handler(function(value)
         task.sleep(0.01)
         return value * 2, "and more"
     end), 21)
-    eq(reports(1)[1], "answered 42 and more")
+    eq(reports_in_run(probe, 1)[1], "answered 42 and more")
     probe.request(task.handler(function(value) return value end), "at once")
-    eq(reports(1)[1], "answered at once")
+    eq(reports_in_run(probe, 1)[1], "answered at once")
     local function inner() error "after the await" end
     probe.request(task.handler(function()
         task.sleep(0.01)
         inner()
     end), 1)
-    local report = reports(1)[1]
+    local report = reports_in_run(probe, 1)[1]
     matches(report, "^Failed: .*after the await")
     matches(report, "traceback.*inner")
     probe.request(task.handler(function() error("before it", 0) end), 1)
-    matches(reports(1)[1], "^Failed: .*before it")
+    matches(reports_in_run(probe, 1)[1], "^Failed: .*before it")
     -- A callback that yields where it is no task.
     dss.setrequesthandler()
     probe.request(function() coroutine.yield() end, 1)
-    matches(reports(1)[1], "^Failed: .*attempt to yield.*dss.task")
+    matches(reports_in_run(probe, 1)[1], "^Failed: .*attempt to yield.*dss.task")
     eq(dss.pending(), 0)
 end)
 
 scenario("the callback of a request may await by itself", { with = "timer probe_v2" }, function()
     local dss, probe = (shared "v2").load_probe()
-    local function report()
-        local all
-        task.spawn(function()
-            repeat
-                task.sleep(0.005)
-                all = probe.reports()
-            until all[1]
-            task.stop()
-        end)
-        task.run(30)
-        return all[1]
-    end
+    local function report() return reports_in_run(probe, 1)[1] end
     probe.request(function(value) task.sleep(0.01) return value * 2, "and more" end, 21)
     eq(report(), "answered 42 and more")
     probe.request(function(value) return value, nil end, "at once")
@@ -301,19 +303,10 @@ end)
 
 scenario("a C function answers a request, with tasks and without", { with = "probe_v2" }, function()
     local dss, probe = (shared "v2").load_probe()
-    local function report()
-        local all
-        repeat
-            dss.wait(0.01)
-            dss.dispatch()
-            all = probe.reports()
-        until all[1]
-        return all[1]
-    end
     probe.request(tostring, 5)
-    eq(report(), "answered 5")
+    eq(reports_of(probe, 1)[1], "answered 5")
     probe.request(coroutine.wrap(function(value) return value + 1 end), 6)
-    eq(report(), "answered 7")
+    eq(reports_of(probe, 1)[1], "answered 7")
     local own = task.spawn(tostring, 7)
     eq(own:status(), "done")
 end)
@@ -327,12 +320,7 @@ scenario("a task that is woken in another request's callback does not take its r
     end, 1)
     repeat dss.wait(5) dss.dispatch() until wake
     probe.request(function() wake() return "its own" end, 2)
-    local both = {}
-    repeat
-        dss.wait(0.01)
-        dss.dispatch()
-        for _, report in ipairs(probe.reports()) do both[#both + 1] = report end
-    until #both == 2
+    local both = reports_of(probe, 2)
     table.sort(both)
     matches(both[1], "^answered .*'defer' was called where no request is being answered")
     eq(both[2], "answered its own")
@@ -355,13 +343,7 @@ scenario("Ctrl-C while a request is deferred ends the run, and is no answer", { 
     probe.request(function() task.sleep(0.01) return "its answer" end, 1)
     matches(raises("", dss.run, 5), "interrupted!")
     dss.defer = defer
-    local all
-    repeat
-        dss.wait(0.01)
-        dss.dispatch()
-        all = probe.reports()
-    until all[1]
-    matches(all[1], "^Failed: .*interrupted!")
+    matches(reports_of(probe, 1)[1], "^Failed: .*interrupted!")
 end)
 
 scenario("a request handler of the program's stays", { with = "probe_v2" }, function()
@@ -371,13 +353,7 @@ scenario("a request handler of the program's stays", { with = "probe_v2" }, func
     package.loaded["dss.task"] = nil
     require "dss.task"
     probe.request(function(value) return value end, 3)
-    local all
-    repeat
-        dss.wait(0.01)
-        dss.dispatch()
-        all = probe.reports()
-    until all[1]
-    eq(all[1], "answered mine 3")
+    eq(reports_of(probe, 1)[1], "answered mine 3")
 end)
 
 scenario("a thousand tasks, half of them cancelled, end once each", { with = "timer", long = "true" }, function()

@@ -14,7 +14,7 @@ pub mod run;
 pub mod scenarios;
 mod stamp;
 pub mod standalone;
-mod walk;
+pub mod walk;
 pub mod windows;
 
 pub use artefacts::Artefacts;

@@ -8,7 +8,8 @@ use walkdir::{DirEntry, WalkDir};
 ///
 /// # Panics
 /// A folder cannot be read.
-pub(crate) fn files(top: &Path, counts: impl FnMut(&DirEntry) -> bool) -> Vec<PathBuf> {
+#[must_use]
+pub fn files(top: &Path, counts: impl FnMut(&DirEntry) -> bool) -> Vec<PathBuf> {
     WalkDir::new(top)
         .min_depth(1)
         .sort_by_file_name()

@@ -65,32 +65,15 @@ const DOCUMENTS: [&str; 14] = [
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = vec![
-        Trial::test("the rockspec", || {
-            rockspec::check();
-            Ok(())
-        }),
-        Trial::test("the pictures are of their sources", || {
-            book::check_pictures();
-            Ok(())
-        }),
-        Trial::test("the book's contents list its pages", || {
-            book::check_contents();
-            Ok(())
-        }),
-        Trial::test("the book's messages are those of the code", || {
-            book::check_messages();
-            Ok(())
-        }),
-        Trial::test("the book's reference has every function", || {
-            book::check_reference();
-            Ok(())
-        }),
+        check("the rockspec", rockspec::check),
+        check("the pictures are of their sources", book::check_pictures),
+        check("the book's contents list its pages", book::check_contents),
+        check("the book's messages are those of the code", book::check_messages),
+        check("the book's reference has every function", book::check_reference),
     ];
     trials.extend(book::files("rockspecs", "rockspec").into_iter().map(|file| {
-        Trial::test(file.clone(), move || {
-            rockspec::check_released(&file);
-            Ok(())
-        })
+        let name = file.clone();
+        check(name, move || rockspec::check_released(&file))
     }));
     let documents = DOCUMENTS.map(|document| vec![document.to_owned()]);
     for set in documents.into_iter().chain([book::pages()]) {
@@ -102,14 +85,18 @@ fn main() {
                 block.test.as_deref() == Some("wrong-lua") && !luas::tested().contains(&Lua("lua55"));
             trials.push(Trial::test(block.name(), move || run(block, blocks)).with_ignored_flag(left_out));
         }
-        trials.extend(set.into_iter().map(|page| {
-            Trial::test(format!("{page} links"), move || {
-                links::check(&page);
-                Ok(())
-            })
-        }));
+        trials
+            .extend(set.into_iter().map(|page| check(format!("{page} links"), move || links::check(&page))));
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A test that panics where something is wrong.
+fn check(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        test();
+        Ok(())
+    })
 }
 
 /// The Lua that the examples run in.

@@ -1,10 +1,10 @@
 //! The book as a whole: its pages, its contents, and its reference of functions.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use compat_tests::artefacts::workspace;
 use compat_tests::freeze::sha256;
+use compat_tests::walk;
 
 use crate::read;
 
@@ -24,18 +24,9 @@ pub(crate) fn pages() -> Vec<String> {
 
 /// The files below a folder of the workspace with this ending.
 pub(crate) fn files(folder: &str, ending: &str) -> Vec<String> {
-    fn add(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).expect("the folder is in the tree") {
-            let path = entry.expect("a readable folder").path();
-            if path.is_dir() { add(&path, found) } else { found.push(path) }
-        }
-    }
-    let (top, mut found) = (workspace(), Vec::new());
-    add(&top.join(folder), &mut found);
-    found.retain(|path| path.extension().is_some_and(|it| it == ending));
-    found.sort();
-    let name = |path: &PathBuf| path.strip_prefix(top).expect("it lies below").display().to_string();
-    found.iter().map(name).collect()
+    let found = walk::files(&workspace().join(folder), |_| true).into_iter();
+    let found = found.filter(|path| path.extension().is_some_and(|it| it == ending));
+    found.map(|path| path.strip_prefix(workspace()).expect("it lies below").display().to_string()).collect()
 }
 
 /// Checks that the contents list each page. That what they list exists is checked with the other links.
@@ -117,12 +108,8 @@ pub(crate) fn check_messages() {
         sources.for_each(|file| code.push_str(&read(&file)));
     }
     // A literal goes on behind a backslash at the end of a line. Names of what is put in differ.
-    let lines: Vec<&str> = code
-        .split("\\\n")
-        .enumerate()
-        .map(|(at, part)| if at == 0 { part } else { part.trim_start() })
-        .collect();
-    let code = lines.concat().replace("\\\"", "\"").replace('`', "");
+    let code: String = code.split("\\\n").map(str::trim_start).collect();
+    let code = code.replace("\\\"", "\"").replace('`', "");
     let mut checked = 0;
     for page in MESSAGES {
         for row in read(page).lines().filter_map(|line| line.strip_prefix("| `")) {
