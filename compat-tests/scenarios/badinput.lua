@@ -11,14 +11,14 @@ scenario("a revision that this DSS has not", { with = "probe_v1" }, function()
     sentence = v1.request(1, "^1.4")
     matches(sentence, "misfit wants v1 %^1%.4")
     matches(sentence, "upgrade DSS")
-    matches(v1.request(1, "what"), "is not semver")
+    matches(v1.request(1, "what"), "is not .*semver")
     matches(v1.request(0, "^1.0"), "build the library for one of these revisions")
 end)
 
 scenario("types that differ", { with = "probe_v1" }, function()
     require "darksidesync"
     local v1 = require "probe_v1"
-    matches(v1.request(1, "^1.0", "layout"), "its types of revision v1 are not those of this DSS")
+    matches(v1.request(1, "^1.0", "layout"), "its types of revision v1 .+ those of this DSS")
     matches(v1.request(1, "^1.0", "none"), "without the layout")
     eq(v1.request(1, "^1.0"), "granted")
 end)

@@ -282,8 +282,8 @@ scenario("a library that left is not called any more, and comes back", { with = 
     ok(probe.deliver(print, 1))
     probe.unregister()
     eq(dss.dispatch(), 0)
-    raises("the library probe_c2v0 has left this Lua state: load it again", probe.echo)
-    raises("has left this Lua state", function() thing:number() end)
+    raises("the library probe_c2v0 is no longer registered in this Lua state: load it again", probe.echo)
+    raises("is no longer registered in this Lua state", function() thing:number() end)
     local again = dss.load "probe_c2v0"
     eq(again.echo(1), 1)
     local openings, _, releases, live = again.counts()

@@ -191,7 +191,7 @@ scenario("searcher says that there is nothing to install it in", function()
     local searchers = package.searchers and "searchers" or "loaders"
     local kept = package[searchers]
     package[searchers] = nil
-    raises("this Lua state has no `package.searchers`", dss.searcher)
+    raises("this Lua state has neither `package.searchers`", dss.searcher)
     package[searchers] = kept
     local before = #kept
     eq(dss.searcher(), true)

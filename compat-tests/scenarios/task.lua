@@ -322,7 +322,7 @@ scenario("a task that is woken in another request's callback does not take its r
     probe.request(function() wake() return "its own" end, 2)
     local both = reports_of(probe, 2)
     table.sort(both)
-    matches(both[1], "^answered .*'defer' was called where no request is being answered")
+    matches(both[1], "^answered .*'defer' was called outside the callback of a request")
     eq(both[2], "answered its own")
     -- `outside` is a `pcall`.
     local fine, one, two = dss.outside(function(...) return ... end, 1, 2)

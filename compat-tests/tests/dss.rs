@@ -63,10 +63,7 @@ fn inspect_says_what_each_file_is() {
     for (lua, title) in [("lua54", "Lua 5.4"), ("luajit", "LuaJIT")] {
         let (text, code, _) = run(dss().arg("inspect").arg(module(lua)));
         assert_eq!(code, 0, "{text}");
-        has_all(
-            &text,
-            &["a module of DSS", "2.1.0", title, "c1v0 1.0.0, v1 1.0.0, v2 1.0.0", "0.11", "rustc "],
-        );
+        has_all(&text, &["a DSS module", "2.1.0", title, "c1v0 1.0.0, v1 1.0.0, v2 1.0.0", "0.11", "rustc "]);
         if cfg!(target_os = "linux") {
             has_all(&text, &["prevented (linked with -z nodelete)"]);
         }
@@ -90,14 +87,14 @@ fn inspect_says_what_each_file_is() {
     has_all(&text, &["abort the process, so DSS refuses it"]);
     for (name, revision) in [("timer", "c1v0"), ("luaexit", "v1")] {
         let (text, ..) = run(dss().arg("inspect").arg(lua54.folder.join(format!("{name}.so"))));
-        has_all(&text, &[&format!("a library of revision {revision}, which declares nothing"), "luaopen_"]);
+        has_all(&text, &["without a declaration", &format!("a library of revision {revision}"), "luaopen_"]);
     }
     let (text, code, _) = run(dss().args(["inspect", "README.md", "dss-abi", "nowhere.so"]));
     assert_eq!(code, 1, "{text}");
     has_all(
         &text,
         &[
-            "README.md is a text file and no shared library",
+            "README.md is a text file, not a shared library",
             "dss-abi is a folder",
             "nowhere.so cannot be opened",
         ],
@@ -156,13 +153,13 @@ fn check_answers_for_a_folder_and_runs_nothing() {
     if cfg!(target_os = "linux") {
         has_all(
             &text,
-            &["httpd is for", "and the module for", "damaged has a damaged declaration", "6 do not"],
+            &["httpd is for", "but the module is for", "damaged has a damaged declaration", "6 do not"],
         );
     }
     // A file that is skipped in a folder is an error if it is named explicitly.
     let (text, code, _) = check(&dir.join("linked.so"));
     assert_eq!(code, 1, "{text}");
-    has_all(&text, &["is a linker script and no shared library"]);
+    has_all(&text, &["is a linker script, not a shared library"]);
 }
 
 /// Calls `load` in a Lua that looks for libraries in `path`. Returns the file that it loaded, or the error.
@@ -314,15 +311,15 @@ fn check_reports_every_broken_file_in_a_folder() {
     succeed(Command::new("cc").args(["-shared", "-fPIC", "-o", "other.so", "other.c"]).current_dir(&dir));
     let (text, code, _) = run(dss().arg("check").arg("--module").arg(module("lua54")).arg(&dir));
     assert_eq!(code, 1, "{text}");
-    let link = format!("is a link, and there is no '{}'", dir.join("fswatch-1.2.so").display());
+    let link = format!("is a link to '{}', which does not exist", dir.join("fswatch-1.2.so").display());
     has_all(
         &text,
         &[
-            "page is a text file and no shared library",
+            "page is a text file, not a shared library",
             "zeros is a file of a kind that DSS does not know",
             "class is a damaged ELF file",
             &link,
-            "stripped is a library of DSS's (it has `dss_library_v2_open`) whose declaration was removed",
+            "stripped is a DSS library (it has `dss_library_v2_open`), but its declaration was removed",
             "fifo is a FIFO",
             "0 fit, 6 do not",
         ],
@@ -378,7 +375,7 @@ fn bad_usage_has_its_own_exit_code() {
     has_all(&against(Path::new("README.md")), &["--module: README.md is a text file"]);
     has_all(
         &against(&lua54.for_every_lua.join("fswatch.so")),
-        &["is the library fswatch", "give the module"],
+        &["is the library fswatch", "pass the module"],
     );
     has_all(&against(&lua54.folder.join("timer.so")), &["is not a DSS module"]);
 }
@@ -452,7 +449,7 @@ fn a_folder_with_a_truncated_library_does_not_fit() {
     copy(&library, &dir.join("empty.so"), Vec::clear);
     let (text, code, _) = run(dss().arg("check").arg("--module").arg(module("lua54")).arg(&dir));
     assert_eq!(code, 1, "{text}");
-    has_all(&text, &["cut.so", "cut off", "empty.so", "is empty", "1 fit", "2 do not"]);
+    has_all(&text, &["cut.so", "is incomplete", "empty.so", "is empty", "1 fit", "2 do not"]);
 }
 
 #[cfg(target_os = "linux")]

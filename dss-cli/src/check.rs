@@ -93,7 +93,7 @@ fn no_module(file: &Path, found: &FileType) -> String {
     let file = file.display();
     match found {
         FileType::Library(library) => format!(
-            "--module: {file} is the library {} {}: give the module, darksidesync.so, and the library after it",
+            "--module: {file} is the library {} {}: pass the module, darksidesync.so, and then the library",
             library.name, library.version
         ),
         _ => format!("--module: {file} is not a DSS module: pass darksidesync.so"),
@@ -126,7 +126,7 @@ fn row(file: PathBuf, against: &Against<'_>) -> Row {
         Ok(Inspected { found: FileType::LuaModule { function, uses, .. }, .. })
             if is_old_module(function, *uses) =>
         {
-            other("is a module of DSS")
+            other("is a DSS module")
         }
         Ok(Inspected { found: FileType::LuaModule { uses: None, .. }, .. }) => {
             other("is a Lua module that does not use DSS")
@@ -139,7 +139,7 @@ fn row(file: PathBuf, against: &Against<'_>) -> Row {
             let verdict = undeclared(&stem, *uses, platform, misnamed, against.module);
             (stem.clone(), "?".to_owned(), name_of(*uses), verdict)
         }
-        Ok(Inspected { found: FileType::Module(_), .. }) => other("is a module of DSS"),
+        Ok(Inspected { found: FileType::Module(_), .. }) => other("is a DSS module"),
         // A library of the system, or a linker script for one.
         Err(error @ (ReadError::NoDeclaration | ReadError::NotALibrary { what: "a linker script" })) => {
             other(&error.to_string())
@@ -200,9 +200,9 @@ fn undeclared(
 fn unchecked(revision: u32) -> Option<Verdict> {
     by_number(revision).is_none().then(|| {
         Verdict::Warned(format!(
-            "revision {} is not known to this dss {}: only versions were compared",
-            name_of(revision),
-            dss_impl::VERSION
+            "this dss {} does not know revision {}: it compared only the versions",
+            dss_impl::VERSION,
+            name_of(revision)
         ))
     })
 }
@@ -221,8 +221,8 @@ fn foreign(name: &str, platform: &Platform, module: &DeclaredModule) -> Option<S
     // Either file may be marked for its system: g++ marks some files for Linux, and others for any system with ELF files.
     let same = platform.suits(&module.platform) || module.platform.suits(platform);
     (!same).then(|| {
-        let what = format!("{name} is for {platform}, and the module for {}", module.platform);
-        format!("{what}: get the library that is built for it")
+        let what = format!("{name} is for {platform}, but the module is for {}", module.platform);
+        format!("{what}: get the library for the platform of the module")
     })
 }
 

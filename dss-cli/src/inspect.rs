@@ -85,7 +85,7 @@ fn described(description: &Description) -> String {
 
 fn module_rows(module: &DeclaredModule) -> Vec<(&'static str, String)> {
     vec![
-        ("is", "a module of DSS".to_owned()),
+        ("is", "a DSS module".to_owned()),
         ("version", module.offering.version.to_string()),
         ("Lua", module.lua.clone()),
         ("offers", offers(&module.offering)),
@@ -130,7 +130,7 @@ fn old_rows(offering: &Offering) -> Vec<(&'static str, String)> {
 fn lua_module(uses: Option<u32>) -> String {
     match uses {
         Some(revision) => format!(
-            "a Lua module, and by the names in it a library of revision {}, which declares nothing",
+            "a Lua module without a declaration; by the names in it, a library of revision {}",
             name_of(revision)
         ),
         None => "a Lua module that does not use DSS".to_owned(),

@@ -30,7 +30,7 @@ fn of(name: &str) -> Option<String> {
 
 fn unknown(name: &str) -> BadUsage {
     let known = LAYOUTS.map(|(name, _)| name).join(", ");
-    BadUsage(format!("no revision with layouts is called {name}: choose one of {known}"))
+    BadUsage(format!("there is no revision {name} with layouts: choose one of {known}"))
 }
 
 /// The layouts of a revision, or the content of a file.

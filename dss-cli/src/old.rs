@@ -18,8 +18,8 @@ pub(crate) fn module(uses: u32, platform: &Platform) -> DeclaredModule {
         (Version::new(1, 0, 0), vec![offered(0, "c1v0")])
     };
     DeclaredModule {
-        lua: "a Lua that it does not name".to_owned(),
-        compiler: "one that it does not name".to_owned(),
+        lua: "an unknown Lua".to_owned(),
+        compiler: "unknown".to_owned(),
         offering: Offering { version, abi_stable: "0.11".to_owned(), revisions },
         platform: platform.clone(),
         file: None,

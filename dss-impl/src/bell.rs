@@ -81,7 +81,7 @@ mod tests {
         let bell = Bell::new();
         let _bed = bell.bed.lock();
         bell.listen();
-        assert!(!bell.can_be_rung(), "a handler would wait for who falls asleep");
+        assert!(!bell.can_be_rung(), "a handler would wait for the thread that falls asleep");
     }
 
     #[test]

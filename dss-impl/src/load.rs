@@ -63,7 +63,7 @@ pub fn look_up(
         declared::read(&file).map_err(|error| LoadError::Refused(format!("{} {error}", file.display())))?;
     if search::check_name(name).is_ok() && declared.name != name {
         return Err(LoadError::Refused(format!(
-            "{} was found for {name}, and declares itself as {}: rename the file to {}, and load {}",
+            "{} was found for {name}, but its declared name is {}: rename the file to {}, and load {}",
             file.display(),
             declared.name,
             called(&declared.name, &file),
@@ -120,7 +120,8 @@ pub fn open(
     if let Some(other) = other {
         return Err(LoadError::Refused(if *other == *shown {
             format!(
-                "{} is loaded in this Lua state from {other}, and that file has been replaced since: start a new process to load it",
+                "{} is loaded in this Lua state from {other}, but that file has been replaced since: start a new process to \
+                 load it",
                 declared.name
             )
         } else {

@@ -49,10 +49,7 @@ pub unsafe fn answer(revisions: &[&Revision], request: *const Request, answer: *
         unsafe { complete(revisions, request) }.and_then(|request| decide(revisions, request))
     }));
     let decided = decided.unwrap_or_else(|_| {
-        Err(format!(
-            "this DSS {} failed while it looked at what a library wants: upgrade DSS",
-            crate::VERSION
-        ))
+        Err(format!("this DSS {} failed while it read the request of a library: upgrade DSS", crate::VERSION))
     });
     answer.text_length = 0;
     match decided {
@@ -136,7 +133,7 @@ fn decide(revisions: &[&Revision], request: &Request) -> Result<Grant, String> {
         revisions.iter().map(each).collect::<Vec<_>>().join(", ")
     };
     let wanted = VersionReq::parse(&wants).map_err(|error| {
-        format!("{library}: the version requirement `{wants}` is not semver ({error}): mend the library")
+        format!("{library}: the version requirement `{wants}` is not valid semver ({error}): fix the library")
     })?;
     let number = request.revision;
     let found = by_number(revisions, number).and_then(|revision| Some((revision, revision.grant()?)));
@@ -157,7 +154,7 @@ fn decide(revisions: &[&Revision], request: &Request) -> Result<Grant, String> {
     let version = Version::parse(revision.version).map_err(|error| error.to_string())?;
     if !wanted.matches(&version) {
         return Err(format!(
-            "{library} wants {} {wants}, and this DSS {} offers {}: upgrade DSS, or build the library for what is offered",
+            "{library} wants {} {wants}, and this DSS {} offers {}: upgrade DSS, or build the library for an offered version",
             revision.name,
             crate::VERSION,
             offered(),

@@ -48,7 +48,7 @@ impl BadName {
                 "relative paths are not supported: use the name alone, or an absolute path".to_owned()
             }
             Self::Character { found, .. } => {
-                format!("names are made of letters, digits, `_`, `-` and `.`, and of no {found:?}")
+                format!("a name may contain only letters, digits, `_`, `-` and `.`, not {found:?}")
             }
         }
     }
@@ -121,7 +121,7 @@ pub struct Dangling {
 impl fmt::Display for Dangling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
-            Some(target) => write!(f, "is a link, and there is no '{}'", target.display()),
+            Some(target) => write!(f, "is a link to '{}', which does not exist", target.display()),
             None => f.write_str("is a link that leads back to itself"),
         }
     }
@@ -150,7 +150,7 @@ impl fmt::Display for Tried {
             Some(Instead::Folder) => f.write_str(": it is a folder"),
             Some(Instead::Prefixed { file, .. }) => {
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
-                write!(f, ": there is '{name}', and '{DLL_PREFIX}' is not put before a name")
+                write!(f, ": there is '{name}', but DSS does not put '{DLL_PREFIX}' before a name")
             }
         }
     }

@@ -81,8 +81,8 @@ fn every_format_width_and_byte_order_is_read() {
 
     assert_eq!(
         refusal(parse_for(&s390x, &linux())),
-        "is a library for a system with ELF libraries on 64-bit big-endian s390x, and this process is Linux on 64-bit \
-         x86_64: get the library that is built for it"
+        "is a library for a system with ELF libraries on 64-bit big-endian s390x, but this process needs one for Linux on \
+         64-bit x86_64: get that build of the library"
     );
     for (image, others) in [
         (&arm, [linux(), linux_s390x(), windows(), macos()]),
@@ -96,8 +96,8 @@ fn every_format_width_and_byte_order_is_read() {
     let other = platform("macos", "powerpc", 32, true);
     assert_eq!(
         refusal(parse_for(&universal, &other)),
-        "is a library for macOS on 64-bit big-endian x86_64, or macOS on 64-bit big-endian aarch64, and this process is \
-         macOS on 32-bit big-endian powerpc: get the library that is built for it"
+        "is a library for macOS on 64-bit big-endian x86_64, or macOS on 64-bit big-endian aarch64, but this process needs \
+         one for macOS on 32-bit big-endian powerpc: get that build of the library"
     );
 }
 
@@ -139,7 +139,7 @@ fn a_cut_anywhere_is_an_error() {
     assert_eq!(
         refusal(parse_for(&image[..400], &linux())),
         format!(
-            "is cut off: it has 400 bytes, and its headers speak of {}: build or copy the library again",
+            "is incomplete: it has 400 bytes, but its headers describe at least {}: build or copy the library again",
             image.len()
         )
     );
@@ -154,14 +154,14 @@ fn a_damaged_record_says_which_field() {
     let mut magic = Record::new().bytes();
     magic[2] = b'x';
     assert_eq!(in_section(&magic), damaged("magic is not that of a declaration"));
-    assert_eq!(in_section(b"DSS\0"), damaged("section has 4 bytes, and a record has 296"));
+    assert_eq!(in_section(b"DSS\0"), damaged("section has 4 bytes, but a record has 296"));
     assert_eq!(in_section(b"XSS\0"), damaged("magic is not that of a declaration"));
     let short = Record::new().bytes();
-    assert_eq!(in_section(&short[..295]), damaged("section has 295 bytes, and a record has 296"));
+    assert_eq!(in_section(&short[..295]), damaged("section has 295 bytes, but a record has 296"));
     let record = Record { size: 295, ..Record::new() };
-    assert_eq!(refused(&record), damaged("size is 295 bytes, and a record has 296 at least"));
+    assert_eq!(refused(&record), damaged("size is 295 bytes, but a record has at least 296"));
     let record = Record { size: u32::MAX, ..Record::new() };
-    assert_eq!(refused(&record), damaged("size is 4294967295 bytes, and its section has 296"));
+    assert_eq!(refused(&record), damaged("size is 4294967295 bytes, but its section has 296"));
     let mut more = Record::new().bytes();
     more.extend(b"\0\0more");
     assert_eq!(in_section(&more), damaged("section contains other data after the record"));
@@ -174,7 +174,7 @@ fn a_damaged_record_says_which_field() {
     assert_eq!(refused(&record), damaged("version of abi_stable has control characters"));
     // Read in the other byte order, the size is a large number.
     let record = Record { big_endian: true, ..Record::new() };
-    assert_eq!(refused(&record), damaged("size is 671154176 bytes, and its section has 296"));
+    assert_eq!(refused(&record), damaged("size is 671154176 bytes, but its section has 296"));
 }
 
 #[test]
@@ -182,39 +182,39 @@ fn a_text_has_to_mean_something() {
     let record = Record { name: b"fs/watch", ..Record::new() };
     assert_eq!(
         refused(&record),
-        "declares the name `fs/watch`, and relative paths are not supported: use the name alone, or an absolute path: \
-         mend the library"
+        "declares the name `fs/watch`, but relative paths are not supported: use the name alone, or an absolute path: \
+         fix the library"
     );
     let record = Record { name: b"", ..Record::new() };
     assert_eq!(
         refused(&record),
-        "declares the name ``, and a name must have at least one character: mend the library"
+        "declares the name ``, but a name must have at least one character: fix the library"
     );
     let record = Record { name: &[b'x'; 64], ..Record::new() };
     assert_eq!(
         refused(&record),
         format!(
-            "declares the name `{}`, and a name may have at most 63 bytes: mend the library",
+            "declares the name `{}`, but a name may have at most 63 bytes: fix the library",
             "x".repeat(64)
         )
     );
     let record = Record { version: b"1.x", ..Record::new() };
     assert_eq!(
         refused(&record),
-        "declares the version `1.x`, and this is not a valid semver version (unexpected character 'x' while parsing minor version \
-         number): mend the library"
+        "declares the version `1.x`, but this is not a valid semver version (unexpected character 'x' while parsing minor version \
+         number): fix the library"
     );
     let record = Record { requires: b"two", ..Record::new() };
     assert_eq!(
         refused(&record),
-        "declares the required version of DSS `two`, and this is not a valid semver requirement (unexpected character 't' while \
-         parsing major version number): mend the library"
+        "declares the required version of DSS `two`, but this is not a valid semver requirement (unexpected character 't' while \
+         parsing major version number): fix the library"
     );
 }
 
 #[test]
 fn two_records_are_two_libraries() {
-    let sentence = "declares more than one library to DSS: link each library into its own file";
+    let sentence = "declares more than one DSS library: link each library into its own file";
     let record = Record::new().bytes();
     let mut apart = record.clone();
     apart.extend([0; 24]);
@@ -229,16 +229,16 @@ fn two_records_are_two_libraries() {
 fn what_is_no_library_is_named() {
     let what = |bytes: &[u8]| refusal(parse(bytes));
     assert_eq!(what(b""), "is empty: build or copy the library again");
-    assert_eq!(what(b"return {}\n"), "is a text file and no shared library");
-    assert_eq!(what("größer\n".repeat(1000).as_bytes()), "is a text file and no shared library");
-    assert_eq!(what(b"#!/bin/sh\nexit 1\n"), "is a script and no shared library");
-    assert_eq!(what(b"!<arch>\nlibx.a/         "), "is a static archive and no shared library");
-    assert_eq!(what(b"\x1bLuaT\0\x19\x93\r\n\x1a\n\x04\x08\x08x"), "is compiled Lua and no shared library");
-    assert_eq!(what(b"\xca\xfe\xba\xbe\0\0\0\x41\0\0\0\0\0\0\0\0"), "is a Java class and no shared library");
-    assert_eq!(what(&[0; 100]), "is a file of a kind that DSS does not know and no shared library");
+    assert_eq!(what(b"return {}\n"), "is a text file, not a shared library");
+    assert_eq!(what("größer\n".repeat(1000).as_bytes()), "is a text file, not a shared library");
+    assert_eq!(what(b"#!/bin/sh\nexit 1\n"), "is a script, not a shared library");
+    assert_eq!(what(b"!<arch>\nlibx.a/         "), "is a static archive, not a shared library");
+    assert_eq!(what(b"\x1bLuaT\0\x19\x93\r\n\x1a\n\x04\x08\x08x"), "is compiled Lua, not a shared library");
+    assert_eq!(what(b"\xca\xfe\xba\xbe\0\0\0\x41\0\0\0\0\0\0\0\0"), "is a Java class, not a shared library");
+    assert_eq!(what(&[0; 100]), "is a file of a kind that DSS does not know, not a shared library");
     assert_eq!(
         what(b"\x7fELF\x07zzzzzzzzzzzz"),
-        "is a damaged ELF file (its class is neither 32 nor 64 bit): build or copy the library again"
+        "is a damaged ELF file (its class is neither 32-bit nor 64-bit): build or copy the library again"
     );
     for (kind, expected) in [
         (object::elf::ET_EXEC, "an ELF executable"),
@@ -247,12 +247,12 @@ fn what_is_no_library_is_named() {
     ] {
         let record = Record::new().bytes();
         let image = elf_for(true, false, object::elf::EM_X86_64, kind, &[(SECTION, &record)]);
-        assert_eq!(refusal(parse_for(&image, &linux())), format!("is {expected} and no shared library"));
+        assert_eq!(refusal(parse_for(&image, &linux())), format!("is {expected}, not a shared library"));
     }
     let mut program = dll(&pe_section(), &Record::new().bytes());
     let at = program.windows(4).position(|bytes| bytes == b"PE\0\0").unwrap();
     program[at + 23] &= !0x20;
-    assert_eq!(refusal(parse_for(&program, &windows())), "is a Windows executable and no shared library");
+    assert_eq!(refusal(parse_for(&program, &windows())), "is a Windows executable, not a shared library");
     program[at] = b'X';
-    assert_eq!(refusal(parse_for(&program, &windows())), "is a program for MS-DOS and no shared library");
+    assert_eq!(refusal(parse_for(&program, &windows())), "is a program for MS-DOS, not a shared library");
 }

@@ -76,13 +76,13 @@ fn libraries_that_declare_nothing() {
     assert!(stripped.unwrap().success());
     assert_eq!(
         refusal(read(&library)),
-        "is a Lua module (it has `luaopen_fs_watch`) and declares nothing to DSS, as libraries for DSS 1.0 and v1 do too: \
+        "is a Lua module (it has `luaopen_fs_watch`) without a declaration for DSS, as are libraries for DSS 1.0 and v1: \
          use `require`"
     );
     assert_eq!(
         refusal(parse_for(&elf(&[(".text", b"code")]), &linux())),
-        "is a library that declares nothing to DSS: it is none of DSS's, or it was built without the macro that exports \
-         it, or stripped of its sections"
+        "is a library without a declaration for DSS: it is not a DSS library, or it was built without the macro that exports \
+         it, or its sections were removed"
     );
     let named_alike = elf(&[(".dss.library2", &Record::new().bytes())]);
     assert!(matches!(parse_for(&named_alike, &linux()), Err(ReadError::NoDeclaration)));
@@ -100,8 +100,8 @@ fn a_library_whose_declaration_was_removed_is_told_as_one() {
     read(&library).unwrap();
     let removed = Command::new("objcopy").args(["--remove-section", SECTION]).arg(&library).status();
     assert!(removed.unwrap().success());
-    let sentence = "is a library of DSS's (it has `dss_library_v2_open`) whose declaration was removed: build it again, and \
-                    leave its sections in the file";
+    let sentence = "is a DSS library (it has `dss_library_v2_open`), but its declaration was removed: build it again, and \
+                    keep its sections";
     assert_eq!(refusal(read(&library)), sentence);
     assert_eq!(inspect(&library, known()).unwrap_err().to_string(), sentence);
     assert!(!folder.path().join("trace").exists());
@@ -142,20 +142,22 @@ fn what_is_no_file_is_not_opened() {
     let missing = folder.path().join("missing.so");
     let nowhere = folder.path().join("nowhere.so");
     std::os::unix::fs::symlink("missing.so", &nowhere).unwrap();
-    let there_is_no =
-        format!("is a link, and there is no '{}': make the link lead to the library", missing.display());
+    let there_is_no = format!(
+        "is a link to '{}', which does not exist: make the link lead to the library",
+        missing.display()
+    );
     let this = std::env::current_exe().unwrap();
     for (path, sentence) in [
         (folder.path(), "is a folder: give the path of the library's file"),
         (Path::new("/dev/zero"), "is a device: give the file of the library"),
         (&fifo, "is a FIFO: give the file of the library"),
         (&empty, "is empty: build or copy the library again"),
-        (&large, "has 1073741825 bytes, and no library of more than 1073741824 is read: strip it"),
-        (&text, "is a text file and no shared library"),
-        (&link, "is a text file and no shared library"),
+        (&large, "has 1073741825 bytes, but DSS reads libraries of at most 1073741824: strip it"),
+        (&text, "is a text file, not a shared library"),
+        (&link, "is a text file, not a shared library"),
         (&missing, "cannot be opened: No such file or directory (os error 2)"),
         (&nowhere, &there_is_no),
-        (&this, "is an ELF executable and no shared library"),
+        (&this, "is an ELF executable, not a shared library"),
     ] {
         assert_eq!(refusal(read(path)), sentence, "{}", path.display());
     }

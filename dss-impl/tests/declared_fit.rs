@@ -85,8 +85,8 @@ fn a_misfit_names_both_sides() {
     preview("0.1.0", "0.1.3").unwrap();
     for offered in ["0.2.0", "1.0.0"] {
         let sentence = format!(
-            "fswatch 1.2.3 is built for a preview of revision v2 (0.1.0), which is over, and this DSS 2.1.0 offers v1 (1.0.0), v2 \
-             ({offered}): build the library again, with the header of this DSS"
+            "fswatch 1.2.3 is built for an old preview of revision v2 (0.1.0), and this DSS 2.1.0 offers v1 (1.0.0), v2 \
+             ({offered}): build the library again with the header of this DSS"
         );
         assert_eq!(preview("0.1.0", offered).unwrap_err().to_string(), sentence);
     }
@@ -111,12 +111,10 @@ fn a_misfit_names_both_sides() {
         assert_eq!(misfit(&library, None), (MisfitKind::Requires, sentence));
     }
 
-    for (wanted, advice) in [
-        ("^1.3", "upgrade fswatch"),
-        ("^0.9", "ask for a version that is there, or install an older fswatch"),
-    ] {
-        let sentence =
-            format!("fswatch {wanted} is wanted, and what DSS 2.1.0 found is fswatch 1.2.3: {advice}");
+    for (wanted, advice) in
+        [("^1.3", "upgrade fswatch"), ("^0.9", "ask for an installed version, or install an older fswatch")]
+    {
+        let sentence = format!("fswatch {wanted} is wanted, but DSS 2.1.0 found fswatch 1.2.3: {advice}");
         assert_eq!(misfit(&good, Some(wanted)), (MisfitKind::Wanted, sentence));
     }
 }

@@ -98,10 +98,10 @@ fn a_damaged_record_is_an_error_and_no_more() {
     };
     for (damage, said) in [
         ((&|it: &mut Vec<u8>| it[4] = b'X') as &dyn Fn(&mut Vec<u8>), "its magic is not that of a module"),
-        (&|it| it.truncate(100), "its section has 100 bytes, and a record has"),
+        (&|it| it.truncate(100), "its section has 100 bytes, but a record has"),
         (&|it| it[8] = 1, "its size is"),
         (&|it| it[11] = 0xff, "its size is"),
-        (&|it| it[144] = 99, "its list of revisions has 99 of them"),
+        (&|it| it[144] = 99, "its list of revisions has 99 entries"),
         (&|it| it[16..48].fill(b'x'), "declares the version"),
         (&|it| it[48] = 7, "its Lua has control characters"),
         (&|it| it[79] = b'x', "its abi_stable goes on"),

@@ -27,7 +27,7 @@ fn a_library_by_the_name_that_a_linker_gives_is_told_and_how_it_is_loaded() {
     write(&folder.path().join("libredis.so"), b"redis");
     let listed = format!(
         "library 'redis' not found:\n\tno file '/nowhere/redis.so'\n\tno file '{root}/redis.so': there is 'libredis.so', \
-         and 'lib' is not put before a name"
+         but DSS does not put 'lib' before a name"
     );
     let told = format!(
         "{listed}\n{root}/libredis.so is redis 1.2.3: rename it to redis.so, or add {root}/lib?.so to DSS_PATH"
@@ -52,7 +52,7 @@ fn a_library_by_the_name_that_a_linker_gives_is_told_and_how_it_is_loaded() {
     for name in ["z", "m"] {
         let told = refused(name, &path).to_string();
         assert!(
-            told.ends_with(&format!("there is 'lib{name}.so', and 'lib' is not put before a name")),
+            told.ends_with(&format!("there is 'lib{name}.so', but DSS does not put 'lib' before a name")),
             "{told}"
         );
     }
@@ -70,7 +70,7 @@ fn a_file_by_another_name_is_refused_with_the_one_it_has() {
         assert_eq!(
             look_up(file, &format!("{root}/?.so"), None).unwrap_err(),
             LoadError::Refused(format!(
-                "{root}/{file}.so was found for {file}, and declares itself as {name}: rename the file to {called}, and load {name}"
+                "{root}/{file}.so was found for {file}, but its declared name is {name}: rename the file to {called}, and load {name}"
             ))
         );
     }

@@ -22,11 +22,11 @@ fn names_are_checked() {
     assert_eq!(bad(".hidden"), "\".hidden\" is not a valid library name: a name must not begin with a dot");
     assert_eq!(
         bad("a b"),
-        "\"a b\" is not a valid library name: names are made of letters, digits, `_`, `-` and `.`, and of no ' '"
+        "\"a b\" is not a valid library name: a name may contain only letters, digits, `_`, `-` and `.`, not ' '"
     );
     assert_eq!(
         bad("a\0b"),
-        "\"a\\0b\" is not a valid library name: names are made of letters, digits, `_`, `-` and `.`, and of no '\\0'"
+        "\"a\\0b\" is not a valid library name: a name may contain only letters, digits, `_`, `-` and `.`, not '\\0'"
     );
     assert!(matches!(check_name("größe"), Err(BadName::Character { found: 'ö', .. })));
     assert!(matches!(check_name("a;b"), Err(BadName::Character { found: ';', .. })));
@@ -99,7 +99,7 @@ fn what_stands_in_the_place_of_a_file_is_named() {
     symlink("itself.so", folder.path().join("itself.so")).unwrap();
     let link = |link: &str, target: &str| {
         format!(
-            "library '{}' not found:\n\tno file '{root}/{link}.so': it is a link, and there is no '{target}'",
+            "library '{}' not found:\n\tno file '{root}/{link}.so': it is a link to '{target}', which does not exist",
             link
         )
     };
@@ -120,8 +120,8 @@ fn what_stands_in_the_place_of_a_file_is_named() {
     assert_eq!(
         not_found(&absolute, ""),
         format!(
-            "library '{absolute}' not found:\n\tno file '{absolute}': it is a link, and there is no \
-             '{root}/fswatch-1.2.so'"
+            "library '{absolute}' not found:\n\tno file '{absolute}': it is a link to \
+             '{root}/fswatch-1.2.so', which does not exist"
         )
     );
     // It is in nobody's way, as before.
@@ -149,14 +149,14 @@ fn a_file_with_the_prefix_of_libraries_is_named_and_a_template_finds_it() {
         find("redis", &path).unwrap_err().to_string(),
         format!(
             "library 'redis' not found:\n\tno file '/nowhere/redis.so'\n\t\
-             no file '{root}/redis.so': there is 'libredis.so', and 'lib' is not put before a name"
+             no file '{root}/redis.so': there is 'libredis.so', but DSS does not put 'lib' before a name"
         )
     );
     assert_eq!(
         find("net.http", &path).unwrap_err().to_string(),
         format!(
             "library 'net.http' not found:\n\tno file '/nowhere/net/http.so'\n\t\
-             no file '{root}/net/http.so': there is 'libhttp.so', and 'lib' is not put before a name"
+             no file '{root}/net/http.so': there is 'libhttp.so', but DSS does not put 'lib' before a name"
         )
     );
     assert_eq!(find("libredis", &path).unwrap(), folder.path().join("libredis.so"));

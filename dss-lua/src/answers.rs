@@ -62,7 +62,7 @@ struct Net(Request);
 
 impl Drop for Net {
     fn drop(&mut self) {
-        conclude(self.0, Err("an exception that is not Lua's ended the callback".into()));
+        conclude(self.0, Err("an exception of another language ended the callback".into()));
     }
 }
 
@@ -281,8 +281,7 @@ pub(crate) unsafe extern "C-unwind" fn defer(lua: *mut ffi::lua_State) -> c_int 
     // SAFETY: `answering` put it there. Its frame is below this one, and it removes it before it returns.
     let Some(frame) = (unsafe { guard.answering.get().as_mut() }) else {
         return stack.raise(
-            b"'defer' was called where no request is being answered: call it in the callback of a request, before that \
-              returns",
+            b"'defer' was called outside the callback of a request: call it there, before the callback returns",
         );
     };
     if frame.deferred {

@@ -142,7 +142,9 @@ fn give(stack: Stack, dispatcher: &'static Dispatcher, callee: &Callee, first: c
         Err((at, problem)) => Given::Refusal(format!("bad argument #{at} to {}: {problem}", callee.name())),
         Ok(()) if !library.module.is_registered() => {
             let (name, library) = (callee.name(), library.described());
-            Given::Refusal(format!("{name}: {library} has left this Lua state: load it again"))
+            Given::Refusal(format!(
+                "{name}: {library} is no longer registered in this Lua state: load it again"
+            ))
         }
         Ok(()) => callee.call(std::mem::take(&mut reading.values)),
     }

@@ -114,8 +114,8 @@ pub(crate) fn mismatch(stack: Stack) -> Option<Failure> {
             )
         }
         Hosting::Unknown(found) => format!(
-            "this darksidesync is built for {BUILT_FOR}, and a Lua loads it that says it is version {}.{}: DSS is built for Lua \
-             5.1 to 5.5 and LuaJIT",
+            "this darksidesync is built for {BUILT_FOR}, but the Lua that is loading it says that it is version {}.{}: use \
+             Lua 5.1 to 5.5 or LuaJIT",
             found / 100,
             found % 100
         ),

@@ -82,7 +82,7 @@ pub(crate) fn open(
             let version = library.module.version();
             if wanted.is_some() && declared.version.to_string() != version {
                 return Err(format!(
-                    "{name} {version} is loaded in this Lua state from {}, and that file is of version {} by now: start a new \
+                    "{name} {version} is loaded in this Lua state from {}, but that file now has version {}: start a new \
                      process to load it",
                     file.display(),
                     declared.version

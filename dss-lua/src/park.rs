@@ -29,10 +29,9 @@ const NOT_CALLED: &str =
 const TOO_MANY: &str = "more than 64 descriptors to wait on: use an event loop";
 const CLOSED: &str = "a descriptor to wait on is not open: remove it from the table before you close it";
 #[cfg(unix)]
-const NONE_LEFT: &str = "no descriptor is left to wait with: close some, or raise their limit";
+const NONE_LEFT: &str = "the process has no descriptor left to wait with: close some, or raise their limit";
 #[cfg(not(unix))]
-const NOT_HERE: &str =
-    "on this system `wait` and `run` cannot wait on other descriptors: use a loop that can";
+const NOT_HERE: &str = "`wait` and `run` cannot wait on other descriptors on this system: use an event loop";
 
 /// The program's descriptors to wait on.
 #[derive(Clone, Copy)]

@@ -148,24 +148,26 @@ impl Reading {
         let place = if self.open.is_empty() { "" } else { " in a table" };
         match problem {
             Problem::Cycle => "a table contains itself".to_owned(),
-            Problem::TooDeep => format!("tables lie within each other, more than {MAX_DEPTH} deep"),
-            Problem::TooMany => format!("there are more than {MOST_VALUES} values, those in tables included"),
-            Problem::TooLong => format!("there are more than {MOST_BYTES} bytes in its strings"),
-            Problem::Memory => "there is no memory for it".to_owned(),
+            Problem::TooDeep => format!("tables are nested more than {MAX_DEPTH} deep"),
+            Problem::TooMany => {
+                format!("there are more than {MOST_VALUES} values, including those in tables")
+            }
+            Problem::TooLong => format!("its strings have more than {MOST_BYTES} bytes"),
+            Problem::Memory => "there is not enough memory for it".to_owned(),
             Problem::Callbacks => format!("too many Lua callbacks are in use (limit {MOST_CALLBACKS})"),
-            Problem::Kind(found) => format!("found {found}{place}, which no library can be given"),
-            Problem::Gone => format!("found an object{place} that was collected"),
+            Problem::Kind(found) => format!("found {found}{place}, which cannot be passed to a library"),
+            Problem::Gone => format!("found a collected object{place}"),
             Problem::Object(kind) => {
                 // SAFETY: the object holds it, and is in an argument.
                 let kind = unsafe { &*kind };
                 match &self.library {
                     Some(library) => format!(
-                        "found {}{place}, and only objects of {} can be given to it",
+                        "found {}{place}, but only objects of {} can be passed to it",
                         kind.described(),
                         library.described()
                     ),
                     None => format!(
-                        "found {}{place}, and an object can be given to its library's functions alone",
+                        "found {}{place}, but an object can be passed only to functions of its library",
                         kind.described()
                     ),
                 }
@@ -280,7 +282,7 @@ impl Reading {
             return Err(Problem::Kind("an object within a table"));
         }
         let object =
-            kind::at(stack, -1).ok_or(Problem::Kind("a userdata that is no object of a library's"))?;
+            kind::at(stack, -1).ok_or(Problem::Kind("a userdata that is not an object of a library"))?;
         // SAFETY: Lua holds it, and a kind outlives its objects.
         let Some(kind) = (unsafe { object.kind.as_ref() }) else { return Err(Problem::Gone) };
         if !self.library.as_ref().is_some_and(|library| Arc::ptr_eq(library, &kind.library)) {

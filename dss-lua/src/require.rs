@@ -106,7 +106,7 @@ fn serve(lua: &Protected) -> Answer {
             format!("too many Lua states use DSS in this process (limit {MAX_DISPATCHERS}): close one first")
         }
         OpenError::OutOfMemory => {
-            "the system has no memory for what DSS keeps of a Lua state: free some, and require DSS again"
+            "the system has too little memory for what DSS stores for a Lua state: free some, and require DSS again"
                 .into()
         }
     })?;

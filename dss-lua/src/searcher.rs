@@ -27,8 +27,8 @@ pub(crate) unsafe extern "C-unwind" fn install(lua: *mut ffi::lua_State) -> c_in
         stack.set_top(0);
         if !push_list(stack) {
             stack.raise(
-                b"this Lua state has no `package.searchers`, and no `package.loaders` either: there is nothing that a searcher \
-                  could be installed in",
+                b"this Lua state has neither `package.searchers` nor `package.loaders`, so no searcher can be installed: open \
+                  the library `package` first",
             );
         }
         stack.replace(1);
@@ -91,11 +91,11 @@ unsafe extern "C-unwind" fn search(lua: *mut ffi::lua_State) -> c_int {
             )
         })?;
         if let Err(bad) = search::check_name(&name) {
-            return lua.push_text(&message(format!("no library of DSS: {bad}")));
+            return lua.push_text(&message(format!("no DSS library: {bad}")));
         }
         let file = match search::find(&name, &load::templates(lua)?) {
             Ok(file) => file,
-            Err(nowhere) => return lua.push_text(&message(format!("no library of DSS: {nowhere}"))),
+            Err(nowhere) => return lua.push_text(&message(format!("no DSS library: {nowhere}"))),
         };
         let shown = file.display().to_string();
         match declared::read(&file) {
@@ -109,7 +109,7 @@ unsafe extern "C-unwind" fn search(lua: *mut ffi::lua_State) -> c_int {
             ) => {
                 return Err(format!("{shown} {error}").into());
             }
-            Err(error) => return lua.push_text(&message(format!("no library of DSS: '{shown}' {error}"))),
+            Err(error) => return lua.push_text(&message(format!("no DSS library: '{shown}' {error}"))),
         }
         lua.run(|stack| {
             guard::push_guard(stack);

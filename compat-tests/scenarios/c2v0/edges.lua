@@ -44,7 +44,7 @@ scenario("objects that are not the library's to give are refused", { with = "pro
     local none, why, given = probe.edge("object twice", take)
     eq(none, nil) eq(why, NOT_YOURS) eq(given:number(), 1)
     eq(thing:number(), 3)
-    raises("a userdata that is no object of a library's", probe.edge, "object of Lua's", take, io.stdout)
+    raises("a userdata that is not an object of a library", probe.edge, "object of Lua's", take, io.stdout)
     eq(dss.dispatch(), 0)
 end)
 

@@ -69,8 +69,8 @@ end)
 scenario("tables far too deep within each other are refused, as results and deliveries", function()
     local dss, authors = load_authors()
     for _, depth in ipairs { 65, 1000, 100000 } do
-        raises("lists and maps lie more than 64 deep within each other", authors.nested, depth)
-        matches(authors.deliver_nested(depth, nothing), "value 2: lists and maps lie more than 64 deep")
+        raises("lists and maps are nested more than 64 deep", authors.nested, depth)
+        matches(authors.deliver_nested(depth, nothing), "value 2: lists and maps are nested more than 64 deep")
     end
     local depth, value = 0, authors.nested(64)
     while type(value) == "table" do depth, value = depth + 1, value[1] end

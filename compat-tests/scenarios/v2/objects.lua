@@ -144,7 +144,7 @@ scenario("what is queued and never comes to Lua is dropped", function()
     eq(ticketless, nil)
     eq(probe.things(), 1)
     probe.unregister()
-    raises("has left this Lua state", probe.things)
+    raises("the library probe_v2 .+ this Lua state: load it again", probe.things)
     local again = dss.load "probe_v2"
     eq(again.things(), 0)
 end)

@@ -203,7 +203,7 @@ impl Value {
             RawValue::Borrowed(raw) => {
                 return Err(ValueError::new(
                     "a value",
-                    format!("an object, a {}, which stays Lua's", raw.class.name),
+                    format!("an object of the class {}, which Lua keeps", raw.class.name),
                 ))
             }
             RawValue::List(items) => {

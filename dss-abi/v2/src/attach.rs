@@ -60,7 +60,7 @@ pub(crate) unsafe fn attach(
     }
     // SAFETY: a root that was checked, and that lives as long as the process.
     unsafe { root.as_ref() }.ok_or_else(|| {
-        format!("{}: the loaded DSS grants v{} and hands out nothing: upgrade DSS", library, REVISION)
+        format!("{}: the loaded DSS grants v{} but provides nothing: upgrade DSS", library, REVISION)
     })
 }
 
@@ -86,8 +86,8 @@ unsafe fn check(header: *const c_void, layout: *const c_void, library: &str) -> 
     let header = unsafe { &*header.cast::<AbiHeader>() };
     if !header.is_valid() {
         return Err(format!(
-            "{}: this library is built with abi_stable {}.{}, the loaded DSS with {}.{}: build the library anew with the \
-             dss-abi-v2 that this DSS names",
+            "{}: this library is built with abi_stable {}.{}, but the loaded DSS with {}.{}: build the library again with the \
+             dss-abi-v2 that was released with this DSS",
             library,
             AbiHeader::VALUE.abi_major,
             AbiHeader::VALUE.abi_minor,
@@ -102,8 +102,8 @@ unsafe fn check(header: *const c_void, layout: *const c_void, library: &str) -> 
             eprintln!("{}: layout check of the loaded DSS:\n{}", library, details);
         }
         format!(
-            "{}: the types of revision v2 differ between this library (dss-abi-v2 {}) and the loaded DSS: build the \
-             library anew with a released dss-abi-v2 (set DSS_LOG for the details)",
+            "{}: the types of revision v2 differ between this library (dss-abi-v2 {}) and the loaded DSS: build the library \
+             again with a released dss-abi-v2 (set DSS_LOG for the details)",
             library,
             env!("CARGO_PKG_VERSION")
         )

@@ -124,8 +124,8 @@ pub fn closing<T, R, F: Fn(&T, &Library) -> R>(close: F) -> F {
     diagnostic::on_unimplemented(
         message = "`{Self}` is not a function that Lua can call",
         label = "wanted `fn(&Library, ...) -> ...`",
-        note = "its first parameter is `&Library` or `Library`, also if it does not use it; up to 8 parameters of its own follow",
-        note = "it is neither `unsafe` nor generic: a generic one needs a name, as in `\"count\" => count::<u32>`"
+        note = "its first parameter must be `&Library` or `Library`, even if unused; up to 8 parameters of its own follow",
+        note = "it must not be `unsafe`, and a generic one needs a name and its types, as in `\"count\" => count::<u32>`"
     )
 )]
 pub trait Callable<'a, Args> {
@@ -144,8 +144,8 @@ pub trait Callable<'a, Args> {
     diagnostic::on_unimplemented(
         message = "`{Self}` is not a method that Lua can call",
         label = "wanted `fn(&self, &Library, ...) -> ...`",
-        note = "its first parameter is `&self`, for Lua shares its objects; the second is `&Library` or `Library`, also if it does not use it; up to 8 of its own follow",
-        note = "it is neither `unsafe` nor generic"
+        note = "its first parameter must be `&self`, because Lua shares its objects; the second must be `&Library` or `Library`, even if unused; up to 8 of its own follow",
+        note = "it must be neither `unsafe` nor generic"
     )
 )]
 pub trait CallableMethod<'a, T, Args> {
@@ -164,7 +164,7 @@ pub trait CallableMethod<'a, T, Args> {
     diagnostic::on_unimplemented(
         message = "a function that Lua calls has at most 8 parameters of its own",
         label = "this one has more",
-        note = "take several as one struct with `#[derive(FromValue)]`, which is a table in Lua, or the last of them as `Rest`"
+        note = "combine several in one struct with `#[derive(FromValue)]`, which is a table in Lua, or take the last of them as `Rest`"
     )
 )]
 pub trait Parameters<'a>: Sized {
@@ -249,7 +249,7 @@ macro_rules! parameters {
                 while at < takes_rest.len() {
                     assert!(
                         !takes_rest[at - 1],
-                        "`Rest` is all arguments that are left, so nothing comes after it: make it the last parameter"
+                        "`Rest` takes all remaining arguments, so no parameter can follow it: make it the last parameter"
                     );
                     at += 1;
                 }
@@ -397,9 +397,9 @@ where
         let mut arguments = Arguments::new(values, place, service);
         let mut results = Values::new(service);
         run(&library, &mut arguments, &mut results)?;
-        results
-            .into_results()
-            .map_err(|error| Error::new(format!("{} returned what Lua cannot have: {}", place, error)))
+        results.into_results().map_err(|error| {
+            Error::new(format!("{} returned a value that cannot be passed to Lua: {}", place, error))
+        })
     });
     match returned {
         Ok(Ok(results)) => ROk(results),

@@ -74,14 +74,17 @@ impl Callback {
     /// A reference for Lua: this one if it is the last clone, otherwise a new one.
     pub(crate) fn into_raw(self, service: &'static ServiceObject) -> Result<RawValue, (ValueError, Value)> {
         if !std::ptr::eq(self.0.service, service) {
-            return Err((ValueError::message("a callback is another DSS module's"), Value::Callback(self)));
+            return Err((
+                ValueError::message("a callback belongs to another DSS module"),
+                Value::Callback(self),
+            ));
         }
         match Arc::try_unwrap(self.0) {
             Ok(held) => Ok(RawValue::Callback(held.raw)),
             Err(shared) => match shared.service.retain(shared.raw.id()).into_result() {
                 Ok(raw) => Ok(RawValue::Callback(raw)),
                 Err(_) => Err((
-                    ValueError::message("a callback is dead, for its Lua state has closed"),
+                    ValueError::message("a callback is dead, because its Lua state has closed"),
                     Value::Callback(Callback(shared)),
                 )),
             },

@@ -12,7 +12,7 @@ use crate::value::MAX_DEPTH;
 
 /// The error of a value that is too deep.
 pub(crate) fn too_deep() -> ValueError {
-    ValueError::message(format!("lists and maps lie more than {} deep within each other", MAX_DEPTH))
+    ValueError::message(format!("lists and maps are nested more than {} deep", MAX_DEPTH))
 }
 
 impl Value {

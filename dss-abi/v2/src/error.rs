@@ -276,16 +276,16 @@ impl fmt::Display for DeliverError {
             DeliverError::Closing => "the Lua state is closing: stop delivering to it",
             DeliverError::OutOfMemory => "there is no memory for another item: try again later",
             DeliverError::WouldDeadlock => WOULD_DEADLOCK,
-            DeliverError::Full => {
-                "the library has as much queued as it may: try again when Lua has taken some"
+            DeliverError::Full => "the library's queue is full: try again when Lua has taken some items",
+            DeliverError::TimedOut => {
+                "the queue had no room for the item in time: Lua takes items too slowly"
             }
-            DeliverError::TimedOut => "the queue had no room for the item in time: Lua takes too few",
             DeliverError::InvalidCallback => {
-                "the callback is dead, for its Lua state has closed, or it is another state's"
+                "the callback is dead, because its Lua state has closed, or it belongs to another state"
             }
-            DeliverError::TooDeep => "lists and maps lie too deep within each other",
-            DeliverError::TooLarge => "the item alone is more than the library may have queued",
-            DeliverError::Value(error) => return write!(f, "a value cannot go to Lua: {}", error),
+            DeliverError::TooDeep => "lists and maps are nested too deep",
+            DeliverError::TooLarge => "the item alone is larger than the limit of the library's queue",
+            DeliverError::Value(error) => return write!(f, "a value cannot be passed to Lua: {}", error),
             DeliverError::Other(code) => {
                 return write!(
                     f,
@@ -434,14 +434,14 @@ impl fmt::Display for RequestError {
             RequestError::Refused(refused) => return refused.fmt(f),
             RequestError::WouldDeadlock(_) => WOULD_DEADLOCK,
             RequestError::Failed(failure) => return write!(f, "the Lua function failed: {}", failure),
-            RequestError::Collected => "Lua dropped the deferred reply uncalled",
-            RequestError::TimedOut(Phase::Start) => "Lua did not begin with the request in time",
+            RequestError::Collected => "Lua dropped the deferred reply without calling it",
+            RequestError::TimedOut(Phase::Start) => "Lua did not start the request in time",
             RequestError::TimedOut(Phase::Finish) => "Lua did not answer the request in time",
-            RequestError::Cancelled => "the request was cancelled by its library",
+            RequestError::Cancelled => "the library cancelled the request",
             RequestError::Closed => {
                 "the library was unregistered or the Lua state closed before Lua answered"
             }
-            RequestError::Dropped => "the request was dropped from the queue, for a later item",
+            RequestError::Dropped => "the request was dropped from the queue to make room for a later item",
             RequestError::Answer(error) => return write!(f, "Lua's answer does not fit: {}", error),
             RequestError::Other(ended) => {
                 return write!(f, "the request ended in way {}, which this library is too old to know", ended)
@@ -505,7 +505,7 @@ impl fmt::Display for LibraryError {
                 "the library is not registered in that Lua state any more, or is being unregistered by another thread"
             }
             LibraryError::Closing => "the Lua state is closing",
-            LibraryError::Malformed => "DSS can make nothing of these limits: give room for one item at least",
+            LibraryError::Malformed => "the limits are invalid: allow at least one item",
             LibraryError::Other(code) => {
                 return write!(f, "DSS refused that for reason {}, which this library is too old to know", code)
             }

@@ -45,11 +45,11 @@ use crate::into_value::{Bytes, Nil};
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
-        message = "`{Self}` cannot be made of a value of Lua's",
+        message = "`{Self}` cannot be made from a Lua value",
         label = "`{Self}` does not implement `FromValue`",
-        note = "what can: `bool`, numbers, `String`, `Bytes` for any bytes, `PathBuf`, `Duration`, `Callback`, `Nil`, `Value`; an `Option`, `Vec`, array or map of these; a struct with `#[derive(FromValue)]`",
-        note = "nothing is borrowed from Lua but its objects: take `String` and not `&str`, `Callback` and not `&Callback`",
-        note = "a type with `object!` is taken as `ObjectRef<T>`, and any number of arguments as `Rest`, the last parameter"
+        note = "these can: `bool`, numbers, `String`, `Bytes` for any bytes, `PathBuf`, `Duration`, `Callback`, `Nil`, `Value`; an `Option`, `Vec`, array or map of these; a struct with `#[derive(FromValue)]`",
+        note = "only objects can be borrowed from Lua: take `String`, not `&str`, and `Callback`, not `&Callback`",
+        note = "for a type with `object!`, take `ObjectRef<T>`; for any number of arguments, take `Rest` as the last parameter"
     )
 )]
 pub trait FromValue: Sized {
@@ -97,7 +97,7 @@ from_value! {
     String: value => match value {
         Value::Bytes(bytes) => String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to() + 1;
-            ValueError::new("a string in UTF-8", format!("one that is none from byte {} on", at))
+            ValueError::new("a string in UTF-8", format!("a string with invalid UTF-8 at byte {}", at))
         }),
         other => Err(other.unlike("a string")),
     };

@@ -124,7 +124,7 @@ fn wanted<T: Object>() -> String {
     dss_diagnostics,
     diagnostic::on_unimplemented(
         message = "`{Self}` cannot be a parameter of a function that Lua calls",
-        note = "a parameter is what implements `FromValue`, an `ObjectRef<T>` of a type with `object!`, also in an `Option`, or at the end `Rest`"
+        note = "a parameter must implement `FromValue`, or be an `ObjectRef<T>` of a type with `object!`, an `Option` of that, or `Rest` as the last one"
     )
 )]
 pub trait FromArgument<'a>: Sized {
@@ -220,7 +220,7 @@ impl<'a> FromArgument<'a> for Rest {
         note = "a function returns `()`, one value, a tuple of up to 8, `Rest`, or a `Result<T, E>` of these whose `E` is `dss_abi_v2::Error` or implements `Display`",
         note = "a value is a `bool`, a number, `String`, `&str`, `Bytes` for any bytes, `PathBuf`, `Duration`, `Callback`, `Nil` or `Value`; or an `Option`, `Vec`, array or map of these",
         note = "a struct becomes a table with `#[derive(IntoValue)]`, and an object with methods with `object!`",
-        note = "an `async fn` returns a future, which Lua cannot await: start a thread, or a task of a runtime, and `deliver` what comes of it"
+        note = "an `async fn` returns a future, which Lua cannot await: start a thread, or a task of a runtime, and `deliver` its result"
     )
 )]
 pub trait IntoResults {

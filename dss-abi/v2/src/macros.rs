@@ -294,7 +294,7 @@ macro_rules! __library {
     (@fields $places:tt $field:tt $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "`library!` has no field `", ::core::stringify!($field), "`: its fields are `name`, `version` and `requires`, \
-             and if need be `functions`, `objects`, `limits`, `keep_alive`, `open` and `close`"
+             and optionally `functions`, `objects`, `limits`, `keep_alive`, `open` and `close`"
         ));
     };
     (@fields [() $($others:tt)*]) => { $crate::__library! { @missing name, "\"hello\"" } };
@@ -339,7 +339,7 @@ macro_rules! __library {
             const _: () = {
                 const PARTS: &[&$crate::__private::str] = &[
                     "`requires` in `library!` is \"", __DSS_REQUIRES,
-                    "\", which says no versions of DSS: write a requirement as cargo's, \"^2.1\" for example"
+                    "\", which is not a version requirement: write one as in Cargo.toml, such as \"^2.1\""
                 ];
                 const SENTENCE: [u8; $crate::__private::length(PARTS)] = $crate::__private::joined(PARTS);
                 $crate::__private::refuse_if(!$crate::__private::is_requirement(__DSS_REQUIRES), &SENTENCE)
@@ -347,7 +347,7 @@ macro_rules! __library {
             const __DSS_NAMES: &[&$crate::__private::str] = &[$($($crate::__library!(@name $function)),*)?];
             $crate::__library! {
                 @refuse_twice __DSS_NAMES,
-                "two functions of `library!` have the name \"", "\": Lua knows them by it, so each has its own"
+                "two functions of `library!` have the name \"", "\": give each function its own name"
             }
             $crate::__library! {
                 @refuse_twice &[$($(<$object as $crate::Object>::NAME),*)?],

@@ -287,5 +287,7 @@ pub unsafe fn text<T: Object>(data: *mut c_void, text: fn(&T) -> String) -> RStr
     // SAFETY: as the caller promises.
     let object = unsafe { &*data.cast::<T>() };
     let text = guard(|| text(object));
-    RString::from(text.unwrap_or_else(|panic| format!("{} (its text panicked: {})", T::class().name, panic)))
+    RString::from(
+        text.unwrap_or_else(|panic| format!("{} (its `to_string` panicked: {})", T::class().name, panic)),
+    )
 }

@@ -73,13 +73,13 @@ pub unsafe fn open(definition: &'static Definition, opening: *const Opening, ans
 /// The conditions of [`open`] hold.
 unsafe fn try_open(definition: &'static Definition, opening: *const Opening) -> Result<(), String> {
     if opening.is_null() {
-        return Err(format!("{}: DSS opens it with nothing", definition.name));
+        return Err(format!("{}: DSS passed nothing to open it with: upgrade DSS", definition.name));
     }
     // SAFETY: every such record begins with its size.
     let size = unsafe { opening.cast::<u32>().read() } as usize;
     if size < Opening::SIZE_1_0 as usize {
         return Err(format!(
-            "{}: this library reads {} bytes of what it is opened with, the loaded DSS has {}: upgrade DSS",
+            "{}: this library reads {} bytes of what it is opened with, but the loaded DSS passes {}: upgrade DSS",
             definition.name,
             Opening::SIZE_1_0,
             size
@@ -143,7 +143,7 @@ fn check_classes(definition: &'static Definition) -> Result<(), String> {
     match uses.not_among(listed) {
         None => Ok(()),
         Some((class, place)) => Err(format!(
-            "{}: {} takes or returns '{}' objects, and `objects` in `library!` does not list their type: add it there",
+            "{}: {} takes or returns '{}' objects, but `objects` in `library!` does not list their type: add it there",
             definition.name, place, class.name
         )),
     }
@@ -173,7 +173,7 @@ fn registration_refused(code: Code) -> String {
     match code {
         Code::STOPPING => "the Lua state is closing".to_owned(),
         Code::OUT_OF_MEMORY => "the state has no room for another library".to_owned(),
-        Code::INVALID_STATE => "that Lua state is opening no library".to_owned(),
+        Code::INVALID_STATE => "that Lua state is not opening a library".to_owned(),
         Code::MALFORMED => "its version, a name or a limit is invalid".to_owned(),
         Code(other) => format!("for reason {}, which this library is too old to know", other),
     }

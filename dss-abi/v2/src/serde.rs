@@ -147,7 +147,7 @@ impl ::serde::de::Error for ValueError {
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        ValueError::message("it is there twice").inside(format_args!("field '{}'", field))
+        ValueError::message("it is in the table twice").inside(format_args!("field '{}'", field))
     }
 }
 

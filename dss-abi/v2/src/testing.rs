@@ -466,7 +466,7 @@ impl Call {
     pub fn answer(self, values: impl IntoValues) -> bool {
         let mut held = Values::new(self.reply.service);
         values.into_values(&mut held);
-        let values = held.into_results().unwrap_or_else(|error| panic!("that answer cannot be: {}", error));
+        let values = held.into_results().unwrap_or_else(|error| panic!("the answer is invalid: {}", error));
         self.reply.shared.complete(self.ticket.0, ENDED_ANSWERED, values, "")
     }
 

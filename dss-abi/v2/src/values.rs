@@ -283,8 +283,8 @@ pub struct Rest(
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
-        message = "`{Self}` cannot be given to Lua",
-        note = "it is given one value that implements `IntoValue`, a tuple of up to 8 of these, `()` for none, or `Rest`"
+        message = "`{Self}` cannot be passed to Lua",
+        note = "give Lua one value that implements `IntoValue`, a tuple of up to 8 of these, `()` for none, or `Rest`"
     )
 )]
 pub trait IntoValues {
@@ -411,7 +411,8 @@ macro_rules! tuples {
                 while at < are_nothing.len() {
                     assert!(
                         !are_nothing[at - 1] || are_nothing[at],
-                        "`()` before another value is no value, and not nil: write `Nil` in its place, or an `Option` that is `None`"
+                        "`()` before another value is not nil, but nothing at all: write `Nil` instead, or an `Option` that \
+                         is `None`"
                     );
                     at += 1;
                 }

@@ -26,7 +26,7 @@ fn on_small_stack(test: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(256 << 10).spawn(test).unwrap().join().unwrap();
 }
 
-const TOO_DEEP: &str = "lists and maps lie more than 64 deep within each other";
+const TOO_DEEP: &str = "lists and maps are nested more than 64 deep";
 
 #[test]
 fn a_delivery_is_refused() {
@@ -35,7 +35,10 @@ fn a_delivery_is_refused() {
         let (callback, _) = world.callback();
         for value in [list(), map()] {
             let refused = world.library.deliver(&callback, ("a", value, 2)).unwrap_err();
-            assert_eq!(refused.to_string(), format!("a value cannot go to Lua: value 2: {}", TOO_DEEP));
+            assert_eq!(
+                refused.to_string(),
+                format!("a value cannot be passed to Lua: value 2: {}", TOO_DEEP)
+            );
             assert_eq!(refused.values.len(), 3);
             assert_eq!(refused.values[0], Value::from("a"));
             // What is left of it is as deep as may be, and can be dropped.

@@ -99,10 +99,7 @@ fn what_is_refused_comes_back() {
     let list = Value::List(vec![Value::Map(vec![(Value::from("k"), Value::Float(0.5))])]);
     let refused = world.library.deliver(&callback, (Thing(9), carried.clone(), list)).unwrap_err();
     assert_eq!(refused.reason, DeliverError::Full);
-    assert_eq!(
-        refused.to_string(),
-        "the library has as much queued as it may: try again when Lua has taken some"
-    );
+    assert_eq!(refused.to_string(), "the library's queue is full: try again when Lua has taken some items");
     assert_eq!(references(other), 2);
     let mut values = refused.values.into_iter();
     match values.next() {
@@ -136,7 +133,7 @@ fn what_is_no_value_is_refused_before_lua_sees_it() {
     let refused = world.library.deliver(&callback, ("a", u64::MAX, "b")).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "a value cannot go to Lua: value 2: wanted an integer of 64 bits with a sign, found 18446744073709551615"
+        "a value cannot be passed to Lua: value 2: wanted a signed 64-bit integer, found 18446744073709551615"
     );
     assert_eq!(refused.values, [Value::from("a"), Value::Nil, Value::from("b")]);
 
@@ -145,7 +142,7 @@ fn what_is_no_value_is_refused_before_lua_sees_it() {
     let refused = world.library.deliver(&callback, (1, deep(MAX_DEPTH + 1))).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "a value cannot go to Lua: value 2: lists and maps lie more than 64 deep within each other"
+        "a value cannot be passed to Lua: value 2: lists and maps are nested more than 64 deep"
     );
     assert_eq!(refused.values, [Value::Integer(1), deep(MAX_DEPTH + 1)]);
 
@@ -157,7 +154,7 @@ fn what_is_no_value_is_refused_before_lua_sees_it() {
     let refused = world.library.deliver(&callback, map).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "a value cannot go to Lua: value 1: a callback is dead, for its Lua state has closed"
+        "a value cannot be passed to Lua: value 1: a callback is dead, because its Lua state has closed"
     );
     assert_eq!(refused.values, [Value::Map(vec![(Value::from("k"), list())])]);
     drop((refused, carried));

@@ -229,7 +229,7 @@ fn wrong_arguments_are_named() {
     let bytes = RawValue::Bytes(RBox::new(RVec::from(vec![b'a', 0xff])));
     assert_eq!(
         error(&world, "greet", vec![bytes]),
-        "bad argument #1 to 'hello.greet': wanted a string in UTF-8, found one that is none from byte 2 on"
+        "bad argument #1 to 'hello.greet': wanted a string in UTF-8, found a string with invalid UTF-8 at byte 2"
     );
     assert_eq!(
         error(&world, "keep", vec![string("x")]),
@@ -245,7 +245,7 @@ fn errors_and_panics_become_sentences() {
     assert_eq!(error(&world, "boom", vec![]), "'hello.boom' panicked: boom 1");
     assert_eq!(
         error(&world, "overflow", vec![]),
-        "'hello.overflow' returned what Lua cannot have: value 2: wanted an integer of 64 bits with a sign, \
+        "'hello.overflow' returned a value that cannot be passed to Lua: value 2: wanted a signed 64-bit integer, \
          found 18446744073709551615"
     );
 }
@@ -313,7 +313,7 @@ fn objects_have_methods_and_end_once() {
     );
     method(&world, &object, "beat", vec![RawValue::Integer(97)]).unwrap();
     // SAFETY: called as DSS does.
-    assert_eq!(unsafe { (text.0)(&call) }.as_str(), "ticker (its text panicked: no text)");
+    assert_eq!(unsafe { (text.0)(&call) }.as_str(), "ticker (its `to_string` panicked: no text)");
     drop(object);
     assert_eq!(DROPPED.load(Ordering::SeqCst), before + 1);
     let object = ticker(&world);
@@ -352,7 +352,7 @@ fn other_objects_are_refused_by_name() {
     );
     assert_eq!(
         error(&world, "count", vec![lent(&object)]),
-        "bad argument #1 to 'hello.count': wanted a value, found an object, a ticker, which stays Lua's"
+        "bad argument #1 to 'hello.count': wanted a value, found an object of the class ticker, which Lua keeps"
     );
 }
 
@@ -363,7 +363,7 @@ fn opening_is_refused_with_a_sentence() {
     assert_eq!(status, REFUSED);
     assert_eq!(
         sentence,
-        "hello: this library reads 24 bytes of what it is opened with, the loaded DSS has 8: upgrade DSS"
+        "hello: this library reads 24 bytes of what it is opened with, but the loaded DSS passes 8: upgrade DSS"
     );
     world.refuse(Code::MALFORMED);
     assert_eq!(
@@ -418,7 +418,10 @@ fn one_library_serves_two_modules() {
     other.library.deliver(&mine, ()).unwrap();
     assert_eq!(other.dss.delivered.lock().unwrap()[0].0, 0, "which names none");
     let refused = other.library.deliver(&twin, (1, mine.clone())).unwrap_err();
-    assert_eq!(refused.to_string(), "a value cannot go to Lua: value 2: a callback is another DSS module's");
+    assert_eq!(
+        refused.to_string(),
+        "a value cannot be passed to Lua: value 2: a callback belongs to another DSS module"
+    );
     assert_eq!(refused.values, [Value::Integer(1), Value::Callback(mine)]);
     // The context ends with the registration.
     let registered = other.dss.registered.lock().unwrap().take().unwrap();

@@ -67,15 +67,19 @@ fn each_end_is_its_own() {
     let world = world();
     let (callback, _) = world.callback();
     let ends: [(u32, RequestError, &str); 6] = [
-        (ENDED_COLLECTED, RequestError::Collected, "Lua dropped the deferred reply uncalled"),
-        (ENDED_CANCELLED, RequestError::Cancelled, "the request was cancelled by its library"),
+        (ENDED_COLLECTED, RequestError::Collected, "Lua dropped the deferred reply without calling it"),
+        (ENDED_CANCELLED, RequestError::Cancelled, "the library cancelled the request"),
         (
             ENDED_CLOSED,
             RequestError::Closed,
             "the library was unregistered or the Lua state closed before Lua answered",
         ),
         (ENDED_TIMED_OUT, RequestError::TimedOut(Phase::Finish), "Lua did not answer the request in time"),
-        (ENDED_DROPPED, RequestError::Dropped, "the request was dropped from the queue, for a later item"),
+        (
+            ENDED_DROPPED,
+            RequestError::Dropped,
+            "the request was dropped from the queue to make room for a later item",
+        ),
         (99, RequestError::Other(99), "the request ended in way 99, which this library is too old to know"),
     ];
     for (ended, wanted, sentence) in ends {

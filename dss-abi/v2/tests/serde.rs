@@ -96,7 +96,7 @@ fn errors_are_sentences() {
     );
     assert_eq!(
         to_value(&vec![u64::MAX]).unwrap_err().to_string(),
-        "item 1: wanted an integer of 64 bits with a sign, found 18446744073709551615"
+        "item 1: wanted a signed 64-bit integer, found 18446744073709551615"
     );
 }
 
@@ -117,11 +117,11 @@ fn errors_say_where() {
     );
     assert_eq!(
         to_value(&BTreeMap::from([("a", vec![1, u64::MAX])])).unwrap_err().to_string(),
-        "field 'a': item 2: wanted an integer of 64 bits with a sign, found 18446744073709551615"
+        "field 'a': item 2: wanted a signed 64-bit integer, found 18446744073709551615"
     );
     assert_eq!(
         to_value(&Either::Other(u64::MAX)).unwrap_err().to_string(),
-        "field 'Other': wanted an integer of 64 bits with a sign, found 18446744073709551615"
+        "field 'Other': wanted a signed 64-bit integer, found 18446744073709551615"
     );
 }
 

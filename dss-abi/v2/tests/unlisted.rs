@@ -51,7 +51,7 @@ fn it_is_refused_when_it_is_opened() {
     assert_eq!(status, REFUSED);
     assert_eq!(
         answer.sentence(),
-        "houses: 'house:rooms' takes or returns 'room' objects, and `objects` in `library!` does not list their type: add it \
+        "houses: 'house:rooms' takes or returns 'room' objects, but `objects` in `library!` does not list their type: add it \
          there"
     );
 }

@@ -83,7 +83,7 @@ fn errors_say_what_and_where() {
     assert_eq!(error::<String>(1), "wanted a string, found a number");
     assert_eq!(
         error::<String>(Bytes(vec![0xff])),
-        "wanted a string in UTF-8, found one that is none from byte 1 on"
+        "wanted a string in UTF-8, found a string with invalid UTF-8 at byte 1"
     );
     assert_eq!(error::<Bytes>(true), "wanted a string, found a boolean");
     assert_eq!(error::<u8>(-1), "wanted an integer from 0 to 255, found -1");
@@ -113,11 +113,11 @@ fn errors_say_what_and_where() {
     let into = |value: Result<Value, ValueError>| value.unwrap_err().to_string();
     assert_eq!(
         into(vec![u64::MAX].into_value()),
-        "item 1: wanted an integer of 64 bits with a sign, found 18446744073709551615"
+        "item 1: wanted a signed 64-bit integer, found 18446744073709551615"
     );
     assert_eq!(
         into(BTreeMap::from([("k", i128::MIN)]).into_value()),
-        "field 'k': wanted an integer of 64 bits with a sign, found -170141183460469231731687303715884105728"
+        "field 'k': wanted a signed 64-bit integer, found -170141183460469231731687303715884105728"
     );
 }
 

@@ -90,8 +90,8 @@ impl Layouts {
                 say(format_args!("darksidesync: layout check of {library}:\n{details}"));
             }
             format!(
-                "{library}: its types of revision {revision} are not those of this DSS {}: build the library with a released \
-                 {package} (set DSS_LOG for the details)",
+                "{library}: its types of revision {revision} differ from those of this DSS {}: build the library with a \
+                 released {package} (set DSS_LOG for the details)",
                 crate::VERSION
             )
         })?;

@@ -32,8 +32,8 @@ pub(super) fn abort_on_panic<T>(run: impl FnOnce() -> T) -> T {
 
 fn broke_off() -> ! {
     say(format_args!(
-        "darksidesync {}: a panic broke off a delivery, and whether it was taken is unknown: the process is aborted, so \
-         that nothing is freed twice",
+        "darksidesync {}: a panic interrupted a delivery, and DSS cannot know whether it was taken: the process is aborted, \
+         so that nothing is freed twice",
         crate::VERSION,
     ));
     std::process::abort()

@@ -96,41 +96,40 @@ impl fmt::Display for ReadError {
             Self::Special { what } => write!(f, "is {what}: give the file of the library"),
             Self::Empty => f.write_str("is empty: build or copy the library again"),
             Self::TooLarge { has } => {
-                write!(f, "has {has} bytes, and no library of more than {LARGEST} is read: strip it")
+                write!(f, "has {has} bytes, but DSS reads libraries of at most {LARGEST}: strip it")
             }
-            Self::NotALibrary { what } => write!(f, "is {what} and no shared library"),
+            Self::NotALibrary { what } => write!(f, "is {what}, not a shared library"),
             Self::Foreign { found, here } => {
-                write!(f, "is a library for {found}, and this process is {here}: get the library that is built for it")
+                write!(f, "is a library for {found}, but this process needs one for {here}: get that build of the library")
             }
             Self::Truncated { has, needs } => write!(
                 f,
-                "is cut off: it has {has} bytes, and its headers speak of {needs}: build or copy the library again"
+                "is incomplete: it has {has} bytes, but its headers describe at least {needs}: build or copy the library again"
             ),
             Self::Malformed { format, reason } => {
                 write!(f, "is a damaged {format} file ({reason}): build or copy the library again")
             }
             Self::LuaModule { function } => write!(
                 f,
-                "is a Lua module (it has `{function}`) and declares nothing to DSS, as libraries for DSS 1.0 and v1 do \
-                 too: use `require`"
+                "is a Lua module (it has `{function}`) without a declaration for DSS, as are libraries for DSS 1.0 and v1: \
+                 use `require`"
             ),
             Self::NoDeclaration => f.write_str(
-                "is a library that declares nothing to DSS: it is none of DSS's, or it was built without the macro that \
-                 exports it, or stripped of its sections",
+                "is a library without a declaration for DSS: it is not a DSS library, or it was built without the macro that \
+                 exports it, or its sections were removed",
             ),
             Self::Stripped { function } => write!(
                 f,
-                "is a library of DSS's (it has `{function}`) whose declaration was removed: build it again, and leave \
-                 its sections in the file"
+                "is a DSS library (it has `{function}`), but its declaration was removed: build it again, and keep its sections"
             ),
             Self::TwoDeclarations => f.write_str(
-                "declares more than one library to DSS: link each library into its own file",
+                "declares more than one DSS library: link each library into its own file",
             ),
             Self::Damaged { field, how } => {
                 write!(f, "has a damaged declaration: its {field} {how}: build or copy the library again")
             }
             Self::Invalid { field, text, reason } => {
-                write!(f, "declares the {field} `{text}`, and {reason}: mend the library")
+                write!(f, "declares the {field} `{text}`, but {reason}: fix the library")
             }
         }
     }

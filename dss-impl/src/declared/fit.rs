@@ -120,8 +120,8 @@ pub fn fits(
         };
         if revisions.iter().any(built_for_preview) {
             let sentence = format!(
-                "{who} is built for a preview of revision {} ({}), which is over, and this DSS {dss} offers {offers}: build the \
-                 library again, with the header of this DSS",
+                "{who} is built for an old preview of revision {} ({}), and this DSS {dss} offers {offers}: build the library \
+                 again with the header of this DSS",
                 name_of(known, declared.revision),
                 declared.interface
             );
@@ -156,9 +156,9 @@ pub fn fits(
         let advice = if wants_newer(wanted, &declared.version) {
             format!("upgrade {name}")
         } else {
-            format!("ask for a version that is there, or install an older {name}")
+            format!("ask for an installed version, or install an older {name}")
         };
-        let sentence = format!("{name} {wanted} is wanted, and what DSS {dss} found is {who}: {advice}");
+        let sentence = format!("{name} {wanted} is wanted, but DSS {dss} found {who}: {advice}");
         return misfit(MisfitKind::Wanted, sentence);
     }
     Ok(())

@@ -107,7 +107,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], here: Option<&Platform>) -> Result<Image
         // Java class files start with the same bytes. Their next number is a version, which is larger than any file's number of architectures.
         Ok(FileKind::MachOFat32) if bytes[4..8] < [0, 0, 0, 43][..] => mach::read_universal_32(bytes, here),
         Ok(FileKind::MachOFat64) => mach::read_universal_64(bytes, here),
-        _ if bytes.starts_with(b"\x7fELF") => Err(malformed("ELF", "its class is neither 32 nor 64 bit")),
+        _ if bytes.starts_with(b"\x7fELF") => Err(malformed("ELF", "its class is neither 32-bit nor 64-bit")),
         _ => Err(ReadError::NotALibrary { what: describe(bytes) }),
     }
 }

@@ -106,7 +106,7 @@ fn read_part<'a, A: FatArch>(
     match FileKind::parse(part) {
         Ok(FileKind::MachO32) => read::<macho::MachHeader32<Endianness>>(part, here),
         Ok(FileKind::MachO64) => read::<macho::MachHeader64<Endianness>>(part, here),
-        _ => Err(malformed("Mach-O", "what it has for this processor is no Mach-O file")),
+        _ => Err(malformed("Mach-O", "its part for this processor is not a Mach-O file")),
     }
 }
 

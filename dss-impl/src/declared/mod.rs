@@ -227,13 +227,13 @@ fn special(metadata: &Metadata) -> &'static str {
     } else if kind.is_char_device() || kind.is_block_device() {
         "a device"
     } else {
-        "no regular file"
+        "not a regular file"
     }
 }
 
 #[cfg(not(unix))]
 fn special(_metadata: &Metadata) -> &'static str {
-    "no regular file"
+    "not a regular file"
 }
 
 /// Opens without waiting. If the path has become a FIFO, there may never be a writer.

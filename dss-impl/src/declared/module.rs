@@ -131,7 +131,7 @@ pub(super) fn parse(
         return damaged("magic", "is not that of a module".to_owned());
     }
     let Some(record) = section.get(..KNOWN) else {
-        return damaged("section", format!("has {} bytes, and a record has {KNOWN}", section.len()));
+        return damaged("section", format!("has {} bytes, but a record has {KNOWN}", section.len()));
     };
     let number = |at: usize| {
         let bytes = [record[at], record[at + 1], record[at + 2], record[at + 3]];
@@ -139,12 +139,12 @@ pub(super) fn parse(
     };
     let size = number(8) as usize;
     if size < KNOWN || size > section.len() {
-        return damaged("size", format!("is {size} bytes, and its section has {}", section.len()));
+        return damaged("size", format!("is {size} bytes, but its section has {}", section.len()));
     }
     let text = |range: Range<usize>, field| Field { record, range, name: field }.text();
     let count = number(COUNT) as usize;
     if count > MOST {
-        return damaged("list of revisions", format!("has {count} of them, and there is room for {MOST}"));
+        return damaged("list of revisions", format!("has {count} entries, but there is room for {MOST}"));
     }
     let revisions = (0..count).map(|index| {
         let at = REVISIONS_AT + index * EACH;

@@ -48,14 +48,14 @@ pub(super) fn parse(section: &[u8], platform: Platform) -> Result<Declared, Read
         Some(if platform.big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) })
     };
     let (Some(size), Some(record)) = (number(SIZE), section.first_chunk::<KNOWN>()) else {
-        return damaged("section", format!("has {} bytes, and a record has {KNOWN}", section.len()));
+        return damaged("section", format!("has {} bytes, but a record has {KNOWN}", section.len()));
     };
     let size = size as usize;
     if size < KNOWN {
-        return damaged("size", format!("is {size} bytes, and a record has {KNOWN} at least"));
+        return damaged("size", format!("is {size} bytes, but a record has at least {KNOWN}"));
     }
     let Some(rest) = section.get(size..) else {
-        return damaged("size", format!("is {size} bytes, and its section has {}", section.len()));
+        return damaged("size", format!("is {size} bytes, but its section has {}", section.len()));
     };
     check_rest(rest)?;
 

@@ -165,7 +165,7 @@ local function greet()
     local fine, message = socket:setpeername("127.0.0.1", port)
     if fine then fine, message = socket:send(hello) end
     if fine and not darksidesync.notify() then fine, message = false, "the packet was lost" end
-    if not fine then error(("nginx's socket could not say hello to port %d of 127.0.0.1 (%s)"):format(port, message), 0) end
+    if not fine then error(("nginx's socket could not send to port %d of 127.0.0.1 (%s)"):format(port, message), 0) end
     -- Some weeks, because nginx logs each end of such a wait.
     socket:settimeout(2 ^ 31 - 1)
     return socket

@@ -96,7 +96,7 @@ macro_rules! object {
     };
     ($($not_an_object:tt)*) => {
         ::core::compile_error!(
-            "`object!` is a type, its name in Lua, and what it has of these, in this order: `Door as \"door\", methods: { open, \
+            "`object!` takes a type, its name in Lua, and any of these parts, in this order: `Door as \"door\", methods: { open, \
              \"other-name\" => Door::other }, to_string: Door::text, close: Door::close`"
         );
     };
@@ -119,7 +119,7 @@ macro_rules! __object {
             const __DSS_NAMES: &[&$crate::__private::str] = &[$($($crate::__library!(@name $method)),*)?];
             $crate::__library! {
                 @refuse_twice __DSS_NAMES,
-                "two methods of `object!` have the name \"", "\": Lua knows them by it, so each has its own"
+                "two methods of `object!` have the name \"", "\": give each method its own name"
             }
 
             const __DSS_COUNT: usize = __DSS_NAMES.len();

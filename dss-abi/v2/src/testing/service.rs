@@ -97,7 +97,7 @@ pub(super) fn code(reason: DeliverError) -> Code {
         DeliverError::InvalidCallback => Code::INVALID_CALLBACK,
         DeliverError::TooDeep => Code::TOO_DEEP,
         DeliverError::TooLarge => Code::TOO_LARGE,
-        DeliverError::Value(error) => panic!("DSS refuses nothing for that reason: {}", error),
+        DeliverError::Value(error) => panic!("DSS never refuses for that reason: {}", error),
         DeliverError::Other(code) => Code(code),
     }
 }

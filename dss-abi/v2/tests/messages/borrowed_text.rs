@@ -1,5 +1,5 @@
-//! says: `&str` cannot be made of a value of Lua
-//! says: take `String` and not `&str`, `Callback` and not `&Callback`
+//! says: `&str` cannot be made from a Lua value
+//! says: take `String`, not `&str`, and `Callback`, not `&Callback`
 use dss_abi_v2::*;
 
 library! {

@@ -1,4 +1,4 @@
-//! says: `Inner` cannot be made of a value of Lua
+//! says: `Inner` cannot be made from a Lua value
 //! says: a struct with `#[derive(FromValue)]`
 use dss_abi_v2::*;
 

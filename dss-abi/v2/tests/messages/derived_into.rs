@@ -1,4 +1,4 @@
-//! says: `Inner` cannot be a value of Lua
+//! says: `Inner` cannot be made into a Lua value
 //! says: a struct becomes a table with `#[derive(IntoValue)]`
 use dss_abi_v2::*;
 

@@ -1,4 +1,4 @@
-//! says: `library!` has no field `function`: its fields are `name`, `version` and `requires`, and if need be `functions`
+//! says: `library!` has no field `function`: its fields are `name`, `version` and `requires`, and optionally `functions`
 use dss_abi_v2::*;
 
 library! {

@@ -1,5 +1,5 @@
 //! says: is not a function that Lua can call
-//! says: its first parameter is `&Library` or `Library`
+//! says: its first parameter must be `&Library` or `Library`
 use dss_abi_v2::*;
 
 library! {

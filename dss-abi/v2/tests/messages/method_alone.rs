@@ -1,5 +1,5 @@
 //! says: is not a method that Lua can call
-//! says: the second is `&Library` or `Library`, also if it does not use it
+//! says: the second must be `&Library` or `Library`, even if unused
 use dss_abi_v2::*;
 
 struct Door;

@@ -1,5 +1,5 @@
 //! says: is not a method that Lua can call
-//! says: its first parameter is `&self`, for Lua shares its objects
+//! says: its first parameter must be `&self`, because Lua shares its objects
 use dss_abi_v2::*;
 
 struct Door;

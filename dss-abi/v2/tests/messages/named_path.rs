@@ -1,4 +1,4 @@
-//! says: `&str` cannot be made of a value of Lua
+//! says: `&str` cannot be made from a Lua value
 use dss_abi_v2::*;
 
 library! {

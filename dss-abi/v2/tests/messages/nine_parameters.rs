@@ -1,5 +1,5 @@
 //! says: a function that Lua calls has at most 8 parameters of its own
-//! says: take several as one struct with `#[derive(FromValue)]`
+//! says: combine several in one struct with `#[derive(FromValue)]`
 use dss_abi_v2::*;
 
 library! {

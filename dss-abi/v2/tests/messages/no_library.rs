@@ -1,6 +1,6 @@
 //! says: is not a function that Lua can call
 //! says: wanted `fn(&Library, ...) -> ...`
-//! says: its first parameter is `&Library` or `Library`, also if it does not use it
+//! says: its first parameter must be `&Library` or `Library`, even if unused
 use dss_abi_v2::*;
 
 library! {

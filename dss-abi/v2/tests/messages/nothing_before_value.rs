@@ -1,4 +1,4 @@
-//! says: `()` before another value is no value, and not nil: write `Nil` in its place
+//! says: `()` before another value is not nil, but nothing at all: write `Nil` instead
 use dss_abi_v2::*;
 
 library! {

@@ -1,5 +1,5 @@
-//! says: `Door` cannot be made of a value of Lua
-//! says: a type with `object!` is taken as `ObjectRef<T>`
+//! says: `Door` cannot be made from a Lua value
+//! says: for a type with `object!`, take `ObjectRef<T>`
 use dss_abi_v2::*;
 
 library! {

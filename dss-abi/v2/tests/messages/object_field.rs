@@ -1,4 +1,4 @@
-//! says: `object!` is a type, its name in Lua, and what it has of these, in this order: `Door as "door", methods: { open,
+//! says: `object!` takes a type, its name in Lua, and any of these parts, in this order: `Door as "door", methods: { open,
 use dss_abi_v2::*;
 
 struct Door;

@@ -1,5 +1,5 @@
-//! says: Rest` cannot be made of a value of Lua
-//! says: any number of arguments as `Rest`, the last parameter
+//! says: Rest` cannot be made from a Lua value
+//! says: for any number of arguments, take `Rest` as the last parameter
 use dss_abi_v2::*;
 
 library! {

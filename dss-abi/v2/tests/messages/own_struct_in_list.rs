@@ -1,4 +1,4 @@
-//! says: `Options` cannot be made of a value of Lua
+//! says: `Options` cannot be made from a Lua value
 //! says: a struct with `#[derive(FromValue)]`
 use dss_abi_v2::*;
 

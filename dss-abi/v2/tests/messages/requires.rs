@@ -1,4 +1,4 @@
-//! says: `requires` in `library!` is "latest", which says no versions of DSS: write a requirement as cargo's
+//! says: `requires` in `library!` is "latest", which is not a version requirement: write one as in Cargo.toml
 use dss_abi_v2::*;
 
 library! {

@@ -1,4 +1,4 @@
-//! says: `Rest` is all arguments that are left, so nothing comes after it: make it the last parameter
+//! says: `Rest` takes all remaining arguments, so no parameter can follow it: make it the last parameter
 //! says: {wrong}
 use dss_abi_v2::*;
 

@@ -1,5 +1,5 @@
 //! says: is not a function that Lua can call
-//! says: it is neither `unsafe` nor generic
+//! says: it must not be `unsafe`
 use dss_abi_v2::*;
 
 library! {

@@ -12,10 +12,9 @@ use crate::handle::Handle;
 use crate::states::{self, StateRef};
 use crate::value::{Class, Module, Results, Value};
 
-const DEAD_CALLBACK: &str =
-    "a library returned a function of another Lua state, or one whose state has closed";
-const NOT_LENT: &str = "a library returned an object that it was not called on or with: a function can give such an object back, \
-                        and no other that Lua owns";
+const DEAD_CALLBACK: &str = "a library returned a function of another Lua state, or of one that has closed";
+const NOT_LENT: &str = "a library returned an object that Lua owns and that it was not called on or with: a function can \
+                        return only new objects and those that it was given";
 const TOO_DEEP: &str = "a library returned lists or maps that are nested too deep";
 
 /// A call into the library, from its start until its results are in Lua.
@@ -184,7 +183,7 @@ impl<W: Wire> Module for Loaded<W> {
 }
 
 fn has_left(library: &str) -> String {
-    format!("the library {library} has left this Lua state: load it again")
+    format!("the library {library} is no longer registered in this Lua state: load it again")
 }
 
 struct LoadedClass<W: Wire> {

@@ -138,7 +138,7 @@ pub(crate) enum NotRegistered {
 impl fmt::Display for NotRegistered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            NotRegistered::Already(_) => "it is registered in this Lua state already",
+            NotRegistered::Already(_) => "it is already registered in this Lua state",
             NotRegistered::InvalidState => {
                 "it registered at the wrong time: a library must register while it is being opened"
             }

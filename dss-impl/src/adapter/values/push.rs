@@ -12,16 +12,16 @@ use crate::handle::Handle;
 use crate::states;
 use crate::value::{LuaValues, MAX_DEPTH};
 
-const NO_LUA: &str = "DSS has no Lua yet: `darksidesync` was not required";
+const NO_LUA: &str = "DSS is not loaded in Lua: call `require \"darksidesync\"` first";
 const NO_MEMORY: &str = "there is not enough memory for a library's object";
 const NO_ROOM: &str = "a library delivered too many values for Lua's stack";
-const NO_INTEGER: &str = "an integer of a library's is past 2^53, and this Lua has no integers: have the library deliver a \
-                          float or a string, or use Lua 5.3 or later";
+const NO_INTEGER: &str = "a library passed an integer past 2^53, which this Lua cannot represent: pass a float or a string \
+                          from the library, or use Lua 5.3 or later";
 const NO_KEY: &str = "a library delivered a map with nil or NaN as a key, which Lua tables cannot have";
-const NO_CLASS: &str = "an object of a library's is of a class that the library does not declare: add it to the library's \
-                        `objects`";
-pub(super) const BORROWED: &str =
-    "a library handed on an object that Lua lent it: objects that Lua owns come back through Lua alone";
+const NO_CLASS: &str = "a library passed an object of a class that it does not declare: add the class to the \
+                        library's `objects`";
+pub(super) const BORROWED: &str = "a library delivered an object that Lua owns: only a function that was given such an \
+                                   object can return it";
 
 /// The registry key of a callback's function, in the state of a library's handle.
 #[inline]
