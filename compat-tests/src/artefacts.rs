@@ -140,18 +140,27 @@ impl Artefacts {
         let at = |name: &str| target().join(profile).join(name);
         let artefacts = Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2"), c2v0: at("c2v0") };
         stamp::unless_current(&artefacts.folder, || artefacts.make(profile));
-        // The libraries that do not depend on Lua.
-        stamp::unless_current(&artefacts.for_every_lua, || {
-            build_into(&artefacts.for_every_lua, profile, &[], &FOR_EVERY_LUA);
-        });
         stamp::unless_current(&artefacts.c2v0, || c2v0::build_all(&artefacts.c2v0));
         artefacts
     }
 
     fn make(&self, profile: &str) {
-        let with_host = ["--no-default-features", "--features", self.lua.0, "--package", "dss-test-host"];
-        let built = build_into(&self.folder, profile, &with_host, &PACKAGES);
+        let mut command = cargo();
+        command.args(["build", "--quiet", "--profile", profile, "--package", "dss-test-host"]);
+        command.args(["--no-default-features", "--features", self.lua.0]);
+        // Those for every Lua are built along, because one build of all is faster than two.
+        for (package, ..) in PACKAGES.iter().chain(&FOR_EVERY_LUA) {
+            command.args(["--package", package]);
+        }
+        succeed(&mut command);
+        let built = target().join("cargo").join(profile);
         copy(&built.join("lua-host"), &self.host());
+        for (to, packages) in [(&self.folder, &PACKAGES[..]), (&self.for_every_lua, &FOR_EVERY_LUA)] {
+            fs::create_dir_all(to).expect("the target folder can be written to");
+            for (_, file, name) in packages {
+                copy(&built.join(format!("{file}.{}", extension())), &to.join(format!("{name}.so")));
+            }
+        }
         copy_lua_modules(&self.folder);
         self.compile_c();
     }
@@ -196,22 +205,6 @@ impl Artefacts {
             folder: self.folder.clone(),
         }
     }
-}
-
-/// Builds `packages` with cargo and the arguments `further`, and copies their libraries into `to`. Returns cargo's own output
-/// folder.
-fn build_into(to: &Path, profile: &str, further: &[&str], packages: &[(&str, &str, &str)]) -> PathBuf {
-    let mut command = cargo();
-    command.args(["build", "--quiet", "--profile", profile]).args(further);
-    for (package, ..) in packages {
-        command.args(["--package", package]);
-    }
-    succeed(&mut command);
-    let built = target().join("cargo").join(profile);
-    for (_, file, name) in packages {
-        copy(&built.join(format!("{file}.{}", extension())), &to.join(format!("{name}.so")));
-    }
-    built
 }
 
 /// The command `dss`, built once in this process.

@@ -4,6 +4,7 @@ use crate::lua::{self, State};
 use crate::object::{self, Object, Reply, create, open, reply};
 use crate::os::seconds;
 use crate::value::Value;
+use chunked_transfer::Decoder;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_int};
 use std::io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write};
@@ -80,76 +81,34 @@ fn fetch(port: u16, target: &str, limit: Option<Duration>) -> io::Result<(u16, V
     write!(stream, "{target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n")?;
     let mut stream = BufReader::new(stream);
 
-    let first = line(&mut stream)?;
-    let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
-    let status: u16 = status.ok_or_else(|| invalid(format!("not a status line: {first:?}")))?;
-    let mut length = None;
-    let mut chunked = false;
-    loop {
-        let header = line(&mut stream)?;
-        if header.is_empty() {
-            break;
-        }
-        let (name, value) =
-            header.split_once(':').ok_or_else(|| invalid(format!("not a header: {header:?}")))?;
-        let value = value.trim();
-        if name.eq_ignore_ascii_case("content-length") {
-            let parsed = value.parse::<u64>().map_err(|_| invalid(format!("not a length: {value:?}")))?;
-            length = Some(parsed);
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            chunked = value.to_ascii_lowercase().ends_with("chunked");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read_until(b'\n', &mut head)? == 0 {
+            return Err(Error::new(ErrorKind::UnexpectedEof, "the answer ends early"));
         }
     }
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    response.parse(&head).map_err(Error::other)?;
+    let status = response.code.unwrap_or_default();
+    let header = |name: &str| {
+        let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        found.map(|header| String::from_utf8_lossy(header.value))
+    };
     let mut body = Vec::new();
     if target.starts_with("HEAD ") || matches!(status, 204 | 304) {
         // Responses with these statuses have no body, whatever their headers say.
-    } else if chunked {
-        read_chunks(&mut stream, &mut body)?;
-    } else if let Some(length) = length {
-        read_exactly(&mut stream, length, &mut body)?;
+    } else if header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        Decoder::new(stream).read_to_end(&mut body)?;
+    } else if let Some(length) = header("content-length") {
+        let length = length.parse::<u64>().map_err(Error::other)?;
+        if stream.take(length).read_to_end(&mut body)? as u64 != length {
+            return Err(Error::new(ErrorKind::UnexpectedEof, "the body ends early"));
+        }
     } else {
         stream.read_to_end(&mut body)?;
     }
     Ok((status, body))
-}
-
-/// A chunked body. Reads through the empty last chunk and its trailers.
-fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
-    loop {
-        let size = line(stream)?;
-        let digits = size.split(';').next().unwrap_or_default().trim();
-        let length =
-            u64::from_str_radix(digits, 16).map_err(|_| invalid(format!("not a chunk: {size:?}")))?;
-        if length == 0 {
-            while !line(stream)?.is_empty() {}
-            return Ok(());
-        }
-        read_exactly(stream, length, body)?;
-        if !line(stream)?.is_empty() {
-            return Err(invalid("a chunk is longer than it says".into()));
-        }
-    }
-}
-
-fn read_exactly(stream: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
-    if stream.take(length).read_to_end(body)? as u64 == length {
-        Ok(())
-    } else {
-        Err(Error::new(ErrorKind::UnexpectedEof, "the body ends early"))
-    }
-}
-
-/// Reads a line, without its line break.
-fn line(stream: &mut impl BufRead) -> io::Result<String> {
-    let mut line = String::new();
-    if stream.read_line(&mut line)? == 0 {
-        return Err(Error::new(ErrorKind::UnexpectedEof, "the answer ends early"));
-    }
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidData, message)
 }
 
 impl Progress {

@@ -101,6 +101,10 @@ fn shell(line: &str, folder: &Path, inside: &Path) {
     let built = target().join("cargo");
     let replacements = [
         ("sudo ", String::new()),
+        // The profile in which the tests have built most of it already: the test is of the command, not of how fast
+        // what it builds is.
+        (" --release", " --profile compat".to_owned()),
+        ("target/release/", "target/compat/".to_owned()),
         ("/usr/local/", format!("{}/prefix/", folder.display())),
         ("compat-tests/releases/", format!("{}/releases/", folder.display())),
         (" target/", format!(" {}/", built.display())),
@@ -126,15 +130,7 @@ fn shell(line: &str, folder: &Path, inside: &Path) {
             None => command.env_remove(name),
         };
     }
-    unoptimised(&mut command);
     succeed(&mut command);
-}
-
-/// Has a cargo that a command runs build sooner: the test is of the command, not of how fast what it builds is.
-pub(crate) fn unoptimised(command: &mut Command) {
-    for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("OPT_LEVEL", "1")] {
-        command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
-    }
 }
 
 /// Checks that what a block of commands made can be used.

@@ -45,6 +45,12 @@ what. 2: an unknown option. 130: it was ended early.
 const SHOWN: usize = 12;
 
 fn main() -> ExitCode {
+    // A reader that goes away, as in `cargo demo | head`, ends the demo. Rust would have it panic.
+    #[cfg(unix)]
+    // SAFETY: no other thread runs yet, and the default handler needs nothing.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
     let serve = match std::env::args().nth(1).as_deref() {
         None => false,
         Some("--serve") => true,
