@@ -47,9 +47,9 @@ use crate::object::AnyObject;
 #[cfg_attr(
     dss_diagnostics,
     diagnostic::on_unimplemented(
-        message = "`{Self}` cannot be a value of Lua's",
+        message = "`{Self}` cannot be made into a Lua value",
         label = "`{Self}` does not implement `IntoValue`",
-        note = "what can: `bool`, numbers, `String`, `&str`, `Bytes` for any bytes, `PathBuf`, `Duration`, `Callback`, `Nil`, `Value`; an `Option`, `Vec`, array or map of these",
+        note = "these can: `bool`, numbers, `String`, `&str`, `Bytes` for any bytes, `PathBuf`, `Duration`, `Callback`, `Nil`, `Value`; an `Option`, `Vec`, array or map of these",
         note = "a struct becomes a table with `#[derive(IntoValue)]`, and an object with methods with `object!`"
     )
 )]
@@ -70,7 +70,11 @@ pub trait IntoValue {
 
     /// Adds the classes of the objects in the value, if the type names them.
     #[doc(hidden)]
-    fn uses(_: &mut Uses) {}
+    fn uses(_: &mut Uses)
+    where
+        Self: Sized,
+    {
+    }
 }
 
 /// Lua's `nil`. Use it for a nil before other values, as in `(Nil, "no such file")`. `()` is not nil: it is no value.
@@ -176,7 +180,7 @@ macro_rules! fitting {
             #[inline]
             fn try_from(number: $type) -> Result<Self, ValueError> {
                 i64::try_from(number).map(Value::Integer).map_err(|_| {
-                    ValueError::new("an integer of 64 bits with a sign", number.to_string())
+                    ValueError::new("a signed 64-bit integer", number.to_string())
                 })
             }
         }
