@@ -1,6 +1,7 @@
 //! Measures the cost of DSS compared with the floor, a minimal C module; of v2 compared with v1, and c2v0
 //! with v2; of calling a function of v2 compared with a C function; of awaiting compared with a callback; and
-//! of an item's way to its callback through the descriptor, in three loops, compared with `wait`.
+//! of an item's way to its callback through `run`, UDP, and the descriptor in three loops, compared with `wait`;
+//! of a state beside another one that uses DSS, compared with one that computes; and of items that pile up.
 //! `cargo bench -p compat-tests` prints the tables of the book.
 //!
 //! Both sides of a table run alternately in one process. The ratio of a row is the median of the ratios of
@@ -24,7 +25,7 @@ struct Table {
     rows: &'static [(&'static str, Option<f64>)],
 }
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 9] = [
     Table {
         sides: ["floor", "darksidesync"],
         script: "floor.lua",
@@ -81,9 +82,39 @@ const TABLES: [Table; 6] = [
             ("cqueues, p99", None),
             ("luaposix", Some(1.5)),
             ("luaposix, p99", None),
+            ("run", Some(1.5)),
+            ("run, p99", None),
+            ("UDP", None),
+            ("UDP, p99", None),
         ],
     },
+    Table {
+        sides: ["computes", "DSS"],
+        script: "neighbour.lua",
+        rows: &[
+            ("deliver to callback, beside another state", Some(1.03)),
+            ("two states on two cores", None),
+        ],
+    },
+    Table {
+        sides: ["1000", "many"],
+        script: "growth.lua",
+        rows: &[
+            ("10^4 queued", None),
+            ("10^5 queued", None),
+            ("10^6 queued", None),
+            ("10^7 queued", None),
+        ],
+    },
+    Table {
+        sides: ["computes", "scrapes"],
+        script: "scrape.lua",
+        rows: &[("slowest deliver of 20,000", None)],
+    },
 ];
+
+/// The packages and libraries that the scripts use. Nothing else is built.
+const MEASURED: [&str; 5] = ["dss-lua", "dss-probe-v1", "dss-probe-v2", "sqlite-v2", "probe_c2v0"];
 
 fn main() {
     // Cargo passes `--bench`. A name selects a Lua; the default is Lua 5.4.
@@ -91,7 +122,7 @@ fn main() {
     let named = named.unwrap_or_else(|| "lua54".to_owned());
     let lua = ALL.into_iter().find(|lua| lua.0 == named);
     let lua = lua.unwrap_or_else(|| panic!("no Lua is called {named}: choose one of {ALL:?}"));
-    let artefacts = Artefacts::build(lua, "release");
+    let artefacts = Artefacts::as_released(lua, &MEASURED);
     println!("{}, {ROUNDS} rounds of {ITEMS} items; nanoseconds an item, medians.", lua.title());
     let mut over = Vec::new();
     for table in &TABLES {

@@ -1,4 +1,4 @@
--- From a deliver to its callback, where Lua sleeps until then: through `wait`, and through the descriptor in three loops. Prints
+-- From a deliver to its callback, where Lua sleeps until then: through `wait`, and through `run`, UDP, or the descriptor in three loops. Prints
 -- two lines for each round and way: which loop, which way, the median of its nanoseconds; and the same of the slowest of 100.
 local rounds = tonumber(arg[1])
 
@@ -53,6 +53,27 @@ add("luaposix", "posix.poll", function()
         while #times < ITEMS do poll({}, 1000) end
     end
 end)
+
+loops[#loops + 1] = {
+    name = "run",
+    run = function()
+        while #times < ITEMS do dss.run(0.1) end
+    end,
+}
+
+local socket = host.udp()
+loops[#loops + 1] = {
+    name = "UDP",
+    run = function()
+        dss.setport(socket:port())
+        while #times < ITEMS do
+            socket:receive(1)
+            dss.dispatch()
+        end
+        dss.setport(0)
+        socket:drain()
+    end,
+}
 
 -- The median of a round and its 99th percentile, in nanoseconds.
 local function measure(run)

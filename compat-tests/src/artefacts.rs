@@ -130,32 +130,50 @@ impl Artefacts {
         BUILT[index].get_or_init(|| Self::build(lua, "compat"))
     }
 
-    /// Builds everything for `lua` with cargo's profile `profile`. Waits while another process or thread builds there.
+    /// Builds everything for `lua`. Waits while another process or thread builds there.
+    fn build(lua: Lua, profile: &str) -> Artefacts {
+        let _lock = BuildLock::acquire(&target());
+        let artefacts = Artefacts::in_folder(lua, profile);
+        stamp::unless_current(&artefacts.folder, || artefacts.make(profile, |_| true));
+        stamp::unless_current(&artefacts.c2v0, || c2v0::build_all(&artefacts.c2v0, |_| true));
+        artefacts
+    }
+
+    /// Builds the packages and libraries named in `wanted` as a release is built, to measure them.
     ///
     /// # Panics
     /// A build fails.
     #[must_use]
-    pub fn build(lua: Lua, profile: &str) -> Artefacts {
+    pub fn as_released(lua: Lua, wanted: &[&str]) -> Artefacts {
         let _lock = BuildLock::acquire(&target());
-        let at = |name: &str| target().join(profile).join(name);
-        let artefacts = Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2"), c2v0: at("c2v0") };
-        stamp::unless_current(&artefacts.folder, || artefacts.make(profile));
-        stamp::unless_current(&artefacts.c2v0, || c2v0::build_all(&artefacts.c2v0));
+        let artefacts = Artefacts::in_folder(lua, "release");
+        let is_wanted = |name: &str| wanted.contains(&name);
+        stamp::unless_current(&artefacts.folder, || artefacts.make("release", is_wanted));
+        stamp::unless_current(&artefacts.c2v0, || c2v0::build_all(&artefacts.c2v0, is_wanted));
         artefacts
     }
 
-    fn make(&self, profile: &str) {
+    fn in_folder(lua: Lua, profile: &str) -> Artefacts {
+        let at = |name: &str| target().join(profile).join(name);
+        Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2"), c2v0: at("c2v0") }
+    }
+
+    fn make(&self, profile: &str, is_wanted: impl Fn(&str) -> bool) {
+        let wanted = |packages: &[(&'static str, &'static str, &'static str)]| {
+            packages.iter().copied().filter(|(package, ..)| is_wanted(package)).collect::<Vec<_>>()
+        };
+        let (packages, for_every_lua) = (wanted(&PACKAGES), wanted(&FOR_EVERY_LUA));
         let mut command = cargo();
         command.args(["build", "--quiet", "--profile", profile, "--package", "dss-test-host"]);
         command.args(["--no-default-features", "--features", self.lua.0]);
         // Those for every Lua are built along, because one build of all is faster than two.
-        for (package, ..) in PACKAGES.iter().chain(&FOR_EVERY_LUA) {
+        for (package, ..) in packages.iter().chain(&for_every_lua) {
             command.args(["--package", package]);
         }
         succeed(&mut command);
         let built = target().join("cargo").join(profile);
         copy(&built.join("lua-host"), &self.host());
-        for (to, packages) in [(&self.folder, &PACKAGES[..]), (&self.for_every_lua, &FOR_EVERY_LUA)] {
+        for (to, packages) in [(&self.folder, packages), (&self.for_every_lua, for_every_lua)] {
             fs::create_dir_all(to).expect("the target folder can be written to");
             for (_, file, name) in packages {
                 copy(&built.join(format!("{file}.{}", extension())), &to.join(format!("{name}.so")));

@@ -248,13 +248,13 @@ impl Library {
     }
 }
 
-/// Builds all libraries that can be built here into `folder`, in parallel, because most of their compilers use one core.
+/// Builds all libraries that are wanted and can be built here into `folder`, in parallel, because most of their compilers use one core.
 ///
 /// # Panics
 /// A build fails.
-pub(crate) fn build_all(folder: &Path) {
+pub(crate) fn build_all(folder: &Path, is_wanted: impl Fn(&str) -> bool) {
     thread::scope(|scope| {
-        for library in LIBRARIES.iter().filter(|library| library.can_be_built()) {
+        for library in LIBRARIES.iter().filter(|library| is_wanted(library.name) && library.can_be_built()) {
             scope.spawn(|| library.build(folder).unwrap_or_else(|error| panic!("{}: {error}", library.name)));
         }
     });
