@@ -91,20 +91,12 @@ const TABLES: [Table; 9] = [
     Table {
         sides: ["computes", "DSS"],
         script: "neighbour.lua",
-        rows: &[
-            ("deliver to callback, beside another state", Some(1.03)),
-            ("two states on two cores", None),
-        ],
+        rows: &[("deliver to callback, beside another state", Some(1.03)), ("two states on two cores", None)],
     },
     Table {
         sides: ["1000", "many"],
         script: "growth.lua",
-        rows: &[
-            ("10^4 queued", None),
-            ("10^5 queued", None),
-            ("10^6 queued", None),
-            ("10^7 queued", None),
-        ],
+        rows: &[("10^4 queued", None), ("10^5 queued", None), ("10^6 queued", None), ("10^7 queued", None)],
     },
     Table {
         sides: ["computes", "scrapes"],

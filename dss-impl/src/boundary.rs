@@ -34,7 +34,7 @@ pub(crate) fn discard_queued(
 ) {
     discard(adapter, handle, payload, Stage::Queued);
     if !awaited {
-        discard(adapter, handle, payload, Stage::Finished);
+        discard(adapter, handle, payload, Stage::Discarded);
     }
 }
 

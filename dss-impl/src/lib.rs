@@ -82,6 +82,7 @@ pub mod rendezvous;
 pub mod revision;
 #[cfg(not(loom))]
 pub mod search;
+pub mod spares;
 #[cfg(not(loom))]
 pub mod states;
 mod sync;

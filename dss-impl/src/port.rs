@@ -4,7 +4,7 @@
 //! | the core calls | when | afterwards |
 //! |---|---|---|
 //! | [`Adapter::decode`] | once, on the Lua thread | [`Stage::Finished`], if nobody waits for an answer |
-//! | [`Adapter::discard`] with [`Stage::Queued`] | instead of `decode` | [`Stage::Finished`], if nobody waits for an answer |
+//! | [`Adapter::discard`] with [`Stage::Queued`] | instead of `decode` | [`Stage::Discarded`], if nobody waits for an answer |
 //! | [`ReplyPort::reply`] | Lua called the reply function, or dropped it | nothing |
 //! | [`Adapter::discard`] with [`Stage::Waiting`] | instead of `reply` or `answer` | [`RequestPort::complete`], for a request |
 //! | [`RequestPort::answer`] | Lua's function returned or raised an error; again, with an error, if it refused | [`RequestPort::complete`] |
@@ -27,8 +27,10 @@ pub enum Stage {
     Queued,
     /// It was decoded and waits for Lua's reply, which cannot come any more.
     Waiting,
-    /// It was decoded, or discarded as [`Stage::Queued`], and nobody waits for an answer. The last call with that payload.
+    /// It was decoded, and nobody waits for an answer. The last call with that payload, on the Lua thread, inside the call of Lua that decoded it.
     Finished,
+    /// It was discarded as [`Stage::Queued`], and nobody waits for an answer. The last call with that payload.
+    Discarded,
 }
 
 /// How Lua answers a delivery that a thread or a request waits for.

@@ -31,5 +31,7 @@ mod ending;
 mod leaving;
 #[path = "loom/sleep.rs"]
 mod sleep;
+#[path = "loom/spares.rs"]
+mod spares;
 #[path = "loom/waiting.rs"]
 mod waiting;

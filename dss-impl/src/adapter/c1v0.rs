@@ -236,7 +236,7 @@ impl Adapter for C1v0 {
                 Self::return_of(payload)(lua, data, utilid(handle), 0);
             },
             // 1.0 has no call for this.
-            Stage::Finished => {}
+            Stage::Finished | Stage::Discarded => {}
         }
     }
 

@@ -280,7 +280,7 @@ impl Adapter for V1 {
     unsafe fn discard(&self, handle: Handle, payload: &Payload, stage: Stage) {
         let (lua, data) = (std::ptr::null_mut(), Self::data_of(payload));
         match stage {
-            Stage::Finished => {
+            Stage::Finished | Stage::Discarded => {
                 // SAFETY: no thread waits, so `deliver` put the library's finish function there.
                 let finish = unsafe { std::mem::transmute::<usize, FinishFn>(payload.0[1]) };
                 // SAFETY: the contract of `FinishFn`: once, as the last call with that data.

@@ -138,6 +138,8 @@ impl Drop for Closing<'_> {
         dispatcher.callbacks.kill_all();
         dispatcher.epoch.store(self.epoch + 1, Ordering::Release);
         drop(intake);
+        // SAFETY: a state is closed on its Lua thread, in a call that Lua made.
+        unsafe { dispatcher.spares.clear() };
         // Must happen before the dispatcher can be given to another state.
         self.inside = None;
         dispatcher.retire_if_done(&mut desk);

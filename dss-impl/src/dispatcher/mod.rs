@@ -48,6 +48,7 @@ use crate::outcome::Outcome;
 use crate::pair::Pair;
 use crate::port::Adapter;
 use crate::queue::Queue;
+use crate::spares::Spares;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Ordering};
 
 use pace::{Busy, Pacer};
@@ -172,6 +173,8 @@ pub struct Dispatcher {
     /// Notified when a call into a library ends. Used with `desk`.
     ended: Condvar,
     pub(crate) callbacks: Callbacks,
+    /// The memory of deliveries that have ended.
+    pub(crate) spares: Spares,
 }
 
 impl Dispatcher {
@@ -220,6 +223,7 @@ impl Dispatcher {
             room: Bell::new(),
             ended: Condvar::new(),
             callbacks: Callbacks::new(),
+            spares: Spares::new(),
         }
     }
 

@@ -148,8 +148,8 @@ impl Adapter for Library {
         match stage {
             Stage::Queued => self.called(Call::CancelQueued(data), handle),
             Stage::Waiting => self.called(Call::CancelWaiting(data), handle),
-            Stage::Finished if payload.0[1] == SILENT => {}
-            Stage::Finished => self.called(Call::Finish(data), Handle::from_raw(0)),
+            Stage::Finished | Stage::Discarded if payload.0[1] == SILENT => {}
+            Stage::Finished | Stage::Discarded => self.called(Call::Finish(data), Handle::from_raw(0)),
         }
     }
 

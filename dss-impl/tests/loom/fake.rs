@@ -132,7 +132,7 @@ impl Adapter for Fake {
         self.touch(payload, |fate| match stage {
             Stage::Queued => &fate.cancelled,
             Stage::Waiting => &fate.cancelled_waiting,
-            Stage::Finished => &fate.finished,
+            Stage::Finished | Stage::Discarded => &fate.finished,
         });
     }
 

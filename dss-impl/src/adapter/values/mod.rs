@@ -42,6 +42,7 @@ use crate::handle::Handle;
 use crate::outcome::{Failure, Outcome};
 use crate::payload::Payload;
 use crate::port::{Adapter, Answers, FAILED, RequestPort, Stage};
+use crate::states;
 use crate::value::{Raised, Value};
 use objects::Objects;
 use record::{Record, RequestPart};
@@ -111,10 +112,16 @@ impl<W: Wire> Adapter for Values<W> {
         }
     }
 
-    unsafe fn discard(&self, _: Handle, payload: &Payload, stage: Stage) {
-        if stage == Stage::Finished {
+    unsafe fn discard(&self, handle: Handle, payload: &Payload, stage: Stage) {
+        match stage {
+            Stage::Finished => {
+                let spares = states::dispatcher_at(handle.dispatcher).map(|dispatcher| &dispatcher.spares);
+                // SAFETY: this is the last call with that payload, on the Lua thread, inside a call of Lua.
+                unsafe { Record::<W>::end(payload, spares, drop) };
+            }
             // SAFETY: this is the last call with that payload.
-            unsafe { Record::<W>::end(payload, drop) };
+            Stage::Discarded => unsafe { Record::<W>::end(payload, None, drop) },
+            Stage::Queued | Stage::Waiting => {}
         }
     }
 
@@ -165,6 +172,6 @@ impl<W: Wire> RequestPort for Values<W> {
         // SAFETY: called once for each request.
         let complete = |it: Box<RequestPart<W>>| unsafe { W::complete(it.completion, outcome, it.answer) };
         // SAFETY: called once, for a request, as the last use of the record.
-        unsafe { Record::<W>::end(payload, complete) };
+        unsafe { Record::<W>::end(payload, None, complete) };
     }
 }

@@ -3,14 +3,14 @@
 //! The payload's three words are the request's part or 0, the number of values, and the address of the record. The values follow its head,
 //! so two integers of v2 cost one allocation of 56 bytes.
 
-use std::alloc::{Layout, alloc, dealloc};
-use std::ffi::c_void;
+use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::wire::Wire;
 use crate::callbacks::CallbackId;
 use crate::payload::Payload;
+use crate::spares::{self, Spares};
 use crate::states;
 use crate::value::{Raised, Value};
 
@@ -46,13 +46,13 @@ impl<'a, W: Wire> Record<'a, W> {
     /// Makes a record whose values must still be written. None if out of memory.
     #[inline]
     pub(super) fn allocate(
+        spares: &Spares,
         callback: u64,
         count: usize,
         request: Option<Box<RequestPart<W>>>,
     ) -> Option<Payload> {
-        let layout = layout::<W>(count)?;
-        // SAFETY: the layout is not empty: it contains the head.
-        let head: NonNull<Head> = NonNull::new(unsafe { alloc(layout) })?.cast();
+        // The layout is not empty: it contains the head.
+        let head: NonNull<Head> = spares.allocate(layout::<W>(count)?)?.cast();
         // SAFETY: fresh memory of that layout.
         unsafe { head.write(Head { callback }) };
         let request = request.map_or(0, |part| Box::into_raw(part).expose_provenance());
@@ -94,17 +94,21 @@ impl<'a, W: Wire> Record<'a, W> {
         CallbackId::from_raw(unsafe { (*head).callback })
     }
 
-    /// Drops a record's contents and its memory. `last` then gets the request's part, if there is one, even if an exception leaves the drop of
-    /// a value.
+    /// Drops a record's contents and its memory, which goes to `spares`. `last` then gets the request's part, if there is one, even if an
+    /// exception leaves the drop of a value.
     ///
     /// # Safety
-    /// As [`Self::of`], and it is not used again.
+    /// As [`Self::of`], and it is not used again. With `spares`, the caller is on their Lua thread, inside a call that Lua made.
     #[inline]
-    pub(super) unsafe fn end(payload: &Payload, last: impl FnOnce(Box<RequestPart<W>>)) {
+    pub(super) unsafe fn end(
+        payload: &Payload,
+        spares: Option<&Spares>,
+        last: impl FnOnce(Box<RequestPart<W>>),
+    ) {
         // SAFETY: as the caller promises.
         let record = unsafe { Self::of(payload) };
         states::release_callback(record.callback());
-        let _ending = Ending::<W, _> { payload, last: Some(last), wire: PhantomData };
+        let _ending = Ending::<W, _> { payload, spares, last: Some(last), wire: PhantomData };
         // SAFETY: the values are not used again.
         unsafe { std::ptr::drop_in_place(record.values) };
     }
@@ -113,12 +117,17 @@ impl<'a, W: Wire> Record<'a, W> {
     ///
     /// # Safety
     /// As [`Self::end`].
-    pub(super) unsafe fn free(payload: &Payload) -> Option<Box<RequestPart<W>>> {
+    #[inline]
+    pub(super) unsafe fn free(payload: &Payload, spares: Option<&Spares>) -> Option<Box<RequestPart<W>>> {
         let Payload([request, count, head]) = *payload;
-        let head: *mut c_void = std::ptr::with_exposed_provenance_mut(head);
-        if let Some(layout) = layout::<W>(count) {
-            // SAFETY: it was allocated with that layout.
-            unsafe { dealloc(head.cast(), layout) };
+        let head: Option<NonNull<u8>> = NonNull::new(std::ptr::with_exposed_provenance_mut(head));
+        if let (Some(head), Some(layout)) = (head, layout::<W>(count)) {
+            match spares {
+                // SAFETY: it was allocated with that layout; the rest as the caller promises.
+                Some(spares) => unsafe { spares.keep(head, layout) },
+                // SAFETY: it was allocated with that layout.
+                None => unsafe { spares::free(head, layout) },
+            }
         }
         let part: *mut RequestPart<W> = std::ptr::with_exposed_provenance_mut(request);
         // SAFETY: NULL, or the box from `allocate`.
@@ -137,6 +146,7 @@ impl<'a, W: Wire> Record<'a, W> {
 /// A record whose values are being dropped. Dropping this frees the record's memory.
 struct Ending<'a, W: Wire, F: FnOnce(Box<RequestPart<W>>)> {
     payload: &'a Payload,
+    spares: Option<&'a Spares>,
     last: Option<F>,
     wire: PhantomData<W>,
 }
@@ -144,7 +154,7 @@ struct Ending<'a, W: Wire, F: FnOnce(Box<RequestPart<W>>)> {
 impl<W: Wire, F: FnOnce(Box<RequestPart<W>>)> Drop for Ending<'_, W, F> {
     fn drop(&mut self) {
         // SAFETY: `end` made this, and its caller promised that the record is not used again.
-        let part = unsafe { Record::<W>::free(self.payload) };
+        let part = unsafe { Record::<W>::free(self.payload, self.spares) };
         if let (Some(part), Some(last)) = (part, self.last.take()) {
             last(part);
         }

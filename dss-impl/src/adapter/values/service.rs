@@ -103,11 +103,12 @@ fn prepare<W: Wire, S: Source<W>>(
 ) -> Result<Delivery<'static>, Refused> {
     let callback = dispatcher.retain(CallbackId::from_raw(given.callback)).ok_or(Refused::InvalidCallback)?;
     let count = given.values.count();
-    let payload = Record::<W>::allocate(given.callback, count, request).ok_or(DeliverError::OutOfMemory)?;
+    let payload = Record::<W>::allocate(&dispatcher.spares, given.callback, count, request)
+        .ok_or(DeliverError::OutOfMemory)?;
     // SAFETY: it has room for all of them, and what is refused below is given back.
     if let Err(refused) = unsafe { given.values.write(Record::<W>::values_of(&payload)) } {
         // SAFETY: it was made for this call. This function still owns the callback's reference.
-        drop(unsafe { Record::<W>::free(&payload) });
+        drop(unsafe { Record::<W>::free(&payload, None) });
         return Err(refused);
     }
     // The record owns the reference from here on.
@@ -135,7 +136,7 @@ fn take_back<W: Wire, S: Source<W>>(payload: &Payload, callback: u64) {
     // SAFETY: `prepare` had them written.
     unsafe { S::give_back(record.values) };
     // SAFETY: as above.
-    drop(unsafe { Record::<W>::free(payload) });
+    drop(unsafe { Record::<W>::free(payload, None) });
 }
 
 /// The key of a delivery within the library: each callback has its own keys. Empty if there is none.
