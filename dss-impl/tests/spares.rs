@@ -57,7 +57,7 @@ fn keep(spares: &Spares, blocks: &[NonNull<u8>], bytes: usize) {
 }
 
 #[test]
-fn an_ended_deliverys_memory_is_used_again() {
+fn the_memory_of_an_ended_delivery_is_used_again() {
     let spares = Spares::new();
     let first = blocks(&spares, 1024, 56);
     assert_eq!(first.iter().collect::<HashSet<_>>().len(), 1024);
