@@ -27,9 +27,11 @@ pub struct Artefacts {
     pub c2v0: PathBuf,
 }
 
-/// The Rust packages that Lua requires: the package, cargo's name of the file, Lua's name of it. The last one is the same
-/// for every Lua; the others are built for each.
-const PACKAGES: [(&str, &str, &str); 6] = [
+/// A package, cargo's name of its file, and Lua's or DSS's name of it.
+type Package = (&'static str, &'static str, &'static str);
+
+/// The Rust packages that Lua requires. The last one is the same for every Lua; the others are built for each.
+const PACKAGES: [Package; 6] = [
     ("dss-lua", "libdarksidesync", "darksidesync"),
     ("dss-lib-luaexit", "libluaexit", "luaexit"),
     ("dss-lib-fswatch", "libfswatch", "fswatch"),
@@ -38,8 +40,8 @@ const PACKAGES: [(&str, &str, &str); 6] = [
     ("dss-plain-v1", "libplain_v1", "plain_v1"),
 ];
 
-/// The libraries that do not depend on Lua and are built once: the package, cargo's name of the file, DSS's name of it.
-const FOR_EVERY_LUA: [(&str, &str, &str); 5] = [
+/// The libraries that do not depend on Lua and are built once.
+const FOR_EVERY_LUA: [Package; 5] = [
     ("fswatch-v2", "libfswatch_v2", "fswatch"),
     ("httpd-v2", "libhttpd_v2", "httpd"),
     ("sqlite-v2", "libsqlite_v2", "sqlite"),
@@ -118,6 +120,22 @@ pub fn try_succeed(command: &mut Command) -> Result<String, String> {
     Ok(text(&output.stdout))
 }
 
+/// The options of cargo that select what is built for `lua`. Another selection has other features, and compiles much again.
+#[must_use]
+pub fn selection(lua: Lua) -> Vec<&'static str> {
+    options(lua, PACKAGES.iter().chain(&FOR_EVERY_LUA))
+}
+
+/// The same for some packages.
+fn options<'a>(lua: Lua, packages: impl Iterator<Item = &'a Package>) -> Vec<&'static str> {
+    let mut options = vec!["--no-default-features", "--features", lua.0, "--package", "dss-test-host"];
+    // Those for every Lua are built along, because one build of all is faster than two.
+    for (package, ..) in packages {
+        options.extend(["--package", package]);
+    }
+    options
+}
+
 impl Artefacts {
     /// Builds everything for `lua`, at most once in this process, and only if the sources have changed.
     ///
@@ -159,17 +177,13 @@ impl Artefacts {
     }
 
     fn make(&self, profile: &str, is_wanted: impl Fn(&str) -> bool) {
-        let wanted = |packages: &[(&'static str, &'static str, &'static str)]| {
+        let wanted = |packages: &[Package]| {
             packages.iter().copied().filter(|(package, ..)| is_wanted(package)).collect::<Vec<_>>()
         };
         let (packages, for_every_lua) = (wanted(&PACKAGES), wanted(&FOR_EVERY_LUA));
         let mut command = cargo();
-        command.args(["build", "--quiet", "--profile", profile, "--package", "dss-test-host"]);
-        command.args(["--no-default-features", "--features", self.lua.0]);
-        // Those for every Lua are built along, because one build of all is faster than two.
-        for (package, ..) in packages.iter().chain(&for_every_lua) {
-            command.args(["--package", package]);
-        }
+        command.args(["build", "--quiet", "--profile", profile]);
+        command.args(options(self.lua, packages.iter().chain(&for_every_lua)));
         succeed(&mut command);
         let built = target().join("cargo").join(profile);
         copy(&built.join("lua-host"), &self.host());

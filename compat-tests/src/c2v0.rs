@@ -24,6 +24,26 @@ pub enum Language {
     Go,
 }
 
+impl Language {
+    /// Whether this machine has the compiler.
+    ///
+    /// # Panics
+    /// It does not, and `DSS_REQUIRE_SYSTEM_LUA` says that everything that tests can use must be installed.
+    #[must_use]
+    pub fn has_compiler(self) -> bool {
+        required(self.is_installed(), &format!("compiler for {self:?}"))
+    }
+
+    fn is_installed(self) -> bool {
+        match self {
+            Language::C => true,
+            Language::Cpp => runs("g++", &["--version"]),
+            Language::Zig => runs("python3", &["-m", "ziglang", "version"]),
+            Language::Go => runs("go", &["version"]),
+        }
+    }
+}
+
 /// A library of c2v0.
 #[derive(Clone, Copy, Debug)]
 pub struct Library {
@@ -135,13 +155,8 @@ impl Library {
     }
 
     fn has_tools(&self) -> bool {
-        let compiler = match self.language {
-            Language::C => true,
-            Language::Cpp => runs("g++", &["--version"]),
-            Language::Zig => runs("python3", &["-m", "ziglang", "version"]),
-            Language::Go => runs("go", &["version"]),
-        };
-        let there = compiler && self.on.is_none_or(|package| runs("pkg-config", &["--exists", package]));
+        let there = self.language.is_installed()
+            && self.on.is_none_or(|package| runs("pkg-config", &["--exists", package]));
         required(there, &format!("compiler or package for {}", self.name))
     }
 
