@@ -5,10 +5,13 @@
 //! |---|---|
 //! | `lua` | runs in the Lua 5.4 host, and must print what the line `<!-- prints: one \| two -->` above it says |
 //! | `c`, `rust` | is compiled as the library whose `luaopen_`, `library!` or `DSS_LIBRARY` it has; a `lua` block of the document must require or load it |
+//! | `cpp` | is compiled as the library whose `DSS_CPP_LIBRARY` it has, as for C, or else as a part of one |
 //! | `rust` without either | is a part of a library, compiled with the manifest of a v2 library of its page, or else of the document |
 //! | `toml` | is the manifest of the document's library of that name |
 //! | `sh`, `console` | runs line by line, with paths that lead into the target folder; see `docs/shell.rs` |
-//! | `text` | is the output of the program in `docs/programs.rs` that the line `<!-- test: name -->` above it names; `dss-check` is in `docs/dss.rs`, and `wrong-lua` is the message of another Lua's module |
+//! | `sh` with `<!-- in: NAME -->` | runs in the folder of the library NAME: see `docs/scripts.rs` for Rust, and `docs/languages.rs` for C++, Zig and Go |
+//! | `sh` with `<!-- installed -->` | runs on a machine where DSS is installed; see `docs/scripts.rs` |
+//! | `text` | is the output of the program in `docs/programs.rs` that the line `<!-- test: name -->` above it names; `dss-check` and `dss-inspect` are in `docs/dss.rs`, and `wrong-lua` is the message of another Lua's module |
 //! | `lua` with `<!-- part of: HOST -->` | is compiled, and the modules of DSS's that it requires are there; `tests/hosts.rs` runs such programs in the hosts |
 //! | any with `<!-- part -->` | is an excerpt or another program's file, which no test runs |
 //!
@@ -23,14 +26,20 @@ mod blocks;
 mod book;
 #[path = "docs/dss.rs"]
 mod dss;
+#[path = "docs/languages.rs"]
+mod languages;
 #[path = "docs/libraries.rs"]
 mod libraries;
 #[path = "docs/links.rs"]
 mod links;
+#[path = "docs/machine.rs"]
+mod machine;
 #[path = "docs/programs.rs"]
 mod programs;
 #[path = "docs/rockspec.rs"]
 mod rockspec;
+#[path = "docs/scripts.rs"]
+mod scripts;
 #[path = "docs/shell.rs"]
 mod shell;
 
@@ -39,7 +48,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use blocks::Block;
-use compat_tests::artefacts::{Artefacts, target, workspace};
+use compat_tests::artefacts::{Artefacts, copy, target, workspace};
 use compat_tests::luas::{self, Lua};
 use compat_tests::run::limited;
 use libtest_mimic::{Arguments, Trial};
@@ -80,9 +89,10 @@ fn main() {
         let blocks: &'static [Block] =
             set.iter().flat_map(|page| blocks::of(page)).collect::<Vec<_>>().leak();
         for block in blocks {
-            // Another Lua's module is built for this.
-            let left_out =
-                block.test.as_deref() == Some("wrong-lua") && !luas::tested().contains(&Lua("lua55"));
+            // Another Lua's module is built for the first, and a compiler may be missing for the others.
+            let left_out = block.test.as_deref() == Some("wrong-lua")
+                && !luas::tested().contains(&Lua("lua55"))
+                || languages::needs(block, blocks).is_some_and(|language| !language.has_compiler());
             trials.push(Trial::test(block.name(), move || run(block, blocks)).with_ignored_flag(left_out));
         }
         trials
@@ -132,6 +142,9 @@ fn run(block: &Block, all: &[Block]) -> Result<(), libtest_mimic::Failed> {
             if name == "dss-check" {
                 return compare(&block.text, &dss::check());
             }
+            if name == "dss-inspect" {
+                return compare(&block.text, &dss::inspect(&block.text));
+            }
             if name == "wrong-lua" {
                 let other = Artefacts::of(Lua("lua55")).folder.join("?.so").display().to_string();
                 let code =
@@ -144,12 +157,22 @@ fn run(block: &Block, all: &[Block]) -> Result<(), libtest_mimic::Failed> {
             libraries::check_part(block, all);
             Ok(())
         }
-        "c" | "rust" => {
-            let name = libraries::name(block).ok_or("a library in C has its luaopen_ function")?;
+        "cpp" if languages::name(block).is_none() => {
+            languages::check_part(block);
+            Ok(())
+        }
+        "c" | "cpp" | "rust" => {
+            let name = match languages::name(block) {
+                Some(name) => name.to_owned(),
+                None => libraries::name(block).ok_or("a library in C has its luaopen_ function")?,
+            };
             let user =
                 all.iter().find(|other| other.language == "lua" && libraries::requires(&other.text, &name));
             user.ok_or_else(|| format!("no Lua example of the document requires or loads {name}"))?;
-            libraries::build(&name, all);
+            match &*block.language {
+                "cpp" => languages::build(&name, all),
+                _ => libraries::build(&name, all),
+            }
             Ok(())
         }
         "toml" => {
@@ -159,7 +182,12 @@ fn run(block: &Block, all: &[Block]) -> Result<(), libtest_mimic::Failed> {
             Ok(())
         }
         "sh" | "console" => {
-            shell::run(block, all);
+            match &block.library {
+                Some(name) if languages::needs(block, all).is_some() => languages::build(name, all),
+                Some(_) => scripts::run(block, all),
+                None if block.is_installed => scripts::run(block, all),
+                None => shell::run(block, all),
+            }
             Ok(())
         }
         other => Err(format!("a block of language `{other}` is not run by any test").into()),
@@ -177,7 +205,10 @@ fn execute(block: &Block, code: &str) -> Result<String, libtest_mimic::Failed> {
     let mut command = artefacts().command(&[folder("modules")]);
     let templates =
         [&artefacts().for_every_lua, &folder("v2")].map(|folder| folder.join("?.so").display().to_string());
-    command.env("DSS_PATH", templates.join(";")).arg(script);
+    // Examples read and write files of the folder they run in.
+    let here = folder("here");
+    copy(&workspace().join("LICENSE"), &here.join("LICENSE"));
+    command.env("DSS_PATH", templates.join(";")).arg(script).current_dir(here);
     let ended = limited(&mut command, Duration::from_secs(60));
     if !ended.succeeded() {
         return Err(ended.report().into());

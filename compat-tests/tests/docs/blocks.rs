@@ -17,6 +17,12 @@ pub(crate) struct Block {
     pub(crate) prints: Option<String>,
     /// `<!-- part of: HOST -->`
     pub(crate) host: Option<String>,
+    /// `<!-- in: NAME -->`, the library in whose folder the commands run
+    pub(crate) library: Option<String>,
+    /// `<!-- installed -->`
+    pub(crate) is_installed: bool,
+    /// The name of the file that the block shows as a whole.
+    pub(crate) file: Option<String>,
     /// `<!-- part -->`, or pasted from a run, so that it differs each time.
     pub(crate) is_part: bool,
 }
@@ -79,6 +85,9 @@ pub(crate) fn of(document: &str) -> Vec<Block> {
         let above: Vec<&str> =
             lines[..at].iter().rev().take_while(|line| line.starts_with("<!--")).copied().collect();
         let find = |key| above.iter().find_map(|line| comment(line, key));
+        // The name of an included file, if the block is that file.
+        let file = (length == 1).then(|| lines[at + 1].strip_prefix(INCLUDE)).flatten();
+        let file = file.and_then(|file| file.trim_end_matches("}}").rsplit('/').next()).map(str::to_owned);
         blocks.push(Block {
             document: document.to_owned(),
             line: at + 1,
@@ -87,9 +96,12 @@ pub(crate) fn of(document: &str) -> Vec<Block> {
             test: find("test").map(str::to_owned),
             prints: find("prints").map(|prints| prints.replace(" | ", "\n")),
             host: find("part of").map(str::to_owned),
+            library: find("in").map(str::to_owned),
+            is_installed: above.contains(&"<!-- installed -->"),
             is_part: above.contains(&"<!-- demo output -->")
                 || above.contains(&"<!-- part -->")
-                || length == 1 && lines[at + 1].starts_with(INCLUDE),
+                || file.is_some(),
+            file,
         });
         at += length + 2;
     }

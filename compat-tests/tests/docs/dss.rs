@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use compat_tests::artefacts::dss;
+use compat_tests::artefacts::{copy, dss, succeed};
 
 use crate::{artefacts, folder};
 
@@ -28,4 +28,18 @@ pub(crate) fn check() -> String {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     text.replace("lua/darksidesync", "/usr/local/lib/lua/5.4/darksidesync")
         .replace(" dss/", " /usr/local/lib/dss/")
+}
+
+/// The output of `dss inspect` for the library that `wanted` describes. The lines that say which compiler and which processor it was built
+/// with and for are those of `wanted`.
+pub(crate) fn inspect(wanted: &str) -> String {
+    let dir = folder("dss-inspect");
+    copy(&artefacts().for_every_lua.join("fswatch.so"), &dir.join("fswatch.so"));
+    let text = succeed(Command::new(dss()).args(["inspect", "fswatch.so"]).current_dir(dir));
+    let of_this_machine = ["  compiler ", "  for "];
+    let lines = text.lines().map(|line| {
+        let kind = of_this_machine.into_iter().find(|kind| line.starts_with(kind));
+        kind.and_then(|kind| wanted.lines().find(|line| line.starts_with(kind))).unwrap_or(line)
+    });
+    lines.collect::<Vec<_>>().join("\n").replace("fswatch.so", "/usr/local/lib/dss/fswatch.so")
 }

@@ -14,6 +14,7 @@ pub(crate) fn called(name: &str) -> &'static str {
         "other-layout" => "require 'darksidesync'  print(require('probe_v1').request(1, '^1.0', 'layout'))",
         "unwanted" => UNWANTED,
         "nothing-there" => "print(require('probe_v1').nothing())",
+        "forked" => FORKED,
         other => panic!("there is no program called {other}"),
     }
 }
@@ -22,6 +23,19 @@ pub(crate) fn called(name: &str) -> &'static str {
 const UNWANTED: &str = r#"
     local _, sentence = pcall(require("darksidesync").load, "probe_v2", "^2")
     print((sentence:gsub("%(/.-%)", "(/usr/local/lib/dss/misfit.so)"):gsub("probe_v2", "misfit")))
+"#;
+
+/// Forks after a library was opened, and prints the error that the child gets.
+const FORKED: &str = r#"
+    local darksidesync = require "darksidesync"
+    darksidesync.load "fswatch"
+    local child = host.fork()
+    if child == 0 then
+        print((select(2, pcall(darksidesync.load, "sqlite"))))
+        io.stdout:flush()
+        os.exit(0)
+    end
+    assert(host.waitpid(child, 60) == "exited")
 "#;
 
 /// Makes a request to the server that the example starts, prints the answer, and ends `run`.

@@ -1,6 +1,6 @@
 //! The command lines in the documents.
 //!
-//! Each line runs in the workspace. Paths that lead out of the workspace or into `target` are replaced by paths in the test's
+//! Each line runs in the workspace; blocks that run as one script are in `scripts.rs`. Paths that lead out of the workspace or into `target` are replaced by paths in the test's
 //! own folder. A line that would run the tests again, or that needs something a machine may lack, does not run. It must be a
 //! known command, and the files, packages and options that it names must exist.
 
@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use compat_tests::artefacts::{cargo, succeed, target, workspace};
+use compat_tests::artefacts::{cargo, selection, succeed, target, workspace};
 use compat_tests::build_lock::BuildLock;
+use compat_tests::walk;
 
 use crate::blocks::Block;
 use crate::{artefacts, folder, libraries, read};
@@ -23,13 +24,26 @@ pub(crate) fn run(block: &Block, all: &[Block]) {
     // Files of an earlier run would hide that this run does not make them.
     let _ = fs::remove_dir_all(folder(&own));
     let folder = folder(&own);
-    for line in block.text.replace("\\\n", " ").lines() {
-        let line = line.strip_prefix("$ ").unwrap_or(line).split(" # ").next().unwrap_or("").trim();
-        if !line.is_empty() && !line.starts_with('#') {
-            execute(line, &folder, &own, all);
-        }
+    for line in lines(&block.text) {
+        execute(&line, &folder, &own, all);
     }
     check(&folder, all);
+}
+
+/// The command lines of a block, without prompts and comments.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> + use<> {
+    let text = text.replace("\\\n", " ");
+    let plain = |line: &str| {
+        line.strip_prefix("$ ")
+            .unwrap_or(line)
+            .split(" # ")
+            .next()
+            .expect("split gives one")
+            .trim()
+            .to_owned()
+    };
+    let lines: Vec<_> = text.lines().map(plain).collect();
+    lines.into_iter().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 fn execute(line: &str, folder: &Path, own: &str, all: &[Block]) {
@@ -56,11 +70,16 @@ fn execute(line: &str, folder: &Path, own: &str, all: &[Block]) {
             let known = read("Cargo.toml");
             assert!(known.contains(url.trim_end_matches(".git")), "the repository is not {url}");
         }
+        ["cargo", "build", ref options @ ..] if options.contains(&"sqlite-v2") => {
+            // With what is built along in the tests, so that it has the same features and is not compiled again.
+            shell(&format!("{line} {}", selection(artefacts().lua).join(" ")), folder, workspace());
+        }
         ["cargo", "build", ..] => shell(line, folder, workspace()),
         ["cargo", "package", ..] => {
             shell(&format!("{line} --allow-dirty --offline"), folder, workspace());
         }
         ["mkdir" | "cp" | "sudo" | "(cd", ..] => shell(line, folder, workspace()),
+        ["cc" | "gcc", ..] if line.contains(" compat-tests/") => shell(line, folder, workspace()),
         ["cc" | "gcc", ..] => {
             for block in all.iter().filter(|block| block.language == "c") {
                 let name = libraries::name(block).expect("a library in C has its luaopen_ function");
@@ -82,7 +101,7 @@ fn recognise_matrix(options: &[&str]) {
 }
 
 /// The command after assignments like `NAME=value` and `NAME="some words"`.
-fn without_assignments(line: &str) -> &str {
+pub(crate) fn without_assignments(line: &str) -> &str {
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     match line.split_once('=') {
         Some((name, value)) if is_name(name) => {
@@ -116,6 +135,16 @@ fn shell(line: &str, folder: &Path, inside: &Path) {
     let mac = if cfg!(target_os = "macos") { &mac[..] } else { &[] };
     let line =
         replacements.iter().chain(mac).fold(line.to_owned(), |line, (from, to)| line.replace(from, to));
+    // What a command makes in a checkout goes into the folder.
+    let line = if inside == workspace() {
+        let own = |word: &str| match word.ends_with(".so") && !word.contains('/') {
+            true => folder.join(word).display().to_string(),
+            false => word.to_owned(),
+        };
+        line.split(' ').map(own).collect::<Vec<_>>().join(" ")
+    } else {
+        line
+    };
     // Folders that a system would already have.
     for path in line.split_whitespace().filter(|word| word.contains("/prefix/")) {
         let parent = Path::new(path).parent().expect("it lies below the prefix");
@@ -145,24 +174,24 @@ fn check(folder: &Path, all: &[Block]) {
     if program.exists() {
         succeed(Command::new(program).arg("--version"));
     }
-    if installed.join("lib").exists() {
-        let (lib, share) = (installed.join("lib/lua/5.4"), installed.join("share/lua/5.4"));
+    let (lib, share) = (installed.join("lib/lua/5.4"), installed.join("share/lua/5.4"));
+    if share.exists() || lib.join("darksidesync.so").exists() {
         require(&lib, &share, "darksidesync");
         require(&lib, &share, "dss");
     }
-    for path in
-        entries(folder).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "so"))
-    {
-        let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
-        let mut command = artefacts().command(&[folder.to_owned()]);
+    let files = if installed.exists() { walk::files(&installed, |_| true) } else { Vec::new() };
+    for file in files.into_iter().filter(|path| is_library(path)) {
+        match file.parent() {
+            Some(folder) if folder == lib => use_library(&file, false),
+            Some(folder) if folder == installed.join("lib/dss") => use_library(&file, true),
+            _ => panic!("{} is in a folder where nothing looks for libraries", file.display()),
+        }
+    }
+    for file in entries(folder).into_iter().filter(|path| is_library(path)) {
+        let name = file.file_stem().expect("a file").to_string_lossy();
         let by_dss = |block: &&Block| libraries::is_loaded_by_dss(block);
         let is_loaded = all.iter().filter(by_dss).filter_map(libraries::name).any(|it| it == name);
-        let loads = if is_loaded {
-            format!("require('darksidesync').load '{}'", path.display())
-        } else {
-            format!("require '{name}'")
-        };
-        succeed(command.arg("-e").arg(loads));
+        use_library(&file, is_loaded);
     }
     let releases = folder.join("releases");
     for release in entries(&releases) {
@@ -174,6 +203,24 @@ fn check(folder: &Path, all: &[Block]) {
         }
         assert_eq!(names.len() + 1, entries(&release).len(), "{names:?} are not all files of the release");
     }
+}
+
+fn is_library(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "so")
+}
+
+/// Has DSS load the file, or else Lua, which looks in the file's folder first.
+fn use_library(file: &Path, is_loaded_by_dss: bool) {
+    let folders = [file.parent().expect("it lies in a folder"), &artefacts().folder];
+    let templates = folders.map(|folder| folder.join("?.so").display().to_string());
+    let code = if is_loaded_by_dss {
+        format!("require('darksidesync').load '{}'", file.display())
+    } else {
+        let name = file.file_stem().expect("a file").to_string_lossy();
+        format!("require 'darksidesync' require '{name}'")
+    };
+    let mut command = Command::new(artefacts().host());
+    succeed(command.arg("--cpath").arg(templates.join(";")).arg("-e").arg(code));
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
