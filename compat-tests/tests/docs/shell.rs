@@ -1,8 +1,8 @@
 //! The command lines in the documents.
 //!
-//! Each line runs in the workspace; blocks that run as one script are in `scripts.rs`. Paths that lead out of the workspace or into `target` are replaced by paths in the test's
-//! own folder. A line that would run the tests again, or that needs something a machine may lack, does not run. It must be a
-//! known command, and the files, packages and options that it names must exist.
+//! Each line runs in the workspace; blocks that run as one script are in `scripts.rs`. Paths that lead out of the workspace or
+//! into `target` are replaced by paths in the test's own folder. A line that would run the tests again, or that needs something
+//! a machine may lack, does not run. It must be a known command, and the files, packages and options that it names must exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
