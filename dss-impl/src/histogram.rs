@@ -25,6 +25,14 @@ impl Histogram {
         self.sum = self.sum.saturating_add(nanoseconds.saturating_mul(count));
     }
 
+    /// Adds what another histogram has counted.
+    pub(crate) fn merge(&mut self, other: &Histogram) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
     /// The upper end of a bucket, in nanoseconds, inclusive; None for the last one.
     #[must_use]
     pub fn upper(bucket: usize) -> Option<u64> {

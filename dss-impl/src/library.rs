@@ -91,7 +91,7 @@ pub(crate) struct Library {
     pub(crate) pending: usize,
     /// Counts for the whole time of `last` in this state, even if it registered several times.
     pub(crate) counts: Counts,
-    /// The id of the library that has or last had this slot in the current state.
+    /// The id of the library that has or last had this slot in the current state. None if it has registered again in another slot.
     pub(crate) last: Option<usize>,
     /// Its adapter's [`Adapter::finishes`].
     pub(crate) finishes: bool,

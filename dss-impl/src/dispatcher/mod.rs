@@ -14,6 +14,7 @@ mod admit;
 mod call;
 mod channels;
 mod close;
+mod counted;
 mod deliver;
 mod end;
 mod inside;
@@ -393,7 +394,8 @@ impl Dispatcher {
     fn free_if_left(&self, mut desk: Guard<'_, Desk>, slot: u32) {
         let freed = desk.libraries[slot as usize].free_if_left();
         let awaited = desk.awaiting > 0;
-        if freed.is_some() {
+        if let Some(registration) = &freed {
+            desk.pass_counts(slot as usize, registration);
             self.retire_if_done(&mut desk);
         }
         drop(desk);

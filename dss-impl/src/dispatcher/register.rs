@@ -87,6 +87,8 @@ impl Dispatcher {
         let keeps_alive = terms.is_none_or(|terms| terms.keeps_alive);
         let adapter = registration.adapter;
         library.occupy(registration, sequence);
+        desk.gather_counts(slot);
+        let library = &mut desk.libraries[slot];
         let generation = library.generation;
         let new = Admission::new(adapter, Capacity::new(limits, library.consumed.clone()), generation);
         intake.admissions[slot] = Admission { generation, open: true, keeps_alive, ..new };
