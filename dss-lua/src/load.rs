@@ -24,7 +24,7 @@ use crate::protected::{Answer, FIRST, Protected};
 use crate::raw::{LOADED as REQUIRED, Stack};
 
 /// The registry key of the table of loaded libraries. It maps a file's name to the library's table, and that table to the kept
-/// library.
+/// library. It has one table for each file: that of the latest load.
 static LOADED: u8 = 5;
 
 /// The folder of the module's own file. It is found early, because the working folder may change.
@@ -178,6 +178,14 @@ fn table(lua: &Protected, library: &Arc<Library>) -> Answer {
             stack.set_field(1, name);
         }
         push_loaded(stack);
+        // What was loaded from this file before has left. Its functions keep its library for as long as the program has them.
+        stack.push_bytes(key.as_os_str().as_encoded_bytes());
+        stack.raw_get(3);
+        if stack.type_at(4) == ffi::LUA_TTABLE {
+            stack.push_nil();
+            stack.raw_set(3);
+        }
+        stack.set_top(3);
         stack.push_value(1);
         stack.push_value(2);
         stack.raw_set(3);

@@ -23,6 +23,23 @@ scenario("a library that left is not called any more", function()
     eq(again.things(), 0)
 end)
 
+scenario("a library that is loaded again leaves nothing of its earlier loads", function()
+    local dss = require "darksidesync"
+    local tables, echo = setmetatable({}, { __mode = "k" }), nil
+    for at = 1, 5 do
+        local probe = dss.load "probe_v2"
+        tables[probe] = true
+        if at == 1 then echo = probe.echo end
+        probe.unregister()
+    end
+    local now = dss.load "probe_v2"
+    collectgarbage()
+    collectgarbage()
+    for found in pairs(tables) do ok(found == now, "the table of an earlier load is kept") end
+    raises("'probe_v2%.echo'.*the library probe_v2 .+ this Lua state: load it again", echo, 1)
+    eq(now.echo(1), 1)
+end)
+
 scenario("a state that closes takes all with it, a hundred times", { long = "true" }, function()
     local dss, probe = load_probe()
     local producers, requests = 2, 8
