@@ -17,7 +17,7 @@ use crate::freeze::sha256;
 use crate::walk;
 
 /// The parts of the tree that no artefact is built from.
-const NOT_BUILT: [&str; 15] = [
+const NOT_BUILT: [&str; 16] = [
     ".ci",
     ".git",
     ".github",
@@ -28,6 +28,7 @@ const NOT_BUILT: [&str; 15] = [
     "compat-tests/msrv",
     "compat-tests/releases",
     "compat-tests/scenarios",
+    "compat-tests/soak",
     "compat-tests/src",
     "compat-tests/tests",
     "docs",
