@@ -41,6 +41,7 @@ const CORE: &[&[&str]] = &[
         "image",
     ],
     &["barrier", "entrance", "bell", "chunks", "memory"],
+    &["reserve"],
     &["sync"],
     &["cancellation"],
 ];

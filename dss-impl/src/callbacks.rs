@@ -22,6 +22,15 @@ pub const MOST_CALLBACKS: u32 = 1 << SLOT_BITS;
 const GENERATION_BITS: u32 = 24;
 const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 
+/// Why a Lua function got no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoCallback {
+    /// The state has [`MOST_CALLBACKS`].
+    TooMany,
+    /// There is no memory for another.
+    OutOfMemory,
+}
+
 /// The callbacks of one dispatcher.
 pub(crate) struct Callbacks {
     /// Never freed: any name, whatever its bits, refers either to valid memory or to nothing.
@@ -132,27 +141,28 @@ impl Callbacks {
         self.slots.get(slot).map_or(std::ptr::null(), |slot| std::ptr::from_ref(slot).cast())
     }
 
-    /// A new slot with one reference; None if there are too many callbacks. [lua-thread]
-    pub(crate) fn insert(&self, dispatcher: u32) -> Option<CallbackId> {
+    /// A new slot with one reference. [lua-thread]
+    pub(crate) fn insert(&self, dispatcher: u32) -> Result<CallbackId, NoCallback> {
         let mut lists = self.lists.lock();
         let slot = match self.pop(&mut lists.vacant) {
             Some(slot) => slot,
             None => {
                 let slot = lists.length;
                 if slot >= MOST_CALLBACKS {
-                    return None;
+                    return Err(NoCallback::TooMany);
                 }
                 let vacant = |_| Slot { word: AtomicU64::new(pack(1, 0)), next: AtomicUsize::new(END) };
-                self.slots.get_or_make(slot, vacant)?;
+                self.slots.get_or_make(slot, vacant).ok_or(NoCallback::OutOfMemory)?;
                 lists.length += 1;
                 slot
             }
         };
         drop(lists);
-        let word = self.at(slot)?;
+        // It is there: it was vacant, or was made just now.
+        let word = self.at(slot).ok_or(NoCallback::OutOfMemory)?;
         let (generation, _) = unpack(word.load(Ordering::Relaxed));
         word.store(pack(generation, 1), Ordering::Release);
-        Some(CallbackId { dispatcher, slot, generation })
+        Ok(CallbackId { dispatcher, slot, generation })
     }
 
     /// Whether the name is valid. [any-thread]

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::item::Item;
-use crate::memory::{OutOfMemory, Shared, try_bytes};
+use crate::memory::{OutOfMemory, Shared, TryRoom, try_bytes};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// The items that a library may have queued by default.
@@ -224,9 +224,9 @@ impl Capacity {
     #[inline]
     pub(crate) fn prepare(&mut self, key: &[u8]) -> Result<Noted, OutOfMemory> {
         match self.limits.map(|limits| limits.policy) {
-            Some(Policy::DropOldest) => self.order.try_reserve(1).map_err(|_| OutOfMemory)?,
+            Some(Policy::DropOldest) => self.order.try_room(1)?,
             Some(Policy::Latest) if !key.is_empty() => {
-                self.latest.try_reserve(1).map_err(|_| OutOfMemory)?;
+                self.latest.try_room(1)?;
                 return try_bytes(key).map(|key| Noted(Some(key)));
             }
             _ => {}
@@ -236,7 +236,7 @@ impl Capacity {
 
     /// Reserves the memory that [`Self::coalesce`] needs; false if there is no memory.
     pub(crate) fn prepare_coalesce(&mut self) -> bool {
-        self.moved.try_reserve(2).is_ok()
+        self.moved.try_room(2).is_ok()
     }
 
     /// Counts an item that enters. `noted` comes from [`Self::prepare`].
@@ -301,7 +301,7 @@ impl Capacity {
     pub(crate) fn end(&mut self, sequence: u64, bytes: u32) {
         self.remove(sequence, bytes);
         if self.policy() == Policy::Latest {
-            if self.ended.try_reserve(1).is_ok() {
+            if self.ended.try_room(1).is_ok() {
                 self.ended.insert(sequence);
                 self.tidy_if_large(self.items());
             } else {
@@ -381,7 +381,7 @@ impl Capacity {
         for item in queued {
             bytes = bytes.wrapping_add(item.bytes as usize);
             if limits.policy == Policy::DropOldest {
-                order.try_reserve(1).map_err(|_| OutOfMemory)?;
+                order.try_room(1)?;
                 order.push_back(item.sequence);
             }
         }

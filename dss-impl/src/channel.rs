@@ -7,7 +7,7 @@
 
 use crate::capacity::{Capacity, Consumed, Limits};
 use crate::item::Item;
-use crate::memory::Shared;
+use crate::memory::{Shared, TryRoom};
 use crate::queue::Removed;
 
 /// The name of a channel within its library. It has a generation, like a handle.
@@ -164,7 +164,7 @@ impl Channels {
 
     /// Reserves memory for one more; false if there is none.
     pub(crate) fn reserve(&mut self) -> bool {
-        self.others.try_reserve(1).is_ok()
+        self.others.try_room(1).is_ok()
     }
 
     /// Opens the vacant channel at `at`, or the next new one, for which memory is reserved.

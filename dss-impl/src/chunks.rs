@@ -3,6 +3,8 @@
 
 use std::sync::OnceLock;
 
+use crate::memory::TryRoom;
+
 /// Entries in the first chunk; chunk k has `FIRST << k`.
 const FIRST: u32 = 8;
 /// Enough for 2^20 entries.
@@ -39,7 +41,7 @@ impl<T> Chunks<T> {
             let length = FIRST << chunk;
             let first = index - place as u32;
             let mut made = Vec::new();
-            made.try_reserve_exact(length as usize).ok()?;
+            made.try_room_exact(length as usize).ok()?;
             made.extend((first..first + length).map(entry));
             // The vector has no spare room to give back, which might need memory. If another thread was faster, its chunk is used.
             drop(lock.set(made.into_boxed_slice()));

@@ -78,6 +78,7 @@ mod queue;
 pub mod registry;
 #[cfg(not(loom))]
 pub mod rendezvous;
+pub mod reserve;
 #[cfg(not(loom))]
 pub mod revision;
 #[cfg(not(loom))]

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 
 use crate::histogram::Histogram;
 use crate::library::LibraryInfo;
+use crate::memory::{OutOfMemory, TryRoom};
 
 /// The content type of this text when it is served over HTTP.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -77,15 +78,29 @@ const FAMILIES: [Family; 13] = [
 /// The name of the family for how long deliveries wait.
 const WAIT: &str = "darksidesync_wait_seconds";
 
-/// The libraries' figures as OpenMetrics text, which ends with `# EOF`.
-#[must_use]
-pub fn text(libraries: &[LibraryInfo]) -> String {
-    let mut out = String::new();
-    write_all(&mut out, libraries).expect("a String takes all that is written to it");
-    out
+/// A text that grows as long as there is memory for it.
+struct Text(String);
+
+impl Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        self.0.try_room(more.len()).map_err(|_| fmt::Error)?;
+        self.0.push_str(more);
+        Ok(())
+    }
 }
 
-fn write_all(out: &mut String, libraries: &[LibraryInfo]) -> fmt::Result {
+/// The libraries' figures as OpenMetrics text, which ends with `# EOF`.
+///
+/// # Errors
+/// There is no memory for it.
+pub fn text(libraries: &[LibraryInfo]) -> Result<String, OutOfMemory> {
+    let mut out = Text(String::new());
+    // Nothing else fails.
+    write_all(&mut out, libraries).map_err(|_| OutOfMemory)?;
+    Ok(out.0)
+}
+
+fn write_all(out: &mut Text, libraries: &[LibraryInfo]) -> fmt::Result {
     let labels = labels(libraries);
     let labelled = || libraries.iter().zip(&labels);
     for family in &FAMILIES {
@@ -110,7 +125,7 @@ fn write_all(out: &mut String, libraries: &[LibraryInfo]) -> fmt::Result {
     out.write_str("# EOF\n")
 }
 
-fn head(out: &mut String, name: &str, kind: &str, unit: &str, help: &str) -> fmt::Result {
+fn head(out: &mut Text, name: &str, kind: &str, unit: &str, help: &str) -> fmt::Result {
     writeln!(out, "# TYPE {name} {kind}")?;
     if !unit.is_empty() {
         writeln!(out, "# UNIT {name} {unit}")?;
@@ -118,7 +133,7 @@ fn head(out: &mut String, name: &str, kind: &str, unit: &str, help: &str) -> fmt
     writeln!(out, "# HELP {name} {help}")
 }
 
-fn histogram(out: &mut String, labels: &str, waits: &Histogram) -> fmt::Result {
+fn histogram(out: &mut Text, labels: &str, waits: &Histogram) -> fmt::Result {
     let mut count = 0;
     for (at, counted) in waits.counts().iter().enumerate() {
         count += counted;

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use arrayvec::ArrayVec;
 use heapless::Deque;
 
-use crate::memory::try_box;
+use crate::memory::{TryRoom, try_box};
 
 /// Items in one segment. Few in the models, whose threads have small stacks and queue few items.
 const SEGMENT: usize = if cfg!(loom) { 4 } else { 128 };
@@ -116,7 +116,7 @@ impl<T: Entry> Queue<T> {
     #[cold]
     fn prepare_now(&mut self) {
         // A failure is reported by the push that needs the memory.
-        if self.segments.try_reserve(PREPARED).is_err() || self.spare.try_reserve(PREPARED).is_err() {
+        if self.segments.try_room(PREPARED).is_err() || self.spare.try_room(PREPARED).is_err() {
             return;
         }
         while self.spare.len() < PREPARED {
@@ -127,7 +127,7 @@ impl<T: Entry> Queue<T> {
 
     /// An empty segment. `segments` has room for it.
     fn segment(&mut self) -> Option<Box<Segment<T>>> {
-        self.segments.try_reserve(1).ok()?;
+        self.segments.try_room(1).ok()?;
         self.spare.pop().or_else(Segment::try_new)
     }
 
@@ -208,7 +208,7 @@ impl<T: Entry> Queue<T> {
     }
 
     fn keep(&mut self, empty: Box<Segment<T>>) {
-        if self.spare.len() < SPARE && self.spare.try_reserve(1).is_ok() {
+        if self.spare.len() < SPARE && self.spare.try_room(1).is_ok() {
             self.spare.push(empty);
         }
     }
@@ -241,7 +241,7 @@ impl<T: Entry> Queue<T> {
             std::mem::swap(&mut self.spare, &mut other.spare);
         } else if !self.spare.is_empty() {
             let room = SPARE.saturating_sub(other.spare.len()).min(self.spare.len());
-            if other.spare.try_reserve(room).is_ok() {
+            if other.spare.try_room(room).is_ok() {
                 other.spare.extend(self.spare.drain(..room));
             }
         }

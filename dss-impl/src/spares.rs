@@ -7,11 +7,12 @@
 //! Nobody ever waits here: if another thread is just taking or handing over, the caller uses the allocator. So a signal handler may
 //! deliver, and a process that was forked in the middle of it goes on.
 
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::{Layout, dealloc};
 use std::ptr::NonNull;
 
 use arrayvec::ArrayVec;
 
+use crate::memory::{self, TryRoom};
 use crate::sync::{AtomicBool, Ordering, UnsafeCell};
 
 /// The sizes that are kept, in bytes: the callback with two values, and with four. A smaller layout gets the next size.
@@ -99,8 +100,8 @@ impl Spares {
         if let Some(block) = size.and_then(|size| self.0[size].shared.with(Vec::pop).flatten()) {
             return Some(block);
         }
-        // SAFETY: the caller's size is not 0, and the layout is not smaller.
-        NonNull::new(unsafe { alloc(layout) })
+        // The caller's size is not 0, and the layout is not smaller.
+        memory::allocate(layout).ok()
     }
 
     /// Takes a block back for later deliveries. [lua-thread]
@@ -190,7 +191,7 @@ impl Shared {
     #[inline(never)]
     fn hand_over(&self, collected: &mut ArrayVec<Block, COLLECTED>, most: usize) {
         self.with(|blocks| {
-            if blocks.len() + collected.len() <= most && blocks.try_reserve(collected.len()).is_ok() {
+            if blocks.len() + collected.len() <= most && blocks.try_room(collected.len()).is_ok() {
                 blocks.extend(collected.drain(..));
             }
         });

@@ -8,6 +8,10 @@ use dss_impl::histogram::Histogram;
 use dss_impl::library::LibraryInfo;
 use dss_impl::metrics;
 
+fn text(libraries: &[LibraryInfo]) -> String {
+    metrics::text(libraries).expect("there is memory")
+}
+
 fn library(name: Option<&str>, revision: &'static str) -> LibraryInfo {
     LibraryInfo {
         name: name.map(Arc::from),
@@ -173,14 +177,14 @@ fn sample(line: &str) -> Sample {
 
 #[test]
 fn without_a_library_there_are_families_and_no_samples() {
-    let families = read(&metrics::text(&[]));
+    let families = read(&text(&[]));
     assert!(families.len() > 10);
     assert!(families.values().all(|family| family.samples.is_empty()));
 }
 
 #[test]
 fn figures_are_told_under_the_librarys_name() {
-    let text = metrics::text(&[library(Some("timer"), "c1v0"), bounded("fswatch")]);
+    let text = text(&[library(Some("timer"), "c1v0"), bounded("fswatch")]);
     let has = |line: &str| assert!(text.lines().any(|it| it == line), "{line} is missing:\n{text}");
     has("darksidesync_queued{library=\"timer\",revision=\"c1v0\"} 3");
     has("darksidesync_keeps_alive{library=\"timer\",revision=\"c1v0\"} 1");
@@ -199,7 +203,7 @@ fn figures_are_told_under_the_librarys_name() {
 
 #[test]
 fn the_histogram_is_cumulative_and_in_seconds() {
-    let text = metrics::text(&[bounded("fswatch")]);
+    let text = text(&[bounded("fswatch")]);
     let families = read(&text);
     let family = &families["darksidesync_wait_seconds"];
     assert_eq!((family.kind.as_str(), family.unit.as_str()), ("histogram", "seconds"));
@@ -223,7 +227,7 @@ fn the_histogram_is_cumulative_and_in_seconds() {
 #[test]
 fn names_are_escaped() {
     let name = "a \"quote\", a \\ and a\nline";
-    let text = metrics::text(&[bounded(name)]);
+    let text = text(&[bounded(name)]);
     assert!(text.contains(r#"{library="a \"quote\", a \\ and a\nline",revision="v2"}"#), "{text}");
     for family in read(&text).values() {
         assert!(family.samples.iter().all(|sample| sample.labels[0].1 == name));
@@ -241,7 +245,7 @@ fn nothing_is_told_twice() {
         library(Some("timer"), "c1v0"),
         library(Some("timer"), "v1"),
     ];
-    let families = read(&metrics::text(&libraries));
+    let families = read(&text(&libraries));
     let samples = &families["darksidesync_queued"].samples;
     let names: Vec<_> = samples.iter().map(|sample| sample.labels[0].1.as_str()).collect();
     assert_eq!(names, ["unnamed", "unnamed#2", "timer#2", "timer", "timer#3", "timer#4", "timer"]);
@@ -251,8 +255,5 @@ fn nothing_is_told_twice() {
 #[test]
 #[ignore = "for eyes, and other readers"]
 fn show() {
-    print!(
-        "{}",
-        metrics::text(&[library(Some("timer"), "c1v0"), library(None, "c1v0"), bounded("a \"b\"\\\n")])
-    );
+    print!("{}", text(&[library(Some("timer"), "c1v0"), library(None, "c1v0"), bounded("a \"b\"\\\n")]));
 }

@@ -3,13 +3,16 @@
 //! A call enters through a function that may raise and owns nothing. That function puts on the stack the functions that may raise, for
 //! protected calls, and continues in [`run`], which owns the arguments and results, and raises nothing.
 
+use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
 use dss_impl::dispatcher::Dispatcher;
+use dss_impl::reserve;
 use dss_impl::value::{Results, Value};
 use mlua::ffi;
 
+use crate::errors;
 use crate::guard;
 use crate::kept::{self, Kept};
 use crate::kind::{Kind, Library};
@@ -30,7 +33,7 @@ enum Given {
     Text(String),
     Nothing,
     /// An error message.
-    Refusal(String),
+    Refusal(Cow<'static, str>),
 }
 
 struct Push {
@@ -77,7 +80,7 @@ impl Callee {
         };
         match results {
             Ok(results) => Given::Results(results),
-            Err(sentence) => Given::Refusal(sentence),
+            Err(sentence) => Given::Refusal(sentence.into()),
         }
     }
 }
@@ -128,10 +131,13 @@ pub(crate) fn run(
 
 /// Reads the arguments from `first + 2` on, and calls the library. Raises nothing.
 fn give(stack: Stack, dispatcher: &'static Dispatcher, callee: &Callee, first: c_int) -> Given {
+    if reserve::is_low() {
+        return Given::Refusal(errors::NO_MEMORY.into());
+    }
     let (library, last) = (callee.library(), stack.top());
     if !stack.reserve(room(last)) {
         let name = callee.name();
-        return Given::Refusal(format!("{name} was called with too many values for Lua's stack"));
+        return Given::Refusal(format!("{name} was called with too many values for Lua's stack").into());
     }
     stack.push_value(first + 1);
     for index in first + 2..=last {
@@ -139,12 +145,14 @@ fn give(stack: Stack, dispatcher: &'static Dispatcher, callee: &Callee, first: c
     }
     let mut reading = Reading::of_arguments(dispatcher, Arc::clone(library));
     match reading.read(stack, last - first - 1) {
-        Err((at, problem)) => Given::Refusal(format!("bad argument #{at} to {}: {problem}", callee.name())),
+        Err((at, problem)) => {
+            Given::Refusal(format!("bad argument #{at} to {}: {problem}", callee.name()).into())
+        }
         Ok(()) if !library.module.is_registered() => {
             let (name, library) = (callee.name(), library.described());
-            Given::Refusal(format!(
-                "{name}: {library} is no longer registered in this Lua state: load it again"
-            ))
+            Given::Refusal(
+                format!("{name}: {library} is no longer registered in this Lua state: load it again").into(),
+            )
         }
         Ok(()) => callee.call(std::mem::take(&mut reading.values)),
     }

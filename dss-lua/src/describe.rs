@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
 
+use dss_impl::memory::{OutOfMemory, try_lossy};
 use mlua::ffi;
 
 use crate::raw::Stack;
@@ -35,8 +36,11 @@ impl Stack {
     }
 
     /// A copy of the string at `index`. None for anything else, including a number.
-    pub(crate) fn text_at(self, index: c_int) -> Option<String> {
-        let text = (self.type_at(index) == ffi::LUA_TSTRING).then(|| self.bytes_at(index)).flatten()?;
-        Some(String::from_utf8_lossy(text).into_owned())
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(crate) fn text_at(self, index: c_int) -> Result<Option<String>, OutOfMemory> {
+        let text = (self.type_at(index) == ffi::LUA_TSTRING).then(|| self.bytes_at(index)).flatten();
+        text.map(try_lossy).transpose()
     }
 }

@@ -3,9 +3,9 @@
 use std::ffi::c_int;
 
 use dss_impl::memory::OutOfMemory;
+use dss_impl::reserve;
 use mlua::ffi;
 
-use crate::errors::NO_MEMORY;
 use crate::guard::{self, Guard};
 use crate::protected::{self, Answer, Failed, Protected};
 use crate::raw::Stack;
@@ -22,7 +22,12 @@ where
         Ok(guard) => guard,
         Err(sentence) => return stack.raise(sentence.as_bytes()),
     };
-    protected::call(stack, Stack::upvalue(2), |lua| work(lua, guard))
+    protected::call(stack, Stack::upvalue(2), |lua| {
+        if reserve::is_low() {
+            return Err(OutOfMemory.into());
+        }
+        work(lua, guard)
+    })
 }
 
 /// Like [`answer`], for work that owns nothing and so may raise directly.
@@ -37,6 +42,6 @@ pub(crate) fn plain(lua: *mut ffi::lua_State, work: fn(Stack, &'static Guard)) -
 }
 
 /// The error of a function that lacks memory for its work.
-pub(crate) fn no_memory(_: OutOfMemory) -> Failed {
-    NO_MEMORY.into()
+pub(crate) fn no_memory(error: OutOfMemory) -> Failed {
+    error.into()
 }

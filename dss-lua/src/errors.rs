@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::io::Write;
 
+use dss_impl::memory::{TryRoom, try_lossy};
 use dss_impl::value::Raised;
 use mlua::ffi;
 
@@ -87,10 +88,10 @@ pub(crate) fn note_trace(stack: Stack, err: c_int, traceback: c_int) {
 pub(crate) fn take_trace(stack: Stack) -> Raised {
     let traceback = take_own(stack, &TRACEBACK).unwrap_or_default();
     let mut message = take_own(stack, &MESSAGE).unwrap_or_else(|| match stack.type_at(-1) {
-        ffi::LUA_TSTRING => stack.bytes_at(-1).map(lossy).unwrap_or_default(),
+        ffi::LUA_TSTRING => text_of(stack.bytes_at(-1).unwrap_or_default()),
         _ => "(an error object that is not a string)".to_owned(),
     });
-    if CANNOT_YIELD.iter().any(|cannot| message.ends_with(cannot)) {
+    if CANNOT_YIELD.iter().any(|cannot| message.ends_with(cannot)) && message.try_room(HINT.len()).is_ok() {
         message.push_str(HINT);
     }
     Raised { message, traceback, value: None }
@@ -105,7 +106,7 @@ const HINT: &str =
 /// Takes the string under a key of the registry, and leaves false there.
 fn take_own(stack: Stack, key: &'static u8) -> Option<String> {
     stack.push_own(key);
-    let text = (stack.type_at(-1) == ffi::LUA_TSTRING).then(|| stack.bytes_at(-1).map(lossy)).flatten();
+    let text = (stack.type_at(-1) == ffi::LUA_TSTRING).then(|| stack.bytes_at(-1).map(text_of)).flatten();
     stack.pop(1);
     if text.is_some() {
         // The key exists, so this needs no memory.
@@ -115,8 +116,9 @@ fn take_own(stack: Stack, key: &'static u8) -> Option<String> {
     text
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// The text of an error, or what Lua says without memory.
+pub(crate) fn text_of(bytes: &[u8]) -> String {
+    try_lossy(bytes).unwrap_or_else(|_| NO_MEMORY.to_owned())
 }
 
 /// Reports the error on top like a callback's. If Ctrl-C interrupts the handler, that error is raised.

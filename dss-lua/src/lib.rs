@@ -48,7 +48,13 @@ mod sleep;
 mod stats;
 mod values;
 
+use std::alloc::System;
+
+use dss_impl::reserve::Allocator;
 use raw::Stack;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator(System);
 
 /// What `require "darksidesync"` calls.
 ///

@@ -42,7 +42,7 @@ pub(crate) fn prepare() {
 pub(crate) unsafe extern "C-unwind" fn load(lua: *mut ffi::lua_State) -> c_int {
     answer(lua, |lua, guard| {
         let stack = lua.stack;
-        let name = stack.text_at(FIRST).ok_or_else(|| {
+        let name = stack.text_at(FIRST)?.ok_or_else(|| {
             format!(
                 "bad argument #1 to 'load': wanted a library's name, a string; found {}",
                 stack.described(FIRST)
@@ -50,7 +50,7 @@ pub(crate) unsafe extern "C-unwind" fn load(lua: *mut ffi::lua_State) -> c_int {
         })?;
         let wanted = match stack.type_at(FIRST + 1) {
             ffi::LUA_TNONE | ffi::LUA_TNIL => None,
-            ffi::LUA_TSTRING => stack.text_at(FIRST + 1),
+            ffi::LUA_TSTRING => stack.text_at(FIRST + 1)?,
             _ => {
                 return Err(format!(
                     "bad argument #2 to 'load': wanted a version requirement such as \"^1.2\", a string, or nothing for any \
@@ -212,7 +212,7 @@ pub(crate) fn templates(lua: &Protected) -> Answer<String> {
             }
         }
     }
-    let mut cpath = None;
+    let mut cpath = Ok(None);
     lua.run(|stack| {
         if push_package(stack) {
             stack.push_bytes(b"cpath");
@@ -221,7 +221,7 @@ pub(crate) fn templates(lua: &Protected) -> Answer<String> {
         }
         0
     })?;
-    default.extend(cpath);
+    default.extend(cpath?);
     let set = std::env::var_os("DSS_PATH");
     let set = set.as_ref().map(|set| set.to_string_lossy());
     Ok(search::templates(set.as_deref(), &default.join(";")))

@@ -124,12 +124,12 @@ fn port(stack: Stack) -> Result<u16, String> {
             _ => "a number".to_owned(),
         },
         ffi::LUA_TSTRING => {
-            let text = stack.text_at(FIRST).unwrap_or_default();
-            match text.parse() {
+            let text = stack.bytes_at(FIRST).unwrap_or_default();
+            match str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
                 // Rust accepts a sign, too.
-                Ok(port) if text.bytes().all(|byte| byte.is_ascii_digit()) => return Ok(port),
+                Some(port) if text.iter().all(u8::is_ascii_digit) => return Ok(port),
                 _ if text.len() > 20 => "a longer text".to_owned(),
-                _ => format!("{text:?}"),
+                _ => format!("{:?}", String::from_utf8_lossy(text)),
             }
         }
         _ => stack.described(FIRST).into_owned(),

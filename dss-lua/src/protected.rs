@@ -18,8 +18,10 @@ use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 
+use dss_impl::memory::OutOfMemory;
 use mlua::ffi;
 
+use crate::errors::NO_MEMORY;
 use crate::raw::Stack;
 
 /// The index of the first argument in a function that goes through [`call`].
@@ -45,6 +47,12 @@ impl From<String> for Failed {
 impl From<&'static str> for Failed {
     fn from(sentence: &'static str) -> Self {
         Failed::Told(sentence.into())
+    }
+}
+
+impl From<OutOfMemory> for Failed {
+    fn from(OutOfMemory: OutOfMemory) -> Self {
+        Failed::Told(NO_MEMORY.into())
     }
 }
 

@@ -7,12 +7,14 @@
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
-use dss_impl::callbacks::MOST_CALLBACKS;
+use dss_impl::callbacks::{MOST_CALLBACKS, NoCallback};
 use dss_impl::dispatcher::Dispatcher;
+use dss_impl::memory::TryRoom;
 use dss_impl::value::{MAX_DEPTH, ObjectRef, Value};
 use mlua::ffi;
 
 use crate::callbacks;
+use crate::errors;
 use crate::kind::{self, Kind, Library};
 use crate::raw::Stack;
 use crate::values::{EXACT, HAS_INTEGERS};
@@ -134,7 +136,7 @@ impl Reading {
         let read = stack.protected_call(count + 1, 0, 0);
         let at = self.values.len() + 1;
         if !read {
-            let text = String::from_utf8_lossy(stack.bytes_at(-1).unwrap_or_default()).into_owned();
+            let text = errors::text_of(stack.bytes_at(-1).unwrap_or_default());
             stack.pop(1);
             return Err((at, text));
         }
@@ -235,7 +237,7 @@ impl Reading {
         }
         let mut copy = Vec::new();
         // With room for a 0 at the end, which C needs.
-        copy.try_reserve_exact(bytes.len() + 1).map_err(|_| Problem::Memory)?;
+        copy.try_room_exact(bytes.len() + 1).map_err(|_| Problem::Memory)?;
         copy.extend_from_slice(bytes);
         Ok(copy)
     }
@@ -264,7 +266,10 @@ impl Reading {
             self.done = Some(Value::Callback(reference));
             return Ok(());
         }
-        let reference = self.dispatcher.new_callback().ok_or(Problem::Callbacks)?;
+        let reference = self.dispatcher.new_callback().map_err(|why| match why {
+            NoCallback::TooMany => Problem::Callbacks,
+            NoCallback::OutOfMemory => Problem::Memory,
+        })?;
         let slot = reference.id().slot();
         let key = self.dispatcher.callback_key(slot);
         // If keeping it raises, the reference is released with everything else.

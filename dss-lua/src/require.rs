@@ -87,7 +87,7 @@ fn serve(lua: &Protected) -> Answer {
         if stack.type_at(-1) == ffi::LUA_TTABLE {
             stack.push_bytes(b"Version");
             stack.raw_get(-2);
-            other = Some(stack.text_at(-1));
+            other = Some(stack.text_at(-1).unwrap_or_default());
         }
         0
     })?;

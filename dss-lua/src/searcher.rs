@@ -84,7 +84,7 @@ fn push_searcher(stack: Stack) {
 /// Raises if a file declares a library that cannot be loaded, or is truncated. Otherwise the next searcher would map the file.
 unsafe extern "C-unwind" fn search(lua: *mut ffi::lua_State) -> c_int {
     answer(lua, |lua, _| {
-        let name = lua.stack.text_at(FIRST).ok_or_else(|| {
+        let name = lua.stack.text_at(FIRST)?.ok_or_else(|| {
             format!(
                 "bad argument #1 to the searcher of DSS: wanted a module's name, a string; found {}",
                 lua.stack.described(FIRST)
@@ -127,7 +127,7 @@ unsafe extern "C-unwind" fn search(lua: *mut ffi::lua_State) -> c_int {
 /// The loader of a file that declares a library. Its third upvalue is the file's name.
 unsafe extern "C-unwind" fn load_file(lua: *mut ffi::lua_State) -> c_int {
     answer(lua, |lua, guard| {
-        let file = lua.stack.text_at(Stack::upvalue(3)).unwrap_or_default();
+        let file = lua.stack.text_at(Stack::upvalue(3))?.unwrap_or_default();
         load::open(lua, guard.state(), &file, "", None)
     })
 }

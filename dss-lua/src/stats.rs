@@ -144,5 +144,5 @@ fn seconds(nanoseconds: u64) -> f64 {
 
 /// `metrics()`: the same as OpenMetrics text.
 pub(crate) unsafe extern "C-unwind" fn metrics(lua: *mut ffi::lua_State) -> c_int {
-    answer(lua, |lua, guard| lua.push_text(&metrics::text(&libraries_of(guard)?)))
+    answer(lua, |lua, guard| lua.push_text(&metrics::text(&libraries_of(guard)?)?))
 }

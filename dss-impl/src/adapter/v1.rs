@@ -26,6 +26,7 @@ use crate::library::Registration;
 use crate::outcome::{Failure, Outcome};
 use crate::payload::Payload;
 use crate::port::{Adapter, Answers, ReplyPort, Stage};
+use crate::reserve;
 use crate::revision::{Found, Grant, Revision};
 use crate::states::{self, StateRef};
 
@@ -139,6 +140,10 @@ fn register(lua: RawLua, given: RawRegistration<'_>) -> Result<Registered, Code>
     image::pin(given.libid);
     image::pin(context.closing.map_or(0, |closing| closing.0 as usize));
     image::pin(context.release.map_or(0, |release| release.0 as usize));
+    if reserve::is_low() {
+        release(context);
+        return Err(Code::OUT_OF_MEMORY);
+    }
     let name = (!given.name.is_empty()).then(|| Arc::from(given.name.as_str()));
     let context = Box::into_raw(Box::new(context)).expose_provenance();
     let registration = Registration { libid: given.libid, name, adapter: &ADAPTER, context, terms: None };

@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 use semver::{Version, VersionReq};
 
+use crate::memory::TryRoom;
 use crate::search::dangling;
 pub use description::Description;
 pub use error::ReadError;
@@ -253,7 +254,7 @@ fn open(path: &Path) -> io::Result<File> {
 fn contents(file: File, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // If there is no memory for so much, that is an error and does not end the process.
-    bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
+    bytes.try_room_exact(usize::try_from(length).unwrap_or(usize::MAX)).map_err(io::Error::other)?;
     file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -13,7 +13,7 @@ use crate::entrance::Entered;
 use crate::handle::Handle;
 use crate::item::Item;
 use crate::library::Caller;
-use crate::memory::OutOfMemory;
+use crate::memory::{OutOfMemory, TryRoom};
 use crate::outcome::Outcome;
 use crate::port::Adapter;
 use crate::queue::Queue;
@@ -201,7 +201,7 @@ impl Dispatcher {
         let mut ahead = desk.as_mut().map(|desk| &mut desk.items);
         let before = evicted.len();
         // Memory first: the items that leave the queue below have to be kept.
-        evicting.try_reserve(1).map_err(|_| DeliverError::OutOfMemory)?;
+        evicting.try_room(1).map_err(DeliverError::from)?;
         let Delivery { payload, stamp, bytes, channel, key, .. } = *delivery;
         // An item that a thread waits for is not replaced.
         let key = if waiter.is_some() { &[] } else { key };

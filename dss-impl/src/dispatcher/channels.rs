@@ -6,7 +6,7 @@ use crate::channel::{ChannelId, MOST_CHANNELS};
 use crate::delivery::DeliverError;
 use crate::handle::Handle;
 use crate::item::Item;
-use crate::memory::{Shared, try_str};
+use crate::memory::{Shared, TryRoom, try_str};
 use crate::outcome::Outcome;
 use crate::queue::Removed;
 
@@ -33,7 +33,7 @@ impl Dispatcher {
             return Err(DeliverError::Full);
         }
         if at == library.others.len() {
-            if library.others.try_reserve(1).is_err() {
+            if library.others.try_room(1).is_err() {
                 return Err(DeliverError::OutOfMemory);
             }
             library.others.push(Consumed::try_new()?);

@@ -33,7 +33,7 @@ use std::sync::atomic::AtomicU32;
 
 use crate::bell::Bell;
 use crate::biased::{Biased, Guard};
-use crate::callbacks::{CallbackId, Callbacks, Reference};
+use crate::callbacks::{CallbackId, Callbacks, NoCallback, Reference};
 use crate::channel::Channels;
 use crate::clock::Stamp;
 use crate::delegated::Delegated;
@@ -302,15 +302,19 @@ impl Dispatcher {
         desk.pending.len() - desk.vacant.len()
     }
 
-    /// Reserves a slot for a Lua function, which the module then stores there. None if there are too many callbacks. [lua-thread]
-    #[must_use]
-    pub fn new_callback(&'static self) -> Option<Reference> {
+    /// Reserves a slot for a Lua function, which the module then stores there. [lua-thread]
+    ///
+    /// # Errors
+    /// [`NoCallback`]
+    pub fn new_callback(&'static self) -> Result<Reference, NoCallback> {
         self.insert_callback().map(|id| Reference::adopt(id, &self.callbacks))
     }
 
     /// As [`Self::new_callback`], for a caller that keeps the number and gives each reference back itself. [lua-thread]
-    #[must_use]
-    pub fn insert_callback(&self) -> Option<CallbackId> {
+    ///
+    /// # Errors
+    /// [`NoCallback`]
+    pub fn insert_callback(&self) -> Result<CallbackId, NoCallback> {
         self.callbacks.insert(self.index)
     }
 

@@ -1,7 +1,7 @@
 //! Deliveries that left the queue and that a thread waits for. They stay at the desk until they have ended.
 
 use super::{Desk, PendingId};
-use crate::memory::OutOfMemory;
+use crate::memory::{OutOfMemory, TryRoom};
 use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::waiter::Waiter;
@@ -39,9 +39,9 @@ impl Desk {
         if !self.vacant.is_empty() {
             return Ok(());
         }
-        self.pending.try_reserve(1).map_err(|_| OutOfMemory)?;
+        self.pending.try_room(1)?;
         // Enough for all slots, so that vacating one needs no memory.
-        self.vacant.try_reserve(self.pending.len() + 1).map_err(|_| OutOfMemory)?;
+        self.vacant.try_room(self.pending.len() + 1)?;
         self.vacant.push(self.pending.len() as u32);
         self.pending.push(PendingSlot::default());
         Ok(())

@@ -10,7 +10,7 @@ use crate::channel::Channels;
 use crate::handle::{Handle, MAX_SLOTS};
 use crate::item::Item;
 use crate::library::{Counts, Library, LibraryInfo, Phase as LibraryPhase, Registration};
-use crate::memory::{OutOfMemory, Shared};
+use crate::memory::{OutOfMemory, Shared, TryRoom};
 use crate::outcome::Outcome;
 use crate::port::Adapter;
 use crate::queue::Removed;
@@ -176,13 +176,13 @@ impl Dispatcher {
         let desk = self.lock_desk();
         let mut intake = self.intake.lock();
         let mut registered = Vec::new();
-        registered.try_reserve_exact(desk.libraries.len()).map_err(|_| OutOfMemory)?;
+        registered.try_room_exact(desk.libraries.len())?;
         let slots = desk.libraries.iter().zip(0..);
         registered.extend(slots.filter(|(library, _)| library.phase == LibraryPhase::Registered));
         // An unstable sort needs no memory. No two libraries have the same number.
         registered.sort_unstable_by_key(|(library, _)| library.sequence);
         let mut shown = Vec::new();
-        shown.try_reserve_exact(registered.len()).map_err(|_| OutOfMemory)?;
+        shown.try_room_exact(registered.len())?;
         for (library, slot) in registered {
             shown.push(library.info(&mut intake.admissions[slot as usize])?);
         }
@@ -272,7 +272,7 @@ impl Library {
         let first = admission.channels.first();
         let (limits, high_water) = (first.limits, self.counts.high_water.max(first.high_water));
         let mut channels = Vec::new();
-        channels.try_reserve_exact(admission.channels.open_count()).map_err(|_| OutOfMemory)?;
+        channels.try_room_exact(admission.channels.open_count())?;
         channels.extend(admission.channels.info());
         Ok(LibraryInfo {
             name: registration.and_then(|it| it.name.clone()),
@@ -322,8 +322,8 @@ impl Desk {
         if let Some(slot) = free {
             return Ok(slot);
         }
-        slots.try_reserve(1).map_err(|_| OutOfMemory)?;
-        intake.admissions.try_reserve(1).map_err(|_| OutOfMemory)?;
+        slots.try_room(1)?;
+        intake.admissions.try_room(1)?;
         let consumed: Shared<Consumed> = Consumed::try_new()?;
         let capacity = Capacity::new(None, consumed.clone());
         slots.push(Library::new(consumed));

@@ -2,6 +2,7 @@
 
 use crate::capacity::{Capacity, Policy};
 use crate::item::Item;
+use crate::memory::TryRoom;
 use crate::outcome::Outcome;
 use crate::queue::Queue;
 
@@ -38,7 +39,7 @@ pub(super) fn coalesce(
     // Only the difference in size has to fit.
     let left = capacity.bytes_left();
     let old = queue.get(position).filter(|old| bytes.saturating_sub(old.bytes) as usize <= left)?.bytes;
-    if evicted.try_reserve(1).is_err() || !capacity.prepare_coalesce() {
+    if evicted.try_room(1).is_err() || !capacity.prepare_coalesce() {
         return Some(Err(Hindrance::Memory));
     }
     let replaced = queue.replace(Item { sequence: position, ..item }).ok()?;
@@ -70,7 +71,7 @@ pub(super) fn make_room(
             let unsettled = !exact && capacity.was_taken(key);
             return Err(if unsettled { Hindrance::Desk } else { Hindrance::Full });
         };
-        if evicted.try_reserve(1).is_err() {
+        if evicted.try_room(1).is_err() {
             return Err(Hindrance::Memory);
         }
         let found = match (behind.remove(sequence, |_| true), &mut ahead) {

@@ -19,6 +19,7 @@ use crate::channel::ChannelId;
 use crate::delivery::{Accepted, DeliverError};
 use crate::dispatcher::Dispatcher;
 use crate::handle::Handle;
+use crate::memory::TryRoom;
 use crate::outcome::Outcome;
 use crate::states;
 
@@ -119,7 +120,7 @@ unsafe fn take(
 unsafe extern "C-unwind" fn result(call: dss_call, value: *const dss_value) -> c_int {
     let keep = |frame: &Frame, mut value| {
         let mut results = frame.results.borrow_mut();
-        if results.try_reserve(1).is_err() {
+        if results.try_room(1).is_err() {
             disown(std::slice::from_mut(&mut value));
             return Err(DeliverError::OutOfMemory.into());
         }

@@ -11,6 +11,7 @@ use crate::adapter::values::copied::{self, Allowance, Copied};
 use crate::adapter::values::service::{Refused, Source};
 use crate::adapter::values::{objects, waiting};
 use crate::capacity::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
+use crate::memory::TryRoom;
 use crate::outcome::Outcome;
 use crate::value::{ObjectRef, Raised, Value};
 
@@ -123,7 +124,7 @@ fn lay_out_all<'a>(
     arena: &mut Arena,
 ) -> Option<Vec<dss_value>> {
     let mut laid = Vec::new();
-    laid.try_reserve_exact(count).ok()?;
+    laid.try_room_exact(count).ok()?;
     for value in values {
         laid.push(lay_out_one(value, arena)?);
     }
@@ -177,7 +178,8 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
         Some(values) => (ended, codes::why(ended), values),
         None => (DSS_FAILED, codes::sentence(DSS_OUT_OF_MEMORY), Vec::new()),
     };
-    let (error, traceback) = (text(error, why), text(traceback, c""));
+    let (error, traceback) =
+        (text(error, why, codes::sentence(DSS_OUT_OF_MEMORY)), text(traceback, c"", c""));
     let answer = dss_answer {
         size: size_of::<dss_answer>() as u32,
         ended,
@@ -192,11 +194,14 @@ pub(super) fn tell(done: dss_done, context: *mut c_void, end: waiting::End) {
     }
 }
 
-/// A text as a C string. If it is empty, `empty`; if there is no memory, a text that says so.
-fn text(text: String, empty: &'static CStr) -> Cow<'static, [u8]> {
+/// A text as a C string: `empty` if it is empty, and `without` if there is no memory for it.
+fn text(text: String, empty: &'static CStr, without: &'static CStr) -> Cow<'static, [u8]> {
     let mut bytes = text.into_bytes();
-    if bytes.is_empty() || bytes.try_reserve_exact(1).is_err() {
+    if bytes.is_empty() {
         return Cow::Borrowed(empty.to_bytes_with_nul());
+    }
+    if bytes.try_room_exact(1).is_err() {
+        return Cow::Borrowed(without.to_bytes_with_nul());
     }
     // A 0 inside would end it early.
     for byte in bytes.iter_mut().filter(|byte| **byte == 0) {

@@ -13,11 +13,18 @@ use super::REVISION;
 use crate::adapter::values::wire::{On, Returned, Shape, Wire};
 use crate::callbacks::{CallbackId, Reference};
 use crate::handle::Handle;
+use crate::memory::{OutOfMemory, TryRoom, try_box};
 use crate::outcome::Outcome;
 use crate::states;
 use crate::value::{ObjectRef, Raised, Value};
 
 const _: () = assert!(MAX_DEPTH == crate::value::MAX_DEPTH);
+
+/// Raised if there is no memory for the arguments of a call.
+const NO_MEMORY: &str = "not enough memory for the arguments";
+
+/// How a request fails if there is no memory for its answer.
+const NO_MEMORY_FOR_ANSWER: &str = "there is not enough memory for the answer";
 
 pub(super) struct V2;
 
@@ -101,7 +108,11 @@ impl Wire for V2 {
         arguments: Vec<Value>,
         classes: &[&'static RawClass],
     ) -> Returned<Self> {
-        let arguments = from_lua(arguments, classes);
+        let Ok(arguments) = from_lua(arguments, classes) else {
+            return Returned::Raised(RVec::from(vec![RawValue::Bytes(RBox::new(RVec::from(
+                NO_MEMORY.as_bytes(),
+            )))]));
+        };
         // SAFETY: as the caller promises.
         unsafe { call(function.call, &raw_call(on, function.data), arguments) }
     }
@@ -130,10 +141,11 @@ impl Wire for V2 {
         let (values, message, traceback) = match answer {
             Some(Ok(values)) => (from_lua(values, &[]), RString::new(), RString::new()),
             Some(Err(Raised { message, traceback, value })) => {
-                let value = from_lua(value.into_iter().collect(), &[]);
-                (value, RString::from(message), RString::from(traceback))
+                // Without memory, the message has to do.
+                let value = from_lua(value.into_iter().collect(), &[]).unwrap_or_default();
+                (Ok(value), RString::from(message), RString::from(traceback))
             }
-            None => (RVec::new(), RString::new(), RString::new()),
+            None => (Ok(RVec::new()), RString::new(), RString::new()),
         };
         let ended = match outcome {
             Outcome::Replied | Outcome::Decoded => ENDED_ANSWERED,
@@ -143,6 +155,10 @@ impl Wire for V2 {
             Outcome::Withdrawn => ENDED_CANCELLED,
             Outcome::TimedOut => ENDED_TIMED_OUT,
             Outcome::Dropped => ENDED_DROPPED,
+        };
+        let (ended, values, message) = match values {
+            Ok(values) => (ended, values, message),
+            Err(OutOfMemory) => (ENDED_FAILED, RVec::new(), RString::from(NO_MEMORY_FOR_ANSWER)),
         };
         let Completion { complete, context } = completion;
         let answer = RawAnswer { ended, values, message, traceback };
@@ -192,24 +208,40 @@ pub(super) fn reference(reference: Reference) -> RawCallback {
 }
 
 /// Values from Lua, in the form that the library takes.
-fn from_lua(values: Vec<Value>, classes: &[&'static RawClass]) -> RVec<RawValue> {
-    values.into_iter().map(|value| one_from_lua(value, classes)).collect()
+fn from_lua(values: Vec<Value>, classes: &[&'static RawClass]) -> Result<RVec<RawValue>, OutOfMemory> {
+    each_from_lua(values, |value| one_from_lua(value, classes))
 }
 
-fn one_from_lua(value: Value, classes: &[&'static RawClass]) -> RawValue {
-    match value {
+fn each_from_lua<T, R>(
+    values: Vec<T>,
+    each: impl Fn(T) -> Result<R, OutOfMemory>,
+) -> Result<RVec<R>, OutOfMemory> {
+    let mut raw = Vec::new();
+    raw.try_room_exact(values.len())?;
+    for value in values {
+        raw.push(each(value)?);
+    }
+    Ok(RVec::from(raw))
+}
+
+fn boxed<T>(value: T) -> Result<RBox<T>, OutOfMemory> {
+    try_box(value).map(RBox::from_box)
+}
+
+fn one_from_lua(value: Value, classes: &[&'static RawClass]) -> Result<RawValue, OutOfMemory> {
+    Ok(match value {
         Value::Nil => RawValue::Nil,
         Value::Boolean(value) => RawValue::Boolean(value),
         Value::Integer(value) => RawValue::Integer(value),
         Value::Float(value) => RawValue::Float(value),
-        Value::Bytes(bytes) => RawValue::Bytes(RBox::new(RVec::from(bytes))),
-        Value::List(list) => RawValue::List(RBox::new(from_lua(list, classes))),
+        Value::Bytes(bytes) => RawValue::Bytes(boxed(RVec::from(bytes))?),
+        Value::List(list) => RawValue::List(boxed(from_lua(list, classes)?)?),
         Value::Map(map) => {
-            let entry = |(key, value)| RawEntry {
-                key: one_from_lua(key, classes),
-                value: one_from_lua(value, classes),
+            let entry = |(key, value)| {
+                let (key, value) = (one_from_lua(key, classes)?, one_from_lua(value, classes)?);
+                Ok(RawEntry { key, value })
             };
-            RawValue::Map(RBox::new(map.into_iter().map(entry).collect()))
+            RawValue::Map(boxed(each_from_lua(map, entry)?)?)
         }
         Value::Callback(callback) => RawValue::Callback(reference(callback)),
         // The class is looked up among the library's own by its address. A number is never used as a pointer to a class.
@@ -219,5 +251,5 @@ fn one_from_lua(value: Value, classes: &[&'static RawClass]) -> RawValue {
                 None => RawValue::Nil,
             }
         }
-    }
+    })
 }

@@ -8,7 +8,7 @@ use super::service::Refused;
 use super::wire::{Shape, Wire};
 use crate::callbacks::{CallbackId, Reference};
 use crate::delivery::DeliverError;
-use crate::memory::{OutOfMemory, try_box, try_bytes};
+use crate::memory::{OutOfMemory, TryRoom, try_box, try_bytes};
 use crate::states;
 use crate::sync::Mutex;
 use crate::value::{MAX_DEPTH, ObjectRef};
@@ -96,7 +96,7 @@ impl Claims {
     /// Takes an object over. False if it was given away before.
     pub(super) fn claim(&self, key: Key) -> Result<bool, OutOfMemory> {
         let mut claims = self.0.lock();
-        claims.try_reserve(1).map_err(|_| OutOfMemory)?;
+        claims.try_room(1)?;
         Ok(claims.insert(key))
     }
 
@@ -180,7 +180,7 @@ pub(crate) fn list<T, C: ObjectClass>(
     each: impl FnMut(&T, *mut Copied<C>) -> Result<(), Refused>,
 ) -> Result<Box<[Copied<C>]>, Refused> {
     let mut copy = Vec::new();
-    copy.try_reserve_exact(items.len()).map_err(no_memory)?;
+    copy.try_room_exact(items.len()).map_err(no_memory)?;
     // SAFETY: there is room for that many.
     unsafe { write(items, copy.as_mut_ptr(), each) }?;
     // SAFETY: all were written.
@@ -191,7 +191,7 @@ pub(crate) fn list<T, C: ObjectClass>(
 /// A map from a sequence of alternating keys and values.
 pub(crate) fn pairs<C: ObjectClass>(mut flat: Box<[Copied<C>]>) -> Result<Box<[Entry<C>]>, Refused> {
     let mut map = Vec::new();
-    if map.try_reserve_exact(flat.len() / 2).is_err() {
+    if map.try_room_exact(flat.len() / 2).is_err() {
         disown(&mut flat);
         return Err(no_memory(OutOfMemory));
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::chunks::Chunks;
 use crate::delivery::DeliverError;
 use crate::handle::Handle;
-use crate::memory::{OutOfMemory, Shared};
+use crate::memory::{OutOfMemory, Shared, TryRoom};
 use crate::outcome::Outcome;
 use crate::states;
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
@@ -179,7 +179,7 @@ impl Timer {
             all.started = true;
         }
         let promised = all.promised + 1;
-        all.heap.try_reserve(promised).map_err(|_| OutOfMemory)?;
+        all.heap.try_room(promised)?;
         all.promised = promised;
         Ok(())
     }
@@ -233,7 +233,7 @@ impl Timer {
         let mut all = self.all.lock();
         // Others may have taken that room meanwhile. If there is none, this deadline is not watched, and something else ends the request.
         let promised = all.promised;
-        if all.heap.try_reserve(promised + 1).is_ok() {
+        if all.heap.try_room(promised + 1).is_ok() {
             all.heap.push(Reverse(watched));
         }
     }

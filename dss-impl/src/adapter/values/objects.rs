@@ -11,6 +11,7 @@ use super::wire::Wire;
 use super::{Context, service};
 use crate::delivery::DeliverError;
 use crate::handle::Handle;
+use crate::memory::TryRoom;
 use crate::states;
 use crate::sync::Mutex;
 
@@ -121,7 +122,7 @@ where
 /// Makes room for an object that is about to be given to Lua, and for some that Lua's finalizers may get meanwhile. Call it in a call into
 /// the library of `handle`. False if out of memory.
 pub(super) fn make_room<W: Wire>(handle: Handle) -> bool {
-    within::<W, _>(handle, |objects| objects.luas.lock().try_reserve(16).is_ok()).unwrap_or(true)
+    within::<W, _>(handle, |objects| objects.luas.lock().try_room(16).is_ok()).unwrap_or(true)
 }
 
 /// Records that Lua owns an object now. Call it in a call into the library of `handle`.

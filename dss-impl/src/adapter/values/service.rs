@@ -9,7 +9,7 @@ use crate::channel::ChannelId;
 use crate::delivery::{Accepted, AcceptedMany, DeliverError, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::handle::Handle;
-use crate::memory::try_box;
+use crate::memory::{TryRoom, try_box};
 use crate::outcome::Outcome;
 use crate::payload::Payload;
 use crate::states;
@@ -145,7 +145,7 @@ fn key<S>(given: &Given<'_, S>) -> Result<Vec<u8>, Refused> {
     let mut key = Vec::new();
     if !given.key.is_empty() {
         let callback = given.callback.to_ne_bytes();
-        key.try_reserve_exact(callback.len() + given.key.len()).map_err(|_| DeliverError::OutOfMemory)?;
+        key.try_room_exact(callback.len() + given.key.len()).map_err(DeliverError::from)?;
         key.extend_from_slice(&callback);
         key.extend_from_slice(given.key);
     }
@@ -203,7 +203,7 @@ pub(crate) fn deliver_many<'a, W: Wire, S: Source<W>>(
             break;
         }
     }
-    if deliveries.try_reserve_exact(ready.len()).is_ok() {
+    if deliveries.try_room_exact(ready.len()).is_ok() {
         deliveries.extend(ready.iter().map(|(delivery, key, _)| Delivery { key, ..*delivery }));
     } else {
         // None of them is handed over.
@@ -226,7 +226,7 @@ fn prepare_next<W: Wire, S: Source<W>>(
     ready: &mut Vec<(Delivery<'static>, Vec<u8>, u64)>,
 ) -> Result<(), Refused> {
     // Reserve room first, because what is prepared has to be kept. Not for all at once: the count may be wrong.
-    ready.try_reserve(1).map_err(|_| DeliverError::OutOfMemory)?;
+    ready.try_room(1).map_err(DeliverError::from)?;
     let key = key(given)?;
     let delivery = prepare::<W, S>(given, dispatcher, None)?;
     ready.push((delivery, key, given.callback));
