@@ -1,44 +1,42 @@
-//! Makes each allocation of DSS's module fail, alone and together with all later ones. The operation must work or report that
-//! there is no memory. Nothing may be lost, the process must continue, and later operations must work. The operations are in
-//! `fixtures/fail-alloc/operations.lua`.
+//! Makes each allocation fail, alone and together with all later ones: those of DSS's module, those that Lua's allocator is asked for,
+//! and both. The operation must work or report that there is no memory. Nothing may be lost, every thread that waits
+//! returns, the process continues, and later operations work. The operations are in `fixtures/fail-alloc/operations`.
+//!
+//! With `--nocapture`, each Lua's test ends with an account: a line for each operation.
 
 #![cfg(target_os = "linux")]
 
-use std::collections::BTreeMap;
+#[path = "alloc_failure/account.rs"]
+mod account;
+#[path = "alloc_failure/operations.rs"]
+mod operations;
+
+use std::collections::VecDeque;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
 use std::time::Duration;
 
+use account::{Account, Fault};
 use compat_tests::artefacts::{Artefacts, succeed, target, workspace};
 use compat_tests::c::{Module, compile};
 use compat_tests::luas::{ALL, Lua};
-use compat_tests::run::limited;
-
-const OPERATIONS: [&str; 13] = [
-    "register",
-    "deliver",
-    "deliver_and_notify",
-    "deliver_and_wait",
-    "poll",
-    "poll_what_waits",
-    "dispatch",
-    "reply",
-    "drop_replies",
-    "setport",
-    "unregister",
-    "close",
-    "c2v0",
-];
-
-/// Operations that always allocate. The test would be void if none of their allocations failed.
-const ALLOCATE: [&str; 3] = ["register", "deliver", "c2v0"];
+use compat_tests::run::{Ended, limited};
+use operations::{Kind, Operation};
 
 /// The most allocations that an operation may make.
-const MOST: usize = 500;
+const MOST: usize = 3000;
 
-fn fixture(name: &str) -> PathBuf {
-    workspace().join("compat-tests/fixtures/fail-alloc").join(name)
+/// The most faults of one operation that are looked for.
+const MOST_FAULTS: usize = 60;
+
+/// How long all injections of one kind may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn fixtures() -> PathBuf {
+    workspace().join("compat-tests/fixtures/fail-alloc")
 }
 
 /// Compiles the preloaded library, which is also a Lua module, and returns its folder.
@@ -47,7 +45,7 @@ fn preloaded(artefacts: &Artefacts) -> PathBuf {
     fs::create_dir_all(&folder).expect("the target folder can be written to");
     let include = PathBuf::from(succeed(Command::new(artefacts.host()).arg("--include")).trim());
     compile(&Module {
-        sources: &[fixture("fail_alloc.c")],
+        sources: &[fixtures().join("fail_alloc.c")],
         includes: &[include],
         // The compiler's assumptions about malloc do not hold here.
         flags: &["-fno-builtin"],
@@ -57,62 +55,103 @@ fn preloaded(artefacts: &Artefacts) -> PathBuf {
     folder
 }
 
-/// Runs an operation once. Returns the number of allocations that failed.
-fn run(artefacts: &Artefacts, folder: &Path, operation: &str, n: usize, how: &str) -> Result<usize, String> {
-    let mut command = artefacts.command(&[folder.to_owned()]);
-    command.arg(fixture("operations.lua")).args([operation, &n.to_string(), how]);
+/// What one process found.
+enum Found {
+    /// All allocations were failed, of which there were so many.
+    All(usize),
+    /// It failed at this one.
+    Fault(usize, Fault),
+}
+
+/// Fails the allocations from the `first` to the `last`, one after the other, in one process.
+fn inject(artefacts: &Artefacts, folder: &PathBuf, job: &Job, first: usize, last: usize) -> Found {
+    let mut command = artefacts.command(&[folder.clone(), fixtures()]);
+    command.arg(fixtures().join("inject.lua")).arg(artefacts.folder.join("darksidesync.so"));
+    command.args([job.operation.group, job.operation.name, job.kind.name(), job.how()]);
+    command.args([first.to_string(), last.to_string()]);
     command.env("LD_PRELOAD", folder.join("fail_alloc.so"));
-    let ended = limited(&mut command, Duration::from_secs(60));
-    let failed = ended.stdout.lines().find_map(|line| line.strip_prefix("failed ")?.parse().ok());
-    match failed {
-        Some(failed) if ended.succeeded() => Ok(failed),
-        _ => Err(ended.report()),
+    let ended: Ended = limited(&mut command, LIMIT);
+    let numbers = ended.stdout.lines().filter_map(|line| line.strip_prefix("at ")?.parse().ok());
+    let at: usize = numbers.last().unwrap_or(first);
+    let over = ended.stdout.lines().last() == Some("over");
+    match (ended.succeeded(), over) {
+        (true, true) => Found::All(at - first),
+        (true, false) => Found::All(at + 1 - first),
+        (false, _) => Found::Fault(at, Fault::of(&ended)),
     }
 }
 
-/// A short form of a report: how the process ended, and the first line of stderr.
-fn brief(report: &str) -> String {
-    let how = report.lines().next().unwrap_or_default();
-    let said = report.split_once("--- stderr\n").and_then(|(_, stderr)| stderr.lines().next());
-    format!("{how}: {}", said.unwrap_or_default())
+/// The injections of one kind into one operation.
+#[derive(Clone, Copy)]
+struct Job {
+    operation: &'static Operation,
+    kind: Kind,
+    ever: bool,
 }
 
-fn no_allocation_is_fatal(lua: Lua) {
-    let artefacts = Artefacts::of(lua);
-    let folder = preloaded(artefacts);
-    let mut faults: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for operation in OPERATIONS {
-        for how in ["once", "ever"] {
-            for n in 1.. {
-                assert!(n <= MOST, "{operation} makes more than {MOST} allocations");
-                match run(artefacts, &folder, operation, n, how) {
-                    Ok(0) => {
-                        assert!(n > 1 || !ALLOCATE.contains(&operation), "{operation}: no allocation failed");
-                        break;
+impl Job {
+    fn how(&self) -> &'static str {
+        if self.ever { "ever" } else { "once" }
+    }
+
+    fn run(&self, artefacts: &Artefacts, folder: &PathBuf, account: &Mutex<Account>) {
+        let (mut first, mut faults) = (1, 0);
+        // A process of its own for each shows what is done once in a process.
+        let step = if self.kind == Kind::Fresh { 1 } else { MOST };
+        while first <= MOST && faults < MOST_FAULTS {
+            let found = inject(artefacts, folder, self, first, first + step - 1);
+            let mut account = account.lock().expect("nothing panics with it");
+            match found {
+                Found::All(count) => {
+                    account.add(self.operation, self.kind, count);
+                    if count < step {
+                        return;
                     }
-                    Ok(_) => {}
-                    Err(report) => {
-                        let fault = format!("{operation}, {how}: {}", brief(&report));
-                        faults.entry(fault).or_default().push(n);
-                    }
+                    first += count;
+                }
+                Found::Fault(at, fault) => {
+                    faults += 1;
+                    account.add(self.operation, self.kind, at + 1 - first);
+                    account.note(self.operation, self.kind.name(), self.how(), at, fault);
+                    first = at + 1;
                 }
             }
         }
+        assert!(first <= MOST, "{} makes more than {MOST} allocations", self.operation.name);
     }
-    let told: Vec<_> = faults.iter().map(|(fault, at)| format!("{fault}; at {at:?}")).collect();
-    assert!(told.is_empty(), "{lua}:\n{}", told.join("\n"));
 }
 
-fn named(name: &str) -> Lua {
-    ALL.into_iter().find(|lua| lua.0 == name).expect("one of the six")
+fn no_allocation_is_fatal(lua: &'static str) {
+    let lua: Lua = ALL.into_iter().find(|known| known.0 == lua).expect("one of the six");
+    let artefacts = Artefacts::of(lua);
+    let folder = preloaded(artefacts);
+    let only = std::env::var("DSS_ALLOC_OPERATION").unwrap_or_default();
+    let jobs: VecDeque<Job> =
+        operations::jobs().filter(|job| job.operation.title().contains(&only)).collect();
+    let (jobs, account) = (Mutex::new(jobs), Mutex::new(Account::default()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, Into::into) {
+            scope.spawn(|| {
+                loop {
+                    let job = jobs.lock().expect("nothing panics with it").pop_front();
+                    let Some(job) = job else { break };
+                    job.run(artefacts, &folder, &account);
+                }
+            });
+        }
+    });
+    let account = account.into_inner().expect("nothing panicked with it");
+    println!("{lua}:\n{account}");
+    assert!(account.is_clean(), "{lua}:\n{}", account.faults());
+    assert!(!only.is_empty() || account.covers_all(), "{lua}: no allocation failed where some must");
 }
 
 #[test]
 fn no_allocation_is_fatal_in_lua_5_4() {
-    no_allocation_is_fatal(named("lua54"));
+    no_allocation_is_fatal("lua54");
 }
 
 #[test]
 fn no_allocation_is_fatal_in_lua_5_1() {
-    no_allocation_is_fatal(named("lua51"));
+    no_allocation_is_fatal("lua51");
 }

@@ -45,6 +45,11 @@ impl Failing {
         }
     }
 
+    /// Whether it fails requests while the state closes. LuaJIT frees all memory at once if it finds its own allocator.
+    pub(crate) fn stays(&self) -> bool {
+        self.armed.get() && cfg!(not(feature = "luajit"))
+    }
+
     /// Restores the state's own allocator.
     ///
     /// # Safety
@@ -53,6 +58,19 @@ impl Failing {
         // SAFETY: both allocators return the same blocks, because this one only forwards.
         unsafe { lua::setallocf(l, self.own, self.own_data) }
     }
+}
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        if self.armed.get() {
+            ASKED_AT_CLOSE.set(self.count.get());
+        }
+    }
+}
+
+thread_local! {
+    /// What the last state that closed while `host.fail` was in effect had asked for.
+    static ASKED_AT_CLOSE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The allocator function.
@@ -105,14 +123,18 @@ unsafe extern "C-unwind" fn fail(l: *mut State) -> c_int {
     }
 }
 
-/// `host.asked() -> number`: undoes `host.fail`, and returns the number of requests since then.
+/// `host.asked() -> number`: undoes `host.fail`, and returns the number of requests since then. In a state whose allocator does not fail:
+/// the number of the state that closed last while `host.fail` was in effect in it, to its very end.
 unsafe extern "C-unwind" fn asked(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe {
-        let count = of(l).as_ref().map_or(0, |failing| {
-            failing.armed.set(false);
-            failing.count.get()
-        });
+        let count = of(l).as_ref().map_or_else(
+            || ASKED_AT_CLOSE.get(),
+            |failing| {
+                failing.armed.set(false);
+                failing.count.get()
+            },
+        );
         lua::pushnumber(l, count as f64);
         1
     }

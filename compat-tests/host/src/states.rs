@@ -109,8 +109,7 @@ impl LuaState {
 
 impl Drop for LuaState {
     fn drop(&mut self) {
-        if let Some(failing) = &self.failing {
-            // LuaJIT frees all memory at once if it finds its own allocator.
+        if let Some(failing) = self.failing.as_ref().filter(|failing| !failing.stays()) {
             // SAFETY: this owns the state, and nobody is running it.
             unsafe { failing.remove(self.raw.as_ptr()) };
         }
