@@ -55,7 +55,6 @@ end
 return function(round)
     local calls, wanted = {}, {}
     deliver_to_all(calls, wanted)
-    soak.drain()
     local threads = math.floor(CALLBACKS / 10)
     soak.reports(of.v2, threads)
     soak.reports(of.c2v0, threads)
