@@ -31,8 +31,7 @@ time, and everything that they deliver is accounted for.
     cargo soak 60 states    only these phases
     cargo soak --help       this
 
-Ctrl-C ends it early, with the account so far. DSS_SOAK_LUA names the Lua: lua54
-(default), luajit, lua51, lua52, lua53 or lua55.
+Ctrl-C ends it early, with the account so far. It runs in Lua 5.4.
 
 Phases:
 ";
@@ -49,6 +48,8 @@ pub(crate) const PHASES: [(&str, &str); 8] = [
     ("callbacks", "callbacks are made, delivered to and collected"),
 ];
 
+/// The Lua that the phases run in.
+const LUA: Lua = Lua("lua54");
 /// How long the soak takes if nothing is said.
 const SECONDS: u64 = 60;
 /// How long a phase may take to end when its time is over. It only ends a phase that hangs.
@@ -94,15 +95,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let name = std::env::var("DSS_SOAK_LUA").unwrap_or_else(|_| "lua54".to_owned());
-    let Some(lua) = compat_tests::luas::ALL.into_iter().find(|lua| lua.0 == name) else {
-        eprintln!("DSS_SOAK_LUA is {name:?}: wanted lua51, lua52, lua53, lua54, lua55 or luajit.");
-        return ExitCode::from(2);
-    };
     println!("Building DarkSideSync and the libraries. The first time, this takes some minutes.");
-    let artefacts = Artefacts::of(lua);
+    let artefacts = Artefacts::of(LUA);
     let folder = std::env::temp_dir().join(format!("dss-soak-{}", std::process::id()));
-    let result = fs::create_dir(&folder).and_then(|()| run(artefacts, lua, &wanted, &folder));
+    let result = fs::create_dir(&folder).and_then(|()| run(artefacts, &wanted, &folder));
     // If it cannot be removed, it stays among the system's temporary files.
     let _ = fs::remove_dir_all(&folder);
     result.unwrap_or_else(|error| {
@@ -111,7 +107,7 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(artefacts: &Artefacts, lua: Lua, wanted: &Wanted, folder: &Path) -> io::Result<ExitCode> {
+fn run(artefacts: &Artefacts, wanted: &Wanted, folder: &Path) -> io::Result<ExitCode> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
@@ -119,7 +115,7 @@ fn run(artefacts: &Artefacts, lua: Lua, wanted: &Wanted, folder: &Path) -> io::R
     let stop = folder.join("stop");
     let start = |phase: &&'static str| Child::start(artefacts.command(&[]), phase, wanted.seconds, &stop);
     let mut children = wanted.phases.iter().map(start).collect::<io::Result<Vec<_>>>()?;
-    println!("{} phases in {}, {} seconds.\n", children.len(), lua.title(), wanted.seconds);
+    println!("{} phases in {}, {} seconds.\n", children.len(), LUA.title(), wanted.seconds);
 
     let time = Duration::from_secs(wanted.seconds);
     let (started, every) = (Instant::now(), (time / 10).max(Duration::from_secs(1)));
