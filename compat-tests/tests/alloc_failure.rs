@@ -13,7 +13,7 @@ mod operations;
 
 use std::collections::VecDeque;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
@@ -64,16 +64,16 @@ enum Found {
 }
 
 /// Fails the allocations from the `first` to the `last`, one after the other, in one process.
-fn inject(artefacts: &Artefacts, folder: &PathBuf, job: &Job, first: usize, last: usize) -> Found {
-    let mut command = artefacts.command(&[folder.clone(), fixtures()]);
+fn inject(artefacts: &Artefacts, folder: &Path, job: &Job, first: usize, last: usize) -> Found {
+    let mut command = artefacts.command(&[folder.to_owned(), fixtures()]);
     command.arg(fixtures().join("inject.lua")).arg(artefacts.folder.join("darksidesync.so"));
     command.args([job.operation.group, job.operation.name, job.kind.name(), job.how()]);
     command.args([first.to_string(), last.to_string()]);
     command.env("LD_PRELOAD", folder.join("fail_alloc.so"));
     let ended: Ended = limited(&mut command, LIMIT);
-    let numbers = ended.stdout.lines().filter_map(|line| line.strip_prefix("at ")?.parse().ok());
-    let at: usize = numbers.last().unwrap_or(first);
-    let over = ended.stdout.lines().last() == Some("over");
+    let mut numbers = ended.stdout.lines().filter_map(|line| line.strip_prefix("at ")?.parse().ok());
+    let at: usize = numbers.next_back().unwrap_or(first);
+    let over = ended.stdout.lines().next_back() == Some("over");
     match (ended.succeeded(), over) {
         (true, true) => Found::All(at - first),
         (true, false) => Found::All(at + 1 - first),
@@ -94,7 +94,7 @@ impl Job {
         if self.ever { "ever" } else { "once" }
     }
 
-    fn run(&self, artefacts: &Artefacts, folder: &PathBuf, account: &Mutex<Account>) {
+    fn run(&self, artefacts: &Artefacts, folder: &Path, account: &Mutex<Account>) {
         let (mut first, mut faults) = (1, 0);
         // A process of its own for each shows what is done once in a process.
         let step = if self.kind == Kind::Fresh { 1 } else { MOST };
