@@ -145,16 +145,7 @@ impl Artefacts {
     pub fn of(lua: Lua) -> &'static Artefacts {
         static BUILT: [OnceLock<Artefacts>; ALL.len()] = [const { OnceLock::new() }; ALL.len()];
         let index = ALL.iter().position(|known| *known == lua).expect("one of the six");
-        BUILT[index].get_or_init(|| Self::build(lua, "compat"))
-    }
-
-    /// Builds everything for `lua`. Waits while another process or thread builds there.
-    fn build(lua: Lua, profile: &str) -> Artefacts {
-        let _lock = BuildLock::acquire(&target());
-        let artefacts = Artefacts::in_folder(lua, profile);
-        stamp::unless_current(&artefacts.folder, || artefacts.make(profile, |_| true));
-        stamp::unless_current(&artefacts.c2v0, || c2v0::build_all(&artefacts.c2v0, |_| true));
-        artefacts
+        BUILT[index].get_or_init(|| Self::build(lua, "compat", |_| true))
     }
 
     /// Builds the packages and libraries named in `wanted` as a release is built, to measure them.
@@ -163,17 +154,17 @@ impl Artefacts {
     /// A build fails.
     #[must_use]
     pub fn as_released(lua: Lua, wanted: &[&str]) -> Artefacts {
-        let _lock = BuildLock::acquire(&target());
-        let artefacts = Artefacts::in_folder(lua, "release");
-        let is_wanted = |name: &str| wanted.contains(&name);
-        stamp::unless_current(&artefacts.folder, || artefacts.make("release", is_wanted));
-        stamp::unless_current(&artefacts.c2v0, || c2v0::build_all(&artefacts.c2v0, is_wanted));
-        artefacts
+        Self::build(lua, "release", |name| wanted.contains(&name))
     }
 
-    fn in_folder(lua: Lua, profile: &str) -> Artefacts {
+    /// Builds what is wanted for `lua`. Waits while another process or thread builds there.
+    fn build(lua: Lua, profile: &str, is_wanted: impl Fn(&str) -> bool) -> Artefacts {
+        let _lock = BuildLock::acquire(&target());
         let at = |name: &str| target().join(profile).join(name);
-        Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2"), c2v0: at("c2v0") }
+        let artefacts = Artefacts { lua, folder: at(lua.0), for_every_lua: at("v2"), c2v0: at("c2v0") };
+        stamp::unless_current(&artefacts.folder, || artefacts.make(profile, &is_wanted));
+        stamp::unless_current(&artefacts.c2v0, || c2v0::build_all(&artefacts.c2v0, &is_wanted));
+        artefacts
     }
 
     fn make(&self, profile: &str, is_wanted: impl Fn(&str) -> bool) {

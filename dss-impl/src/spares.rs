@@ -15,10 +15,15 @@ use arrayvec::ArrayVec;
 use crate::memory::{self, TryRoom};
 use crate::sync::{AtomicBool, Ordering, UnsafeCell};
 
-/// The sizes that are kept, in bytes: the callback with two values, and with four. A smaller layout gets the next size.
-const SIZES: [usize; 2] = [56, 104];
+/// The sizes that are kept: the callback with two values, and with four. A smaller layout gets the next size.
+const SIZES: [Layout; 2] = [layout(56), layout(104)];
 
-const ALIGNMENT: usize = 8;
+const fn layout(bytes: usize) -> Layout {
+    match Layout::from_size_align(bytes, 8) {
+        Ok(layout) => layout,
+        Err(_) => panic!("a size is too large"),
+    }
+}
 
 /// The most memory that is kept of each size: as much as a queue keeps for its items.
 const KEPT_BYTES: usize = 6 << 20;
@@ -58,11 +63,10 @@ unsafe impl Sync for Spares {}
 
 /// Which size a layout gets, if it is kept, and the layout that is allocated for it.
 #[inline]
-fn size_of(layout: Layout) -> (Option<usize>, Layout) {
+fn rounded(layout: Layout) -> (Option<usize>, Layout) {
     for (index, size) in SIZES.into_iter().enumerate() {
-        if layout.size() <= size && layout.align() <= ALIGNMENT {
-            // SAFETY: the alignment is a power of two, and the size far from the largest.
-            return (Some(index), unsafe { Layout::from_size_align_unchecked(size, ALIGNMENT) });
+        if layout.size() <= size.size() && layout.align() <= size.align() {
+            return (Some(index), size);
         }
     }
     (None, layout)
@@ -75,7 +79,7 @@ fn size_of(layout: Layout) -> (Option<usize>, Layout) {
 #[inline]
 pub unsafe fn free(block: NonNull<u8>, layout: Layout) {
     // SAFETY: as the caller promises.
-    unsafe { dealloc(block.as_ptr(), size_of(layout).1) };
+    unsafe { dealloc(block.as_ptr(), rounded(layout).1) };
 }
 
 impl Spares {
@@ -96,7 +100,7 @@ impl Spares {
     /// Memory for `layout`, whose size is not 0; None if there is none. [any-thread]
     #[inline]
     pub fn allocate(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let (size, layout) = size_of(layout);
+        let (size, layout) = rounded(layout);
         if let Some(block) = size.and_then(|size| self.0[size].shared.with(Vec::pop).flatten()) {
             return Some(block);
         }
@@ -111,7 +115,7 @@ impl Spares {
     /// Lua made, so that no other thread calls this or [`Self::clear`] at the same time.
     #[inline]
     pub unsafe fn keep(&self, block: NonNull<u8>, layout: Layout) {
-        let (size, layout) = size_of(layout);
+        let (size, layout) = rounded(layout);
         let kept = size.is_some_and(|size| {
             // SAFETY: as the caller promises.
             unsafe { self.0[size].keep(block, layout.size()) }
@@ -127,14 +131,12 @@ impl Spares {
     /// # Safety
     /// As for [`Self::keep`].
     pub unsafe fn clear(&self) {
-        for (size, bytes) in self.0.iter().zip(SIZES) {
+        for (size, layout) in self.0.iter().zip(SIZES) {
             // SAFETY: as the caller promises.
             let collected = unsafe { &mut *size.collected.get() };
             // If a producer is just taking one, what is left stays for the next state.
             let shared = size.shared.with(std::mem::take).unwrap_or_default();
             for block in collected.drain(..).chain(shared) {
-                let (_, layout) =
-                    size_of(Layout::from_size_align(bytes, ALIGNMENT).unwrap_or(Layout::new::<u64>()));
                 // SAFETY: every block of this size was allocated with this layout.
                 unsafe { dealloc(block.as_ptr(), layout) };
             }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use compat_tests::artefacts::{cargo, extension, succeed, target, workspace};
+use compat_tests::artefacts::{extension, succeed, target, workspace};
 use compat_tests::luas::ALL;
 use compat_tests::walk;
 
@@ -39,12 +39,7 @@ pub(crate) fn run(block: &Block, all: &[Block]) {
     if block.text.contains("packaging/install") {
         machine.without_a_build(&mut command);
     } else {
-        for (name, value) in cargo().get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        shell::as_inner_cargo(&mut command);
         command.env("CARGO_NET_OFFLINE", "true");
     }
     succeed(command.current_dir(place));

@@ -152,14 +152,18 @@ fn shell(line: &str, folder: &Path, inside: &Path) {
     }
     let mut command = Command::new("sh");
     command.arg("-ec").arg(&line).current_dir(inside);
-    // The environment of the inner cargo.
+    as_inner_cargo(&mut command);
+    succeed(&mut command);
+}
+
+/// Gives a command the environment of the inner cargo.
+pub(crate) fn as_inner_cargo(command: &mut Command) {
     for (name, value) in cargo().get_envs() {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
-    succeed(&mut command);
 }
 
 /// Checks that what a block of commands made can be used.
