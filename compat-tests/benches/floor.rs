@@ -105,16 +105,13 @@ const TABLES: [Table; 9] = [
     },
 ];
 
-/// The packages and libraries that the scripts use. Nothing else is built.
-const MEASURED: [&str; 5] = ["dss-lua", "dss-probe-v1", "dss-probe-v2", "sqlite-v2", "probe_c2v0"];
-
 fn main() {
     // Cargo passes `--bench`. A name selects a Lua; the default is Lua 5.4.
     let named = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let named = named.unwrap_or_else(|| "lua54".to_owned());
     let lua = ALL.into_iter().find(|lua| lua.0 == named);
     let lua = lua.unwrap_or_else(|| panic!("no Lua is called {named}: choose one of {ALL:?}"));
-    let artefacts = Artefacts::as_released(lua, &MEASURED);
+    let artefacts = Artefacts::as_released(lua);
     println!("{}, {ROUNDS} rounds of {ITEMS} items; nanoseconds an item, medians.", lua.title());
     let mut over = Vec::new();
     for table in &TABLES {
