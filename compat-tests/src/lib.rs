@@ -10,6 +10,7 @@ pub mod environment;
 pub mod freeze;
 pub mod frozen;
 pub mod luas;
+pub mod others;
 pub mod run;
 pub mod scenarios;
 mod stamp;
