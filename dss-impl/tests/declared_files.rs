@@ -30,11 +30,8 @@ fn build(folder: &Path, record: &[u8], more: &str) -> PathBuf {
         record.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
     );
     fs::write(&source, code).unwrap();
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .status()
-        .expect("a C compiler");
+    let built =
+        compiler().args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status().expect("a C compiler");
     assert!(built.success());
     library
 }

@@ -66,8 +66,7 @@ fn linked(record: &[u8]) -> Option<Vec<u8>> {
          int luaopen_library(void *L) {{ return 0; }}\n"
     );
     std::fs::write(&source, code).ok()?;
-    let built =
-        std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
+    let built = compiler().args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
     built.ok().filter(|status| cfg!(target_os = "linux") && status.success())?;
     std::fs::read(library).ok()
 }

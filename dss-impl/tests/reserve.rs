@@ -78,10 +78,10 @@ fn what_cannot_be_refused_is_served_and_what_can_is_refused() {
     // Pieces do not overlap, and all come back: it can be used up as often as one likes.
     for _ in 0..3 {
         assert!(!is_low());
-        let mut pieces: Vec<Box<[usize; 20]>> = Vec::with_capacity(1000);
-        short(|| (0..900).for_each(|at| pieces.push(Box::new([at; 20]))));
+        let mut pieces: Vec<Box<[u64; 20]>> = Vec::with_capacity(1000);
+        short(|| (0..900_u64).for_each(|at| pieces.push(Box::new([at; 20]))));
         assert!(is_low());
-        assert!(pieces.iter().enumerate().all(|(at, piece)| **piece == [at; 20]));
+        assert!(pieces.iter().enumerate().all(|(at, piece)| **piece == [at as u64; 20]));
     }
     assert!(!is_low());
 }

@@ -165,7 +165,11 @@ fn set_limit(name: &[u8], soft: f64) -> Reply {
     limit.rlim_cur = if soft.is_infinite() { libc::RLIM_INFINITY } else { soft as libc::rlim_t };
     // SAFETY: as above.
     check(unsafe { libc::setrlimit(resource, &limit) }).map_err(failed)?;
-    Ok(vec![if old == libc::RLIM_INFINITY { Value::Number(f64::INFINITY) } else { Value::count(old) }])
+    #[allow(clippy::unnecessary_cast)] // its width depends on the system
+    Ok(vec![match old {
+        libc::RLIM_INFINITY => Value::Number(f64::INFINITY),
+        old => Value::count(old as u64),
+    }])
 }
 
 #[cfg(unix)]

@@ -9,6 +9,15 @@ use dss_impl::declared::Platform;
 use object::write::{Object, elf, pe};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind};
 
+/// The C compiler of the platform that the tests are built for, if `CC` names it with its options, or the system's.
+pub(crate) fn compiler() -> std::process::Command {
+    let named = std::env::var("CC").unwrap_or_default();
+    let mut words = named.split_whitespace();
+    let mut command = std::process::Command::new(words.next().unwrap_or("cc"));
+    command.args(words);
+    command
+}
+
 /// How many bytes the record of the first release has.
 pub(crate) const SIZE: usize = 296;
 
