@@ -221,7 +221,8 @@ fn foreign(name: &str, platform: &Platform, module: &DeclaredModule) -> Option<S
     // Either file may be marked for its system: g++ marks some files for Linux, and others for any system with ELF files.
     let same = platform.suits(&module.platform) || module.platform.suits(platform);
     (!same).then(|| {
-        let what = format!("{name} is for {platform}, but the module is for {}", module.platform);
+        let (of_library, of_module) = (platform.beside(&module.platform), module.platform.beside(platform));
+        let what = format!("{name} is for {of_library}, but the module is for {of_module}");
         format!("{what}: get the library for the platform of the module")
     })
 }

@@ -8,7 +8,7 @@ use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _, SectionHeader 
 
 use super::ReadError;
 use super::image::{Exports, Image, Kind, check_end, check_platform, malformed, truncated};
-use super::platform::Platform;
+use super::platform::{Float, Libc, Platform};
 
 const SECTION: &[u8] = b".dss.library\0";
 const MODULE: &[u8] = b".dss.module\0";
@@ -55,6 +55,8 @@ where
         return Err(ReadError::NotALibrary { what: "an ELF executable" });
     }
 
+    let platform = Platform { libc: libc::<H>(sections, endian, bytes), ..platform };
+    check_platform(&platform, here)?;
     let mut image = Image::new(platform);
     image.unmappable = Some(flags & elf::DF_1_NODELETE.0 == 0);
     let names = match header.section_strings_index(endian, bytes) {
@@ -121,7 +123,39 @@ fn platform<H: FileHeader<Endian = Endianness>>(header: &H, endian: Endianness) 
         elf::ELFOSABI_SOLARIS => "solaris",
         _ => Platform::ANY_ELF,
     };
-    Platform { system, processor, bits: if wide { 64 } else { 32 }, big_endian: endian == Endianness::Big }
+    let bits = if wide { 64 } else { 32 };
+    let float = if processor == "arm" { float(header.e_flags(endian).0) } else { None };
+    Platform { system, processor, bits, big_endian: endian == Endianness::Big, libc: None, float }
+}
+
+/// How an ARM file passes floating-point arguments. Linkers say so since version 5 of ARM's interface.
+fn float(flags: u32) -> Option<Float> {
+    const VERSION: u32 = 0xFF00_0000;
+    const HARD: u32 = 0x400;
+    const SOFT: u32 = 0x200;
+    match flags & (HARD | SOFT) {
+        HARD if flags & VERSION == 0x0500_0000 => Some(Float::Hard),
+        SOFT if flags & VERSION == 0x0500_0000 => Some(Float::Soft),
+        _ => None,
+    }
+}
+
+/// The C library that the file is linked to, if it is one that is known. What is unreadable tells nothing.
+fn libc<H>(sections: &[H::SectionHeader], endian: Endianness, bytes: &[u8]) -> Option<Libc>
+where
+    H: FileHeader<Endian = Endianness>,
+{
+    let table = sections.iter().find(|section| section.sh_type(endian) == elf::SHT_DYNAMIC)?;
+    let (entries, strings) = table.dynamic(endian, bytes).ok()??;
+    let strings = sections.get(strings.0)?.data(endian, bytes).ok()?;
+    let needed = entries.iter().filter(|entry| entry.tag(endian) == elf::DT_NEEDED);
+    let mut libcs = needed.filter_map(|entry| {
+        let name = strings.get(usize::try_from(entry.val(endian)).ok()?..)?;
+        // Longer ones are no file names.
+        let name = &name[..name.len().min(256)];
+        Libc::named(&name[..name.iter().position(|byte| *byte == 0)?])
+    });
+    libcs.next()
 }
 
 fn exports<H>(sections: &[H::SectionHeader], endian: Endianness, bytes: &[u8]) -> Option<Exports>

@@ -34,7 +34,7 @@ pub enum ReadError {
         /// What it is, with its article.
         what: &'static str,
     },
-    /// It is a library for another processor, system or width.
+    /// It is a library for another processor, system, width or C library.
     Foreign {
         /// What it is for.
         found: String,

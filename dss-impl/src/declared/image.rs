@@ -173,7 +173,7 @@ pub(super) fn malformed(format: &'static str, reason: impl ToString) -> ReadErro
 pub(super) fn check_platform(found: &Platform, here: Option<&Platform>) -> Result<(), ReadError> {
     match here {
         Some(here) if !found.suits(here) => {
-            Err(ReadError::Foreign { found: found.to_string(), here: here.to_string() })
+            Err(ReadError::Foreign { found: found.beside(here), here: here.beside(found) })
         }
         _ => Ok(()),
     }

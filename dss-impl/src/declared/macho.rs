@@ -135,10 +135,17 @@ fn platform(processor: macho::CpuType, big_endian: bool) -> Platform {
         other => {
             let processor = Cow::Owned(format!("processor number {}", other.0));
             let bits = if other.0 & macho::CPU_ARCH_ABI64 == 0 { 32 } else { 64 };
-            return Platform { system: "macos", processor, bits, big_endian };
+            return Platform { system: "macos", processor, bits, big_endian, libc: None, float: None };
         }
     };
-    Platform { system: "macos", processor: Cow::Borrowed(processor), bits, big_endian }
+    Platform {
+        system: "macos",
+        processor: Cow::Borrowed(processor),
+        bits,
+        big_endian,
+        libc: None,
+        float: None,
+    }
 }
 
 fn exports<H>(table: &macho::SymtabCommand<Endianness>, endian: Endianness, bytes: &[u8]) -> Option<Exports>

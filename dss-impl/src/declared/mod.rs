@@ -42,7 +42,7 @@ pub use fit::{FitsFn, Misfit, MisfitKind, OfferedRevision, Offering, fits};
 use image::{Exports, Image};
 pub use known::{Known, Status, unnamed};
 pub use module::DeclaredModule;
-pub use platform::Platform;
+pub use platform::{Float, Libc, Platform};
 
 /// The largest file that is read, in bytes: 1 GiB.
 pub const LARGEST: u64 = 1 << 30;

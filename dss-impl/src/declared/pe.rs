@@ -84,7 +84,14 @@ fn platform(machine: pe::Machine, wide: bool) -> Platform {
         pe::IMAGE_FILE_MACHINE_ARMNT => Cow::Borrowed("arm"),
         other => Cow::Owned(format!("processor number {}", other.0)),
     };
-    Platform { system: "windows", processor, bits: if wide { 64 } else { 32 }, big_endian: false }
+    Platform {
+        system: "windows",
+        processor,
+        bits: if wide { 64 } else { 32 },
+        big_endian: false,
+        libc: None,
+        float: None,
+    }
 }
 
 fn exports(bytes: &[u8], directories: &DataDirectories<'_>, sections: &SectionTable<'_>) -> Option<Exports> {

@@ -14,6 +14,64 @@ pub struct Platform {
     pub bits: u32,
     /// Whether the most significant byte comes first.
     pub big_endian: bool,
+    /// The C library. None if it is not known, or there is only one on the system.
+    pub libc: Option<Libc>,
+    /// How floating-point arguments are passed. None if it is not known, or the processor has only one way.
+    pub float: Option<Float>,
+}
+
+/// A C library. A process has one: a file that is linked to another cannot be loaded into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Libc {
+    /// glibc.
+    Gnu,
+    /// musl.
+    Musl,
+    /// One whose file has no version: musl or Android's.
+    Unversioned,
+}
+
+/// How ARM passes floating-point arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Float {
+    /// In the registers of the floating-point unit.
+    Hard,
+    /// In those for integers.
+    Soft,
+}
+
+impl Libc {
+    /// The library that this code is linked to.
+    const HERE: Option<Libc> = if cfg!(target_env = "gnu") && cfg!(target_os = "linux") {
+        Some(Libc::Gnu)
+    } else if cfg!(target_env = "musl") {
+        Some(Libc::Musl)
+    } else if cfg!(target_os = "android") {
+        Some(Libc::Unversioned)
+    } else {
+        None
+    };
+
+    /// The library of that file name, if it tells.
+    pub(super) fn named(file: &[u8]) -> Option<Self> {
+        match file {
+            b"libc.so.6" => Some(Libc::Gnu),
+            b"libc.so" => Some(Libc::Unversioned),
+            _ if file.starts_with(b"libc.musl-") => Some(Libc::Musl),
+            _ => None,
+        }
+    }
+}
+
+impl Float {
+    /// How this code passes them.
+    const HERE: Option<Float> = if cfg!(not(target_arch = "arm")) {
+        None
+    } else if cfg!(target_abi = "eabihf") {
+        Some(Float::Hard)
+    } else {
+        Some(Float::Soft)
+    };
 }
 
 impl Platform {
@@ -28,6 +86,8 @@ impl Platform {
             processor: Cow::Borrowed(std::env::consts::ARCH),
             bits: usize::BITS,
             big_endian: cfg!(target_endian = "big"),
+            libc: Libc::HERE,
+            float: Float::HERE,
         }
     }
 
@@ -46,6 +106,36 @@ impl Platform {
             && self.processor == here.processor
             && self.bits == here.bits
             && self.big_endian == here.big_endian
+            && self.clashing_libc(here).is_none()
+            && self.clashing_float(here).is_none()
+    }
+
+    /// Its text, with the C library and the passing of floating-point arguments if `other` has another one.
+    pub fn beside(&self, other: &Self) -> String {
+        let libc = match self.clashing_libc(other) {
+            Some(Libc::Gnu) => " with glibc",
+            Some(Libc::Musl) => " with musl",
+            Some(Libc::Unversioned) => " with musl or Android's libc",
+            None => "",
+        };
+        let float = match self.clashing_float(other) {
+            Some(Float::Hard) => ", hard-float",
+            Some(Float::Soft) => ", soft-float",
+            None => "",
+        };
+        format!("{self}{float}{libc}")
+    }
+
+    /// Its C library, if `other` is known to have another.
+    fn clashing_libc(&self, other: &Self) -> Option<Libc> {
+        let (own, other) = (self.libc?, other.libc?);
+        ((own == Libc::Gnu) != (other == Libc::Gnu)).then_some(own)
+    }
+
+    /// How it passes floating-point arguments, if `other` is known to do it otherwise.
+    fn clashing_float(&self, other: &Self) -> Option<Float> {
+        let (own, other) = (self.float?, other.float?);
+        (own != other).then_some(own)
     }
 }
 

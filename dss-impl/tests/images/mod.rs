@@ -80,7 +80,7 @@ pub(crate) fn platform(
     bits: u32,
     big_endian: bool,
 ) -> Platform {
-    Platform { system, processor: Cow::Borrowed(processor), bits, big_endian }
+    Platform { system, processor: Cow::Borrowed(processor), bits, big_endian, libc: None, float: None }
 }
 
 pub(crate) fn linux() -> Platform {
