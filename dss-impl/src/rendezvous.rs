@@ -171,40 +171,40 @@ const _: () = {
 };
 
 // The offsets of 2.0.0. They are not next to the types, because the crate of the types also builds with compilers that lack `offset_of`.
-#[cfg(target_pointer_width = "64")]
 const _: () = {
+    const WORD: usize = size_of::<usize>();
     assert!(offset_of!(Text, bytes) == 0);
-    assert!(offset_of!(Text, length) == 8);
+    assert!(offset_of!(Text, length) == WORD);
 
     assert!(offset_of!(Offer, revision) == 0);
     assert!(offset_of!(Offer, status) == 4);
     assert!(offset_of!(Offer, name) == 8);
-    assert!(offset_of!(Offer, version) == 24);
+    assert!(offset_of!(Offer, version) == 8 + 2 * WORD);
 
     assert!(offset_of!(Rendezvous, magic) == 0);
     assert!(offset_of!(Rendezvous, size) == 8);
     assert!(offset_of!(Rendezvous, offer_size) == 12);
     assert!(offset_of!(Rendezvous, dss_version) == 16);
-    assert!(offset_of!(Rendezvous, lua) == 32);
-    assert!(offset_of!(Rendezvous, offers) == 48);
-    assert!(offset_of!(Rendezvous, offer_count) == 56);
-    assert!(offset_of!(Rendezvous, request) == 64);
+    assert!(offset_of!(Rendezvous, lua) == 16 + 2 * WORD);
+    assert!(offset_of!(Rendezvous, offers) == 16 + 4 * WORD);
+    assert!(offset_of!(Rendezvous, offer_count) == 16 + 5 * WORD);
+    assert!(offset_of!(Rendezvous, request) == 16 + 6 * WORD);
 
     assert!(offset_of!(Request, size) == 0);
     assert!(offset_of!(Request, revision) == 4);
     assert!(offset_of!(Request, flags) == 8);
     assert!(offset_of!(Request, reserved) == 12);
     assert!(offset_of!(Request, library) == 16);
-    assert!(offset_of!(Request, wants) == 32);
-    assert!(offset_of!(Request, header) == 48);
-    assert!(offset_of!(Request, layout) == 56);
+    assert!(offset_of!(Request, wants) == 16 + 2 * WORD);
+    assert!(offset_of!(Request, header) == 16 + 4 * WORD);
+    assert!(offset_of!(Request, layout) == 16 + 5 * WORD);
 
     assert!(offset_of!(Answer, size) == 0);
     assert!(offset_of!(Answer, status) == 4);
     assert!(offset_of!(Answer, header) == 8);
-    assert!(offset_of!(Answer, layout) == 16);
-    assert!(offset_of!(Answer, root) == 24);
-    assert!(offset_of!(Answer, text) == 32);
-    assert!(offset_of!(Answer, text_capacity) == 40);
-    assert!(offset_of!(Answer, text_length) == 48);
+    assert!(offset_of!(Answer, layout) == 8 + WORD);
+    assert!(offset_of!(Answer, root) == 8 + 2 * WORD);
+    assert!(offset_of!(Answer, text) == 8 + 3 * WORD);
+    assert!(offset_of!(Answer, text_capacity) == 8 + 4 * WORD);
+    assert!(offset_of!(Answer, text_length) == 8 + 5 * WORD);
 };

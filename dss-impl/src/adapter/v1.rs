@@ -40,27 +40,35 @@ pub static REVISION: Revision = Revision {
 };
 
 // Where 1.0.0 has each field. This is not next to the types because their crate also builds with compilers that cannot check it.
-#[cfg(target_pointer_width = "64")]
 const _: () = {
+    const WORD: usize = size_of::<usize>();
     assert!(offset_of!(RawRegistration<'static>, libid) == 0);
-    assert!(offset_of!(RawRegistration<'static>, name) == 8);
-    assert!(offset_of!(RawRegistration<'static>, closing) == 24);
-    assert!(offset_of!(RawRegistration<'static>, release) == 40);
-    assert!(offset_of!(RawRegistration<'static>, context) == 56);
+    assert!(offset_of!(RawRegistration<'static>, name) == WORD);
+    assert!(offset_of!(RawRegistration<'static>, closing) == 3 * WORD);
+    assert!(offset_of!(RawRegistration<'static>, release) == 5 * WORD);
+    assert!(offset_of!(RawRegistration<'static>, context) == 7 * WORD);
 
     assert!(offset_of!(RawDelivery, decode) == 0);
-    assert!(offset_of!(RawDelivery, reply) == 8);
-    assert!(offset_of!(RawDelivery, finish) == 24);
-    assert!(offset_of!(RawDelivery, data) == 40);
+    assert!(offset_of!(RawDelivery, reply) == WORD);
+    assert!(offset_of!(RawDelivery, finish) == 3 * WORD);
+    assert!(offset_of!(RawDelivery, data) == 5 * WORD);
 
     assert!(offset_of!(Report, context) == 0);
-    assert!(offset_of!(Report, write) == 8);
+    assert!(offset_of!(Report, write) == WORD);
 
     assert!(offset_of!(Registered, handle) == 0);
-    assert!(offset_of!(Registered, already) == 8);
+    assert!(offset_of!(Registered, already) == WORD);
 
     assert!(offset_of!(Accepted, announced) == 0);
     assert!(offset_of!(Accepted, ended) == 4);
+
+    // Their crate asserts the sizes for 64 bits.
+    assert!(size_of::<Report>() == 2 * WORD);
+    assert!(size_of::<RawDelivery>() == 6 * WORD);
+    assert!(size_of::<RawRegistration<'static>>() == 8 * WORD);
+    assert!(size_of::<Registered>() == 2 * WORD);
+    assert!(size_of::<Accepted>() == 8);
+    assert!(size_of::<ServiceObject>() == 3 * WORD);
 };
 
 // As the boundary must call them: a Lua error may leave a decode function in C, and LuaJIT's errors are exceptions.
