@@ -166,6 +166,12 @@ impl Library {
         workspace().join("compat-tests").join(self.folder)
     }
 
+    /// Its source files with the extension `ending`.
+    #[must_use]
+    pub fn sources_in(&self, ending: &str) -> Vec<PathBuf> {
+        sources(&self.sources(), ending)
+    }
+
     /// Builds a library in C, with the header in `include`, further flags, and the libraries that it is linked to.
     ///
     /// # Errors
@@ -177,7 +183,7 @@ impl Library {
         flags: &[&str],
         libraries: &[&str],
     ) -> Result<(), String> {
-        let sources = sources(&self.sources(), "c");
+        let sources = self.sources_in("c");
         let all: Vec<_> =
             ["-std=gnu11", "-Wpedantic"].iter().chain(self.flags).chain(flags).copied().collect();
         let includes = [include.to_owned()];
@@ -217,13 +223,7 @@ impl Library {
                     .args(STRICT)
                     .args(self.flags)
                     .args(further);
-                command
-                    .arg("-I")
-                    .arg(include())
-                    .args(sources(&self.sources(), "cpp"))
-                    .arg("-o")
-                    .arg(&output)
-                    .args(on);
+                command.arg("-I").arg(include()).args(self.sources_in("cpp")).arg("-o").arg(&output).args(on);
                 try_succeed(&mut command).map(drop)
             }
             Language::Zig => {

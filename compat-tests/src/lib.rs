@@ -15,6 +15,7 @@ pub mod run;
 pub mod scenarios;
 mod stamp;
 pub mod standalone;
+pub mod targets;
 pub mod walk;
 pub mod windows;
 

@@ -57,8 +57,8 @@ impl Scenario {
     /// The machine lacks something, and `DSS_REQUIRE_SYSTEM_LUA` says that it must be installed.
     #[must_use]
     pub fn is_for(&self, lua: Lua) -> bool {
-        let here = self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == lua.0));
-        here && self.needs.as_ref().is_none_or(|needs| needs.split(' ').all(|one| has(lua, one)))
+        self.is_written_for(lua)
+            && self.needs.as_ref().is_none_or(|needs| needs.split(' ').all(|one| has(lua, one)))
     }
 
     /// Whether it takes seconds. The matrix then runs it only in the cells of the quick run.
@@ -67,12 +67,35 @@ impl Scenario {
         self.long.is_some()
     }
 
+    /// Whether it is written for `lua`, on any machine.
+    #[must_use]
+    pub fn is_written_for(&self, lua: Lua) -> bool {
+        self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == lua.0))
+    }
+
+    /// What it needs that a machine may lack.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        self.needs.iter().flat_map(|needs| needs.split(' '))
+    }
+
+    /// The libraries that it names because its file is not about them.
+    pub fn libraries(&self) -> impl Iterator<Item = &str> {
+        self.with.iter().flat_map(|with| with.split(' '))
+    }
+
+    /// The system that it needs, and why: `unix: signals are sent`.
+    #[must_use]
+    pub fn on(&self) -> Option<&str> {
+        self.on.as_deref()
+    }
+
     /// Whether it can run on Windows, in the Lua that is built for Windows.
     #[must_use]
     pub fn is_for_windows(&self) -> bool {
-        let lua = self.only.as_ref().is_none_or(|only| only.split(' ').any(|one| one == windows::LUA.0));
-        let built = |with: &String| with.split(' ').all(|one| windows::LIBRARIES.contains(&one));
-        lua && self.with.as_ref().is_none_or(built) && self.not_on_windows().is_none()
+        let mut with = self.libraries();
+        self.is_written_for(windows::LUA)
+            && with.all(|one| windows::LIBRARIES.contains(&one))
+            && self.not_on_windows().is_none()
     }
 
     /// Why it does not run on Windows: it is about something that only Unix has, or it needs something that is not built there.

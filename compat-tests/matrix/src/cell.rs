@@ -183,6 +183,7 @@ impl Cell {
             expected: self.expected(),
             found,
             ran,
+            left_out: Vec::new(),
             milliseconds: milliseconds(begun),
         }
     }

@@ -15,6 +15,7 @@ mod relink;
 mod report;
 mod results;
 mod rows;
+mod targets;
 mod windows;
 mod work;
 
@@ -34,7 +35,6 @@ use crate::cell::{Cell, Libraries};
 use crate::columns::Column;
 use crate::compilers::Compiler;
 use crate::report::Report;
-use crate::results::Outcome;
 use crate::rows::{Profile, Revision};
 
 fn main() -> ExitCode {
@@ -60,7 +60,10 @@ fn run(args: &Args) -> Result<bool, String> {
         }
     };
     if args.windows {
-        return conclude(args, windows::run(args.jobs)?, freeze::differences(&tree));
+        return conclude(args, Report::new(windows::run(args.jobs)?, freeze::differences(&tree)));
+    }
+    if let Some(name) = &args.target {
+        return on_targets(args, name, freeze::differences(&tree));
     }
     let mut cells = cells(args, &Source::Tree(tree.clone()))?;
     cells.retain(|cell| {
@@ -84,12 +87,22 @@ fn run(args: &Args) -> Result<bool, String> {
     let _ = artefacts::dss();
     work::build(&mut cells);
     let outcomes = work::run(&cells, args.jobs, args.fresh);
-    conclude(args, outcomes, differences)
+    conclude(args, Report::new(outcomes, differences))
+}
+
+/// Builds for the targets that `name` means and runs their scenarios, one target after another.
+fn on_targets(args: &Args, name: &str, differences: Vec<Difference>) -> Result<bool, String> {
+    let (mut outcomes, mut platforms) = (Vec::new(), Vec::new());
+    for target in targets::named(name)? {
+        let (its, platform) = targets::run(target, args.jobs)?;
+        outcomes.extend(its);
+        platforms.push(platform);
+    }
+    conclude(args, Report { platforms, ..Report::new(outcomes, differences) })
 }
 
 /// Writes and prints the report of a run. Returns whether everything is as declared.
-fn conclude(args: &Args, outcomes: Vec<Outcome>, differences: Vec<Difference>) -> Result<bool, String> {
-    let report = Report::new(outcomes, differences);
+fn conclude(args: &Args, report: Report) -> Result<bool, String> {
     let output = args.report.clone().unwrap_or_else(|| folder().join("report"));
     report.write(&output).map_err(|error| format!("{}: {error}", output.display()))?;
     print!("{}", report.text());

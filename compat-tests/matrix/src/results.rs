@@ -76,7 +76,23 @@ pub(crate) struct Outcome {
     pub(crate) expected: Expected,
     pub(crate) found: Found,
     pub(crate) ran: Vec<Ran>,
+    /// The scenarios that were not run because the platform cannot run them, each with the reason.
+    #[serde(default)]
+    pub(crate) left_out: Vec<String>,
     pub(crate) milliseconds: u64,
+}
+
+/// A platform that was built for, and how long that took.
+#[derive(Clone, Debug)]
+pub(crate) struct Platform {
+    /// Its name, with which the names of its columns begin.
+    pub(crate) name: String,
+    /// How its programs ran here: `natively`, or `emulated`.
+    pub(crate) how: &'static str,
+    /// How long fetching and building took, in milliseconds.
+    pub(crate) building: u64,
+    /// How long its scenarios took, in milliseconds.
+    pub(crate) running: u64,
 }
 
 impl Outcome {

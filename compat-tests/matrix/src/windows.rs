@@ -20,16 +20,15 @@ pub(crate) fn run(jobs: usize) -> Result<Vec<Outcome>, String> {
     for revision in Revision::ALL {
         let about_it = |scenario: &&Scenario| scenario.is_about(revision.library());
         let mut mine: Vec<_> = scenarios.iter().filter(about_it).collect();
-        for scenario in &mine {
-            if let Some(reason) = scenario.not_on_windows() {
-                eprintln!("not on Windows, {reason}: {}: {}", scenario.group, scenario.name);
-            }
-        }
+        let left_out: Vec<_> = mine
+            .iter()
+            .filter_map(|it| Some(format!("{}: {}: {}", it.group, it.name, it.not_on_windows()?)))
+            .collect();
         mine.retain(|scenario| scenario.is_for_windows());
         let begun = Instant::now();
         let ran = parallel::map(&mine, jobs, |_, scenario| Ran::of(scenario, |it| windows.run(it)));
         let passed = ran.iter().filter(|it| it.report.is_none()).count();
-        eprintln!("{revision}: {passed} of {} scenarios passed", ran.len());
+        eprintln!("{revision}: {passed} of {} scenarios passed, {} left out", ran.len(), left_out.len());
         outcomes.push(Outcome {
             row: format!("{revision} tree release"),
             column: format!("windows {LUA}"),
@@ -37,6 +36,7 @@ pub(crate) fn run(jobs: usize) -> Result<Vec<Outcome>, String> {
             expected: Expected::Works,
             found: Found::of(&ran),
             ran,
+            left_out,
             milliseconds: milliseconds(begun),
         });
     }

@@ -20,6 +20,18 @@ pub(super) fn document(report: &Report) -> String {
         text.push('\n');
     }
     text.push_str("\n✓ works, – is refused as declared, ✗ is not as declared\n");
+    if !report.platforms.is_empty() {
+        text.push_str("\n## Platforms\n\n");
+        for platform in report.platforms() {
+            let _ = writeln!(text, "- {platform}");
+        }
+    }
+    if !report.left_out().is_empty() {
+        text.push_str("\n## Left out\n\n");
+        for scenario in report.left_out() {
+            let _ = writeln!(text, "- {scenario}");
+        }
+    }
     if !report.differences.is_empty() {
         text.push_str("\n## What is published has changed\n\n");
         for difference in &report.differences {

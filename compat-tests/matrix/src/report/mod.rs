@@ -11,7 +11,7 @@ use std::path::Path;
 
 use compat_tests::freeze::Difference;
 
-use crate::results::{Found, Outcome};
+use crate::results::{Found, Outcome, Platform};
 
 /// The outcomes of a run, as a grid.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) grid: Vec<Vec<Option<Outcome>>>,
     /// Published files that have changed.
     pub(crate) differences: Vec<Difference>,
+    /// The platforms other than this machine that were built for.
+    pub(crate) platforms: Vec<Platform>,
 }
 
 /// The number of cells with each outcome.
@@ -52,7 +54,7 @@ impl Report {
             let column = position(&columns, &outcome.column).expect("it was taken from a cell");
             grid[row][column] = Some(outcome);
         }
-        Report { rows, columns, grid, differences }
+        Report { rows, columns, grid, differences, platforms: Vec::new() }
     }
 
     pub(crate) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
@@ -85,9 +87,37 @@ impl Report {
             1 => "1 published file has changed".to_owned(),
             some => format!("{some} published files have changed"),
         };
+        let left_out: usize = self.outcomes().map(|outcome| outcome.left_out.len()).sum();
+        let left_out = if left_out == 0 { String::new() } else { format!(", {left_out} left out") };
         format!(
-            "{works} work, {refused} are refused as declared, {failed} not as declared; {runs} runs; {published}"
+            "{works} work, {refused} are refused as declared, {failed} not as declared; {runs} runs{left_out}; {published}"
         )
+    }
+
+    /// Each platform in one line: its scenarios, and how long they took.
+    pub(crate) fn platforms(&self) -> impl Iterator<Item = String> {
+        self.platforms.iter().map(|platform| {
+            let Platform { name, how, building, running } = platform;
+            let before = format!("{name} ");
+            let its = || self.outcomes().filter(|outcome| outcome.column.starts_with(&before));
+            let ran: Vec<_> = its().flat_map(|outcome| &outcome.ran).collect();
+            let passed = ran.iter().filter(|ran| ran.report.is_none()).count();
+            let left_out: usize = its().map(|outcome| outcome.left_out.len()).sum();
+            let (building, running) = (building / 1000, running / 1000);
+            format!(
+                "{name}: {passed} of {} passed, {left_out} left out; ran {how} in {running} s, fetched and built in {building} s",
+                ran.len()
+            )
+        })
+    }
+
+    /// The scenarios that were left out, once each, with the reason.
+    pub(crate) fn left_out(&self) -> Vec<&str> {
+        let mut all: Vec<_> =
+            self.outcomes().flat_map(|outcome| &outcome.left_out).map(String::as_str).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// Writes the report in all formats into `folder`.

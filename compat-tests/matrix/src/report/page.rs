@@ -25,6 +25,7 @@ pub(super) fn document(report: &Report) -> String {
                 h1 { "The compatibility matrix" }
                 (summary(report))
                 (differences(report))
+                (platforms(report))
                 (grid(report))
                 (entries(report))
             }
@@ -56,6 +57,14 @@ fn differences(report: &Report) -> Markup {
                 h2 { "What is published has changed" }
                 ul { @for difference in &report.differences { li { (difference.to_string()) } } }
             }
+        }
+    }
+}
+
+fn platforms(report: &Report) -> Markup {
+    html! {
+        @if !report.platforms.is_empty() {
+            ul { @for platform in report.platforms() { li { (platform) } } }
         }
     }
 }
@@ -138,6 +147,7 @@ fn entry(outcome: &Outcome) -> Markup {
             div.body id=(id(outcome)) {
                 p { "Declared: " (declared) ". Found: " (words(outcome)) }
                 table.runs { @for ran in &outcome.ran { (run(ran)) } }
+                @for scenario in &outcome.left_out { p.note { "Left out: " (scenario) } }
                 p { a href="#" { "back to the grid" } }
             }
         }

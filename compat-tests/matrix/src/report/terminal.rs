@@ -46,6 +46,12 @@ pub(super) fn document(report: &Report) -> String {
             let _ = writeln!(text, "{ran}");
         }
     }
+    for scenario in report.left_out() {
+        let _ = writeln!(text, "left out: {scenario}");
+    }
+    for platform in report.platforms() {
+        let _ = writeln!(text, "{platform}");
+    }
     let _ = writeln!(text, "✓ works   – refused, as declared   ✗ not as declared\n{}", report.summary());
     text
 }

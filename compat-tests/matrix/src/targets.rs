@@ -1,0 +1,96 @@
+//! The columns of other platforms: a module, libraries and a host are built for each, and their scenarios run natively or emulated.
+
+use std::time::Instant;
+
+use compat_tests::luas::Lua;
+use compat_tests::scenarios::{self, Scenario};
+use compat_tests::targets::{self, ALL, Built, LUAS, Target};
+
+use crate::parallel;
+use crate::results::{Expected, Found, Outcome, Platform, Ran, milliseconds};
+use crate::rows::Revision;
+
+/// The targets that the command line names: one, or `all`.
+///
+/// # Errors
+/// There is no such target: which ones there are.
+pub(crate) fn named(name: &str) -> Result<Vec<&'static Target>, String> {
+    if name == "all" {
+        return Ok(ALL.iter().collect());
+    }
+    let known: Vec<_> = ALL.iter().map(|target| target.name).collect();
+    let target = Target::named(name);
+    target
+        .map(|target| vec![target])
+        .ok_or_else(|| format!("there is no target {name}: choose one of {}, or all", known.join(", ")))
+}
+
+/// Builds everything for `target`, and runs the scenarios of each revision in each Lua, `jobs` at a time.
+///
+/// # Errors
+/// Something cannot be fetched or built: what, and the error of the tool.
+pub(crate) fn run(target: &'static Target, jobs: usize) -> Result<(Vec<Outcome>, Platform), String> {
+    let begun = Instant::now();
+    let built = targets::prepare(target, &|text| eprintln!("{text}"))?;
+    let building = milliseconds(begun);
+    let begun = Instant::now();
+    let scenarios = scenarios::all();
+    let mut outcomes = Vec::new();
+    for lua in LUAS {
+        for revision in Revision::ALL {
+            let outcome = column(target, &built, lua, revision, &scenarios, jobs);
+            let passed = outcome.ran.iter().filter(|it| it.report.is_none()).count();
+            let left_out = outcome.left_out.len();
+            eprintln!(
+                "{revision} on {}, {lua}: {passed} of {} passed, {left_out} left out",
+                target.name,
+                outcome.ran.len()
+            );
+            outcomes.push(outcome);
+        }
+    }
+    let platform =
+        Platform { name: target.name.to_owned(), how: target.how(), building, running: milliseconds(begun) };
+    Ok((outcomes, platform))
+}
+
+/// Runs the scenarios of a revision in one Lua.
+fn column(
+    target: &Target,
+    built: &Built,
+    lua: Lua,
+    revision: Revision,
+    scenarios: &[Scenario],
+    jobs: usize,
+) -> Outcome {
+    let begun = Instant::now();
+    let about_it =
+        |scenario: &&Scenario| scenario.is_about(revision.library()) && scenario.is_written_for(lua);
+    let (mut run, mut left_out) = (Vec::new(), Vec::new());
+    for scenario in scenarios.iter().filter(about_it) {
+        match target.leaves_out(scenario) {
+            None => run.push(scenario),
+            Some(reason) => left_out.push(format!("{}: {}: {reason}", scenario.group, scenario.name)),
+        }
+    }
+    let mut ran = parallel::map(&run, jobs, |_, scenario| Ran::of(scenario, |it| built.run(lua, it)));
+    // The layouts are the same for every Lua.
+    if lua == LUAS[0] && matches!(revision, Revision::V1 | Revision::V2) {
+        let begun = Instant::now();
+        ran.push(Ran {
+            name: "its layouts are those on file".to_owned(),
+            report: built.check_layouts(revision.name()).err(),
+            milliseconds: milliseconds(begun),
+        });
+    }
+    Outcome {
+        row: format!("{revision} tree release"),
+        column: format!("{} {lua}", target.name),
+        digest: String::new(),
+        expected: Expected::Works,
+        found: Found::of(&ran),
+        ran,
+        left_out,
+        milliseconds: milliseconds(begun),
+    }
+}
