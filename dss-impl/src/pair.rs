@@ -181,7 +181,7 @@ mod system {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
     fn wait(all: &mut [libc::pollfd], limit: Duration) {
         let limit = libc::timespec {
-            tv_sec: limit.as_secs().min(i32::MAX as u64) as libc::time_t,
+            tv_sec: limit.as_secs().min(i32::MAX as u64) as _,
             tv_nsec: limit.subsec_nanos() as _,
         };
         // SAFETY: the pointer is to so many records, and the time is valid for the length of the call. If the call is interrupted or

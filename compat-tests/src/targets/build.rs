@@ -1,10 +1,11 @@
 //! Building for a target: the host, the module, the libraries, and the command `dss`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::fetch::GCC;
-use super::{Target, make};
+use super::fetch::{GCC, target_libdir};
+use super::{Target, Tools, make};
 use crate::artefacts::{copy, copy_lua_modules, try_succeed, workspace};
 use crate::c::{CModules, Module};
 use crate::c2v0::{Library, STRICT, include};
@@ -30,6 +31,9 @@ pub(super) fn build(target: &Target, lua: Lua) -> Result<(), String> {
     let (modules, libraries) = (target.modules(lua), target.libraries());
     make(&modules)?;
     make(&libraries)?;
+    if matches!(target.tools, Tools::Musl) {
+        settle_musl(target)?;
+    }
     let mut command = target.cargo();
     command.args(["build", "--quiet", "--profile", PROFILE, "--target", target.triple]);
     command.args(["--no-default-features", "--features", lua.0]);
@@ -50,29 +54,74 @@ pub(super) fn build(target: &Target, lua: Lua) -> Result<(), String> {
     target.build_c(&modules, &libraries)
 }
 
+/// Makes musl usable from the folder that it was unpacked into.
+fn settle_musl(target: &Target) -> Result<(), String> {
+    let root = target.root();
+    let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let specs = root.join("usr/lib/x86_64-linux-musl/musl-gcc.specs");
+    let text = fs::read_to_string(&specs).map_err(|error| failed(&specs, error))?;
+    let text = text
+        .replace("/usr/", &format!("{}/usr/", root.display()))
+        .replace("/lib/ld-musl-x86_64.so.1", &target.loader().display().to_string());
+    let ours = target.specs();
+    fs::write(&ours, text).map_err(|error| failed(&ours, error))?;
+    // A system with musl has a `libgcc_s.so.1` that is built for it. Debian has none, so each file gets the unwinder of Rust's
+    // standard library for musl.
+    let unwinder = target_libdir(target.triple)?.join("self-contained/libunwind.a");
+    let script = target.unwinder().join("libgcc_s.so");
+    make(&target.unwinder())?;
+    fs::write(&script, format!("INPUT({})\n", unwinder.display())).map_err(|error| failed(&script, error))
+}
+
 impl Target {
     /// The C compiler, which also links what Rust compiles.
     pub(super) fn compiler(&self) -> PathBuf {
-        self.root().join(format!("usr/bin/{}-gcc-{GCC}", self.gnu))
+        match self.tools {
+            Tools::Cross { gnu, .. } => self.root().join(format!("usr/bin/{gnu}-gcc-{GCC}")),
+            Tools::Musl => PathBuf::from("gcc"),
+        }
     }
 
     pub(super) fn archiver(&self) -> PathBuf {
-        self.root().join(format!("usr/bin/{}-ar", self.gnu))
+        match self.tools {
+            Tools::Cross { gnu, .. } => self.root().join(format!("usr/bin/{gnu}-ar")),
+            Tools::Musl => PathBuf::from("ar"),
+        }
     }
 
     /// The dynamic loader of its programs.
     pub(super) fn loader(&self) -> PathBuf {
-        self.shared_libraries().join(self.loader)
+        match self.tools {
+            Tools::Cross { loader, .. } => self.shared_libraries().join(loader),
+            // With musl it is the same file.
+            Tools::Musl => self.root().join("lib/x86_64-linux-musl/libc.so"),
+        }
     }
 
     /// The folder with its libc.
     fn shared_libraries(&self) -> PathBuf {
-        self.root().join("usr").join(self.gnu).join("lib")
+        match self.tools {
+            Tools::Cross { gnu, .. } => self.root().join("usr").join(gnu).join("lib"),
+            Tools::Musl => self.root().join("lib/x86_64-linux-musl"),
+        }
+    }
+
+    /// The specs by which gcc compiles for musl.
+    fn specs(&self) -> PathBuf {
+        self.folder().join("musl.specs")
+    }
+
+    /// The folder with the unwinder for musl.
+    fn unwinder(&self) -> PathBuf {
+        self.folder().join("unwinder")
     }
 
     /// The options by which the C compiler finds what lies in the target folder.
     pub(super) fn c_flags(&self) -> Vec<String> {
-        vec![format!("--sysroot={}", self.root().display())]
+        match self.tools {
+            Tools::Cross { .. } => vec![format!("--sysroot={}", self.root().display())],
+            Tools::Musl => vec!["-specs".to_owned(), self.specs().display().to_string()],
+        }
     }
 
     /// The options by which what is linked finds its libc when it runs.
@@ -80,12 +129,23 @@ impl Target {
         let mut flags = self.c_flags();
         flags.push(format!("-Wl,--dynamic-linker={}", self.loader().display()));
         flags.push(format!("-Wl,-rpath,{}", self.shared_libraries().display()));
+        if matches!(self.tools, Tools::Musl) {
+            // Debian has `libc.so` in another folder than `libc.a`, which would be linked if the other was not found first.
+            let folders = [self.shared_libraries(), self.unwinder()];
+            flags.extend(folders.iter().map(|folder| format!("-L{}", folder.display())));
+        }
         flags
     }
 
     /// The options of the Rust compiler.
     pub(super) fn rustflags(&self) -> Vec<String> {
-        self.link_flags().iter().map(|flag| format!("-Clink-arg={flag}")).collect()
+        let mut flags: Vec<String> =
+            self.link_flags().iter().map(|flag| format!("-Clink-arg={flag}")).collect();
+        if matches!(self.tools, Tools::Musl) {
+            // Rust links musl statically, and makes no shared library, unless it is told otherwise.
+            flags.extend(["-Ctarget-feature=-crt-static", "-Clink-self-contained=no"].map(str::to_owned));
+        }
+        flags
     }
 
     /// The command `dss` for this target.

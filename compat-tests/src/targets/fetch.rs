@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Target, folder};
+use super::{Target, Tools, folder};
 use crate::artefacts::try_succeed;
 use crate::debian;
 
@@ -26,17 +26,19 @@ pub(super) fn fetch(target: &Target, tell: &dyn Fn(String)) -> Result<(), String
     if target.emulator.is_some() {
         packages(&["qemu-user-static".to_owned()], &emulators(), tell)?;
     }
-    let Target { gnu, debian, .. } = target;
-    let wanted = [
-        format!("binutils-{gnu}"),
-        format!("cpp-{GCC}-{gnu}"),
-        format!("gcc-{GCC}-{gnu}"),
-        format!("libc6-{debian}-cross"),
-        format!("libc6-dev-{debian}-cross"),
-        format!("linux-libc-dev-{debian}-cross"),
-        format!("libgcc-s1-{debian}-cross"),
-        format!("libgcc-{GCC}-dev-{debian}-cross"),
-    ];
+    let wanted: Vec<String> = match target.tools {
+        Tools::Musl => vec!["musl".to_owned(), "musl-dev".to_owned()],
+        Tools::Cross { gnu, debian, .. } => vec![
+            format!("binutils-{gnu}"),
+            format!("cpp-{GCC}-{gnu}"),
+            format!("gcc-{GCC}-{gnu}"),
+            format!("libc6-{debian}-cross"),
+            format!("libc6-dev-{debian}-cross"),
+            format!("linux-libc-dev-{debian}-cross"),
+            format!("libgcc-s1-{debian}-cross"),
+            format!("libgcc-{GCC}-dev-{debian}-cross"),
+        ],
+    };
     packages(&wanted, &target.root(), tell)
 }
 

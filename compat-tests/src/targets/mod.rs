@@ -40,28 +40,50 @@ pub struct Target {
     pub name: &'static str,
     /// Rust's name of it.
     triple: &'static str,
-    /// The GNU name of it, with which the names of its tools begin.
-    gnu: &'static str,
-    /// Debian's name of it.
-    debian: &'static str,
-    /// The file name of its dynamic loader.
-    loader: &'static str,
+    /// Where the C compiler and the libc come from.
+    tools: Tools,
     /// The emulator, if this machine cannot run its programs.
     emulator: Option<&'static str>,
     /// The layouts of the revisions, in these two files of the workspace.
     layouts: [&'static str; 2],
 }
 
+/// Where the C compiler and the libc come from.
+#[derive(Debug)]
+enum Tools {
+    /// Debian's cross compiler and glibc.
+    Cross {
+        /// The GNU name of the target, with which the names of the tools begin.
+        gnu: &'static str,
+        /// Debian's name of the target.
+        debian: &'static str,
+        /// The file name of the dynamic loader.
+        loader: &'static str,
+    },
+    /// The system's C compiler, and Debian's musl.
+    Musl,
+}
+
+/// The layouts of every system with 64 bits.
+const WIDE: [&str; 2] = ["dss-abi/v1/layout.txt", "dss-abi/v2/layout.txt"];
+
 /// All targets, in the order in which they are built.
-pub const ALL: &[Target] = &[Target {
-    name: "i686",
-    triple: "i686-unknown-linux-gnu",
-    gnu: "i686-linux-gnu",
-    debian: "i386",
-    loader: "ld-linux.so.2",
-    emulator: None,
-    layouts: ["compat-tests/layouts/v1-i686.txt", "compat-tests/layouts/v2-i686.txt"],
-}];
+pub const ALL: &[Target] = &[
+    Target {
+        name: "i686",
+        triple: "i686-unknown-linux-gnu",
+        tools: Tools::Cross { gnu: "i686-linux-gnu", debian: "i386", loader: "ld-linux.so.2" },
+        emulator: None,
+        layouts: ["compat-tests/layouts/v1-i686.txt", "compat-tests/layouts/v2-i686.txt"],
+    },
+    Target {
+        name: "musl",
+        triple: "x86_64-unknown-linux-musl",
+        tools: Tools::Musl,
+        emulator: None,
+        layouts: WIDE,
+    },
+];
 
 /// A target for which everything is built.
 #[derive(Debug)]
