@@ -44,6 +44,7 @@ impl Descriptor {
 /// Why the identity of a descriptor is unknown.
 enum Unknown {
     /// It is not open.
+    #[cfg_attr(not(unix), allow(dead_code))] // other systems are not asked
     Closed,
     /// The system does not say, or may not be asked.
     NotSaid,

@@ -96,6 +96,7 @@ enum Sleeping {
     InBell,
     /// It waits on this pair, and on the program's own descriptors.
     #[cfg(not(loom))]
+    #[cfg_attr(not(unix), allow(dead_code))] // only Unix's pairs are waited on
     On(Shared<Pair>),
 }
 
