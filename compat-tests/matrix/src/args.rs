@@ -31,7 +31,7 @@ pub(crate) struct Args {
     pub(crate) windows: bool,
 
     /// Build the module, libraries and host for another platform (i686, musl, or all that there are), and run the scenarios of Lua
-    /// 5.1 and 5.4. Nothing is installed but Rust's standard library.
+    /// 5.1 and 5.4. For macos and msvc, only compile the module. Nothing is installed but Rust's standard library.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["all", "quick", "windows", "tree", "list", "fresh", "only"])]
     pub(crate) target: Option<String>,
 

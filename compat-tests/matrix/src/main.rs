@@ -93,8 +93,8 @@ fn run(args: &Args) -> Result<bool, String> {
 /// Builds for the targets that `name` means and runs their scenarios, one target after another.
 fn on_targets(args: &Args, name: &str, differences: Vec<Difference>) -> Result<bool, String> {
     let (mut outcomes, mut platforms) = (Vec::new(), Vec::new());
-    for target in targets::named(name)? {
-        let (its, platform) = targets::run(target, args.jobs)?;
+    for wanted in targets::named(name)? {
+        let (its, platform) = wanted.run(args.jobs)?;
         outcomes.extend(its);
         platforms.push(platform);
     }

@@ -87,12 +87,11 @@ pub(crate) struct Outcome {
 pub(crate) struct Platform {
     /// Its name, with which the names of its columns begin.
     pub(crate) name: String,
-    /// How its programs ran here: `natively`, or `emulated`.
-    pub(crate) how: &'static str,
     /// How long fetching and building took, in milliseconds.
     pub(crate) building: u64,
-    /// How long its scenarios took, in milliseconds.
-    pub(crate) running: u64,
+    /// How its scenarios ran here, `natively` or `emulated`, and how long that took, in milliseconds. None if it was compiled for
+    /// only.
+    pub(crate) run: Option<(&'static str, u64)>,
 }
 
 impl Outcome {

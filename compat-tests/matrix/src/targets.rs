@@ -1,35 +1,81 @@
 //! The columns of other platforms: a module, libraries and a host are built for each, and their scenarios run natively or emulated.
+//! For some, the module is only compiled.
 
 use std::time::Instant;
 
 use compat_tests::luas::Lua;
 use compat_tests::scenarios::{self, Scenario};
-use compat_tests::targets::{self, ALL, Built, LUAS, Target};
+use compat_tests::targets::{self, ALL, Built, COMPILED, Compiled, LUAS, Target};
 
 use crate::parallel;
 use crate::results::{Expected, Found, Outcome, Platform, Ran, milliseconds};
 use crate::rows::Revision;
 
-/// The targets that the command line names: one, or `all`.
+/// A platform that the command line names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted {
+    /// Its scenarios are run.
+    Run(&'static Target),
+    /// It is compiled for only.
+    Compile(&'static Compiled),
+}
+
+/// The platforms that the command line names: one, or `all`.
 ///
 /// # Errors
-/// There is no such target: which ones there are.
-pub(crate) fn named(name: &str) -> Result<Vec<&'static Target>, String> {
+/// There is no such platform: which ones there are.
+pub(crate) fn named(name: &str) -> Result<Vec<Wanted>, String> {
     if name == "all" {
-        return Ok(ALL.iter().collect());
+        let run = ALL.iter().map(Wanted::Run);
+        return Ok(run.chain(COMPILED.iter().map(Wanted::Compile)).collect());
     }
-    let known: Vec<_> = ALL.iter().map(|target| target.name).collect();
-    let target = Target::named(name);
-    target
-        .map(|target| vec![target])
-        .ok_or_else(|| format!("there is no target {name}: choose one of {}, or all", known.join(", ")))
+    let run = Target::named(name).map(Wanted::Run);
+    let wanted = run.or_else(|| Compiled::named(name).map(Wanted::Compile));
+    wanted.map(|wanted| vec![wanted]).ok_or_else(|| {
+        let known = ALL.iter().map(|it| it.name).chain(COMPILED.iter().map(|it| it.name));
+        let known = known.collect::<Vec<_>>().join(", ");
+        format!("there is no target {name}: choose one of {known}, or all")
+    })
+}
+
+impl Wanted {
+    /// Does what is done for the platform, with `jobs` scenarios at a time.
+    ///
+    /// # Errors
+    /// Something cannot be fetched, or what is to be run cannot be built: what, and the error of the tool.
+    pub(crate) fn run(self, jobs: usize) -> Result<(Vec<Outcome>, Platform), String> {
+        match self {
+            Wanted::Run(target) => run(target, jobs),
+            Wanted::Compile(platform) => Ok(compile(platform)),
+        }
+    }
+}
+
+/// Compiles for `platform`.
+fn compile(platform: &Compiled) -> (Vec<Outcome>, Platform) {
+    let begun = Instant::now();
+    let report = platform.check(&|text| eprintln!("{text}")).err();
+    let milliseconds = milliseconds(begun);
+    let ran = vec![Ran { name: "it compiles".to_owned(), report, milliseconds }];
+    let outcome = Outcome {
+        row: "compiles only".to_owned(),
+        column: format!("{} {}", platform.name, Lua("lua54")),
+        digest: String::new(),
+        expected: Expected::Works,
+        found: Found::of(&ran),
+        ran,
+        left_out: Vec::new(),
+        milliseconds,
+    };
+    let platform = Platform { name: platform.name.to_owned(), building: milliseconds, run: None };
+    (vec![outcome], platform)
 }
 
 /// Builds everything for `target`, and runs the scenarios of each revision in each Lua, `jobs` at a time.
 ///
 /// # Errors
 /// Something cannot be fetched or built: what, and the error of the tool.
-pub(crate) fn run(target: &'static Target, jobs: usize) -> Result<(Vec<Outcome>, Platform), String> {
+fn run(target: &'static Target, jobs: usize) -> Result<(Vec<Outcome>, Platform), String> {
     let begun = Instant::now();
     let built = targets::prepare(target, &|text| eprintln!("{text}"))?;
     let building = milliseconds(begun);
@@ -49,8 +95,8 @@ pub(crate) fn run(target: &'static Target, jobs: usize) -> Result<(Vec<Outcome>,
             outcomes.push(outcome);
         }
     }
-    let platform =
-        Platform { name: target.name.to_owned(), how: target.how(), building, running: milliseconds(begun) };
+    let run = Some((target.how(), milliseconds(begun)));
+    let platform = Platform { name: target.name.to_owned(), building, run };
     Ok((outcomes, platform))
 }
 

@@ -60,7 +60,7 @@ fn packages(wanted: &[String], root: &Path, tell: &dyn Fn(String)) -> Result<(),
 }
 
 /// Adds Rust's standard library for `triple` to the toolchain in use, unless it is there.
-fn standard_library(triple: &str, tell: &dyn Fn(String)) -> Result<(), String> {
+pub(super) fn standard_library(triple: &str, tell: &dyn Fn(String)) -> Result<(), String> {
     if target_libdir(triple)?.exists() {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 //! in use.
 
 mod build;
+mod compiled;
 mod fetch;
 mod run;
 
@@ -16,6 +17,8 @@ use std::process::Command;
 use crate::artefacts::{self, forget_toolchain, workspace};
 use crate::luas::Lua;
 use crate::scenarios::Scenario;
+
+pub use compiled::{COMPILED, Compiled};
 
 /// The Luas that are built for each target: the oldest, and the one with 64-bit integers that most hosts have.
 pub const LUAS: [Lua; 2] = [Lua("lua51"), Lua("lua54")];
@@ -176,13 +179,7 @@ impl Target {
 
     /// Cargo, which builds for this target with its C compiler.
     fn cargo(&self) -> Command {
-        let mut command = artefacts::cargo();
-        // Only those for the outer cargo: the toolchain is the same.
-        let toolchain = env::var_os("RUSTUP_TOOLCHAIN");
-        forget_toolchain(&mut command);
-        if let Some(toolchain) = toolchain {
-            command.env("RUSTUP_TOOLCHAIN", toolchain);
-        }
+        let mut command = cargo();
         let own = self.triple.replace('-', "_");
         let upper = own.to_uppercase();
         command.current_dir(workspace()).env("CARGO_TARGET_DIR", self.cargo_target());
@@ -194,6 +191,17 @@ impl Target {
         command.env("LD_LIBRARY_PATH", self.root().join("usr/lib/x86_64-linux-gnu"));
         command
     }
+}
+
+/// Cargo of the toolchain in use, without the flags of the outer cargo.
+fn cargo() -> Command {
+    let mut command = artefacts::cargo();
+    let toolchain = env::var_os("RUSTUP_TOOLCHAIN");
+    forget_toolchain(&mut command);
+    if let Some(toolchain) = toolchain {
+        command.env("RUSTUP_TOOLCHAIN", toolchain);
+    }
+    command
 }
 
 /// The folder for all targets.

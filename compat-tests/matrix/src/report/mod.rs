@@ -97,13 +97,17 @@ impl Report {
     /// Each platform in one line: its scenarios, and how long they took.
     pub(crate) fn platforms(&self) -> impl Iterator<Item = String> {
         self.platforms.iter().map(|platform| {
-            let Platform { name, how, building, running } = platform;
+            let Platform { name, building, run } = platform;
+            let building = building / 1000;
+            let Some((how, running)) = run else {
+                return format!("{name}: only compiled, not linked or run; that took {building} s");
+            };
             let before = format!("{name} ");
             let its = || self.outcomes().filter(|outcome| outcome.column.starts_with(&before));
             let ran: Vec<_> = its().flat_map(|outcome| &outcome.ran).collect();
             let passed = ran.iter().filter(|ran| ran.report.is_none()).count();
             let left_out: usize = its().map(|outcome| outcome.left_out.len()).sum();
-            let (building, running) = (building / 1000, running / 1000);
+            let running = running / 1000;
             format!(
                 "{name}: {passed} of {} passed, {left_out} left out; ran {how} in {running} s, fetched and built in {building} s",
                 ran.len()
