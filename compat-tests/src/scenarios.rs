@@ -271,7 +271,7 @@ fn has(lua: Lua, need: &str) -> bool {
 
 /// Whether this process may give a thread real-time priority.
 #[cfg(target_os = "linux")]
-fn may_be_realtime() -> bool {
+pub(crate) fn may_be_realtime() -> bool {
     let asked = std::thread::spawn(|| {
         let priority = libc::sched_param { sched_priority: 1 };
         // SAFETY: the parameter outlives the call, which changes only this thread.
@@ -282,7 +282,7 @@ fn may_be_realtime() -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn may_be_realtime() -> bool {
+pub(crate) fn may_be_realtime() -> bool {
     false
 }
 

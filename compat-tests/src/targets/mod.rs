@@ -16,7 +16,7 @@ use std::process::Command;
 
 use crate::artefacts::{self, forget_toolchain, workspace};
 use crate::luas::Lua;
-use crate::scenarios::Scenario;
+use crate::scenarios::{Scenario, may_be_realtime};
 
 pub use compiled::{COMPILED, Compiled};
 
@@ -86,6 +86,13 @@ pub const ALL: &[Target] = &[
         emulator: None,
         layouts: WIDE,
     },
+    Target {
+        name: "aarch64",
+        triple: "aarch64-unknown-linux-gnu",
+        tools: Tools::Cross { gnu: "aarch64-linux-gnu", debian: "arm64", loader: "ld-linux-aarch64.so.1" },
+        emulator: Some("qemu-aarch64-static"),
+        layouts: WIDE,
+    },
 ];
 
 /// A target for which everything is built.
@@ -123,12 +130,16 @@ impl Target {
         if self.emulator.is_some() { "emulated" } else { "natively" }
     }
 
-    /// Why `scenario` is not run for it: it needs something that is not built for it, or that the emulator does not do.
+    /// Why `scenario` is not run for it: it needs something that is not built for it, or that this machine or the emulator does
+    /// not do.
     /// `None` if it is run, in the Luas that it is written for.
     #[must_use]
     pub fn leaves_out(&self, scenario: &Scenario) -> Option<String> {
         if let Some(need) = scenario.needs().find(|need| !["linux", "realtime"].contains(need)) {
             return Some(format!("it needs {need}, which is not built for other platforms"));
+        }
+        if scenario.needs().any(|need| need == "realtime") && !may_be_realtime() {
+            return Some("this machine allows no real-time priority (as root, or by `ulimit -r`)".to_owned());
         }
         if let Some(with) = scenario.libraries().find(|name| !LIBRARIES.contains(name)) {
             return Some(format!("it needs the library {with}, which is not built for other platforms"));
