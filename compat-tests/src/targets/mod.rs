@@ -93,6 +93,13 @@ pub const ALL: &[Target] = &[
         emulator: Some("qemu-aarch64-static"),
         layouts: WIDE,
     },
+    Target {
+        name: "s390x",
+        triple: "s390x-unknown-linux-gnu",
+        tools: Tools::Cross { gnu: "s390x-linux-gnu", debian: "s390x", loader: "ld64.so.1" },
+        emulator: Some("qemu-s390x-static"),
+        layouts: WIDE,
+    },
 ];
 
 /// A target for which everything is built.
