@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["all", "quick", "tree", "list", "fresh", "only"])]
     pub(crate) windows: bool,
 
-    /// Build the module, libraries and host for another platform (i686, musl, aarch64, s390x, or all that there are), and run the scenarios of Lua
+    /// Build the module, libraries and host for another platform (i686, musl, aarch64, s390x, armv7, or all that there are), and run the scenarios of Lua
     /// 5.1 and 5.4. For macos and msvc, only compile the module. Nothing is installed but Rust's standard library.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["all", "quick", "windows", "tree", "list", "fresh", "only"])]
     pub(crate) target: Option<String>,

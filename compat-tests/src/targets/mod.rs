@@ -100,6 +100,13 @@ pub const ALL: &[Target] = &[
         emulator: Some("qemu-s390x-static"),
         layouts: WIDE,
     },
+    Target {
+        name: "armv7",
+        triple: "armv7-unknown-linux-gnueabihf",
+        tools: Tools::Cross { gnu: "arm-linux-gnueabihf", debian: "armhf", loader: "ld-linux-armhf.so.3" },
+        emulator: Some("qemu-arm-static"),
+        layouts: ["compat-tests/layouts/v1-armv7.txt", "compat-tests/layouts/v2-armv7.txt"],
+    },
 ];
 
 /// A target for which everything is built.
