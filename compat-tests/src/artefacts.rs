@@ -11,6 +11,7 @@ use crate::c::{self, CModules};
 use crate::c2v0;
 use crate::environment::Environment;
 use crate::luas::{ALL, Lua};
+use crate::sanitizer::Sanitizer;
 use crate::stamp;
 use crate::walk;
 
@@ -78,7 +79,10 @@ pub fn workspace() -> &'static Path {
 #[must_use]
 pub fn target() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    workspace().join(target).join("compat")
+    workspace()
+        .join(target)
+        .join("compat")
+        .join(Sanitizer::chosen().and_then(Sanitizer::name).unwrap_or_default())
 }
 
 /// A command that runs the same cargo as the one running this process, but with another target folder, because the outer
@@ -89,7 +93,16 @@ pub fn cargo() -> Command {
     command.current_dir(workspace()).env("CARGO_TARGET_DIR", target().join("cargo"));
     // The outer cargo set these for its own run.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if let Some(sanitizer) = Sanitizer::chosen() {
+        sanitizer.instrument(&mut command);
+    }
     command
+}
+
+/// The folder that [`cargo`] builds a profile into.
+fn built(profile: &str) -> PathBuf {
+    let of_target = Sanitizer::chosen().and_then(Sanitizer::name).map_or_else(String::new, |_| c::target());
+    target().join("cargo").join(of_target).join(profile)
 }
 
 /// Removes from a command the variables that this process's cargo set, so that it can run a cargo of another toolchain.
@@ -148,7 +161,9 @@ impl Artefacts {
     pub fn of(lua: Lua) -> &'static Artefacts {
         static BUILT: [OnceLock<Artefacts>; ALL.len()] = [const { OnceLock::new() }; ALL.len()];
         let index = ALL.iter().position(|known| *known == lua).expect("one of the six");
-        BUILT[index].get_or_init(|| Self::build(lua, "compat", |_| true))
+        BUILT[index].get_or_init(|| {
+            Self::build(lua, Sanitizer::chosen().map_or("compat", Sanitizer::profile), |_| true)
+        })
     }
 
     /// Builds what the benchmarks measure as a release is built.
@@ -179,7 +194,7 @@ impl Artefacts {
         command.args(["build", "--quiet", "--profile", profile]);
         command.args(options(self.lua, packages.iter().chain(&for_every_lua)));
         succeed(&mut command);
-        let built = target().join("cargo").join(profile);
+        let built = built(profile);
         copy(&built.join("lua-host"), &self.host());
         for (to, packages) in [(&self.folder, packages), (&self.for_every_lua, for_every_lua)] {
             fs::create_dir_all(to).expect("the target folder can be written to");
@@ -242,7 +257,7 @@ pub fn dss() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         succeed(cargo().args(["build", "--quiet", "--profile", "compat", "--package", "dss-cli"]));
-        target().join("cargo/compat/dss")
+        built("compat").join("dss")
     })
 }
 

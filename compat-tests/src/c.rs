@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::artefacts::{try_succeed, workspace};
+use crate::sanitizer::Sanitizer;
 
 /// One shared library to compile.
 pub struct Module<'a> {
@@ -20,7 +21,7 @@ pub struct Module<'a> {
 }
 
 /// The target triple of this machine, for the crate `cc`.
-fn target() -> String {
+pub(crate) fn target() -> String {
     let os = match std::env::consts::OS {
         "macos" => "apple-darwin",
         "linux" => "unknown-linux-gnu",
@@ -32,7 +33,12 @@ fn target() -> String {
 /// The C compiler: the one that `CC` names, or the system's.
 fn compiler() -> cc::Tool {
     let target = target();
-    cc::Build::new().target(&target).host(&target).opt_level(2).cargo_metadata(false).get_compiler()
+    let mut build = cc::Build::new();
+    build.target(&target).host(&target).opt_level(2).cargo_metadata(false);
+    if let Some(sanitizer) = Sanitizer::chosen() {
+        build.compiler("clang").flags(sanitizer.flags());
+    }
+    build.get_compiler()
 }
 
 /// The name of the C compiler, and its version if it prints one: `cc 12`.

@@ -24,7 +24,11 @@ impl Environment {
     /// A command that runs the host. The caller adds the script.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.host);
+        self.command_by(Command::new(&self.host))
+    }
+
+    /// The same for a command that runs the host in its own way.
+    pub(crate) fn command_by(&self, mut command: Command) -> Command {
         command.arg("--cpath").arg(templates(&self.all_folders(), &["?.so"]));
         command.arg("--path").arg(templates(&self.all_folders(), &["?.lua", "?/init.lua"]));
         for variable in ["LUA_PATH", "LUA_CPATH", "LUA_INIT"] {

@@ -12,6 +12,7 @@ pub mod frozen;
 pub mod luas;
 pub mod others;
 pub mod run;
+pub mod sanitizer;
 pub mod scenarios;
 mod stamp;
 pub mod standalone;

@@ -22,6 +22,7 @@ use crate::c2v0::Library;
 use crate::environment::{Environment, system_modules};
 use crate::luas::Lua;
 use crate::run::limited;
+use crate::sanitizer::Sanitizer;
 use crate::windows;
 
 /// The libraries that represent a revision in the matrix, and the scenario files about each.
@@ -150,7 +151,10 @@ impl Scenario {
     /// The command that runs it in `environment`.
     #[must_use]
     pub fn command(&self, environment: &Environment) -> Command {
-        let mut command = environment.command();
+        let mut command = match Sanitizer::chosen() {
+            Some(sanitizer) => environment.command_by(sanitizer.watching(&environment.host, self)),
+            None => environment.command(),
+        };
         command
             .arg(workspace().join("compat-tests/scenarios/lib/runner.lua"))
             .arg(&self.file)

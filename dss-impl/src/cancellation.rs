@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Runs `work`. The current thread is not cancelled meanwhile.
-#[cfg(all(unix, not(target_os = "android")))]
+#[cfg(all(unix, not(target_os = "android"), not(miri)))]
 pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
     use std::ffi::c_int;
 
@@ -23,8 +23,8 @@ pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Android and Windows have no `pthread_cancel`.
-#[cfg(not(all(unix, not(target_os = "android"))))]
+/// Android, Windows and Miri have no `pthread_cancel`.
+#[cfg(not(all(unix, not(target_os = "android"), not(miri))))]
 pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
     work()
 }

@@ -69,7 +69,7 @@ fn a_record_that_has_more_at_its_ends_is_read_as_this_one() {
     }
     let offer = |revision| Offer { revision, status: 9, name: Text::of("later"), version: Text::of("1.0.0") };
     let offers = [LaterOffer { offer: offer(1), more: 1 }, LaterOffer { offer: offer(9), more: 2 }];
-    let later: &Later = Box::leak(Box::new(Later {
+    let later = Box::new(Later {
         record: Rendezvous {
             magic: MAGIC,
             size: size_of::<Later>() as u32,
@@ -81,10 +81,10 @@ fn a_record_that_has_more_at_its_ends_is_read_as_this_one() {
             request: rendezvous().request,
         },
         more: [3; 3],
-    }));
+    });
     assert_eq!((later.more, offers[1].more), ([3; 3], 2));
     // SAFETY: a record of the size it states.
-    let record = unsafe { Rendezvous::read(std::ptr::from_ref(later).cast()) }.unwrap();
+    let record = unsafe { Rendezvous::read(std::ptr::from_ref(&*later).cast()) }.unwrap();
     // SAFETY: it was read, and its offers are of the size that it states.
     let revisions: Vec<_> = unsafe { record.offers() }.map(|offer| offer.revision).collect();
     assert_eq!(revisions, [1, 9]);
@@ -98,7 +98,7 @@ fn a_record_that_is_shorter_than_in_2_0_is_refused() {
     words[2] = Rendezvous::SIZE_2_0 - 1;
     #[repr(C, align(8))]
     struct Aligned([u32; 4]);
-    let short: &Aligned = Box::leak(Box::new(Aligned(words)));
+    let short = Box::new(Aligned(words));
     let address: *const c_void = std::ptr::from_ref(&short.0).cast();
     // SAFETY: twelve bytes can be read, and no more is promised to be looked at for that size.
     let refused = unsafe { Rendezvous::read(address) }.err();

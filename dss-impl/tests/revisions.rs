@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Library, NUMBER, bounded_house, drain, house, info, item, plain};
+use common::{NUMBER, bounded_house, drain, house, info, item, plain};
 use dss_impl::capacity::{Limits, Policy};
 use dss_impl::channel::ChannelId;
 use dss_impl::delivery::{DeliverError, Delivery};
@@ -19,7 +19,7 @@ fn a_delivery_of_another_revision_is_refused() {
         let foreign = Delivery { revision: OTHER, ..item(0) };
         assert_eq!(dispatcher.deliver(handle, foreign), Err(INVALID));
         assert_eq!(dispatcher.deliver(handle, Delivery { key: b"key", ..foreign }), Err(INVALID));
-        assert_eq!(dispatcher.request(handle, foreign, Library::new()), Err(INVALID));
+        assert_eq!(dispatcher.request(handle, foreign, library), Err(INVALID));
         assert_eq!(dispatcher.deliver_many(handle, &[foreign]).refused, Some(INVALID));
         let waiting = std::thread::spawn(move || dispatcher.deliver_and_wait(handle, foreign));
         assert_eq!(waiting.join().unwrap(), Err(INVALID));

@@ -1,0 +1,137 @@
+//! The artefacts under a tool that watches them, for `.ci/sanitize`. `DSS_SANITIZER` names it: `address` also finds leaks, `thread` finds
+//! races, `memcheck` is valgrind's, on the module as it is released.
+//!
+//! For the first two, the host has the sanitizer's runtime, and everything that is compiled for it is instrumented: Lua, the module, the libraries
+//! in Rust and C, and std, which is built from its source. The libraries in C++, Zig and Go are as they always are.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use crate::c;
+use crate::scenarios::Scenario;
+
+/// A tool that watches a program's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sanitizer {
+    /// Uses of memory that is not there, and leaks.
+    Address,
+    /// Data races.
+    Thread,
+    /// Uses of memory that is not there or was never written.
+    Memcheck,
+}
+
+/// Scenarios that cannot run under a tool: the tools, the start of their names, and why.
+const LEFT_OUT: &[(&[Sanitizer], &str, &str)] = {
+    use Sanitizer::{Address, Memcheck, Thread};
+    const ALL: &[Sanitizer] = &[Address, Thread, Memcheck];
+    &[
+        (ALL, "faults::out of memory", "the tool itself needs the memory that it limits"),
+        (ALL, "badinput::out of memory", "the tool itself needs the memory that it limits"),
+        (ALL, "new::a callback that runs out of memory", "the tool itself needs the memory that it limits"),
+        (ALL, "v2/bounds::a million small deliveries", "it measures the memory of the process"),
+        (&[Thread], "c2v0/cpptypes::", "a library in C++ is not instrumented"),
+        (&[Thread], "c2v0/re2::", "a library in C++ is not instrumented"),
+        (&[Thread], "c2v0/zig::", "a library in Zig is not instrumented"),
+        (&[Thread], "c2v0/go::", "a library in Go is not instrumented"),
+    ]
+};
+
+/// Scenarios that end with memory that nobody can reach any more, and why that is right.
+const LEAKS: &[(&str, &str)] = &[
+    ("faults::a state that was open at a fork", "a forked child does not have the threads that had it"),
+    ("faults::a state that had only required", "a forked child does not have the threads that had it"),
+    ("faults::a child that was forked", "a forked child does not have the threads that had it"),
+    ("descriptor::", UNLOADED),
+    ("keep::", UNLOADED),
+    ("v2::require finds", UNLOADED),
+];
+
+const UNLOADED: &str = "a C library that never registered is unloaded with its list of states";
+
+impl Sanitizer {
+    /// The one that `DSS_SANITIZER` names.
+    ///
+    /// # Panics
+    /// It names none of the three.
+    #[must_use]
+    pub fn chosen() -> Option<Sanitizer> {
+        match env::var("DSS_SANITIZER").ok()?.as_str() {
+            "" => None,
+            "address" => Some(Sanitizer::Address),
+            "thread" => Some(Sanitizer::Thread),
+            "memcheck" => Some(Sanitizer::Memcheck),
+            other => panic!("DSS_SANITIZER is {other:?}: wanted `address`, `thread` or `memcheck`"),
+        }
+    }
+
+    /// The name that compilers know it by, if code has to be compiled for it.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            Sanitizer::Address => Some("address"),
+            Sanitizer::Thread => Some("thread"),
+            Sanitizer::Memcheck => None,
+        }
+    }
+
+    /// The profile of the artefacts that it watches.
+    pub(crate) fn profile(self) -> &'static str {
+        self.name().map_or("release", |_| "compat")
+    }
+
+    /// The options of clang. It instruments, and links no runtime: there can be one alone, the host's. gcc's code would name gcc's.
+    pub(crate) fn flags(self) -> Vec<String> {
+        self.name().map_or_else(Vec::new, |name| vec!["-Xclang".to_owned(), format!("-fsanitize={name}")])
+    }
+
+    /// Has a build by cargo instrument what it compiles, std included.
+    pub(crate) fn instrument(self, cargo: &mut Command) {
+        let Some(name) = self.name() else { return };
+        let target = c::target();
+        // The host has to show its runtime to what it loads.
+        let flags = format!("-Zsanitizer={name} -Clink-arg=-Wl,--export-dynamic");
+        cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags);
+        cargo.env("CARGO_UNSTABLE_BUILD_STD", "std").env("CARGO_BUILD_TARGET", &target);
+        let of_target = |name: &str| format!("{name}_{}", target.replace('-', "_"));
+        cargo.env(of_target("CC"), "clang").env(of_target("CFLAGS"), self.flags().join(" "));
+    }
+
+    /// Why a scenario is not run under it.
+    #[must_use]
+    pub fn leaves_out(self, scenario: &Scenario) -> Option<&'static str> {
+        if scenario.needs().any(|need| need == "interpreter") {
+            return Some("it runs the system's Lua");
+        }
+        let name = full_name(scenario);
+        let found =
+            LEFT_OUT.iter().find(|(tools, start, _)| tools.contains(&self) && name.starts_with(start));
+        found.map(|(_, _, why)| *why)
+    }
+
+    /// A command that runs `host` under it, for that scenario. What it finds makes the run fail.
+    pub(crate) fn watching(self, host: &Path, scenario: &Scenario) -> Command {
+        let mut command = Command::new(host);
+        match self {
+            Sanitizer::Address => {
+                let leaks = !LEAKS.iter().any(|(start, _)| full_name(scenario).starts_with(start));
+                // Zig's threads have a signal stack of their own, which the runtime would take for its own.
+                let options = format!("detect_leaks={}:use_sigaltstack=0:exitcode=77", i32::from(leaks));
+                // The runtime looks for `throw` when the process starts.
+                command.env("ASAN_OPTIONS", options).env("LD_PRELOAD", "libstdc++.so.6");
+            }
+            Sanitizer::Thread => {
+                command.env("TSAN_OPTIONS", "exitcode=77:die_after_fork=0");
+            }
+            Sanitizer::Memcheck => {
+                command = Command::new("valgrind");
+                command.args(["--quiet", "--error-exitcode=77", "--fair-sched=yes"]).arg(host);
+            }
+        }
+        command
+    }
+}
+
+fn full_name(scenario: &Scenario) -> String {
+    format!("{}::{}", scenario.group, scenario.name)
+}
