@@ -144,7 +144,9 @@ impl Scenario {
     /// # Errors
     /// It failed: how the process ended, and what it printed.
     pub fn run(&self, environment: &Environment) -> Result<(), String> {
-        let ended = limited(&mut self.command(environment), Duration::from_secs(120));
+        // Under valgrind, code runs twenty times as long.
+        let limit = if Sanitizer::chosen().is_some() { 600 } else { 120 };
+        let ended = limited(&mut self.command(environment), Duration::from_secs(limit));
         if ended.succeeded() { Ok(()) } else { Err(ended.report()) }
     }
 
