@@ -79,10 +79,7 @@ pub fn workspace() -> &'static Path {
 #[must_use]
 pub fn target() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    workspace()
-        .join(target)
-        .join("compat")
-        .join(Sanitizer::chosen().and_then(Sanitizer::name).unwrap_or_default())
+    workspace().join(target).join("compat").join(Sanitizer::chosen().map_or("", Sanitizer::name))
 }
 
 /// A command that runs the same cargo as the one running this process, but with another target folder, because the outer
@@ -93,7 +90,7 @@ pub fn cargo() -> Command {
     command.current_dir(workspace()).env("CARGO_TARGET_DIR", target().join("cargo"));
     // The outer cargo set these for its own run.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-    if let Some(sanitizer) = Sanitizer::chosen() {
+    if let Some(sanitizer) = Sanitizer::compiled_in() {
         sanitizer.instrument(&mut command);
     }
     command
@@ -101,7 +98,7 @@ pub fn cargo() -> Command {
 
 /// The folder that [`cargo`] builds a profile into.
 fn built(profile: &str) -> PathBuf {
-    let of_target = Sanitizer::chosen().and_then(Sanitizer::name).map_or_else(String::new, |_| c::target());
+    let of_target = Sanitizer::compiled_in().map_or_else(String::new, |_| c::target());
     target().join("cargo").join(of_target).join(profile)
 }
 

@@ -35,7 +35,7 @@ fn compiler() -> cc::Tool {
     let target = target();
     let mut build = cc::Build::new();
     build.target(&target).host(&target).opt_level(2).cargo_metadata(false);
-    if let Some(sanitizer) = Sanitizer::chosen() {
+    if let Some(sanitizer) = Sanitizer::compiled_in() {
         build.compiler("clang").flags(sanitizer.flags());
     }
     build.get_compiler()

@@ -57,40 +57,47 @@ impl Sanitizer {
     /// It names none of the three.
     #[must_use]
     pub fn chosen() -> Option<Sanitizer> {
-        match env::var("DSS_SANITIZER").ok()?.as_str() {
-            "" => None,
-            "address" => Some(Sanitizer::Address),
-            "thread" => Some(Sanitizer::Thread),
-            "memcheck" => Some(Sanitizer::Memcheck),
-            other => panic!("DSS_SANITIZER is {other:?}: wanted `address`, `thread` or `memcheck`"),
+        let wanted = env::var("DSS_SANITIZER").ok().filter(|name| !name.is_empty())?;
+        let known = [Sanitizer::Address, Sanitizer::Thread, Sanitizer::Memcheck];
+        let found = known.into_iter().find(|sanitizer| sanitizer.name() == wanted);
+        assert!(found.is_some(), "DSS_SANITIZER is {wanted:?}: wanted `address`, `thread` or `memcheck`");
+        found
+    }
+
+    /// The chosen one, if what it watches has to be compiled for it.
+    pub(crate) fn compiled_in() -> Option<Sanitizer> {
+        Self::chosen().filter(|sanitizer| sanitizer.instruments())
+    }
+
+    /// Its name, by which compilers know it if it is LLVM's.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Sanitizer::Address => "address",
+            Sanitizer::Thread => "thread",
+            Sanitizer::Memcheck => "memcheck",
         }
     }
 
-    /// The name that compilers know it by, if code has to be compiled for it.
-    pub(crate) fn name(self) -> Option<&'static str> {
-        match self {
-            Sanitizer::Address => Some("address"),
-            Sanitizer::Thread => Some("thread"),
-            Sanitizer::Memcheck => None,
-        }
+    /// Whether code has to be compiled for it.
+    pub(crate) fn instruments(self) -> bool {
+        self != Sanitizer::Memcheck
     }
 
     /// The profile of the artefacts that it watches.
     pub(crate) fn profile(self) -> &'static str {
-        self.name().map_or("release", |_| "compat")
+        if self.instruments() { "compat" } else { "release" }
     }
 
     /// The options of clang. It instruments, and links no runtime: there can be one alone, the host's. gcc's code would name gcc's.
-    pub(crate) fn flags(self) -> Vec<String> {
-        self.name().map_or_else(Vec::new, |name| vec!["-Xclang".to_owned(), format!("-fsanitize={name}")])
+    pub(crate) fn flags(self) -> [String; 2] {
+        ["-Xclang".to_owned(), format!("-fsanitize={}", self.name())]
     }
 
     /// Has a build by cargo instrument what it compiles, std included.
     pub(crate) fn instrument(self, cargo: &mut Command) {
-        let Some(name) = self.name() else { return };
         let target = c::target();
         // The host has to show its runtime to what it loads.
-        let flags = format!("-Zsanitizer={name} -Clink-arg=-Wl,--export-dynamic");
+        let flags = format!("-Zsanitizer={} -Clink-arg=-Wl,--export-dynamic", self.name());
         cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags);
         cargo.env("CARGO_UNSTABLE_BUILD_STD", "std").env("CARGO_BUILD_TARGET", &target);
         let of_target = |name: &str| format!("{name}_{}", target.replace('-', "_"));
