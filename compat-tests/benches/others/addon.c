@@ -12,14 +12,6 @@ struct item {
   char text[24];
 };
 
-/* The answer to the one request that is under way. */
-static struct {
-  pthread_mutex_t lock;
-  pthread_cond_t signal;
-  int there;
-  int64_t answer;
-} reply = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
-
 static napi_threadsafe_function function;
 
 /* [JavaScript's thread] Calls the callback with an item. */
@@ -37,10 +29,7 @@ static void call_js(napi_env env, napi_value callback, void *context, void *data
     free(item);
     return;
   }
-  pthread_mutex_lock(&reply.lock);
-  reply.answer = answer, reply.there = 1;
-  pthread_cond_signal(&reply.signal);
-  pthread_mutex_unlock(&reply.lock);
+  reply_give(answer);
 }
 
 static void fill(struct item *item, int64_t at, int asks, const char *text, size_t size) {
@@ -57,14 +46,9 @@ static int64_t put(int64_t at, const char *text, size_t size) {
 
 static int64_t ask(int64_t at, const char *text, size_t size) {
   struct item item;
-  int64_t answer;
   fill(&item, at, 1, text, size);
   if (napi_call_threadsafe_function(function, &item, napi_tsfn_blocking) != napi_ok) return -1;
-  pthread_mutex_lock(&reply.lock);
-  while (!reply.there) pthread_cond_wait(&reply.signal, &reply.lock);
-  answer = reply.answer, reply.there = 0;
-  pthread_mutex_unlock(&reply.lock);
-  return answer;
+  return reply_wait();
 }
 
 static const struct way way = { put, ask };

@@ -1,10 +1,7 @@
 /* A queue as in Lua Lanes: what is under way lies in a Lua state of its own, the keeper, under a lock. Values are copied into the keeper and
  * out of it, by key, and who receives waits on a condition. This one is written for the comparison; it has what the comparison needs, and
  * the thread that hands over items is in C and has no Lua state, so it does less than a lane. */
-#include <lauxlib.h>
-#include <lua.h>
-
-#include "sender.h"
+#include "sender_lua.h"
 
 static struct {
   pthread_mutex_t lock;
@@ -69,18 +66,7 @@ static int64_t ask(int64_t at, const char *text, size_t size) {
 static const struct way way = { put, ask };
 
 /* start(count, asks): starts the thread. */
-static int l_start(lua_State *L) {
-  if (sender_start(&way, (int64_t)luaL_checknumber(L, 1), lua_toboolean(L, 2)) != 0)
-    return luaL_error(L, "the thread cannot be started");
-  return 0;
-}
-
-static int l_report(lua_State *L) {
-  char report[sizeof sender.report];
-  sender_report(report);
-  lua_pushstring(L, report);
-  return 1;
-}
+static int l_start(lua_State *L) { return sender_start_lua(L, &way, 1); }
 
 /* receive(): waits for an item and returns it. */
 static int l_receive(lua_State *L) {
@@ -118,15 +104,9 @@ static void prepare(struct fifo *fifo) {
 int luaopen_keeper(lua_State *L) {
   static const luaL_Reg functions[] = { { "start", l_start }, { "report", l_report }, { "receive", l_receive },
                                         { "answer", l_answer }, { NULL, NULL } };
-  const luaL_Reg *function;
   keeper.state = luaL_newstate();
   if (!keeper.state) return luaL_error(L, "there is no memory for a keeper");
   prepare(&items);
   prepare(&answers);
-  lua_newtable(L);
-  for (function = functions; function->name; function++) {
-    lua_pushcfunction(L, function->func);
-    lua_setfield(L, -2, function->name);
-  }
-  return 1;
+  return push_functions(L, functions);
 }

@@ -4,10 +4,8 @@
  *
  * `start` is for a thread in C, which calls libuv's `uv_async_send` itself. A thread in Lua pushes, and calls `async:send()`. */
 #include <dlfcn.h>
-#include <lauxlib.h>
-#include <lua.h>
 
-#include "sender.h"
+#include "sender_lua.h"
 
 struct item {
   struct item *next;
@@ -21,13 +19,6 @@ static struct {
   pthread_mutex_t lock;
   struct item *first, **end;
 } queue = { PTHREAD_MUTEX_INITIALIZER, NULL, &queue.first };
-
-static struct {
-  pthread_mutex_t lock;
-  pthread_cond_t signal;
-  int there;
-  int64_t answer;
-} reply = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
 
 /* libuv's, and the handle that wakes the loop. */
 static int (*async_send)(void *handle);
@@ -55,18 +46,8 @@ static int64_t hand_over(int64_t at, int asks, const char *text, size_t size) {
 
 static int64_t put(int64_t at, const char *text, size_t size) { return hand_over(at, 0, text, size); }
 
-/* Waits for the answer to the one request that is under way. */
-static int64_t wait_for_answer(void) {
-  int64_t answer;
-  pthread_mutex_lock(&reply.lock);
-  while (!reply.there) pthread_cond_wait(&reply.signal, &reply.lock);
-  answer = reply.answer, reply.there = 0;
-  pthread_mutex_unlock(&reply.lock);
-  return answer;
-}
-
 static int64_t ask(int64_t at, const char *text, size_t size) {
-  return hand_over(at, 1, text, size) < 0 ? -1 : wait_for_answer();
+  return hand_over(at, 1, text, size) < 0 ? -1 : reply_wait();
 }
 
 static const struct way way = { put, ask };
@@ -78,16 +59,7 @@ static int l_start(lua_State *L) {
   if (!async_send) return luaL_error(L, "libuv.so.1 cannot be loaded: %s", dlerror());
   /* luv's userdata holds a pointer to the handle. */
   async = *(void **)luaL_checkudata(L, 1, "uv_async");
-  if (sender_start(&way, (int64_t)luaL_checknumber(L, 2), lua_toboolean(L, 3)) != 0)
-    return luaL_error(L, "the thread cannot be started");
-  return 0;
-}
-
-static int l_report(lua_State *L) {
-  char report[sizeof sender.report];
-  sender_report(report);
-  lua_pushstring(L, report);
-  return 1;
+  return sender_start_lua(L, &way, 2);
 }
 
 /* now(): nanoseconds of a clock that only goes on. Also for Lanes, whose own clock counts milliseconds. */
@@ -108,7 +80,7 @@ static int l_push(lua_State *L) {
 
 /* wait(): the answer to the item that was pushed last. Blocks. */
 static int l_wait(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)wait_for_answer());
+  lua_pushinteger(L, (lua_Integer)reply_wait());
   return 1;
 }
 
@@ -131,10 +103,7 @@ static int l_drain(lua_State *L) {
     free(item);
     lua_call(L, 2, asks);
     if (asks) {
-      pthread_mutex_lock(&reply.lock);
-      reply.answer = (int64_t)lua_tonumber(L, -1), reply.there = 1;
-      pthread_cond_signal(&reply.signal);
-      pthread_mutex_unlock(&reply.lock);
+      reply_give((int64_t)lua_tonumber(L, -1));
       lua_settop(L, 1);
     }
     item = next;
@@ -146,11 +115,5 @@ int luaopen_queue(lua_State *L) {
   static const luaL_Reg functions[] = { { "start", l_start }, { "report", l_report }, { "push", l_push },
                                         { "wait", l_wait },   { "drain", l_drain },   { "now", l_now },
                                         { NULL, NULL } };
-  const luaL_Reg *function;
-  lua_newtable(L);
-  for (function = functions; function->name; function++) {
-    lua_pushcfunction(L, function->func);
-    lua_setfield(L, -2, function->name);
-  }
-  return 1;
+  return push_functions(L, functions);
 }

@@ -27,6 +27,32 @@ static struct {
   char report[100];
 } sender = { PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0, "" };
 
+/* The answer to the one request that is under way, for the contenders that have no other way to give it. */
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t signal;
+  int there;
+  int64_t answer;
+} reply = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
+
+/* [the script's thread] Answers the request. */
+static inline void reply_give(int64_t answer) {
+  pthread_mutex_lock(&reply.lock);
+  reply.answer = answer, reply.there = 1;
+  pthread_cond_signal(&reply.signal);
+  pthread_mutex_unlock(&reply.lock);
+}
+
+/* Waits for the answer. */
+static inline int64_t reply_wait(void) {
+  int64_t answer;
+  pthread_mutex_lock(&reply.lock);
+  while (!reply.there) pthread_cond_wait(&reply.signal, &reply.lock);
+  answer = reply.answer, reply.there = 0;
+  pthread_mutex_unlock(&reply.lock);
+  return answer;
+}
+
 static int64_t sender_clock(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

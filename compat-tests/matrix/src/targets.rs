@@ -8,7 +8,7 @@ use compat_tests::scenarios::{self, Scenario};
 use compat_tests::targets::{self, ALL, Built, COMPILED, Compiled, LUAS, Target};
 
 use crate::parallel;
-use crate::results::{Expected, Found, Outcome, Platform, Ran, milliseconds};
+use crate::results::{Outcome, Platform, Ran, milliseconds};
 use crate::rows::Revision;
 
 /// A platform that the command line names.
@@ -57,16 +57,8 @@ fn compile(platform: &Compiled) -> (Vec<Outcome>, Platform) {
     let report = platform.check(&|text| eprintln!("{text}")).err();
     let milliseconds = milliseconds(begun);
     let ran = vec![Ran { name: "it compiles".to_owned(), report, milliseconds }];
-    let outcome = Outcome {
-        row: "compiles only".to_owned(),
-        column: format!("{} {}", platform.name, Lua("lua54")),
-        digest: String::new(),
-        expected: Expected::Works,
-        found: Found::of(&ran),
-        ran,
-        left_out: Vec::new(),
-        milliseconds,
-    };
+    let (row, column) = ("compiles only".to_owned(), format!("{} {}", platform.name, Lua("lua54")));
+    let outcome = Outcome::elsewhere(row, column, ran, Vec::new(), begun);
     let platform = Platform { name: platform.name.to_owned(), building: milliseconds, run: None };
     (vec![outcome], platform)
 }
@@ -129,14 +121,6 @@ fn column(
             milliseconds: milliseconds(begun),
         });
     }
-    Outcome {
-        row: format!("{revision} tree release"),
-        column: format!("{} {lua}", target.name),
-        digest: String::new(),
-        expected: Expected::Works,
-        found: Found::of(&ran),
-        ran,
-        left_out,
-        milliseconds: milliseconds(begun),
-    }
+    let (row, column) = (format!("{revision} tree release"), format!("{} {lua}", target.name));
+    Outcome::elsewhere(row, column, ran, left_out, begun)
 }
