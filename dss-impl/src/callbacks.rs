@@ -50,6 +50,19 @@ struct Slot {
     next: AtomicUsize,
 }
 
+impl Slot {
+    #[inline]
+    fn is_live(&self, id: CallbackId) -> bool {
+        let (generation, references) = unpack(self.word.load(Ordering::Acquire));
+        generation == id.generation && references > 0
+    }
+
+    #[inline]
+    fn key(&self) -> *const c_void {
+        std::ptr::from_ref(self).cast()
+    }
+}
+
 /// The end of a list.
 const END: usize = usize::MAX;
 
@@ -138,7 +151,14 @@ impl Callbacks {
     /// The address of a slot. Chunks are never freed, so nothing else has this address.
     #[inline]
     pub(crate) fn key(&self, slot: u32) -> *const c_void {
-        self.slots.get(slot).map_or(std::ptr::null(), |slot| std::ptr::from_ref(slot).cast())
+        self.slots.get(slot).map_or(std::ptr::null(), Slot::key)
+    }
+
+    /// The address of the slot of that name; NULL if the name is invalid. [any-thread]
+    #[inline]
+    pub(crate) fn key_of(&self, id: CallbackId) -> *const c_void {
+        let slot = self.slots.get(id.slot).filter(|slot| slot.is_live(id));
+        slot.map_or(std::ptr::null(), Slot::key)
     }
 
     /// A new slot with one reference. [lua-thread]
@@ -167,10 +187,7 @@ impl Callbacks {
 
     /// Whether the name is valid. [any-thread]
     pub(crate) fn is_live(&self, id: CallbackId) -> bool {
-        self.at(id.slot).is_some_and(|word| {
-            let (generation, references) = unpack(word.load(Ordering::Acquire));
-            generation == id.generation && references > 0
-        })
+        self.slots.get(id.slot).is_some_and(|slot| slot.is_live(id))
     }
 
     /// Takes another reference; false if the name is invalid. [any-thread]

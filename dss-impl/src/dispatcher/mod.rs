@@ -366,7 +366,7 @@ impl Dispatcher {
     #[inline]
     #[must_use]
     pub fn key_of(&self, id: CallbackId) -> *const c_void {
-        if self.has_callback(id) { self.callbacks.key(id.slot) } else { std::ptr::null() }
+        if id.dispatcher == self.index { self.callbacks.key_of(id) } else { std::ptr::null() }
     }
 
     /// Whether there are functions that have no references any more. [lua-thread]

@@ -172,6 +172,9 @@ impl Dispatcher {
         else {
             return Ok(None);
         };
+        if let Some(next) = desk.items.front() {
+            next.payload.prefetch();
+        }
         self.note_entered(library, Caller::Lua);
         self.ahead.store(desk.items.len(), Ordering::Relaxed);
         let consumed = library.consumed_of(channel);

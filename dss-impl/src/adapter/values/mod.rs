@@ -115,9 +115,9 @@ impl<W: Wire> Adapter for Values<W> {
     unsafe fn discard(&self, handle: Handle, payload: &Payload, stage: Stage) {
         match stage {
             Stage::Finished => {
-                let spares = states::dispatcher_at(handle.dispatcher).map(|dispatcher| &dispatcher.spares);
+                let dispatcher = states::dispatcher_at(handle.dispatcher);
                 // SAFETY: this is the last call with that payload, on the Lua thread, inside a call of Lua.
-                unsafe { Record::<W>::end(payload, spares, drop) };
+                unsafe { Record::<W>::end(payload, dispatcher, drop) };
             }
             // SAFETY: this is the last call with that payload.
             Stage::Discarded => unsafe { Record::<W>::end(payload, None, drop) },

@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 
 use super::wire::Wire;
 use crate::callbacks::CallbackId;
+use crate::dispatcher::Dispatcher;
 use crate::payload::Payload;
 use crate::spares::{self, Spares};
 use crate::states;
@@ -94,20 +95,25 @@ impl<'a, W: Wire> Record<'a, W> {
         CallbackId::from_raw(unsafe { (*head).callback })
     }
 
-    /// Drops a record's contents and its memory, which goes to `spares`. `last` then gets the request's part, if there is one, even if an
+    /// Drops a record's contents and its memory, which goes to the spares of `at`. `last` then gets the request's part, if there is one, even if an
     /// exception leaves the drop of a value.
     ///
     /// # Safety
-    /// As [`Self::of`], and it is not used again. With `spares`, the caller is on their Lua thread, inside a call that Lua made.
+    /// As [`Self::of`], and it is not used again. With `at`, it was delivered to that dispatcher, and the caller is on its Lua thread,
+    /// inside a call that Lua made.
     #[inline]
     pub(super) unsafe fn end(
         payload: &Payload,
-        spares: Option<&Spares>,
+        at: Option<&Dispatcher>,
         last: impl FnOnce(Box<RequestPart<W>>),
     ) {
         // SAFETY: as the caller promises.
         let record = unsafe { Self::of(payload) };
-        states::release_callback(record.callback());
+        match at {
+            Some(dispatcher) => dispatcher.release_callback(record.callback()),
+            None => states::release_callback(record.callback()),
+        }
+        let spares = at.map(|dispatcher| &dispatcher.spares);
         let _ending = Ending::<W, _> { payload, spares, last: Some(last), wire: PhantomData };
         // SAFETY: the values are not used again.
         unsafe { std::ptr::drop_in_place(record.values) };
