@@ -155,3 +155,8 @@ fn no_allocation_is_fatal_in_lua_5_4() {
 fn no_allocation_is_fatal_in_lua_5_1() {
     no_allocation_is_fatal("lua51");
 }
+
+#[test]
+fn no_allocation_is_fatal_in_luajit() {
+    no_allocation_is_fatal("luajit");
+}
