@@ -28,6 +28,19 @@ scenario("values come back as they went", { with = "probe_c2v0" }, function()
     eq(probe.kinds(), "")
 end)
 
+scenario("a string of any length comes as it went", { with = "probe_c2v0" }, function()
+    -- Short ones are kept where longer ones have an address.
+    local got
+    local function take(...) got = { ... } end
+    for length = 0, 70 do
+        local text = ("\0a\255"):rep(length):sub(1, length)
+        eq(probe.echo(text), text)
+        ok(probe.deliver(take, text, { text, [text] = text }))
+        eq(dss.dispatch(), 1)
+        eq(got[1], text) eq(got[2][1], text) eq(got[2][text], text)
+    end
+end)
+
 scenario("a delivery calls its function with its values", { with = "probe_c2v0" }, function()
     local got = {}
     local function take(...) got = { n = select("#", ...), ... } end

@@ -51,9 +51,11 @@ const fn contender(
 }
 
 /// The contenders in a Lua.
-pub const IN_LUA: [Contender; 6] = [
-    contender("DSS, `wait`", true, Needs::Nothing, "dss.lua", "wait"),
-    contender("DSS, luv's loop", true, Needs::Luv, "dss.lua", "luv"),
+pub const IN_LUA: [Contender; 8] = [
+    contender("DSS, `wait`, a thread in C", true, Needs::Nothing, "dss.lua", "C wait"),
+    contender("DSS, `wait`, a thread in Rust", true, Needs::Nothing, "dss.lua", "wait"),
+    contender("DSS, luv's loop, a thread in C", true, Needs::Luv, "dss.lua", "C luv"),
+    contender("DSS, luv's loop, a thread in Rust", true, Needs::Luv, "dss.lua", "luv"),
     contender("`uv_async`, a thread in C", false, Needs::Luv, "async.lua", "C"),
     contender("`uv_async`, a thread in Lua", false, Needs::Luv, "async.lua", "Lua"),
     contender("a queue as in Lanes", false, Needs::Nothing, "as_lanes.lua", ""),
@@ -139,7 +141,10 @@ impl Contender {
         } else {
             let mut further = vec![built.join(artefacts.lua.0)];
             further.extend(rocks(artefacts.lua));
-            let mut command = artefacts.command(&further);
+            let mut environment = artefacts.environment();
+            environment.folders.extend(further);
+            environment.libraries.push(built.to_owned());
+            let mut command = environment.command();
             command.arg(sources().join(self.script));
             command
         };
@@ -175,6 +180,9 @@ pub fn build(artefacts: &[Artefacts]) -> PathBuf {
             output,
         });
     };
+    let library = built.join("dss_sender.so");
+    fs::create_dir_all(&built).expect("the target folder can be written to");
+    compile("dss.c", &crate::c2v0::include(), &library);
     for artefacts in artefacts {
         let folder = built.join(artefacts.lua.0);
         fs::create_dir_all(&folder).expect("the target folder can be written to");
@@ -184,7 +192,6 @@ pub fn build(artefacts: &[Artefacts]) -> PathBuf {
         }
     }
     if let Some(include) = node_headers() {
-        fs::create_dir_all(&built).expect("the target folder can be written to");
         compile("addon.c", &include, &built.join("addon.node"));
     }
     built

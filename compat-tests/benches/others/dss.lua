@@ -1,15 +1,22 @@
--- DSS: `dss.lua ITEMS TRIPS LOOP`. A library of v2 delivers and makes requests. LOOP is "wait" or "luv".
-local items, trips, loop = tonumber(arg[1]), tonumber(arg[2]), arg[3]
+-- DSS: `dss.lua ITEMS TRIPS LOOP`. A library delivers and makes requests: one in Rust, of v2, or, if LOOP begins with "C ", one in C, of c2v0.
+-- Then LOOP is "wait" or "luv".
+local items, trips = tonumber(arg[1]), tonumber(arg[2])
+local in_c, loop = arg[3]:match "^(C?) ?(%l+)$"
 local measure = dofile((arg[0]:match "^.*/" or "") .. "measure.lua")
 
 local dss = require "darksidesync"
-local probe = dss.load "probe_v2"
+local contender
 
-local contender = { items = probe.items, trips = probe.round_trips }
-
-function contender.report()
-    local report = probe.reports()
-    return type(report) == "table" and report[1] or ""
+if in_c == "C" then
+    local sender = dss.load "dss_sender"
+    contender = { items = sender.items, trips = sender.round_trips, report = sender.report }
+else
+    local probe = dss.load "probe_v2"
+    contender = { items = probe.items, trips = probe.round_trips }
+    function contender.report()
+        local report = probe.reports()
+        return type(report) == "table" and report[1] or ""
+    end
 end
 
 if loop == "luv" then

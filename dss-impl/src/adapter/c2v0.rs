@@ -206,6 +206,10 @@ fn run(
     }
 }
 
+// Two values and their callback are then one of the sizes that `spares` keeps.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Copied<dss_class>>() == 24);
+
 /// The error of a call that returns only a code.
 fn error(code: c_int) -> Copied<dss_class> {
     Copied::Bytes(codes::sentence(code).to_bytes().into())

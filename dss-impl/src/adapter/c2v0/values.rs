@@ -93,7 +93,7 @@ unsafe fn copy_more(
         copied::list(items, |item, to| unsafe { copy(item, of, allowance, depth + 1, to) })
     };
     Ok(match value {
-        Read::Bytes(bytes) => Copied::Bytes(allowance.bytes(bytes)?),
+        Read::Bytes(bytes) => allowance.string(bytes)?,
         Read::List(items) => Copied::List(list(items)?),
         Read::Map(pairs) => Copied::Map(copied::pairs(list(pairs)?)?),
         Read::Callback(callback) => Copied::Callback(copied::callback(callback)?),

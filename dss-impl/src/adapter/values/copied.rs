@@ -34,6 +34,9 @@ pub(crate) enum Copied<C: ObjectClass> {
     Boolean(bool),
     Integer(i64),
     Float(f64),
+    /// A string of at most [`SHORT`] bytes. It needs no memory of its own.
+    Short(Short),
+    /// A longer string.
     Bytes(Box<[u8]>),
     List(Box<[Copied<C>]>),
     Map(Box<[Entry<C>]>),
@@ -42,6 +45,28 @@ pub(crate) enum Copied<C: ObjectClass> {
     Object(Given<C>),
     /// An object that Lua owns.
     Lent(ObjectRef),
+}
+
+/// The longest string that fits where the other kinds have an address and a length, beside the kind and its own length.
+const SHORT: usize = size_of::<(u64, Box<[u8]>)>() - 2;
+
+/// A short string.
+pub(crate) struct Short {
+    length: u8,
+    bytes: [u8; SHORT],
+}
+
+impl Short {
+    /// `text`, if it is short.
+    fn new(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; SHORT];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Short { length: text.len() as u8, bytes })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
 }
 
 /// A key and a value of a map.
@@ -136,6 +161,7 @@ impl<C: ObjectClass> Copied<C> {
             Copied::Boolean(value) => Shape::Boolean(*value),
             Copied::Integer(value) => Shape::Integer(*value),
             Copied::Float(value) => Shape::Float(*value),
+            Copied::Short(text) => Shape::Bytes(text.bytes()),
             Copied::Bytes(bytes) => Shape::Bytes(bytes),
             Copied::List(list) => Shape::List(list),
             Copied::Map(map) => Shape::Map(map),
@@ -240,9 +266,12 @@ impl Allowance {
     }
 
     /// Copies a string and takes its bytes off the allowance.
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<Box<[u8]>, Refused> {
+    pub(crate) fn string<C: ObjectClass>(&mut self, bytes: &[u8]) -> Result<Copied<C>, Refused> {
         self.bytes = self.bytes.checked_sub(bytes.len()).ok_or(Refused::TOO_LARGE)?;
-        Ok(try_bytes(bytes).map_err(DeliverError::from)?)
+        if let Some(short) = Short::new(bytes) {
+            return Ok(Copied::Short(short));
+        }
+        Ok(Copied::Bytes(try_bytes(bytes).map_err(DeliverError::from)?))
     }
 }
 
