@@ -110,8 +110,9 @@ return function()
     end
     local each = THREADS * ASKED / 10
     soak.eq(s[3], 2 * each, "requests that a task failed")
-    soak.eq(s[5], each, "requests that a task was too slow for")
-    soak.eq(s[2] + s[6], 7 * each, "requests that were answered or dropped")
+    -- On a busy machine the task may wake before the deadline is looked at: then it is in time.
+    soak.ok(s[5] <= each, "requests that were late and had no deadline")
+    soak.eq(s[2] + s[5] + s[6], 8 * each, "requests that were answered, late or dropped")
     soak.eq(s[4] + s[7] + s[8] + s[9] + s[10], 0, "requests that were collected, closed, refused, dropped or wrong")
     soak.count("tasks done", done)
     soak.count("tasks cancelled", cancelled)
