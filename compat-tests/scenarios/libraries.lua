@@ -1,11 +1,6 @@
 -- The four real libraries, each as its users use it, and all at once.
 
-local function folder()
-    local name = os.tmpname()
-    os.remove(name)
-    os.execute("mkdir -p '" .. name .. "'")
-    return name
-end
+local slash = package.config:sub(1, 1)
 
 local function write(path, text)
     local file = assert(io.open(path, "w"))
@@ -17,25 +12,25 @@ scenario("fswatch tells of files as they come, change and go", function()
     local dss, fswatch = require "darksidesync", require "fswatch"
     local none, message = fswatch.watch("/there/is/no/such/folder", nothing)
     eq(none, nil)
-    matches(message, "no/such/folder")
-    local place = folder()
+    matches(message, "there is no such file or folder")
+    local place = host.newfolder()
     local seen = {}
     local watch = assert(fswatch.watch(place, function(kind, path) seen[kind] = path end))
-    write(place .. "/one", "1")
+    write(place .. slash .. "one", "1")
     eventually(function() dss.dispatch() return seen.create end, "the file's creation")
     matches(seen.create, "one$")
-    os.remove(place .. "/one")
+    os.remove(place .. slash .. "one")
     eventually(function() dss.dispatch() return seen.remove end, "the file's removal")
     watch:close()
     watch:close()
     seen = {}
-    write(place .. "/two", "2")
+    write(place .. slash .. "two", "2")
     host.sleep(0.05)
     dss.dispatch()
     eq(next(seen), nil)
     fswatch.stop()
     eq(#dss.libraries(), 0)
-    os.execute("rm -r '" .. place .. "'")
+    host.removefolder(place)
 end)
 
 scenario("httpd answers with what the handler returns", function()
@@ -112,17 +107,17 @@ scenario("closing the state answers those who wait", function()
     ok(status == 503 or status == 500, "the status: " .. tostring(status))
 end)
 
-scenario("all four at once, of two revisions, in one state", function()
+scenario("all four at once, of two revisions, in one state", { on = "unix: a signal is sent" }, function()
     local dss = require "darksidesync"
     local timer, luaexit, fswatch, httpd = require "timer", require "luaexit", require "fswatch", require "httpd"
     local seen = {}
     local function note(what) return function() seen[what] = (seen[what] or 0) + 1 end end
-    local place = folder()
+    local place = host.newfolder()
     timer.every(0.01, note "timer")
     luaexit.start(note "signal")
     local watch = assert(fswatch.watch(place, note "file"))
     local server = assert(httpd.serve { handler = function() note "request" () return 200, "ok" end })
-    write(place .. "/file", "text")
+    write(place .. slash .. "file", "text")
     host.kill(host.pid(), 15)
     local request = host.http(server:port(), "GET /", 30)
     eventually(function()
@@ -140,5 +135,5 @@ scenario("all four at once, of two revisions, in one state", function()
     timer.stop() luaexit.stop() fswatch.stop() httpd.stop()
     eq(#dss.libraries(), 0)
     eq(dss.run(), 0)
-    os.execute("rm -r '" .. place .. "'")
+    host.removefolder(place)
 end)

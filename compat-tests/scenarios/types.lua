@@ -1,6 +1,6 @@
 -- The annotations in `dss-lua/library` name the functions that are there, and all of them.
 
-local folder = arg[1]:gsub("compat%-tests/.*", "dss-lua/library/")
+local folder = arg[1]:gsub("compat%-tests[/\\].*", "dss-lua/library/")
 
 -- The functions of a file of annotations, by what they are functions of.
 local function annotated(name)

@@ -12,8 +12,8 @@
 //!
 //! Scripts find the tools in the global table `host`. They are documented where they are defined: `newstate` and
 //! `thread` in `states.rs`, `udp` in `udp.rs`, `http` in `http.rs`, `fork` in `process.rs`, `forbid_membarrier` in
-//! `seccomp.rs`, `fail` and `asked` in `memory.rs`, `heap` and `trim` in `heap.rs`, the rest in `os.rs`; `host.lua` is the name of
-//! this Lua, "lua51" to "lua55" or "luajit".
+//! `seccomp.rs`, `fail` and `asked` in `memory.rs`, `heap` and `trim` in `heap.rs`, `newfolder` in `files.rs`, the rest in
+//! `os.rs`; `host.lua` is the name of this Lua, "lua51" to "lua55" or "luajit".
 //!
 //! All of Lua is linked in and its API is exported, so that C modules find it in the executable as they do in `lua`. The host
 //! exports nothing else, and contains nothing of DarkSideSync or of Lua bindings for Rust.
@@ -21,6 +21,7 @@
 // Consecutive calls into Lua share one justification: this thread owns the state, and the frame owns nothing.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
+mod files;
 mod heap;
 mod http;
 mod lua;
@@ -108,6 +109,7 @@ unsafe fn open_host(l: *mut lua::State) {
             states::FUNCTIONS,
             memory::FUNCTIONS,
             heap::FUNCTIONS,
+            files::FUNCTIONS,
             udp::FUNCTIONS,
             http::FUNCTIONS,
             os::FUNCTIONS,

@@ -3,14 +3,7 @@
 local dss = require "darksidesync"
 local fswatch = dss.load "fswatch"
 
-local function folder()
-    local name = os.tmpname()
-    os.remove(name)
-    os.execute("mkdir -p '" .. name .. "'")
-    return name
-end
-
-local function discard(place) os.execute("rm -r '" .. place .. "'") end
+local slash = package.config:sub(1, 1)
 
 local function write(path, text)
     local file = assert(io.open(path, "w"))
@@ -35,7 +28,7 @@ local function settled()
 end
 
 scenario("fswatch tells of files as they come, change and go", function()
-    local place = folder()
+    local place = host.newfolder()
     local seen = {}
     local watcher = fswatch.watch(place, function(event)
         seen[event.kind] = event
@@ -43,35 +36,35 @@ scenario("fswatch tells of files as they come, change and go", function()
     end)
     eq(watcher:path(), place)
     matches(tostring(watcher), "^fswatch of " .. place:gsub("%p", "%%%0") .. "$")
-    write(place .. "/one", "1")
+    write(place .. slash .. "one", "1")
     eventually(function() dss.dispatch() return seen.create end, "the file's creation")
-    eq(seen.create.path, place .. "/one")
+    eq(seen.create.path, place .. slash .. "one")
     eventually(function() dss.dispatch() return seen.modify end, "the file's change")
-    os.rename(place .. "/one", place .. "/two")
+    os.rename(place .. slash .. "one", place .. slash .. "two")
     eventually(function() dss.dispatch() return seen.rename end, "the file's new name")
-    os.remove(place .. "/two")
+    os.remove(place .. slash .. "two")
     eventually(function() dss.dispatch() return seen.remove end, "the file's removal")
-    eq(seen.remove.path, place .. "/two")
+    eq(seen.remove.path, place .. slash .. "two")
     eq(seen.lost, nil)
     watcher:close()
-    discard(place)
+    host.removefolder(place)
 end)
 
 scenario("fswatch looks below folders unless told otherwise", function()
-    local place = folder()
-    os.execute("mkdir '" .. place .. "/below'")
+    local place = host.newfolder()
+    local below = host.newfolder(place)
     local deep, flat = {}, {}
     local all = fswatch.watch(place, function(event) deep[event.path] = true end)
     local own = fswatch.watch(place, function(event) flat[event.path] = true end, { recursive = false })
-    write(place .. "/below/file", "text")
-    write(place .. "/file", "text")
+    write(below .. slash .. "file", "text")
+    write(place .. slash .. "file", "text")
     eventually(function()
         dss.dispatch()
-        return deep[place .. "/below/file"] and deep[place .. "/file"] and flat[place .. "/file"]
+        return deep[below .. slash .. "file"] and deep[place .. slash .. "file"] and flat[place .. slash .. "file"]
     end, "both files")
-    eq(flat[place .. "/below/file"], nil)
+    eq(flat[below .. slash .. "file"], nil)
     all:close() own:close()
-    discard(place)
+    host.removefolder(place)
 end)
 
 scenario("fswatch says which argument is wrong", function()
@@ -88,8 +81,8 @@ scenario("fswatch says which argument is wrong", function()
 end)
 
 scenario("fswatch makes many changes of one file one event while Lua is busy", function()
-    local place = folder()
-    write(place .. "/file", "0")
+    local place = host.newfolder()
+    write(place .. slash .. "file", "0")
     local each, one = 0, 0
     local own = fswatch.watch(place, function(event)
         if event.kind == "modify" then each = each + 1 end
@@ -97,7 +90,7 @@ scenario("fswatch makes many changes of one file one event while Lua is busy", f
     local coalescing = fswatch.watch(place, function(event)
         if event.kind == "modify" then one = one + 1 end
     end)
-    for n = 1, 100 do write(place .. "/file", tostring(n)) end
+    for n = 1, 100 do write(place .. slash .. "file", tostring(n)) end
     settled()
     dss.dispatch()
     eq(one, 1)
@@ -105,11 +98,11 @@ scenario("fswatch makes many changes of one file one event while Lua is busy", f
     ok(stats().coalesced >= 50, "counted were " .. stats().coalesced)
     eq(stats().refused, 0)
     own:close() coalescing:close()
-    discard(place)
+    host.removefolder(place)
 end)
 
 scenario("fswatch owns up to what it lost at its bound", function()
-    local place = folder()
+    local place = host.newfolder()
     fswatch.limit(5)
     local came, lost = 0, 0
     local watcher = fswatch.watch(place, function(event)
@@ -120,7 +113,7 @@ scenario("fswatch owns up to what it lost at its bound", function()
             came = came + 1
         end
     end)
-    for n = 1, 100 do write(place .. "/" .. n, "text") end
+    for n = 1, 100 do write(place .. slash .. n, "text") end
     settled()
     eq(dss.queuesize(), 5)
     eventually(function() dss.dispatch() return lost > 0 end, "word of what was lost")
@@ -129,14 +122,14 @@ scenario("fswatch owns up to what it lost at its bound", function()
     ok(came >= 5 and came + lost >= 100, came .. " came and " .. lost .. " were lost")
     -- The next ones come as ever.
     came = 0
-    write(place .. "/last", "text")
+    write(place .. slash .. "last", "text")
     eventually(function() dss.dispatch() return came > 0 end, "an event after")
     watcher:close()
-    discard(place)
+    host.removefolder(place)
 end)
 
 scenario("fswatch calls nothing for a watcher that is closed or collected", function()
-    local place = folder()
+    local place = host.newfolder()
     local calls = 0
     local function count() calls = calls + 1 end
     local watcher = fswatch.watch(place, count)
@@ -146,37 +139,37 @@ scenario("fswatch calls nothing for a watcher that is closed or collected", func
     matches(tostring(watcher), " %(closed%)$")
     fswatch.watch(place, count)
     collectgarbage() collectgarbage()
-    write(place .. "/file", "text")
+    write(place .. slash .. "file", "text")
     host.sleep(0.1)
     dss.dispatch()
     eq(calls, 0)
     eq(dss.run(), 0)
     raises("", watcher.path)
     raises("", watcher.path, io.stdout)
-    discard(place)
+    host.removefolder(place)
 end)
 
 scenario("fswatch closes a watcher at the end of its block", function()
     local load = loadstring or load
     local code = load "local fswatch, place, nothing = ... do local watcher <close> = fswatch.watch(place, nothing) end"
     if not code then return end -- a Lua without `<close>`
-    local place = folder()
+    local place = host.newfolder()
     code(fswatch, place, nothing)
     eq(dss.run(), 0)
-    discard(place)
+    host.removefolder(place)
 end)
 
 scenario("fswatch keeps run going while a watcher is open", function()
-    local place = folder()
+    local place = host.newfolder()
     local watcher
     watcher = fswatch.watch(place, function() watcher:close() end)
-    write(place .. "/file", "text")
+    write(place .. slash .. "file", "text")
     ok(dss.run(30) >= 1)
-    discard(place)
+    host.removefolder(place)
 end)
 
 scenario("a state closes while files change", function()
-    local place = folder()
+    local place = host.newfolder()
     for round = 1, 10 do
         local state = host.newstate()
         inside(state, [[
@@ -201,28 +194,28 @@ scenario("a state closes while files change", function()
         ok(host.now() - start < 5, "the close took too long")
         ok(writing:join())
     end
-    discard(place)
+    host.removefolder(place)
 end)
 
 scenario("fswatch is silent once it is closed", function()
-    local place = folder()
+    local place = host.newfolder()
     local came = 0
     local watcher = fswatch.watch(place, function() came = came + 1 end)
-    for n = 1, 50 do write(place .. "/file" .. n, "text") end
+    for n = 1, 50 do write(place .. slash .. "file" .. n, "text") end
     eventually(function() return dss.queuesize() > 0 end, "an event")
     watcher:close()
     eq(dss.queuesize(), 0)
-    write(place .. "/late", "text")
+    write(place .. slash .. "late", "text")
     host.sleep(0.1)
     eq(dss.dispatch(), 0)
     eq(came, 0)
     eq(dss.run(), 0)
-    discard(place)
+    host.removefolder(place)
 end)
 
 -- The watchers' own threads are in deliver while their state closes, which drops the watchers.
 scenario("fswatch ends with its state while its threads deliver", function()
-    local place = folder()
+    local place = host.newfolder()
     for round = 1, 20 do
         local state = host.newstate()
         inside(state, [[
@@ -231,8 +224,8 @@ scenario("fswatch ends with its state while its threads deliver", function()
             watchers = {}
             for at = 1, 4 do watchers[at] = fswatch.watch(place, function() end) end
         ]], place)
-        for n = 1, 40 do write(place .. "/file", tostring(n)) end
+        for n = 1, 40 do write(place .. slash .. "file", tostring(n)) end
         state:close()
     end
-    discard(place)
+    host.removefolder(place)
 end)

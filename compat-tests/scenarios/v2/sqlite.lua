@@ -218,7 +218,8 @@ scenario("sqlite interrupts what runs when it is closed", function()
 end)
 
 scenario("sqlite does what it was given for a database that is collected", function()
-    local name = os.tmpname()
+    local place = host.newfolder()
+    local name = place .. package.config:sub(1, 1) .. "database"
     local done = 0
     local function count(err) eq(err, nil) done = done + 1 end
     do
@@ -232,7 +233,8 @@ scenario("sqlite does what it was given for a database that is collected", funct
     eq(query(db, "select count(*) as n from t")[1].n, 100)
     fails("readonly", db, "exec", "insert into t values (1)")
     db:close()
-    os.remove(name)
+    eventually(function() return os.remove(name) end, "the end of the database")
+    host.removefolder(place)
 end)
 
 scenario("sqlite closes a database at the end of its block", function()
@@ -256,7 +258,8 @@ scenario("sqlite keeps run going until it is closed", function()
 end)
 
 scenario("a state closes under statements, functions and results", function()
-    local name = os.tmpname()
+    local place = host.newfolder()
+    local name = place .. package.config:sub(1, 1) .. "database"
     for round = 1, 10 do
         local state = host.newstate()
         inside(state, [[
@@ -289,5 +292,6 @@ scenario("a state closes under statements, functions and results", function()
     local db = sqlite.open(name, { busy = 0 })
     exec(db, "create table if not exists u (n); insert into u values (1)")
     db:close()
-    os.remove(name)
+    eventually(function() return os.remove(name) end, "the end of the database")
+    host.removefolder(place)
 end)
