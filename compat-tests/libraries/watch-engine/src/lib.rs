@@ -25,15 +25,14 @@ pub fn watch(
     .map_err(|error| refusal(path, &error))
 }
 
-fn refusal(path: &Path, error: &notify::Error) -> String {
-    let path = path.display();
+fn refusal(watched: &Path, error: &notify::Error) -> String {
+    let path = watched.display();
+    let none = || format!("fswatch cannot watch {path}: there is no such file or folder; create it first");
     match &error.kind {
-        ErrorKind::PathNotFound => {
-            format!("fswatch cannot watch {path}: there is no such file or folder; create it first")
-        }
-        ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            format!("fswatch cannot watch {path}: there is no such file or folder; create it first")
-        }
+        ErrorKind::PathNotFound => none(),
+        ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::NotFound => none(),
+        // What it is on Windows.
+        ErrorKind::Generic(_) if !watched.exists() => none(),
         ErrorKind::MaxFilesWatch => format!(
             "fswatch cannot watch all of {path}: the system watches as many files as it may; watch a smaller part, or \
              raise the limit (on Linux, fs.inotify.max_user_watches)"
