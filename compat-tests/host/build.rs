@@ -78,28 +78,56 @@ fn build(_: &str, _: bool) -> Built {
     unreachable!("refused before, for want of a Lua")
 }
 
-/// Makes a DLL of the compiled Lua under the name that modules use, and links its import library. The objects mark nothing for
-/// export, so the linker exports everything in them.
+/// Makes a DLL of the compiled Lua under the name that modules use, and links its import library.
 fn link_dll(built: &Built, name: &str) -> PathBuf {
     println!("cargo::rerun-if-env-changed=DSS_HOST_DLL");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    let folder = env::var_os("DSS_HOST_DLL").map_or(out, PathBuf::from);
-    let dll = folder.join(format!("{name}.dll"));
+    let folder = env::var_os("DSS_HOST_DLL").map_or(out.clone(), PathBuf::from);
+    let (dll, exports) = (folder.join(format!("{name}.dll")), out.join("exports.def"));
+    fs::write(&exports, definition(built)).expect("the build's own directory can be written to");
     let compiler = cc::Build::new().opt_level(2).cargo_metadata(false).get_compiler();
-    assert!(!compiler.is_like_msvc(), "the host's Lua is linked by gcc's or clang's options alone");
-    let argument = |before: &str, path: &Path| format!("{before}{}", path.display());
-    let status = compiler
-        .to_command()
-        .args(["-shared", "-static-libgcc", "-o"])
-        .arg(&dll)
-        .arg(argument("-Wl,--out-implib,", &folder.join(format!("lib{name}.dll.a"))))
-        .arg("-Wl,--whole-archive")
-        .arg(built.lib.join(format!("lib{}.a", built.name)))
-        .arg("-Wl,--no-whole-archive")
-        .status()
-        .unwrap_or_else(|error| panic!("{}: {error}", compiler.path().display()));
+    let mut command = compiler.to_command();
+    if compiler.is_like_msvc() {
+        // The compiler wants a source, and leaves the object file in its working folder.
+        let source = out.join("dll.c");
+        fs::write(&source, "int dss_host_dll;\n").expect("the build's own directory can be written to");
+        command.arg(&source).arg(built.lib.join(format!("{}.lib", built.name))).arg("/LD");
+        command.current_dir(&out).arg(argument("/Fe:", &dll));
+        command.arg("/link").arg(argument("/DEF:", &exports));
+        command.arg(argument("/IMPLIB:", &folder.join(format!("{name}.lib"))));
+    } else {
+        command.args(["-shared", "-static-libgcc", "-o"]).arg(&dll).arg(&exports);
+        command.arg(argument("-Wl,--out-implib,", &folder.join(format!("lib{name}.dll.a"))));
+        command.arg("-Wl,--whole-archive").arg(built.lib.join(format!("lib{}.a", built.name)));
+        command.arg("-Wl,--no-whole-archive");
+    }
+    let status = command.status().unwrap_or_else(|error| panic!("{}: {error}", compiler.path().display()));
     assert!(status.success(), "{} could not be linked: {status}", dll.display());
     folder
+}
+
+fn argument(before: &str, path: &Path) -> String {
+    format!("{before}{}", path.display())
+}
+
+/// The module definition file that exports Lua's functions, because the compiled objects mark nothing for export. A header declares
+/// each as `LUA_API type (name) (`, the older ones some without the first parentheses.
+fn definition(built: &Built) -> String {
+    let mut text = String::from("EXPORTS\n");
+    for header in ["lua.h", "lauxlib.h", "lualib.h"] {
+        let path = built.include.join(header);
+        let header = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let marks = ["\nLUA_API", "\nLUALIB_API", "\nLUAMOD_API"];
+        for declaration in marks.iter().flat_map(|mark| header.split(mark).skip(1)) {
+            let (before, after) = declaration.split_once('(').expect("a function has arguments");
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let in_parentheses = after.split_once(')').map(|(name, _)| name);
+            let alone = before.trim_end().rsplit(|c| !is_part(c)).next();
+            let name = in_parentheses.filter(|name| name.chars().all(is_part)).or(alone);
+            text += &format!("    {}\n", name.expect("a declaration has a name"));
+        }
+    }
+    text
 }
 
 /// Exports Lua from the executable, so that modules loaded at run time find it.

@@ -51,7 +51,7 @@ pub fn limited(command: &mut Command, limit: Duration) -> Ended {
         match child.try_wait().expect("a child of ours") {
             Some(status) => break Some(status),
             None if Instant::now() >= deadline => {
-                kill_group(&child);
+                kill_group(&mut child);
                 // The child may have ended by itself meanwhile. Either way it has to be waited for.
                 let _ = child.wait();
                 break None;
@@ -65,14 +65,17 @@ pub fn limited(command: &mut Command, limit: Duration) -> Ended {
 
 /// Kills a child and every process that it started. A process left over would keep the pipes open.
 #[cfg(unix)]
-fn kill_group(child: &Child) {
+fn kill_group(child: &mut Child) {
     let group = i32::try_from(child.id()).expect("a process's number is an `i32`");
     // SAFETY: the child leads its own process group and has not been waited for, so the number still belongs to it.
     unsafe { libc::kill(-group, libc::SIGKILL) };
 }
 
 #[cfg(not(unix))]
-fn kill_group(_: &Child) {}
+fn kill_group(child: &mut Child) {
+    // An error means that it has already ended by itself.
+    let _ = child.kill();
+}
 
 fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {

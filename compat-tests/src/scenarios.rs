@@ -23,7 +23,6 @@ use crate::environment::{Environment, system_modules};
 use crate::luas::Lua;
 use crate::run::limited;
 use crate::sanitizer::Sanitizer;
-use crate::windows;
 
 /// The libraries that represent a revision in the matrix, and the scenario files about each.
 pub const OF_THE_MATRIX: [(&str, &[&str]); 5] = [
@@ -88,27 +87,6 @@ impl Scenario {
     #[must_use]
     pub fn on(&self) -> Option<&str> {
         self.on.as_deref()
-    }
-
-    /// Whether it can run on Windows, in the Lua that is built for Windows.
-    #[must_use]
-    pub fn is_for_windows(&self) -> bool {
-        let mut with = self.libraries();
-        self.is_written_for(windows::LUA)
-            && with.all(|one| windows::LIBRARIES.contains(&one))
-            && self.not_on_windows().is_none()
-    }
-
-    /// Why it does not run on Windows: it is about something that only Unix has, or it needs something that is not built there.
-    ///
-    /// # Panics
-    /// It declares a system other than Unix.
-    #[must_use]
-    pub fn not_on_windows(&self) -> Option<String> {
-        let on = self.on.as_ref().map(|on| {
-            on.strip_prefix("unix: ").expect("the one system that is declared, and why").to_owned()
-        });
-        on.or_else(|| self.needs.as_ref().map(|needs| format!("it needs {}", needs.replace(' ', " and "))))
     }
 
     /// Whether it is in a file about `library`.

@@ -26,7 +26,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) fetch_compilers: bool,
 
-    /// Build the module, libraries and host for Windows, and run the scenarios of Lua 5.4 under Wine. Nothing is installed.
+    /// Build the module, libraries and host for Windows with Lua 5.4, and run the scenarios, on Linux under Wine. Nothing is
+    /// installed.
     #[arg(long, conflicts_with_all = ["all", "quick", "tree", "list", "fresh", "only"])]
     pub(crate) windows: bool,
 

@@ -7,8 +7,8 @@ use std::process::Command;
 use crate::artefacts::try_succeed;
 use crate::debian;
 
-/// Rust with the sources of its standard library, which is built for Windows here; gcc and binutils for Windows; and Wine.
-const PACKAGES: [&str; 13] = [
+/// Rust with the sources of its standard library, which is built for Windows here; gcc, g++ and binutils for Windows; and Wine.
+const PACKAGES: [&str; 16] = [
     "rustc-web",
     "libstd-rust-web-dev",
     "rust-web-src",
@@ -17,6 +17,9 @@ const PACKAGES: [&str; 13] = [
     "gcc-mingw-w64-base",
     "gcc-mingw-w64-x86-64-win32",
     "gcc-mingw-w64-x86-64-win32-runtime",
+    "gcc-mingw-w64-x86-64-posix",
+    "gcc-mingw-w64-x86-64-posix-runtime",
+    "g++-mingw-w64-x86-64-posix",
     "libz-mingw-w64",
     "mingw-w64-common",
     "mingw-w64-x86-64-dev",
@@ -31,7 +34,8 @@ const PACKAGES: [&str; 13] = [
 pub(super) fn fetch(folder: &Path, tell: &dyn Fn(String)) -> Result<(), String> {
     let root = folder.join("root");
     let done = folder.join("fetched");
-    if done.exists() {
+    let packages = PACKAGES.join("\n");
+    if fs::read_to_string(&done).is_ok_and(|fetched| fetched == packages) {
         return Ok(());
     }
     tell("fetching the packages of Rust, mingw-w64 and Wine".to_owned());
@@ -48,7 +52,7 @@ pub(super) fn fetch(folder: &Path, tell: &dyn Fn(String)) -> Result<(), String> 
         )
     })?;
     settle_wine(&root)?;
-    fs::write(&done, wanted.join("\n")).map_err(|error| format!("{}: {error}", done.display()))
+    fs::write(&done, packages).map_err(|error| format!("{}: {error}", done.display()))
 }
 
 /// Packages with their version in their name: Rust's standard library for Linux, and the LLVM that it needs.
@@ -58,17 +62,13 @@ fn needed() -> Result<[String; 2], String> {
     Ok([library, llvm])
 }
 
-/// Fixes two files, so that Wine works from any folder.
+/// Replaces a file of Wine's, so that it works from any folder.
 fn settle_wine(root: &Path) -> Result<(), String> {
     // Replace a script that calls the server by its installed path.
     let server = root.join("usr/lib/wine/wineserver");
     let failed = |error| format!("{}: {error}", server.display());
     fs::remove_file(&server).map_err(failed)?;
-    fs::hard_link(server.with_file_name("wineserver64"), &server).map_err(failed)?;
-    // Copy a DLL from the folder of another package: user32.dll needs it.
-    let from = root.join("usr/x86_64-w64-mingw32/lib/zlib1.dll");
-    let to = root.join("usr/lib/x86_64-linux-gnu/wine/x86_64-windows/zlib1.dll");
-    fs::copy(&from, &to).map(drop).map_err(|error| format!("{}: {error}", from.display()))
+    fs::hard_link(server.with_file_name("wineserver64"), &server).map_err(failed)
 }
 
 /// The dependency of `package` whose name begins with `start`.

@@ -1,24 +1,46 @@
-//! Windows: a host, the module and the libraries, built with Debian packages and run under Wine.
+//! Windows: a host, the module and the libraries. On Linux they are built with Debian packages and run under Wine; on
+//! Windows they are built with the toolchain in use and run as they are.
 //!
-//! This runs the code of DSS that only compiles for Windows. Nothing is installed: the packages, everything that is built,
-//! and Wine's prefix are in the target folder.
+//! Nothing is installed: the packages, everything that is built, and Wine's prefix are in the target folder.
 
 mod build;
 mod fetch;
 mod run;
+mod tools;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::run::Awake;
 use crate::artefacts::target;
 use crate::luas::Lua;
+use crate::scenarios::Scenario;
 
 /// The Lua that is built for Windows.
 pub const LUA: Lua = Lua("lua54");
 
 /// The libraries that are built for Windows.
-pub(crate) const LIBRARIES: [&str; 5] = ["probe", "timer", "plain_v1", "probe_v1", "probe_v2"];
+const LIBRARIES: [&str; 12] = [
+    "probe",
+    "timer",
+    "plain_v1",
+    "probe_v1",
+    "probe_v2",
+    "probe_c2v0",
+    "probe_refuses",
+    "fswatch",
+    "httpd",
+    "sqlite",
+    "authors",
+    "cpptypes",
+];
+
+/// A scenario that runs on Windows and not under Wine: its group, its name, and why.
+const NOT_BY_WINE: (&str, &str, &str) = (
+    "v2/fswatch",
+    "fswatch looks below folders unless told otherwise",
+    "Wine reports no changes in folders that are older than the watch",
+);
 
 /// Everything that a scenario needs on Windows.
 #[derive(Debug)]
@@ -32,31 +54,46 @@ pub struct Windows {
 /// # Errors
 /// A package cannot be fetched, or a build fails: which one, and the error of the tool.
 pub fn prepare(tell: &dyn Fn(String)) -> Result<Windows, String> {
-    let mut windows = Windows { folder: target().with_file_name("matrix").join("windows"), awake: None };
-    fetch::fetch(&windows.folder, tell)?;
+    let mut windows = Windows::at(&target().with_file_name("matrix").join("windows"));
     for folder in [windows.modules(), windows.libraries()] {
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
+    if cfg!(not(windows)) {
+        fetch::fetch(&windows.folder, tell)?;
+    }
     build::build(&windows, tell)?;
-    windows.awake = Some(windows.wake(tell)?);
+    if cfg!(not(windows)) {
+        windows.awake = Some(windows.wake(tell)?);
+    }
     build::build_c(&windows)?;
     Ok(windows)
 }
 
+/// Why `scenario` is not run: it is about something that only Unix has, it needs something that is not built, or Wine cannot run it.
+/// `None` if it is run, in the Luas that it is written for.
+///
+/// # Panics
+/// It declares a system other than Unix.
+#[must_use]
+pub fn leaves_out(scenario: &Scenario) -> Option<String> {
+    if let Some(on) = scenario.on() {
+        return Some(on.strip_prefix("unix: ").expect("the one system that is declared, and why").to_owned());
+    }
+    if scenario.needs().any(|need| need == "linux") {
+        return Some("it is about Linux".to_owned());
+    }
+    let (group, name, why) = NOT_BY_WINE;
+    if cfg!(not(windows)) && scenario.group == group && scenario.name == name {
+        return Some(why.to_owned());
+    }
+    let missing = scenario.needs().chain(scenario.libraries()).find(|name| !LIBRARIES.contains(name));
+    missing.map(|name| format!("it needs {name}, which is not built for Windows"))
+}
+
 impl Windows {
-    /// The folder that the packages are unpacked into.
-    fn root(&self) -> PathBuf {
-        self.folder.join("root")
-    }
-
-    /// The folder of the shared libraries of the packages.
-    fn shared_libraries(&self) -> PathBuf {
-        self.root().join("usr/lib/x86_64-linux-gnu")
-    }
-
-    /// The target folder of cargo's builds for Windows.
-    fn cargo_target(&self) -> PathBuf {
-        self.folder.join("cargo")
+    /// What is or will be built in `folder`.
+    fn at(folder: &Path) -> Windows {
+        Windows { folder: folder.to_owned(), awake: None }
     }
 
     /// The folder with the host, its Lua, the module, and the libraries that are built for one Lua.

@@ -1,9 +1,9 @@
-//! Running a scenario under Wine.
+//! Running a scenario: under Wine, or on Windows.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::Windows;
-use crate::artefacts::workspace;
-use crate::run::limited;
+use crate::artefacts::{copy, workspace};
+use crate::run::{Ended, limited};
 use crate::scenarios::Scenario;
 
 /// The time limit of a scenario.
@@ -21,8 +21,11 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// The time limit for Wine to create its prefix.
 const BOOT: Duration = Duration::from_secs(300);
 
-/// A Linux path as a Windows path. Wine maps the root folder to the drive `Z:`.
-fn on_z(path: &Path) -> OsString {
+/// A path as a program for Windows needs it. Wine maps the root folder of Linux to the drive `Z:`.
+fn windows_path(path: &Path) -> OsString {
+    if cfg!(windows) {
+        return path.as_os_str().to_owned();
+    }
     format!("Z:{}", path.display()).replace('/', "\\").into()
 }
 
@@ -43,21 +46,40 @@ impl Drop for Awake {
 }
 
 impl Windows {
-    /// The host's executable.
-    pub(super) fn host(&self) -> PathBuf {
-        self.modules().join("lua-host.exe")
-    }
-
-    /// A command that runs Wine. The caller adds the program.
-    pub(super) fn wine(&self) -> Command {
-        let mut command = Command::new(self.root().join("usr/lib/wine/wine64"));
-        command.env("WINEPREFIX", self.folder.join("prefix")).env("LD_LIBRARY_PATH", self.shared_libraries());
-        // Suppress Wine's own messages, and the parts of Wine that need a display.
-        command.env("WINEDEBUG", "-all").env("WINEDLLOVERRIDES", "mscoree=;mshtml=;winemenubuilder.exe=");
-        command.env_remove("DISPLAY");
+    /// A command that runs a program of the folder of modules. The caller adds its arguments.
+    fn run_program(&self, name: &str) -> Command {
+        let program = self.modules().join(name);
+        let mut command = if cfg!(windows) {
+            Command::new(program)
+        } else {
+            let mut command = Command::new(self.root().join("usr/lib/wine/wine64"));
+            command.arg(windows_path(&program));
+            command.env("WINEPREFIX", self.folder.join("prefix"));
+            command.env("LD_LIBRARY_PATH", self.shared_libraries());
+            // Suppress Wine's own messages, and the parts of Wine that need a display.
+            command.env("WINEDEBUG", "-all").env("WINEDLLOVERRIDES", "mscoree=;mshtml=;winemenubuilder.exe=");
+            command.env_remove("DISPLAY");
+            command
+        };
         for variable in ["LUA_PATH", "LUA_CPATH", "LUA_INIT"] {
             command.env_remove(variable);
         }
+        command
+    }
+
+    /// A command that runs the host. The caller adds its arguments.
+    pub(super) fn run_host(&self) -> Command {
+        self.run_program("lua-host.exe")
+    }
+
+    /// A command that runs the host with the modules and libraries that were built. The caller adds the script.
+    fn command(&self) -> Command {
+        let templates = |folder: &Path, ending: &str| windows_path(&folder.join(ending));
+        let modules = self.modules();
+        let mut command = self.run_host();
+        command.arg("--cpath").arg(templates(&modules, "?.dll"));
+        command.arg("--path").arg(templates(&modules, "?.lua"));
+        command.env("DSS_PATH", templates(&self.libraries(), "?.dll"));
         command
     }
 
@@ -66,8 +88,12 @@ impl Windows {
         if !self.folder.join("prefix/system.reg").exists() {
             tell("Wine is preparing its folder".to_owned());
         }
-        let mut command = self.wine();
-        command.arg(self.host()).args(["-e", r#"io.write("awake\n") io.flush() io.read()"#]);
+        // Wine's user32.dll needs this DLL of another package, and finds it only there. `cmd.exe` and the demo need user32.dll.
+        let system = self.folder.join("prefix/drive_c/windows/system32");
+        fs::create_dir_all(&system).map_err(|error| format!("{}: {error}", system.display()))?;
+        copy(&self.root().join("usr/x86_64-w64-mingw32/lib/zlib1.dll"), &system.join("zlib1.dll"));
+        let mut command = self.run_host();
+        command.args(["-e", r#"io.write("awake\n") io.flush() io.read()"#]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
         let stdout = child.stdout.take().expect("piped above");
@@ -81,7 +107,7 @@ impl Windows {
         });
         match hear.recv_timeout(BOOT) {
             Ok(line) if line.trim_end() == "awake" => Ok(awake),
-            _ => Err(format!("the host {} does not run under Wine", self.host().display())),
+            _ => Err(format!("the host in {} does not run under Wine", self.modules().display())),
         }
     }
 
@@ -90,25 +116,23 @@ impl Windows {
     /// # Errors
     /// It failed: how the process ended, and what it printed.
     pub fn run(&self, scenario: &Scenario) -> Result<(), String> {
-        let templates = |folder: &Path, ending: &str| on_z(&folder.join(ending));
-        let modules = self.modules();
-        let mut command = self.wine();
-        command.arg(on_z(&self.host()));
-        command.arg("--cpath").arg(templates(&modules, "?.dll"));
-        command.arg("--path").arg(templates(&modules, "?.lua"));
-        command.arg(on_z(&workspace().join("compat-tests/scenarios/lib/runner.lua")));
-        command.arg(on_z(&scenario.file)).arg(&scenario.name);
-        command.env("DSS_PATH", templates(&self.libraries(), "?.dll"));
-        command.env("DSS_TEST_FOLDER", on_z(&modules));
+        let mut command = self.command();
+        command.arg(windows_path(&workspace().join("compat-tests/scenarios/lib/runner.lua")));
+        command.arg(windows_path(&scenario.file)).arg(&scenario.name);
+        command.env("DSS_TEST_FOLDER", windows_path(&self.modules()));
+        self.run_limited(&mut command, LIMIT).map(drop)
+    }
+
+    /// Runs a command in a working folder of its own, at a path that Wine can use.
+    fn run_limited(&self, command: &mut Command, limit: Duration) -> Result<Ended, String> {
         static RUNS: AtomicUsize = AtomicUsize::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
-        // Its own working folder, at a path that Wine can use.
         let here = self.folder.join(format!("run.{}.{run}", std::process::id()));
         fs::create_dir_all(&here).map_err(|error| format!("{}: {error}", here.display()))?;
-        command.current_dir(&here).env("DSS_TEST_TRACE", on_z(&here.join("trace")));
-        let ended = limited(&mut command, LIMIT);
+        command.current_dir(&here).env("DSS_TEST_TRACE", windows_path(&here.join("trace")));
+        let ended = limited(command, limit);
         // If the folder cannot be removed, it does no harm.
         let _ = fs::remove_dir_all(&here);
-        if ended.succeeded() { Ok(()) } else { Err(ended.report()) }
+        if ended.succeeded() { Ok(ended) } else { Err(ended.report()) }
     }
 }
