@@ -1,4 +1,5 @@
--- The Lua half of the demo: one state, one module, seven libraries, and a callback for everything that they deliver.
+-- The Lua half of the demo: one state, one module, seven libraries (six on Windows), and a callback for everything that they
+-- deliver.
 --
 --   demo.lua tour FOLDER     the other half, in Rust, writes files, makes requests and sends signals
 --   demo.lua serve FOLDER    the user does
@@ -7,9 +8,10 @@
 
 local mode, folder = ...
 local tour = mode == "tour"
+local windows = package.config:sub(1, 1) == "\\"
 local darksidesync = require "darksidesync"
 local timer = require "timer" -- written in C for the interface of 2013
-local luaexit = require "luaexit" -- these three are written in Rust for revision v1
+local luaexit = not windows and require "luaexit" -- these three are written in Rust for revision v1; luaexit is for Unix's signals
 local fswatch = require "fswatch"
 local httpd = require "httpd"
 local v2 = { -- these are written in Rust for v2: each is one file for every Lua
@@ -18,7 +20,8 @@ local v2 = { -- these are written in Rust for v2: each is one file for every Lua
     sqlite = darksidesync.load "sqlite",
 }
 
-io.stdout:setvbuf "line"
+-- Windows has no buffer of one line.
+io.stdout:setvbuf(windows and "no" or "line")
 
 local function say(...)
     local fields = table.pack(...)
@@ -68,10 +71,12 @@ end)
 
 -- ---- luaexit ----
 
-assert(luaexit.start(function(name)
-    called("luaexit", "v1", host.now(), name) -- the other half knows when it sent the signal
-    ending = ending or name == "SIGINT"
-end))
+if luaexit then
+    assert(luaexit.start(function(name)
+        called("luaexit", "v1", host.now(), name) -- the other half knows when it sent the signal
+        ending = ending or name == "SIGINT"
+    end))
+end
 
 -- ---- fswatch ----
 
@@ -89,7 +94,7 @@ local function changed(revision, kind, path)
             read[revision][path] = true
         end
     end
-    called("fswatch", revision, seconds, kind .. " " .. path:match "[^/]*$")
+    called("fswatch", revision, seconds, kind .. " " .. path:match "[^/\\]*$")
     if kind == "read" and read.v1[path] and read.v2[path] then os.remove(path) end
 end
 
@@ -180,6 +185,14 @@ local pages = {
     end,
 }
 
+-- Without signals, a request ends the demo.
+if not luaexit then
+    pages["POST /stop"] = function()
+        ending = true
+        return 200, "good bye\n"
+    end
+end
+
 local function answer(revision, request, defer)
     local name = request.method .. " " .. request.path
     local sent = tonumber(request.headers["x-sent"])
@@ -237,7 +250,7 @@ for _, library in ipairs(darksidesync.stats()) do
         library.cancelled + library.queued + library.waiting, library.timedout, waited(library.wait, 50),
         waited(library.wait, 99))
 end
-for _, library in ipairs { timer, luaexit, fswatch, httpd } do library.stop() end
+for _, library in pairs { timer, luaexit or nil, fswatch, httpd } do library.stop() end
 for _, object in ipairs { watch2, server2, db } do object:close() end
 for _, library in ipairs(darksidesync.libraries()) do
     -- Libraries of v2 stay until the state closes.

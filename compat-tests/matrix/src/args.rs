@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) fetch_compilers: bool,
 
-    /// Build the module, libraries and host for Windows with Lua 5.4, and run the scenarios, on Linux under Wine. Nothing is
+    /// Build the module, libraries, host and demo for Windows with Lua 5.4, and run the scenarios and the demo, on Linux under Wine. Nothing is
     /// installed.
     #[arg(long, conflicts_with_all = ["all", "quick", "tree", "list", "fresh", "only"])]
     pub(crate) windows: bool,

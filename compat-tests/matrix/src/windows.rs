@@ -1,4 +1,5 @@
-//! The column for Windows: the module, libraries and host are built for Windows, and the scenarios run there, or on Linux under Wine.
+//! The column for Windows: the module, libraries, host and demo are built for Windows, and the scenarios and the demo run there, or
+//! on Linux under Wine.
 
 use std::time::Instant;
 
@@ -6,10 +7,10 @@ use compat_tests::scenarios::{self, Scenario};
 use compat_tests::windows::{self, LUA, Windows};
 
 use crate::parallel;
-use crate::results::{Outcome, Ran};
+use crate::results::{Outcome, Ran, milliseconds};
 use crate::rows::Revision;
 
-/// Builds everything for Windows, and runs the scenarios of each revision, then all others, `jobs` at a time.
+/// Builds everything for Windows, and runs the scenarios of each revision, then all others, and the demo, `jobs` at a time.
 ///
 /// # Errors
 /// Something cannot be fetched or built: what, and the error of the tool.
@@ -25,7 +26,17 @@ pub(crate) fn run(jobs: usize) -> Result<Vec<Outcome>, String> {
         all = rest;
     }
     outcomes.push(row(&windows, "the module and the sample libraries".to_owned(), &all, jobs));
+    outcomes.push(program("the demo", || windows.run_demo()));
     Ok(outcomes)
+}
+
+/// Runs something that is a row of its own.
+fn program(name: &str, run: impl FnOnce() -> Result<(), String>) -> Outcome {
+    let begun = Instant::now();
+    let report = run().err();
+    eprintln!("{name}: {}", if report.is_none() { "passed" } else { "failed" });
+    let ran = vec![Ran { name: name.to_owned(), report, milliseconds: milliseconds(begun) }];
+    Outcome::elsewhere(name.to_owned(), column(), ran, Vec::new(), begun)
 }
 
 /// The name of the only column.

@@ -1,4 +1,4 @@
-//! Building for Windows: the host, the module, the libraries, and the files that they need.
+//! Building for Windows: the host, the module, the libraries, the demo, and the files that they need.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::c::{CModules, Module};
 use crate::c2v0::{Language, Library, STRICT, include};
 
 /// What is built by cargo.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 11] = [
     "dss-test-host",
     "dss-lua",
     "dss-lib-fswatch",
@@ -23,11 +23,19 @@ const PACKAGES: [&str; 10] = [
     "httpd-v2",
     "sqlite-v2",
     "dss-authors-v2",
+    "compat-tests",
 ];
 
 /// What cargo builds for one Lua.
-const MODULES: [&str; 6] =
-    ["lua-host.exe", "darksidesync.dll", "fswatch.dll", "httpd.dll", "probe_v1.dll", "plain_v1.dll"];
+const MODULES: [&str; 7] = [
+    "lua-host.exe",
+    "demo.exe",
+    "darksidesync.dll",
+    "fswatch.dll",
+    "httpd.dll",
+    "probe_v1.dll",
+    "plain_v1.dll",
+];
 
 /// What cargo builds for every Lua, and DSS's name of it.
 const FOR_EVERY_LUA: [(&str, &str); 5] = [
@@ -64,9 +72,18 @@ pub(super) fn build(windows: &Windows, tell: &dyn Fn(String)) -> Result<(), Stri
     if cfg!(not(windows)) {
         start_files(windows)?;
     }
-    tell("building the host, the module and the libraries for Windows".to_owned());
+    tell("building the host, the module, the libraries and the demo for Windows".to_owned());
     let mut command = windows.cargo("build");
-    command.args(["--no-default-features", "--features", LUA.0]);
+    command.args([
+        "--no-default-features",
+        "--features",
+        LUA.0,
+        "--lib",
+        "--bin",
+        "lua-host",
+        "--bin",
+        "demo",
+    ]);
     for package in PACKAGES {
         command.args(["--package", package]);
     }

@@ -1,4 +1,4 @@
-//! Windows: a host, the module and the libraries. On Linux they are built with Debian packages and run under Wine; on
+//! Windows: a host, the module, the libraries and the demo. On Linux they are built with Debian packages and run under Wine; on
 //! Windows they are built with the toolchain in use and run as they are.
 //!
 //! Nothing is installed: the packages, everything that is built, and Wine's prefix are in the target folder.
@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use self::run::Awake;
+pub use self::run::BUILT;
 use crate::artefacts::target;
 use crate::luas::Lua;
 use crate::scenarios::Scenario;
@@ -91,12 +92,13 @@ pub fn leaves_out(scenario: &Scenario) -> Option<String> {
 }
 
 impl Windows {
-    /// What is or will be built in `folder`.
-    fn at(folder: &Path) -> Windows {
+    /// What was built in `folder`, without building it again.
+    #[must_use]
+    pub fn at(folder: &Path) -> Windows {
         Windows { folder: folder.to_owned(), awake: None }
     }
 
-    /// The folder with the host, its Lua, the module, and the libraries that are built for one Lua.
+    /// The folder with the host, its Lua, the module, the demo, and the libraries that are built for one Lua.
     fn modules(&self) -> PathBuf {
         self.folder.join(LUA.0)
     }

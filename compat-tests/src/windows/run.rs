@@ -1,4 +1,4 @@
-//! Running a scenario: under Wine, or on Windows.
+//! Running a scenario and the demo: under Wine, or on Windows.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,6 +20,12 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// The time limit for Wine to create its prefix.
 const BOOT: Duration = Duration::from_secs(300);
+
+/// The time limit of the demo.
+const DEMO: Duration = Duration::from_secs(300);
+
+/// The variable that tells the demo where everything that it needs was built.
+pub const BUILT: &str = "DSS_DEMO_BUILT";
 
 /// A path as a program for Windows needs it. Wine maps the root folder of Linux to the drive `Z:`.
 fn windows_path(path: &Path) -> OsString {
@@ -73,7 +79,8 @@ impl Windows {
     }
 
     /// A command that runs the host with the modules and libraries that were built. The caller adds the script.
-    fn command(&self) -> Command {
+    #[must_use]
+    pub fn command(&self) -> Command {
         let templates = |folder: &Path, ending: &str| windows_path(&folder.join(ending));
         let modules = self.modules();
         let mut command = self.run_host();
@@ -121,6 +128,17 @@ impl Windows {
         command.arg(windows_path(&scenario.file)).arg(&scenario.name);
         command.env("DSS_TEST_FOLDER", windows_path(&self.modules()));
         self.run_limited(&mut command, LIMIT).map(drop)
+    }
+
+    /// Runs the demo with what was built for Windows.
+    ///
+    /// # Errors
+    /// It failed, or does not say that every callback arrived: how it ended, and what it printed.
+    pub fn run_demo(&self) -> Result<(), String> {
+        let mut command = self.run_program("demo.exe");
+        command.env(BUILT, windows_path(&self.folder));
+        let ended = self.run_limited(&mut command, DEMO)?;
+        if ended.stdout.contains("Every callback arrived.") { Ok(()) } else { Err(ended.report()) }
     }
 
     /// Runs a command in a working folder of its own, at a path that Wine can use.

@@ -1,12 +1,14 @@
-//! The demo: one Lua 5.4 state, one DSS, and seven libraries at once, of three revisions and two languages. See `USAGE`.
+//! The demo: one Lua 5.4 state, one DSS, and seven libraries at once (six on Windows), of three revisions and two languages. See
+//! `USAGE`.
 //!
 //! The Lua half, `compat-tests/demo/demo.lua`, is a child process that prints a line for each callback. This half is the
-//! outside world: it writes files, makes HTTP requests and sends signals. Each half announces the callbacks that it causes.
+//! outside world: it writes files, makes HTTP requests and, except on Windows, sends signals. Each half announces the callbacks that it causes.
 //! At the end, what was announced must equal what arrived.
 
 mod outside;
 mod report;
 mod script;
+mod system;
 mod tally;
 
 use std::fs;
@@ -17,8 +19,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
-
-use compat_tests::{Artefacts, Lua};
 
 use outside::World;
 use script::{Lines, Script};
@@ -35,7 +35,8 @@ into it at once.
 timer is written in C for the interface of DarkSideSync 1.0. luaexit (signals),
 fswatch (files) and httpd are written in Rust for revision v1. A second fswatch
 and httpd, and sqlite, are written in Rust for v2: they know nothing of Lua, and
-DSS loads them. All are built first, which needs a C compiler.
+DSS loads them. All are built first, which needs a C compiler. On Windows luaexit
+is left out, because there are no such signals.
 
 Exit code 0: every callback arrived. 1: something did not, and the demo says
 what. 2: an unknown option. 130: it was ended early.
@@ -45,12 +46,7 @@ what. 2: an unknown option. 130: it was ended early.
 const SHOWN: usize = 12;
 
 fn main() -> ExitCode {
-    // A reader that goes away, as in `cargo demo | head`, ends the demo. Rust would have it panic.
-    #[cfg(unix)]
-    // SAFETY: no other thread runs yet, and the default handler needs nothing.
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-    }
+    system::end_with_the_reader();
     let serve = match std::env::args().nth(1).as_deref() {
         None => false,
         Some("--serve") => true,
@@ -63,10 +59,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    println!("Building DarkSideSync and the seven libraries. The first time, this takes some minutes.");
-    let command = Artefacts::of(Lua("lua54")).command(&[]);
+    println!("Building DarkSideSync and the libraries. The first time, this takes some minutes.");
     let folder = std::env::temp_dir().join(format!("dss-demo-{}", std::process::id()));
-    let result = fs::create_dir(&folder).and_then(|()| run(command, &folder, serve));
+    let result = system::lua()
+        .map_err(io::Error::other)
+        .and_then(|command| fs::create_dir(&folder).and_then(|()| run(command, &folder, serve)));
     // If it cannot be removed, it stays among the system's temporary files.
     let _ = fs::remove_dir_all(&folder);
     result.unwrap_or_else(|error| {
@@ -77,8 +74,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command, folder: &Path, serve: bool) -> io::Result<ExitCode> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    for signal in system::ENDING {
+        signal_hook::flag::register(*signal, Arc::clone(&interrupted))?;
     }
     let (script, process, lines) = Script::start(command, if serve { "serve" } else { "tour" }, folder)?;
     println!("{}, process {}\n", script.title, script.pid);

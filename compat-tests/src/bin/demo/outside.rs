@@ -1,4 +1,4 @@
-//! The outside world: writes files, makes HTTP requests and sends signals. Announces each to the tally first.
+//! The outside world: writes files and makes HTTP requests. Announces each to the tally first.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -10,14 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::script::Script;
-use crate::tally::{FSWATCH, Fate, HTTPD, LUAEXIT, Tally};
+use crate::tally::{FSWATCH, Fate, HTTPD, Tally};
 
 /// The number of files.
 pub(crate) const FILES: u32 = 100;
 const BETWEEN_FILES: Duration = Duration::from_millis(50);
-/// The number of times that SIGTERM is sent.
-const SIGNALS: u32 = 40;
-const BETWEEN_SIGNALS: Duration = Duration::from_millis(125);
 /// The number of clients of each server, and of requests of each client.
 const CLIENTS: [u64; 2] = [4, 2];
 const REQUESTS: u64 = 90;
@@ -52,7 +49,7 @@ impl World<'_> {
     /// Waits until Ctrl-C, and then ends the script.
     pub(crate) fn serve(&self) -> Vec<io::Result<()>> {
         while self.pause(Duration::from_millis(50)).is_ok() {}
-        vec![self.signal(libc::SIGINT, "SIGINT")]
+        vec![self.stop()]
     }
 
     /// Does everything, waits until it has arrived, and then ends the script. Returns the result of each part.
@@ -76,14 +73,14 @@ impl World<'_> {
             };
             let mut results: Vec<io::Result<()>> = parts.into_iter().map(join).collect();
             results.push(self.wait(Tally::has_all));
-            results.push(self.signal(libc::SIGINT, "SIGINT"));
+            results.push(self.stop());
             results.push(join(unanswered));
             results
         })
     }
 
     /// Sleeps. Fails if the demo is ending.
-    fn pause(&self, time: Duration) -> io::Result<()> {
+    pub(crate) fn pause(&self, time: Duration) -> io::Result<()> {
         thread::sleep(time);
         if self.interrupted.load(Ordering::Relaxed) || self.script_ended.load(Ordering::Relaxed) {
             return Err(io::Error::other("The demo ended too early."));
@@ -92,36 +89,13 @@ impl World<'_> {
     }
 
     /// Waits until callbacks have arrived.
-    fn wait(&self, until: impl Fn(&Tally) -> bool) -> io::Result<()> {
+    pub(crate) fn wait(&self, until: impl Fn(&Tally) -> bool) -> io::Result<()> {
         let deadline = Instant::now() + LIMIT;
         while !until(&self.tally()) {
             self.pause(Duration::from_millis(1))?;
             if Instant::now() > deadline {
                 return Err(io::Error::other(format!("Not all had arrived after {LIMIT:?}.")));
             }
-        }
-        Ok(())
-    }
-
-    fn signal(&self, signal: libc::c_int, name: &str) -> io::Result<()> {
-        let pid = libc::pid_t::try_from(self.script.pid).map_err(io::Error::other)?;
-        let mut tally = self.tally();
-        tally.announce(LUAEXIT, name, Fate::Delivered, 1);
-        tally.signalled = Some(self.script.now());
-        drop(tally);
-        // SAFETY: the call takes numbers only. The script has not been waited for, so the number still belongs to it.
-        match unsafe { libc::kill(pid, signal) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    fn signals(&self) -> io::Result<()> {
-        for _ in 0..SIGNALS {
-            self.signal(libc::SIGTERM, "SIGTERM")?;
-            self.pause(BETWEEN_SIGNALS)?;
-            // The system would merge the next signal with one that the library has not read.
-            self.wait(|tally| tally.has(LUAEXIT, "SIGTERM"))?;
         }
         Ok(())
     }
@@ -162,7 +136,14 @@ impl World<'_> {
     }
 
     /// Makes a request and checks the answer.
-    fn ask(&self, server: usize, fate: Fate, line: &str, body: &str, wanted: &str) -> io::Result<()> {
+    pub(crate) fn ask(
+        &self,
+        server: usize,
+        fate: Fate,
+        line: &str,
+        body: &str,
+        wanted: &str,
+    ) -> io::Result<()> {
         let mut answer = String::new();
         self.send(server, fate, line, body)?.read_to_string(&mut answer)?;
         let status = if fate == Fate::Replied { 200 } else { 503 };

@@ -1,18 +1,19 @@
 //! What the user reads: progress, the invitation, the table and the sentences below it.
 
-use std::iter::zip;
 use std::path::Path;
 
 use crate::outside::{FILES, SLOW};
 use crate::script::Script;
-use crate::tally::{HTTPD, LIBRARIES, LUAEXIT, Library, Row, SQLITE, TIMER, Tally};
+use crate::system::HAS_LUAEXIT;
+use crate::tally::{HTTPD, LUAEXIT, Library, Row, SQLITE, TIMER, Tally};
 
 /// Printed instead of a time that is not known.
 const NO_TIME: &str = "-";
 
 /// The number of callbacks of each library so far.
 pub(crate) fn progress(seconds: u64, tally: &Tally) -> String {
-    let counts = zip(&LIBRARIES, &tally.rows)
+    let counts = tally
+        .libraries()
         .map(|(Library { name, revision, .. }, row)| format!("{name} {revision} {}", row.callbacks));
     format!("{seconds:>3} s: {}", counts.collect::<Vec<_>>().join(", "))
 }
@@ -23,20 +24,35 @@ pub(crate) fn invitation(script: &Script, folder: &Path) -> String {
     format!(
         "Serving on {url} until Ctrl-C. In another terminal:\n\n\
         \x20   curl {url}/\n\
-        \x20   curl '{url}/fibonacci?n=50'\n\
-        \x20   curl -d '1 2 3' {url}/sum\n\
-        \x20   curl '{url}/later?n=7'   # a second later, by a timer\n\
-        \x20   curl '{url}/sql?n=50'    # by a query that calls Lua\n\
+        \x20   curl \"{url}/fibonacci?n=50\"\n\
+        \x20   curl -d \"1 2 3\" {url}/sum\n\
+        \x20   curl \"{url}/later?n=7\"   # a second later, by a timer\n\
+        \x20   curl \"{url}/sql?n=50\"    # by a query that calls Lua\n\
         \x20   curl {url}/metrics       # DSS's counts, as OpenMetrics\n\
         \x20   curl {url}/never         # until Ctrl-C here cancels it\n\n\
         The same pages, but by v2, are on {url2}, and\n\n\
         \x20   curl {url2}/slow         # too slow for its deadline\n\n\
-        Both revisions of fswatch see the file, and luaexit the signal:\n\n\
-        \x20   touch {}/file\n\
-        \x20   kill -TERM {}\n",
-        folder.display(),
-        script.pid
+        {}",
+        also(script, folder)
     )
+}
+
+/// What the user can do beside requests.
+fn also(script: &Script, folder: &Path) -> String {
+    if HAS_LUAEXIT {
+        format!(
+            "Both revisions of fswatch see the file, and luaexit the signal:\n\n\
+            \x20   touch {}/file\n\
+            \x20   kill -TERM {}\n",
+            folder.display(),
+            script.pid
+        )
+    } else {
+        format!(
+            "Both revisions of fswatch see the file:\n\n\x20   echo text > \"{}\\file\"\n",
+            folder.display()
+        )
+    }
 }
 
 /// The table, and what its columns mean.
@@ -45,7 +61,7 @@ pub(crate) fn summary(tally: &Tally) -> String {
         "\n{:7}  {:8}  {:>10}  {:>7}  {:>9}  {:>4}  {:>9}  {:>9}  {}\n",
         "library", "revision", "deliveries", "replies", "cancelled", "late", "p50", "p99", "since"
     );
-    for (library, row) in zip(&LIBRARIES, &tally.rows) {
+    for (library, row) in tally.libraries() {
         let Library { name, revision, since } = library;
         let [delivered, replied, cancelled, late] = row.counts;
         let [p50, p99] = percentiles(library, row);
@@ -68,8 +84,14 @@ pub(crate) fn summary(tally: &Tally) -> String {
 pub(crate) fn story(tally: &Tally) -> String {
     let slow = tally.count(HTTPD[1], SLOW);
     let answered: u64 = HTTPD.iter().map(|httpd| tally.rows[*httpd].counts[1]).sum();
+    let ending = if HAS_LUAEXIT {
+        let signals = tally.count(LUAEXIT, "SIGTERM");
+        format!("{signals} times SIGTERM was sent, and SIGINT once, which ended it.")
+    } else {
+        "A request ended it.".to_owned()
+    };
     format!(
-        "{} timers fired. {} times SIGTERM was sent, and SIGINT once, which ended it.\n\
+        "{} timers fired. {ending}\n\
          {FILES} files were made, written, read from Lua by v1 and by v2, and removed.\n\
          {answered} HTTP requests got the answer that Lua computed, and the one in flight at\n\
          the stop was told that the server is shutting down. {slow} that Lua was too slow for\n\
@@ -77,7 +99,6 @@ pub(crate) fn story(tally: &Tally) -> String {
          whose client left was cancelled. SQLite inserted {} rows and answered {}\n\
          queries, and called a function in Lua {} times. Every callback arrived.\n",
         tally.rows[TIMER].callbacks,
-        tally.count(LUAEXIT, "SIGTERM"),
         tally.count(SQLITE, "insert"),
         tally.count(SQLITE, "select"),
         tally.count(SQLITE, "fibonacci")

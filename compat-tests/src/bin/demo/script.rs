@@ -1,13 +1,14 @@
 //! The Lua half of the demo, which runs as a child process: starting it and ending it.
 
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use compat_tests::artefacts::workspace;
+
+use crate::system::set_apart;
 
 /// How often the script prints its time first.
 const TIMES: usize = 100;
@@ -43,8 +44,9 @@ impl Script {
         folder: &Path,
     ) -> io::Result<(Script, Process, Lines)> {
         command.arg(workspace().join("compat-tests/demo/demo.lua")).arg(mode).arg(folder);
-        // Its own process group, so that Ctrl-C reaches only this process, which passes it on later.
-        let mut process = Process(command.process_group(0).stdout(Stdio::piped()).spawn()?);
+        // Ctrl-C reaches only this process, which ends the script later.
+        set_apart(&mut command);
+        let mut process = Process(command.stdout(Stdio::piped()).spawn()?);
         let pid = process.0.id();
         let mut lines = BufReader::new(process.0.stdout.take().expect("piped above")).lines();
         let mut next =

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::iter::zip;
 
+use crate::system::HAS_LUAEXIT;
+
 /// A library.
 pub(crate) struct Library {
     pub(crate) name: &'static str,
@@ -11,7 +13,7 @@ pub(crate) struct Library {
     pub(crate) since: &'static str,
 }
 
-/// The libraries, grouped by revision.
+/// The libraries, grouped by revision. luaexit is not there on every system.
 pub(crate) const LIBRARIES: [Library; 7] = [
     Library { name: "timer", revision: "c1v0", since: "due time" },
     Library { name: "luaexit", revision: "v1", since: "kill()" },
@@ -77,6 +79,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// The libraries that this system has, each with its row.
+    pub(crate) fn libraries(&self) -> impl Iterator<Item = (&'static Library, &Row)> {
+        let all = zip(&LIBRARIES, &self.rows).enumerate();
+        all.filter(|(library, _)| HAS_LUAEXIT || *library != LUAEXIT).map(|(_, it)| it)
+    }
+
     /// Announces that `count` callbacks of this name should arrive.
     pub(crate) fn announce(&mut self, library: usize, what: &str, fate: Fate, count: u64) {
         self.calls.entry((library, what.to_owned())).or_default().announced += count;
