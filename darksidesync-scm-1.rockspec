@@ -18,7 +18,7 @@ description = {
    license = "MIT",
 }
 
-supported_platforms = { "unix" }
+supported_platforms = { "unix", "windows" }
 
 -- LuaSocket is wanted by `dss.getsocket` alone.
 dependencies = { "lua >= 5.1, < 5.6" }
@@ -50,6 +50,13 @@ build = {
    platforms = {
       macosx = {
          build_command = [[cargo build --release --package dss-lua --no-default-features --target-dir target --features `"$(LUA)" -e "io.write(jit and 'luajit' or (_VERSION:lower():gsub('[ .]', '')))"` && cp target/release/libdarksidesync.dylib darksidesync.so]],
+      },
+      windows = {
+         -- cmd.exe cannot put the output of a command into another, so this Lua runs cargo itself.
+         build_command = [["$(LUA)" -e "local feature = jit and 'luajit' or _VERSION:lower():gsub('[ .]', '') local done = os.execute('cargo build --release --package dss-lua --no-default-features --target-dir target --features ' .. feature) os.exit((done == true or done == 0) and 0 or 1)" && copy /y target\release\darksidesync.dll darksidesync.dll]],
+         install = {
+            lib = { darksidesync = "darksidesync.dll" },
+         },
       },
    },
 }

@@ -27,6 +27,7 @@ pub(crate) fn run(jobs: usize) -> Result<Vec<Outcome>, String> {
     }
     outcomes.push(row(&windows, "the module and the sample libraries".to_owned(), &all, jobs));
     outcomes.push(program("the demo", || windows.run_demo()));
+    outcomes.push(program("the rockspec's command", || windows.run_rockspec()));
     Ok(outcomes)
 }
 

@@ -32,6 +32,29 @@ const CHECK: &str = r#"
     end
     local command = spec.build.build_command
     assert(spec.build.platforms.macosx.build_command == command:gsub("libdarksidesync%.so", "libdarksidesync.dylib"))
+    -- Each Lua, by the feature that it needs.
+    local luas = { luajit = { _VERSION = "Lua 5.1", jit = {} } }
+    for minor = 1, 5 do luas["lua5" .. minor] = { _VERSION = "Lua 5." .. minor } end
+    -- On Windows that Lua runs the command for Unix, up to the copying.
+    local windows = spec.build.platforms.windows
+    if windows then
+        assert(windows.install.lib.darksidesync == "darksidesync.dll")
+        local run, copy = windows.build_command:match '^"%$%(LUA%)" %-e "([^"%%]*)" && (.*)$'
+        assert(copy == [[copy /y target\release\darksidesync.dll darksidesync.dll]], copy)
+        -- What `os.execute` returns in old and new Luas, and the exit code that is wanted.
+        for feature, globals in pairs(luas) do
+            for _, result in ipairs { { 0, 0 }, { true, 0 }, { 1, 1 }, { nil, 1 } } do
+                local ran, code
+                globals.os = {
+                    execute = function(text) ran = text return result[1] end,
+                    exit = function(exit) code = exit end,
+                }
+                assert(load(run, "=run", "t", globals))()
+                assert(ran == command:match "^(cargo .-) `" .. " " .. feature, ran)
+                assert(code == result[2], feature)
+            end
+        end
+    end
     table.sort(names)
     print(table.concat(names, " "))
     print(command)
@@ -66,6 +89,11 @@ pub(crate) fn check() {
     there.sort();
     assert_eq!(modules, there.join(" "), "the modules that it installs");
     let build = lines.next().expect("the command comes next");
+    let rockspec = read("darksidesync-scm-1.rockspec");
+    assert!(
+        rockspec.contains(r#"supported_platforms = { "unix", "windows" }"#),
+        "the platforms of the rockspec"
+    );
     let features = read("dss-lua/Cargo.toml");
     assert_eq!(lines.clone().collect::<Vec<_>>(), ALL.map(|lua| lua.0), "the features that the Luas ask for");
     for feature in lines {
