@@ -125,7 +125,7 @@ fn cell(column: &Column, row: &Row<'_>) -> String {
 }
 
 /// In what DSS is slower than this row, and how many times. Its own rows say nothing. A row of a Lua is compared with DSS in that Lua, and Node
-/// with DSS in each.
+/// with DSS in each: with the first row of DSS in the same loop, whose thread is in C.
 fn slower(row: &Row<'_>, rows: &[Row<'_>]) -> String {
     if row.contender.is_dss {
         return "-".to_owned();

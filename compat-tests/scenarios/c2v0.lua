@@ -35,9 +35,9 @@ scenario("a string of any length comes as it went", { with = "probe_c2v0" }, fun
     for length = 0, 70 do
         local text = ("\0a\255"):rep(length):sub(1, length)
         eq(probe.echo(text), text)
-        ok(probe.deliver(take, text, { text, [text] = text }))
+        ok(probe.deliver(take, text, { text, text }, { [text] = text }))
         eq(dss.dispatch(), 1)
-        eq(got[1], text) eq(got[2][1], text) eq(got[2][text], text)
+        eq(got[1], text) eq(got[2][1], text) eq(got[2][2], text) eq(got[3][text], text)
     end
 end)
 

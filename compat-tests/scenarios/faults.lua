@@ -573,8 +573,7 @@ end)
 local function storm(work)
     local dss, faults = require "darksidesync", require "faults"
     faults.register()
-    -- What the queue keeps of this is room enough for all that follows: a handler must not come to the allocator, which may be
-    -- what it interrupts.
+    -- The queue keeps room from this, so that a handler seldom comes to the allocator, which may be what it interrupts.
     for _ = 1, 50000 do faults.deliver() end
     while dss.dispatch() > 0 do end
     -- A hang is an end by SIGALRM.

@@ -71,9 +71,12 @@ fn kill_group(child: &mut Child) {
     unsafe { libc::kill(-group, libc::SIGKILL) };
 }
 
+/// The same.
 #[cfg(not(unix))]
 fn kill_group(child: &mut Child) {
-    // An error means that it has already ended by itself.
+    // It ends the processes that the child started, too. The child alone is killed if there is no such program.
+    let _ = Command::new("taskkill").args(["/t", "/f", "/pid", &child.id().to_string()]).output();
+    // An error means that it has already ended.
     let _ = child.kill();
 }
 

@@ -33,13 +33,17 @@ const LEFT_OUT: &[(&[Sanitizer], &str, &str)] = {
         (ALL, "v2/bounds::a million small deliveries", "it measures the memory of the process"),
         (&[Thread], "faults::a child that was forked", "the tool knows no threads that begin after a fork"),
         (&[Thread], "tasks_many::", "its tasks have 60 seconds, which is too short under the tool"),
-        (&[Thread], "task::a long chain of tasks", "the tool itself ends by SIGSEGV in it"),
+        (
+            &[Thread],
+            "task::a long chain of tasks",
+            "the tool itself ends by SIGSEGV in it; the other two tools pass it",
+        ),
         (&[Thread], "c2v0/cpptypes::", "a library in C++ is not instrumented"),
         (&[Thread], "c2v0/re2::", "a library in C++ is not instrumented"),
         (&[Thread], "c2v0/zig::", "a library in Zig is not instrumented"),
         (&[Thread], "c2v0/go::", "a library in Go is not instrumented"),
-        (&[Memcheck], "c2v0/go::", "the tool does not follow how Go's runtime moves its stacks"),
-        (&[Memcheck], "c2v0/re2::", "RE2 reads what it never wrote, on purpose"),
+        (&[Memcheck], "c2v0/go::", "the tool does not understand Go's moving stacks"),
+        (&[Memcheck], "c2v0/re2::", "RE2 reads uninitialised memory on purpose"),
         (&[Memcheck], "faults::no membarrier", NO_FILTERS),
         (&[Memcheck], "faults::membarrier is forbidden", NO_FILTERS),
         (&[Memcheck], "v2/faults::no membarrier", NO_FILTERS),
@@ -139,9 +143,12 @@ impl Sanitizer {
                 command.env("ASAN_OPTIONS", options).env("LD_PRELOAD", "libstdc++.so.6");
             }
             Sanitizer::Thread => {
-                // A thread that still runs when the process ends, or ended and was not joined, is no race. The handlers of the scenarios deliver more
-                // than handlers should, and so need memory: see the book on signal handlers.
-                let options = "exitcode=77:die_after_fork=0:report_thread_leaks=0:report_signal_unsafe=0";
+                // A thread that still runs when the process ends, or ended and was not joined, is no race.
+                let mut options = "exitcode=77:die_after_fork=0:report_thread_leaks=0".to_owned();
+                if full_name(scenario).starts_with("faults::a handler of signals") {
+                    // Under the tool Lua falls so far behind that handlers find the queue without room, and need memory.
+                    options.push_str(":report_signal_unsafe=0");
+                }
                 command.env("TSAN_OPTIONS", options);
             }
             Sanitizer::Memcheck => {

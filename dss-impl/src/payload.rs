@@ -1,12 +1,12 @@
 //! What a delivery carries.
 
-/// What a library handed over, in three words that only its revision's adapter reads. The core keeps them and gives them back. The last word
-/// is the address of what the delivery consists of, if that is in memory.
+/// What a library handed over, in three words that only its revision's adapter interprets. The core keeps them and gives them back. An
+/// adapter that keeps a delivery in memory has its address in the last word, so that the core can [prefetch](Self::prefetch) it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload(pub [usize; 3]);
 
 impl Payload {
-    /// Begins to bring the delivery's memory to this processor, which will read it soon. Another one wrote it. Any payload will do.
+    /// Starts loading the delivery's memory into this processor's cache. Another thread wrote it. Safe for any payload.
     #[inline]
     pub(crate) fn prefetch(&self) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]

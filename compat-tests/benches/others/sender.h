@@ -1,5 +1,5 @@
-/* The background thread of the contenders in C. It hands over items, or asks and waits for each answer. The library that DSS is measured
- * with does the same: `compat-tests/fixtures/probe-v2/src/others.rs`. */
+/* The background thread of the contenders in C. It hands over items, or asks and waits for each answer. DSS's library in Rust does
+ * the same: `compat-tests/fixtures/probe-v2/src/others.rs`. */
 #ifndef SENDER_H
 #define SENDER_H
 

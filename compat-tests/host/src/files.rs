@@ -30,11 +30,17 @@ unsafe extern "C-unwind" fn removefolder(l: *mut State) -> c_int {
 
 fn made(parent: Option<&[u8]>) -> Reply {
     static LAST: AtomicUsize = AtomicUsize::new(0);
-    let number = LAST.fetch_add(1, Ordering::Relaxed);
     let parent = parent.map_or_else(|| Ok(std::env::temp_dir()), path)?;
-    let path = parent.join(format!("dss-test-{}-{number}", std::process::id()));
-    std::fs::create_dir(&path).map_err(|error| failed(&path, &error))?;
-    Ok(vec![Value::String(path.into_os_string().into_encoded_bytes())])
+    loop {
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("dss-test-{}-{number}", std::process::id()));
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok(vec![Value::String(path.into_os_string().into_encoded_bytes())]),
+            // Left behind by an earlier process with this number.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(&path, &error)),
+        }
+    }
 }
 
 fn removed(folder: &[u8]) -> Reply {

@@ -42,6 +42,9 @@ local function caught(n)
 end
 local WAYS = { by_v2, by_c2v0, by_await, slept, in_time, by_all, by_race, caught }
 
+-- Of all rounds: requests that are too slow for their deadline, and those of them that timed out.
+local asked, timed_out = 0, 0
+
 local function work()
     local before = soak.items()
     task.run(0.002)
@@ -110,8 +113,10 @@ return function()
     end
     local each = THREADS * ASKED / 10
     soak.eq(s[3], 2 * each, "requests that a task failed")
-    -- On a busy machine the task may wake before the deadline is looked at: then it is in time.
-    soak.ok(s[5] <= each, "requests that were late and had no deadline")
+    -- On a busy machine the task may wake before the deadline is looked at: then it is in time. Not all the time.
+    asked, timed_out = asked + each, timed_out + s[5]
+    soak.ok(s[5] <= each, "requests timed out that had no deadline")
+    soak.ok(timed_out > 0 or asked < 100, "none of 100 requests with a deadline timed out")
     soak.eq(s[2] + s[5] + s[6], 8 * each, "requests that were answered, late or dropped")
     soak.eq(s[4] + s[7] + s[8] + s[9] + s[10], 0, "requests that were collected, closed, refused, dropped or wrong")
     soak.count("tasks done", done)

@@ -134,7 +134,7 @@ pub(super) fn build_c(windows: &Windows) -> Result<(), String> {
             Language::Cpp => build("cpp", library.flags, &|module| windows.compile_cpp(module))?,
             _ => {
                 let flags: Vec<_> = STRICT.iter().chain(library.flags).copied().collect();
-                build("c", &flags, &|module| windows.compile(module))?;
+                build("c", &flags, &|module| windows.compile_c2v0(module))?;
             }
         }
     }

@@ -109,15 +109,24 @@ impl Windows {
         command
     }
 
-    /// Compiles a C module, with warnings as errors.
+    /// Compiles a C module for Lua. On Linux, warnings are errors.
     pub(super) fn compile(&self, module: &Module<'_>) -> Result<(), String> {
-        let mut command = Command::new(self.gcc());
-        command.args(["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror"]).args(module.flags);
         // gcc links the DLL of Lua itself, without an import library.
-        self.link(command, module, &[self.dll()])
+        self.compile_c(module, &[self.dll()])
     }
 
-    /// Compiles a library in C++, with warnings as errors.
+    /// Compiles a library in C that knows nothing of Lua. On Linux, warnings are errors.
+    pub(super) fn compile_c2v0(&self, module: &Module<'_>) -> Result<(), String> {
+        self.compile_c(module, &[])
+    }
+
+    fn compile_c(&self, module: &Module<'_>, further: &[PathBuf]) -> Result<(), String> {
+        let mut command = Command::new(self.gcc());
+        command.args(["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror"]).args(module.flags);
+        self.link(command, module, further)
+    }
+
+    /// Compiles a library in C++. On Linux, warnings are errors.
     pub(super) fn compile_cpp(&self, module: &Module<'_>) -> Result<(), String> {
         let mut command = Command::new(self.gxx());
         command.args(["-O2", "-std=c++17", "-static-libstdc++"]).args(STRICT).args(module.flags);

@@ -207,8 +207,8 @@ fn run(
 }
 
 // Two values and their callback are then one of the sizes that `spares` keeps.
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Copied<dss_class>>() == 24);
+const _: () =
+    assert!(size_of::<Copied<dss_class>>() == if cfg!(target_pointer_width = "64") { 24 } else { 16 });
 
 /// The error of a call that returns only a code.
 fn error(code: c_int) -> Copied<dss_class> {

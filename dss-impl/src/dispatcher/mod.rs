@@ -341,9 +341,10 @@ impl Dispatcher {
         Some(Reference::adopt(id, &self.callbacks))
     }
 
-    /// Gives a reference back. [any-thread]
+    /// Gives back a reference to a callback of this state. [any-thread]
     #[inline]
     pub fn release_callback(&self, id: CallbackId) {
+        debug_assert_eq!(id.dispatcher, self.index, "a callback of another state was to be released here");
         self.callbacks.release(id);
     }
 

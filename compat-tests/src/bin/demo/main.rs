@@ -36,7 +36,8 @@ timer is written in C for the interface of DarkSideSync 1.0. luaexit (signals),
 fswatch (files) and httpd are written in Rust for revision v1. A second fswatch
 and httpd, and sqlite, are written in Rust for v2: they know nothing of Lua, and
 DSS loads them. All are built first, which needs a C compiler. On Windows luaexit
-is left out, because there are no such signals.
+is left out, because Windows has no signals, and gcc and g++ of mingw-w64 have to
+be on PATH.
 
 Exit code 0: every callback arrived. 1: something did not, and the demo says
 what. 2: an unknown option. 130: it was ended early.

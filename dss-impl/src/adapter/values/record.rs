@@ -95,8 +95,8 @@ impl<'a, W: Wire> Record<'a, W> {
         CallbackId::from_raw(unsafe { (*head).callback })
     }
 
-    /// Drops a record's contents and its memory, which goes to the spares of `at`. `last` then gets the request's part, if there is one, even if an
-    /// exception leaves the drop of a value.
+    /// Drops a record's contents and its memory, which goes to the spares of `at`. `last` then gets the request's part, if there is one,
+    /// even if an exception leaves the drop of a value.
     ///
     /// # Safety
     /// As [`Self::of`], and it is not used again. With `at`, it was delivered to that dispatcher, and the caller is on its Lua thread,
