@@ -79,5 +79,6 @@ static const dss_method functions[] = {
   { "items", items, NULL }, { "round_trips", round_trips, NULL }, { "report", report, NULL }, { NULL, NULL, NULL }
 };
 static const dss_limits limits = { sizeof limits, DSS_REFUSE, 2000000, 1u << 30, 0 };
-static const dss_definition definition = { sizeof definition, 0, functions, NULL, &limits, opened, NULL, NULL };
+/* luv's loop waits for nothing that does not keep it going. */
+static const dss_definition definition = { sizeof definition, DSS_KEEPS_ALIVE, functions, NULL, &limits, opened, NULL, NULL };
 DSS_LIBRARY("dss_sender", "1.0.0", "^2.1", definition);
