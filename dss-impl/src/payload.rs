@@ -1,7 +1,7 @@
 //! What a delivery carries.
 
 /// What a library handed over, in three words that only its revision's adapter interprets. The core keeps them and gives them back. An
-/// adapter that keeps a delivery in memory has its address in the last word, so that the core can [prefetch](Self::prefetch) it.
+/// adapter that keeps a delivery in memory has its address in the last word, so that the core can prefetch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload(pub [usize; 3]);
 
