@@ -24,8 +24,11 @@ mod barrier;
 #[path = "barrier_model.rs"]
 mod barrier;
 mod bell;
-#[cfg(any(not(loom), deep))]
+#[cfg(not(loom))]
 mod biased;
+#[cfg(all(loom, deep))]
+#[doc(hidden)]
+pub mod biased;
 #[cfg(all(loom, not(deep)))]
 #[path = "biased_model.rs"]
 mod biased;

@@ -125,6 +125,8 @@ impl Input<'_> {
 struct Arena {
     lists: Vec<Box<[dss_value]>>,
     strings: Vec<Box<[u8]>>,
+    // In boxes, because the values have their addresses.
+    #[expect(clippy::vec_box)]
     objects: Vec<Box<dss_object>>,
 }
 
@@ -218,8 +220,7 @@ impl World {
     }
 
     fn delivery(&self, input: &mut Input<'_>, arena: &mut Arena, key: &[u8]) -> dss_delivery {
-        let values: Box<[dss_value]> =
-            (0..input.byte() % 12).map(|_| self.value(input, arena, 0)).collect();
+        let values: Box<[dss_value]> = (0..input.byte() % 12).map(|_| self.value(input, arena, 0)).collect();
         let (mut first, mut count) = (values.as_ptr(), values.len());
         arena.lists.push(values);
         let odd = input.byte();
@@ -282,7 +283,15 @@ impl World {
                 let deadline = if input.byte() > 200 { input.word().saturating_mul(1000) } else { 0 };
                 let done: dss_done = if input.byte() < 250 { Some(completed) } else { None };
                 let code = unsafe {
-                    (api.request)(library, &raw const delivery, deadline, deadline / 2, done, context, &raw mut ticket)
+                    (api.request)(
+                        library,
+                        &raw const delivery,
+                        deadline,
+                        deadline / 2,
+                        done,
+                        context,
+                        &raw mut ticket,
+                    )
                 };
                 if input.byte() > 200 {
                     unsafe { (api.cancel)(library, ticket) };
@@ -291,7 +300,8 @@ impl World {
             }
             9 => {
                 let delivery = self.delivery(input, &mut arena, &key);
-                let code = unsafe { (api.wait)(library, &raw const delivery, 0, 1, Some(completed), context) };
+                let code =
+                    unsafe { (api.wait)(library, &raw const delivery, 0, 1, Some(completed), context) };
                 assert_ne!(code, DSS_OK, "this is the Lua thread");
             }
             10 => {
@@ -302,8 +312,9 @@ impl World {
             11 => {
                 let limits = Self::limits(input);
                 let mut channel = 0;
-                let opened =
-                    unsafe { (api.open_channel)(library, c"channel".as_ptr(), &raw const limits, &raw mut channel) };
+                let opened = unsafe {
+                    (api.open_channel)(library, c"channel".as_ptr(), &raw const limits, &raw mut channel)
+                };
                 let delivery = dss_delivery { channel, ..self.delivery(input, &mut arena, &key) };
                 unsafe { (api.deliver)(library, &raw const delivery, null_mut()) };
                 if opened == DSS_OK {
@@ -339,7 +350,8 @@ impl World {
             let Ok(Some(taken)) = (unsafe { self.state.dispatcher.take_one() }) else { break };
             let mut failure = Failure::default();
             // SAFETY: as above, with a Lua that is nowhere.
-            let count = unsafe { taken.adapter.decode(null_mut(), taken.handle, &taken.payload, &mut failure) };
+            let count =
+                unsafe { taken.adapter.decode(null_mut(), taken.handle, &taken.payload, &mut failure) };
             let end = if count == FAILED { DecodeEnd::Failed } else { DecodeEnd::Over };
             self.state.dispatcher.decoded(&taken, end);
         }
@@ -365,7 +377,8 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(rounds < 10_000_000, "a request was not ended");
     }
     assert_eq!(COMPLETED.load(Ordering::SeqCst) - before, requests, "a request ended twice");
-    let limits = dss_limits { size: size_of::<dss_limits>() as u32, policy: 0, items: 0, bytes: 0, wait_ns: 0 };
+    let limits =
+        dss_limits { size: size_of::<dss_limits>() as u32, policy: 0, items: 0, bytes: 0, wait_ns: 0 };
     // SAFETY: the table's contract.
     unsafe { (world.api.limit)(world.library, 0, &raw const limits) };
 });

@@ -8,20 +8,31 @@
 
 use std::borrow::Cow;
 
-use dss_impl::declared::{Platform, parse_for};
+use dss_impl::declared::{Float, Libc, Platform, parse_for};
 use libfuzzer_sys::fuzz_target;
 
-const PLATFORMS: [(&str, &str, u32, bool); 5] = [
-    ("linux", "x86_64", 64, false),
-    ("linux", "s390x", 64, true),
-    ("linux", "arm", 32, false),
-    ("windows", "x86_64", 64, false),
-    ("macos", "aarch64", 64, false),
+const PLATFORMS: [Platform; 6] = [
+    platform("linux", "x86_64", 64, false, Some(Libc::Gnu), None),
+    platform("linux", "x86_64", 64, false, Some(Libc::Musl), None),
+    platform("linux", "s390x", 64, true, Some(Libc::Gnu), None),
+    platform("linux", "arm", 32, false, Some(Libc::Gnu), Some(Float::Hard)),
+    platform("windows", "x86_64", 64, false, None, None),
+    platform("macos", "aarch64", 64, false, None, None),
 ];
 
+const fn platform(
+    system: &'static str,
+    processor: &'static str,
+    bits: u32,
+    big_endian: bool,
+    libc: Option<Libc>,
+    float: Option<Float>,
+) -> Platform {
+    Platform { system, processor: Cow::Borrowed(processor), bits, big_endian, libc, float }
+}
+
 fuzz_target!(|bytes: &[u8]| {
-    for (system, processor, bits, big_endian) in PLATFORMS {
-        let platform = Platform { system, processor: Cow::Borrowed(processor), bits, big_endian };
+    for platform in PLATFORMS {
         if let Err(error) = parse_for(bytes, &platform) {
             assert!(error.to_string().len() < 1024);
         }
