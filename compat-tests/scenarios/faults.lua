@@ -105,7 +105,7 @@ local function forked(f)
         if not fine then io.stderr:write("in the child: ", tostring(message), "\n") end
         os.exit(fine and 0 or 1)
     end
-    return table.concat({ host.waitpid(pid, 10) }, " ")
+    return table.concat({ host.waitpid(pid, 30) }, " ")
 end
 
 scenario("a state that was open at a fork says so in the child", { needs = "linux" }, function()
