@@ -28,6 +28,10 @@ scenario("values come back as they went", { with = "probe_c2v0" }, function()
     eq(probe.kinds(), "")
 end)
 
+scenario("what is delivered arrives as it was, however few values there are", { with = "probe_c2v0" }, function()
+    shared "few"(dss, probe.deliver)
+end)
+
 scenario("a string of any length comes as it went", { with = "probe_c2v0" }, function()
     -- Short ones are kept where longer ones have an address.
     local got

@@ -197,3 +197,63 @@ scenario("a string of a megabyte comes whole", function()
     eq(got, text)
     eq(probe.echo(text), text)
 end)
+
+scenario("what is delivered arrives as it was, however few values there are", function()
+    local dss, probe = load_probe()
+    shared "few"(dss, probe.deliver)
+end)
+
+scenario("a delivery that has ended holds its function no longer, however it ended", function()
+    local dss, probe = load_probe()
+    local deliver = probe.deliver
+    local ends = {
+        dispatched = function(f, value)
+            ok(deliver(f, value))
+            eq(dss.dispatch(), 1)
+        end,
+        polled = function(f, value)
+            ok(deliver(f, value))
+            eq(dss.poll(), 0)
+        end,
+        cancelled = function(f, value)
+            ok(probe.cancel((deliver(f, value))))
+        end,
+        refused = function(f, value)
+            probe.limit(1, 1000000, "refuse")
+            ok(deliver(nothing))
+            eq((deliver(f, value)), nil)
+            eq(dss.dispatch(), 1)
+        end,
+        dropped = function(f, value)
+            probe.limit(1, 1000000, "drop")
+            ok(deliver(f, value))
+            ok(deliver(nothing))
+            eq(dss.dispatch(), 1)
+        end,
+        unregistered = function(f, value)
+            ok(deliver(f, value))
+            probe.unregister()
+        end,
+    }
+    local function collected(ending, value)
+        local weak = setmetatable({}, { __mode = "k" })
+        -- In a function of its own, so that no local still has it.
+        local function begin()
+            local f = function() return weak end
+            weak[f] = true
+            ends[ending](f, value)
+        end
+        begin()
+        dss.dispatch()
+        collectgarbage()
+        collectgarbage()
+        return next(weak) == nil
+    end
+    -- The last, because nothing can be delivered after it.
+    local names = { "dispatched", "polled", "cancelled", "refused", "dropped", "unregistered" }
+    for _, ending in ipairs(names) do
+        for _, value in ipairs(ending == "unregistered" and { 7 } or { 7, "text" }) do
+            ok(collected(ending, value), ("%s with %s"):format(ending, value))
+        end
+    end
+end)

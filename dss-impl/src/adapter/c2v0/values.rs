@@ -8,6 +8,7 @@ use dss_abi_c2v0::*;
 
 use super::{C2v0, Frame, codes};
 use crate::adapter::values::copied::{self, Allowance, Copied};
+use crate::adapter::values::packed::Plain;
 use crate::adapter::values::service::{Refused, Source};
 use crate::adapter::values::{objects, waiting};
 use crate::capacity::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
@@ -30,6 +31,18 @@ impl Source<C2v0> for Handed<'_> {
     #[inline]
     fn count(&self) -> usize {
         self.values.len()
+    }
+
+    #[inline]
+    fn plain(&self, at: usize) -> Option<Plain> {
+        // SAFETY: the library promises that the value is valid.
+        match unsafe { self.values.get(at)?.read() }? {
+            Read::Nil => Some(Plain::Nil),
+            Read::Boolean(truth) => Some(Plain::Boolean(truth)),
+            Read::Integer(integer) => Some(Plain::Integer(integer)),
+            Read::Number(number) => Some(Plain::Float(number)),
+            _ => None,
+        }
     }
 
     #[inline]

@@ -8,7 +8,8 @@
 //! | `wire.rs` | what differs between revisions |
 //! | `mod.rs` | how the core calls its libraries |
 //! | `service.rs` | how its libraries call the core |
-//! | `record.rs` | what is queued for one delivery |
+//! | `packed.rs` | what is queued for a delivery of one or two numbers |
+//! | `record.rs` | what is queued for any other delivery |
 //! | `push.rs` | pushing values to Lua |
 //! | `objects.rs` | the objects of a library that Lua owns |
 //! | `module.rs` | a loaded library, as Lua calls it |
@@ -28,6 +29,7 @@ pub(super) mod deadlines;
 mod module;
 pub(super) mod objects;
 pub(super) mod open;
+pub(super) mod packed;
 mod push;
 mod record;
 pub(super) mod service;
@@ -45,6 +47,7 @@ use crate::port::{Adapter, Answers, FAILED, RequestPort, Stage};
 use crate::states;
 use crate::value::{Raised, Value};
 use objects::Objects;
+use packed::Packed;
 use record::{Record, RequestPart};
 use wire::Wire;
 
@@ -97,6 +100,13 @@ impl<W: Wire> Adapter for Values<W> {
         payload: &Payload,
         failure: &mut Failure,
     ) -> c_int {
+        if let Some(packed) = Packed::of(payload) {
+            // SAFETY: on the Lua thread, in a protected call. Nothing here has to be dropped.
+            return unsafe { packed.push(lua, handle) }.unwrap_or_else(|sentence| {
+                failure.set(sentence);
+                FAILED
+            });
+        }
         // SAFETY: `deliver` made the record, and only this call uses it until the delivery ends.
         let mut record = unsafe { Record::<W>::of(payload) };
         // SAFETY: on the Lua thread, in a protected call. Nothing here has to be dropped: the record owns everything.
@@ -113,6 +123,13 @@ impl<W: Wire> Adapter for Values<W> {
     }
 
     unsafe fn discard(&self, handle: Handle, payload: &Payload, stage: Stage) {
+        if matches!(stage, Stage::Queued | Stage::Waiting) {
+            return;
+        }
+        if let Some(packed) = Packed::of(payload) {
+            states::release_callback(packed.callback(handle.dispatcher));
+            return;
+        }
         match stage {
             Stage::Finished => {
                 let dispatcher = states::dispatcher_at(handle.dispatcher);

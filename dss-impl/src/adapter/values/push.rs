@@ -12,10 +12,10 @@ use crate::handle::Handle;
 use crate::states;
 use crate::value::{LuaValues, MAX_DEPTH};
 
-const NO_LUA: &str = "DSS is not loaded in Lua: call `require \"darksidesync\"` first";
+pub(super) const NO_LUA: &str = "DSS is not loaded in Lua: call `require \"darksidesync\"` first";
 const NO_MEMORY: &str = "there is not enough memory for a library's object";
 const NO_ROOM: &str = "a library delivered too many values for Lua's stack";
-const NO_INTEGER: &str = "a library passed an integer past 2^53, which this Lua cannot represent: pass a float or a string \
+pub(super) const NO_INTEGER: &str = "a library passed an integer past 2^53, which this Lua cannot represent: pass a float or a string \
                           from the library, or use Lua 5.3 or later";
 const NO_KEY: &str = "a library delivered a map with nil or NaN as a key, which Lua tables cannot have";
 const NO_CLASS: &str = "a library passed an object of a class that it does not declare: add the class to the \
@@ -25,7 +25,7 @@ pub(super) const BORROWED: &str = "a library delivered an object that Lua owns: 
 
 /// The registry key of a callback's function, in the state of a library's handle.
 #[inline]
-fn key(callback: CallbackId, handle: Handle) -> *const c_void {
+pub(super) fn key(callback: CallbackId, handle: Handle) -> *const c_void {
     states::dispatcher_at(handle.dispatcher)
         .map_or(std::ptr::null(), |dispatcher| dispatcher.key_of(callback))
 }

@@ -1,7 +1,7 @@
-//! What is queued for one delivery: a callback and its values, in one allocation.
+//! What is queued for a delivery that is not [packed](super::packed): a callback and its values, in one allocation.
 //!
 //! The payload's three words are the request's part or 0, the number of values, and the address of the record. The values follow its head,
-//! so two integers of v2 cost one allocation of 56 bytes.
+//! so two values of v2 cost one allocation of 56 bytes.
 
 use std::alloc::Layout;
 use std::marker::PhantomData;

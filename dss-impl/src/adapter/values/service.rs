@@ -1,6 +1,7 @@
 //! How libraries call the core. Each revision's own service translates its calls into these.
 
 use super::adapter;
+use super::packed::{Packed, Plain};
 use super::push;
 use super::record::{Record, RequestPart};
 use super::wire::Wire;
@@ -56,6 +57,9 @@ pub(crate) trait Source<W: Wire> {
     /// How many there are.
     fn count(&self) -> usize;
 
+    /// The value at `at`, which is below the count, if it is plain.
+    fn plain(&self, at: usize) -> Option<Plain>;
+
     /// Writes all of them. If one is refused, there is nothing to drop.
     ///
     /// # Safety
@@ -101,8 +105,16 @@ fn prepare<W: Wire, S: Source<W>>(
     dispatcher: &'static Dispatcher,
     request: Option<Box<RequestPart<W>>>,
 ) -> Result<Delivery<'static>, Refused> {
-    let callback = dispatcher.retain(CallbackId::from_raw(given.callback)).ok_or(Refused::InvalidCallback)?;
+    let id = CallbackId::from_raw(given.callback);
+    let callback = dispatcher.retain(id).ok_or(Refused::InvalidCallback)?;
     let count = given.values.count();
+    if request.is_none()
+        && let Some(payload) = Packed::pack(id, &given.values)
+    {
+        // The payload owns the reference from here on.
+        let _ = callback.into_raw();
+        return Ok(ready(given, dispatcher, payload, (count * size_of::<W::Value>()) as u32));
+    }
     let payload = Record::<W>::allocate(&dispatcher.spares, given.callback, count, request)
         .ok_or(DeliverError::OutOfMemory)?;
     // SAFETY: it has room for all of them, and what is refused below is given back.
@@ -116,10 +128,7 @@ fn prepare<W: Wire, S: Source<W>>(
     // SAFETY: all of its values were written.
     let record = unsafe { Record::<W>::of(&payload) };
     match push::measure::<W>(record.values, dispatcher) {
-        Ok(bytes) => {
-            let (stamp, channel) = (dispatcher.stamp(), given.channel);
-            Ok(Delivery { revision: W::NUMBER, payload, stamp, bytes, channel, key: &[] })
-        }
+        Ok(bytes) => Ok(ready::<W, S>(given, dispatcher, payload, bytes)),
         Err(refused) => {
             take_back::<W, S>(&payload, given.callback);
             Err(refused)
@@ -127,10 +136,25 @@ fn prepare<W: Wire, S: Source<W>>(
     }
 }
 
+/// A delivery of that payload, without its key.
+#[inline(always)] // as above
+fn ready<W: Wire, S: Source<W>>(
+    given: &Given<'_, S>,
+    dispatcher: &Dispatcher,
+    payload: Payload,
+    bytes: u32,
+) -> Delivery<'static> {
+    let (stamp, channel) = (dispatcher.stamp(), given.channel);
+    Delivery { revision: W::NUMBER, payload, stamp, bytes, channel, key: &[] }
+}
+
 /// Takes back a payload that was refused. The library keeps its values.
 #[cold]
 fn take_back<W: Wire, S: Source<W>>(payload: &Payload, callback: u64) {
     states::release_callback(CallbackId::from_raw(callback));
+    if Packed::of(payload).is_some() {
+        return;
+    }
     // SAFETY: it was made for this call, and not accepted.
     let record = unsafe { Record::<W>::of(payload) };
     // SAFETY: `prepare` had them written.
@@ -256,8 +280,11 @@ pub(crate) fn end_all<W: Wire>(handle: usize, callback: u64, outcome: Outcome) -
     let callback = CallbackId::from_raw(callback);
     let ended = dispatcher(handle).map(|(dispatcher, handle)| {
         dispatcher.end_all(handle, W::NUMBER, outcome, |payload| {
-            // SAFETY: the dispatcher calls this only with payloads of a library of this revision that have not ended.
-            unsafe { Record::<W>::callback_of(payload) == callback }
+            match Packed::of(payload) {
+                Some(packed) => packed.callback(handle.dispatcher) == callback,
+                // SAFETY: the dispatcher calls this only with payloads of a library of this revision that have not ended.
+                None => unsafe { Record::<W>::callback_of(payload) == callback },
+            }
         })
     });
     ended.unwrap_or(0)
