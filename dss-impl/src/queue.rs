@@ -152,6 +152,12 @@ impl<T: Entry> Queue<T> {
         Some(item)
     }
 
+    /// What will probably be taken next, if that can be seen at once. It may be a tombstone.
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<&T> {
+        self.front.as_ref()?.items.front()
+    }
+
     /// Removes the tombstones before the oldest item.
     #[cold]
     fn pass_tombstones(&mut self) {

@@ -176,13 +176,13 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     // SAFETY: `run` passes the address of a value in its frame, which is below this one.
     let batch = unsafe { &mut *batch };
     let dispatcher = batch.guard.state().dispatcher;
+    stack.set_top(0);
     while batch.goes_on() {
-        stack.set_top(0);
         let Ok(taken) = dispatcher.take_next(batch.dispatching) else {
             batch.out_of_memory = true;
             break;
         };
-        let Some(Decode { count, awaited, .. }) = batch.call.decode(stack, taken) else { break };
+        let Some(Decode { count, below, awaited, .. }) = batch.call.decode(stack, taken) else { break };
         if count > 0 {
             let mut arguments = count - 1;
             if let Some((pending, how)) = awaited {
@@ -201,6 +201,11 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
                 }
             }
             stack.call(arguments, 0);
+        }
+        debug_assert_eq!(stack.top(), below, "the call left something on the stack");
+        // Usually nothing is left, and the next decode finds an empty stack.
+        if below > 0 {
+            stack.set_top(0);
         }
         batch.call.taken = None;
         batch.handled += 1;

@@ -172,7 +172,7 @@ impl Dispatcher {
         else {
             return Ok(None);
         };
-        if let Some(next) = desk.items.front() {
+        if let Some(next) = desk.items.peek() {
             next.payload.prefetch();
         }
         self.note_entered(library, Caller::Lua);
