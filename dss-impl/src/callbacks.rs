@@ -103,14 +103,14 @@ impl CallbackId {
         }
     }
 
-    /// What tells it apart from the others of its state. The lowest 20 bits are 0.
+    /// Its slot and its generation. The lowest 20 bits are 0.
     #[cfg(not(loom))] // the adapters that ask are not in the models
     #[inline]
     pub(crate) fn within_its_state(self) -> u64 {
         u64::from(self.generation) << (2 * SLOT_BITS) | u64::from(self.slot) << SLOT_BITS
     }
 
-    /// The one that [`Self::within_its_state`] told apart, whatever has been put into the lowest 20 bits.
+    /// The callback of that state with what [`Self::within_its_state`] returned, whatever has been put into the lowest 20 bits.
     #[cfg(not(loom))]
     #[inline]
     pub(crate) fn of_state(dispatcher: u32, within: u64) -> Self {

@@ -13,7 +13,7 @@ impl Payload {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // To look for an address that does not exist takes the processor as long as a miss.
+            // To prefetch an address that is not valid costs as much as a cache miss.
             if self.0[2] & 1 != 0 {
                 return;
             }

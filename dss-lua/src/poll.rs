@@ -30,8 +30,6 @@ pub(crate) struct Call {
 pub(crate) struct Decode {
     /// How many values are on top, the function to call first. 0 if there is nothing to call.
     pub(crate) count: c_int,
-    /// How many other values are below them.
-    pub(crate) below: c_int,
     /// What waits for Lua's answer, and how Lua gives it.
     pub(crate) awaited: Option<(PendingId, Answers<'static>)>,
     /// Items that remain queued.
@@ -60,15 +58,14 @@ impl Call {
             stack.push_bytes(self.failure.as_bytes());
             stack.raise_top();
         }
-        let top = stack.top();
-        let count = count.clamp(0, top);
+        let count = count.clamp(0, stack.top());
         self.ended = true;
         let end = if count > 0 { DecodeEnd::Values } else { DecodeEnd::Over };
         let Decoded { reply, remaining } = self.dispatcher.decoded(taken, end);
         // A request that was cancelled meanwhile is not called, either.
         let count = if taken.pending.is_none() || reply { count } else { 0 };
         let awaited = taken.pending.filter(|_| reply).map(|pending| (pending, adapter.answers()));
-        Some(Decode { count, below: top - count, awaited, remaining })
+        Some(Decode { count, awaited, remaining })
     }
 
     /// Called after the protected call ended with an error, which is on top. If decode had not ended, the delivery failed. If Lua's
@@ -174,7 +171,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let Ok(taken) = (unsafe { call.dispatcher.take_one() }) else {
         return stack.raise(errors::NO_MEMORY.as_bytes());
     };
-    let Some(Decode { count, awaited, remaining, .. }) = call.decode(stack, taken) else {
+    let Some(Decode { count, awaited, remaining }) = call.decode(stack, taken) else {
         stack.push_minus_one();
         return 1;
     };

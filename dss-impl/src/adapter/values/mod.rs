@@ -8,7 +8,7 @@
 //! | `wire.rs` | what differs between revisions |
 //! | `mod.rs` | how the core calls its libraries |
 //! | `service.rs` | how its libraries call the core |
-//! | `packed.rs` | what is queued for a delivery of one or two numbers |
+//! | `packed.rs` | what is queued for a delivery of at most two plain values |
 //! | `record.rs` | what is queued for any other delivery |
 //! | `push.rs` | pushing values to Lua |
 //! | `objects.rs` | the objects of a library that Lua owns |
@@ -123,22 +123,15 @@ impl<W: Wire> Adapter for Values<W> {
     }
 
     unsafe fn discard(&self, handle: Handle, payload: &Payload, stage: Stage) {
-        if matches!(stage, Stage::Queued | Stage::Waiting) {
-            return;
-        }
-        if let Some(packed) = Packed::of(payload) {
-            states::release_callback(packed.callback(handle.dispatcher));
-            return;
-        }
-        match stage {
-            Stage::Finished => {
-                let dispatcher = states::dispatcher_at(handle.dispatcher);
-                // SAFETY: this is the last call with that payload, on the Lua thread, inside a call of Lua.
-                unsafe { Record::<W>::end(payload, dispatcher, drop) };
-            }
-            // SAFETY: this is the last call with that payload.
-            Stage::Discarded => unsafe { Record::<W>::end(payload, None, drop) },
-            Stage::Queued | Stage::Waiting => {}
+        let at = match stage {
+            Stage::Queued | Stage::Waiting => return,
+            Stage::Finished => states::dispatcher_at(handle.dispatcher),
+            Stage::Discarded => None,
+        };
+        match Packed::of(payload) {
+            Some(packed) => states::release_callback(packed.callback(handle.dispatcher)),
+            // SAFETY: this is the last call with that payload; for `Finished` on the Lua thread, inside a call of Lua.
+            None => unsafe { Record::<W>::end(payload, at, drop) },
         }
     }
 
