@@ -8,8 +8,8 @@ use dss_abi_c2v0::*;
 
 use super::{C2v0, Frame, codes};
 use crate::adapter::values::copied::{self, Allowance, Copied};
-use crate::adapter::values::packed::Plain;
 use crate::adapter::values::service::{Refused, Source};
+use crate::adapter::values::wire::Plain;
 use crate::adapter::values::{objects, waiting};
 use crate::capacity::{DEFAULT_BYTES, DEFAULT_ITEMS, Limits, Policy};
 use crate::memory::TryRoom;

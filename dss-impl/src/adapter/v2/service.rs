@@ -14,10 +14,10 @@ use super::REVISION;
 use super::wire::{Completion, Own, V2, reference};
 use crate::adapter::panics::{answer, answer_or_abort};
 use crate::adapter::values::open::{NotRegistered, Registering, register};
-use crate::adapter::values::packed::Plain;
 use crate::adapter::values::service::{
     Given, Refused, Source, deliver, deliver_many, dispatcher, end_all, request,
 };
+use crate::adapter::values::wire::{Plain, Shape, Wire};
 use crate::callbacks::CallbackId;
 use crate::capacity::{Limits, Policy};
 use crate::channel::ChannelId;
@@ -86,12 +86,10 @@ impl Source<V2> for &RawDelivery<'_> {
     #[inline]
     fn plain(&self, at: usize) -> Option<Plain> {
         // SAFETY: the contract of `RawDelivery`: an array of that length, and nobody else uses it meanwhile.
-        let values: &[RawValue] = unsafe { std::slice::from_raw_parts(self.values.cast(), self.count) };
-        match values.get(at)? {
-            RawValue::Nil => Some(Plain::Nil),
-            RawValue::Boolean(value) => Some(Plain::Boolean(*value)),
-            RawValue::Integer(value) => Some(Plain::Integer(*value)),
-            RawValue::Float(value) => Some(Plain::Float(*value)),
+        let values: &mut [RawValue] =
+            unsafe { std::slice::from_raw_parts_mut(self.values.cast(), self.count) };
+        match V2::shape(values.get_mut(at)?) {
+            Shape::Plain(value) => Some(value),
             _ => None,
         }
     }

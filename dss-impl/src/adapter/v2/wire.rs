@@ -10,7 +10,7 @@ use dss_abi_v2::contract::{
 use dss_abi_v2::value::{MAX_DEPTH, RawBorrowed, RawCallback, RawEntry, RawValue, ReleaseFn};
 
 use super::REVISION;
-use crate::adapter::values::wire::{On, Returned, Shape, Wire};
+use crate::adapter::values::wire::{On, Plain, Returned, Shape, Wire};
 use crate::callbacks::{CallbackId, Reference};
 use crate::handle::Handle;
 use crate::memory::{OutOfMemory, TryRoom, try_box};
@@ -59,10 +59,10 @@ impl Wire for V2 {
     #[inline]
     fn shape(value: &mut RawValue) -> Shape<'_, Self> {
         match value {
-            RawValue::Nil => Shape::Nil,
-            RawValue::Boolean(value) => Shape::Boolean(*value),
-            RawValue::Integer(value) => Shape::Integer(*value),
-            RawValue::Float(value) => Shape::Float(*value),
+            RawValue::Nil => Shape::Plain(Plain::Nil),
+            RawValue::Boolean(value) => Shape::Plain(Plain::Boolean(*value)),
+            RawValue::Integer(value) => Shape::Plain(Plain::Integer(*value)),
+            RawValue::Float(value) => Shape::Plain(Plain::Float(*value)),
             RawValue::Bytes(bytes) => Shape::Bytes(bytes),
             RawValue::List(list) => Shape::List(list),
             RawValue::Map(map) => Shape::Map(map),

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::service::Refused;
-use super::wire::{Shape, Wire};
+use super::wire::{Plain, Shape, Wire};
 use crate::callbacks::{CallbackId, Reference};
 use crate::delivery::DeliverError;
 use crate::memory::{OutOfMemory, TryRoom, try_box, try_bytes};
@@ -157,10 +157,10 @@ impl<C: ObjectClass> Copied<C> {
         W: Wire<Value = Copied<C>, Entry = Entry<C>, Class = C>,
     {
         match self {
-            Copied::Nil => Shape::Nil,
-            Copied::Boolean(value) => Shape::Boolean(*value),
-            Copied::Integer(value) => Shape::Integer(*value),
-            Copied::Float(value) => Shape::Float(*value),
+            Copied::Nil => Shape::Plain(Plain::Nil),
+            Copied::Boolean(value) => Shape::Plain(Plain::Boolean(*value)),
+            Copied::Integer(value) => Shape::Plain(Plain::Integer(*value)),
+            Copied::Float(value) => Shape::Plain(Plain::Float(*value)),
             Copied::Short(text) => Shape::Bytes(text.bytes()),
             Copied::Bytes(bytes) => Shape::Bytes(bytes),
             Copied::List(list) => Shape::List(list),

@@ -29,7 +29,7 @@ pub(super) mod deadlines;
 mod module;
 pub(super) mod objects;
 pub(super) mod open;
-pub(super) mod packed;
+mod packed;
 mod push;
 mod record;
 pub(super) mod service;

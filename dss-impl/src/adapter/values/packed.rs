@@ -9,9 +9,9 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::push::{self, NO_INTEGER, NO_LUA};
+use super::push::{self, NO_LUA};
 use super::service::Source;
-use super::wire::Wire;
+use super::wire::{Plain, Wire};
 use crate::callbacks::CallbackId;
 use crate::handle::Handle;
 use crate::payload::Payload;
@@ -29,15 +29,6 @@ const KIND_BITS: u32 = 2;
 
 /// Whether a word has room for a value.
 const FITS: bool = usize::BITS == 64;
-
-/// A value that needs no memory.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Plain {
-    Nil,
-    Boolean(bool),
-    Integer(i64),
-    Float(f64),
-}
 
 impl Plain {
     /// Its kind and its word.
@@ -121,20 +112,8 @@ impl Packed {
         unsafe { to.push_callback(lua, push::key(self.callback(handle.dispatcher), handle)) };
         let mut count = 1;
         for value in self.values() {
-            match value {
-                // SAFETY: as above.
-                Plain::Nil => unsafe { to.push_nil(lua) },
-                // SAFETY: as above.
-                Plain::Boolean(value) => unsafe { to.push_boolean(lua, value) },
-                Plain::Integer(value) => {
-                    // SAFETY: as above.
-                    if !unsafe { to.push_integer(lua, value) } {
-                        return Err(NO_INTEGER);
-                    }
-                }
-                // SAFETY: as above.
-                Plain::Float(value) => unsafe { to.push_float(lua, value) },
-            }
+            // SAFETY: as above.
+            unsafe { push::plain(to, lua, value) }?;
             count += 1;
         }
         Ok(count)

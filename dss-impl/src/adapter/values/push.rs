@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use super::objects;
 use super::record::Record;
 use super::service::Refused;
-use super::wire::{Shape, Wire};
+use super::wire::{Plain, Shape, Wire};
 use crate::callbacks::CallbackId;
 use crate::dispatcher::Dispatcher;
 use crate::handle::Handle;
@@ -15,7 +15,7 @@ use crate::value::{LuaValues, MAX_DEPTH};
 pub(super) const NO_LUA: &str = "DSS is not loaded in Lua: call `require \"darksidesync\"` first";
 const NO_MEMORY: &str = "there is not enough memory for a library's object";
 const NO_ROOM: &str = "a library delivered too many values for Lua's stack";
-pub(super) const NO_INTEGER: &str = "a library passed an integer past 2^53, which this Lua cannot represent: pass a float or a string \
+const NO_INTEGER: &str = "a library passed an integer past 2^53, which this Lua cannot represent: pass a float or a string \
                           from the library, or use Lua 5.3 or later";
 const NO_KEY: &str = "a library delivered a map with nil or NaN as a key, which Lua tables cannot have";
 const NO_CLASS: &str = "a library passed an object of a class that it does not declare: add the class to the \
@@ -49,17 +49,38 @@ pub(super) unsafe fn push_delivery<W: Wire>(
     // SAFETY: as above.
     unsafe { to.push_callback(lua, key(record.callback(), handle)) };
     for value in &mut *record.values {
-        if let Shape::Integer(integer) = W::shape(value) {
-            // SAFETY: as above. Most values are integers, and need no further call.
-            if !unsafe { to.push_integer(lua, integer) } {
-                return Err(NO_INTEGER);
-            }
+        if let Shape::Plain(value) = W::shape(value) {
+            // SAFETY: as above. Most values are plain, and need no further call.
+            unsafe { plain(to, lua, value) }?;
             continue;
         }
         // SAFETY: as above.
         unsafe { push::<W>(to, lua, value, handle) }?;
     }
     Ok(count as c_int + 1)
+}
+
+/// Pushes one plain value.
+///
+/// # Safety
+/// As documented for `LuaValues`' methods.
+#[inline]
+pub(super) unsafe fn plain(to: &dyn LuaValues, lua: *mut c_void, value: Plain) -> Result<(), &'static str> {
+    match value {
+        // SAFETY: the caller's promise, here and below.
+        Plain::Nil => unsafe { to.push_nil(lua) },
+        // SAFETY: as above.
+        Plain::Boolean(value) => unsafe { to.push_boolean(lua, value) },
+        Plain::Integer(value) => {
+            // SAFETY: as above.
+            if !unsafe { to.push_integer(lua, value) } {
+                return Err(NO_INTEGER);
+            }
+        }
+        // SAFETY: as above.
+        Plain::Float(value) => unsafe { to.push_float(lua, value) },
+    }
+    Ok(())
 }
 
 /// Pushes one value of the library of `handle`, in a call into that library. Objects are moved to Lua, and become nil in the
@@ -75,17 +96,7 @@ pub(super) unsafe fn push<W: Wire>(
 ) -> Result<(), &'static str> {
     match W::shape(value) {
         // SAFETY: the caller's promise, here and below.
-        Shape::Nil => unsafe { to.push_nil(lua) },
-        // SAFETY: as above.
-        Shape::Boolean(value) => unsafe { to.push_boolean(lua, value) },
-        Shape::Integer(value) => {
-            // SAFETY: as above.
-            if !unsafe { to.push_integer(lua, value) } {
-                return Err(NO_INTEGER);
-            }
-        }
-        // SAFETY: as above.
-        Shape::Float(value) => unsafe { to.push_float(lua, value) },
+        Shape::Plain(value) => unsafe { plain(to, lua, value) }?,
         // SAFETY: as above.
         Shape::Bytes(bytes) => unsafe { to.push_bytes(lua, bytes) },
         Shape::List(list) => {
@@ -146,8 +157,8 @@ pub(super) fn measure<W: Wire>(values: &mut [W::Value], dispatcher: &Dispatcher)
     let mut bytes = 0_usize;
     for value in values {
         let size = match W::shape(value) {
-            // Most values are of these kinds, and need no call.
-            Shape::Nil | Shape::Boolean(_) | Shape::Integer(_) | Shape::Float(_) => size_of::<W::Value>(),
+            // Most values are plain, and need no call.
+            Shape::Plain(_) => size_of::<W::Value>(),
             _ => size::<W>(value, dispatcher, 0)?,
         };
         bytes = bytes.saturating_add(size);

@@ -1,10 +1,10 @@
 //! How libraries call the core. Each revision's own service translates its calls into these.
 
 use super::adapter;
-use super::packed::{Packed, Plain};
+use super::packed::Packed;
 use super::push;
 use super::record::{Record, RequestPart};
-use super::wire::Wire;
+use super::wire::{Plain, Wire};
 use crate::callbacks::CallbackId;
 use crate::channel::ChannelId;
 use crate::delivery::{Accepted, AcceptedMany, DeliverError, Delivery};

@@ -118,12 +118,18 @@ pub(crate) enum Returned<W: Wire> {
     Raised(W::Values),
 }
 
-/// What a value is.
-pub(crate) enum Shape<'a, W: Wire> {
+/// A value that needs no memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Plain {
     Nil,
     Boolean(bool),
     Integer(i64),
     Float(f64),
+}
+
+/// What a value is.
+pub(crate) enum Shape<'a, W: Wire> {
+    Plain(Plain),
     Bytes(&'a [u8]),
     List(&'a mut [W::Value]),
     Map(&'a mut [W::Entry]),
