@@ -32,6 +32,75 @@ scenario("what is delivered arrives as it was, however few values there are", { 
     shared "few"(dss, probe.deliver)
 end)
 
+scenario("a delivery that has ended holds its function no longer, however it ended", { with = "probe_c2v0" }, function()
+    local deliver = probe.deliver
+    local REFUSE, DROP_OLDEST, LATEST = 1, 3, 4
+    local function channel(policy, items) return ok(probe.open_channel("of a test", policy, items)) end
+    local ends = {
+        dispatched = function(f, value)
+            ok(deliver(f, value))
+            eq(dss.dispatch(), 1)
+        end,
+        polled = function(f, value)
+            ok(deliver(f, value))
+            eq(dss.poll(), 0)
+        end,
+        ["given as a value"] = function(f, value)
+            ok(deliver(nothing, f, value))
+            eq(dss.dispatch(), 1)
+        end,
+        ["asked to answer"] = function(f, value)
+            ok(probe.request(f, 0, 0, value))
+            eq(dss.dispatch(), 1)
+            ok(probe.reports() ~= "")
+        end,
+        cancelled = function(f, value)
+            eq(probe.cancel(deliver(f, value)), true)
+        end,
+        ["all cancelled"] = function(f, value)
+            ok(deliver(f, value))
+            ok(deliver(f, value))
+            eq(probe.cancel_all(f), 2)
+        end,
+        refused = function(f, value)
+            local of = channel(REFUSE, 1)
+            ok(probe.deliver_keyed(nothing, of, nil, 1))
+            eq((probe.deliver_keyed(f, of, nil, value)), nil)
+            eq(dss.dispatch(), 1)
+            probe.close_channel(of)
+        end,
+        ["refused in part"] = function(f)
+            eq(probe.deliver_many(f, 5, 3), 2)
+            eq(dss.dispatch(), 2)
+        end,
+        dropped = function(f, value)
+            local of = channel(DROP_OLDEST, 1)
+            ok(probe.deliver_keyed(f, of, nil, value))
+            ok(probe.deliver_keyed(nothing, of, nil, 1))
+            eq(dss.dispatch(), 1)
+            probe.close_channel(of)
+        end,
+        replaced = function(f, value)
+            local of = channel(LATEST, 2)
+            for _ = 1, 3 do ok(probe.deliver_keyed(f, of, "key", value)) end
+            eq(dss.dispatch(), 1)
+            probe.close_channel(of)
+        end,
+        ["closed with its channel"] = function(f, value)
+            local of = channel(REFUSE, 2)
+            ok(probe.deliver_keyed(f, of, nil, value))
+            probe.close_channel(of)
+            eq(dss.dispatch(), 0)
+        end,
+    }
+    local library = { hold = probe.keep, let_go = probe.keep, deliver_held = function() return probe.deliver_kept(1) end }
+    shared "ends"(dss, library, ends, function(f, value)
+        ok(deliver(f, value))
+        ok(deliver(f, "text"))
+        probe.unregister()
+    end)
+end)
+
 scenario("a string of any length comes as it went", { with = "probe_c2v0" }, function()
     -- Short ones are kept where longer ones have an address.
     local got

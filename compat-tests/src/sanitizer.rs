@@ -30,7 +30,7 @@ const LEFT_OUT: &[(&[Sanitizer], &str, &str)] = {
         (ALL, "faults::out of memory", "the tool itself needs the memory that it limits"),
         (ALL, "badinput::out of memory", "the tool itself needs the memory that it limits"),
         (ALL, "new::a callback that runs out of memory", "the tool itself needs the memory that it limits"),
-        (ALL, "v2/bounds::a million small deliveries", "it measures the memory of the process"),
+        (ALL, "v2/bounds::a million deliveries", "it measures the memory of the process"),
         (&[Thread], "v2/values::a string is copied once", "it measures the memory of the process"),
         (&[Thread], "faults::a child that was forked", "the tool knows no threads that begin after a fork"),
         (&[Thread], "tasks_many::", "its tasks have 60 seconds, which is too short under the tool"),

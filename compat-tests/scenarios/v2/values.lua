@@ -206,6 +206,12 @@ end)
 scenario("a delivery that has ended holds its function no longer, however it ended", function()
     local dss, probe = load_probe()
     local deliver = probe.deliver
+    -- Runs `work` with that limit.
+    local function bounded(policy, items, work)
+        probe.limit(items, 1000000, policy)
+        work()
+        probe.limit(1000, 1000000, "refuse")
+    end
     local ends = {
         dispatched = function(f, value)
             ok(deliver(f, value))
@@ -215,45 +221,58 @@ scenario("a delivery that has ended holds its function no longer, however it end
             ok(deliver(f, value))
             eq(dss.poll(), 0)
         end,
+        ["given as a value"] = function(f, value)
+            ok(deliver(nothing, f, value))
+            eq(dss.dispatch(), 1)
+        end,
+        ["asked to answer"] = function(f, value)
+            probe.request(f, value)
+            v2.reports(dss, probe, 1)
+        end,
         cancelled = function(f, value)
             ok(probe.cancel((deliver(f, value))))
         end,
+        ["all cancelled"] = function(f)
+            probe.let_go()
+            probe.hold(f)
+            eq(probe.held(7) + probe.held(8), 2)
+            eq(probe.cancel_held(), 2)
+        end,
+        ["of an integer that some Lua cannot have"] = function(f)
+            ok(probe.deliver_past(f))
+            dss.dispatch()
+        end,
         refused = function(f, value)
-            probe.limit(1, 1000000, "refuse")
-            ok(deliver(nothing))
-            eq((deliver(f, value)), nil)
-            eq(dss.dispatch(), 1)
+            bounded("refuse", 1, function()
+                ok(deliver(nothing))
+                eq((deliver(f, value)), nil)
+                eq(dss.dispatch(), 1)
+            end)
+        end,
+        ["refused in part"] = function(f)
+            bounded("refuse", 3, function()
+                eq(probe.deliver_many(f, 5), 3)
+                eq(dss.dispatch(), 3)
+            end)
         end,
         dropped = function(f, value)
-            probe.limit(1, 1000000, "drop")
-            ok(deliver(f, value))
-            ok(deliver(nothing))
-            eq(dss.dispatch(), 1)
+            bounded("drop", 1, function()
+                ok(deliver(f, value))
+                ok(deliver(nothing))
+                eq(dss.dispatch(), 1)
+            end)
         end,
-        unregistered = function(f, value)
-            ok(deliver(f, value))
-            probe.unregister()
+        replaced = function(f)
+            bounded("latest", 2, function()
+                eq(probe.deliver_keyed(f, { "a", "b", "a", "b", "a" }), 5)
+                eq(dss.dispatch(), 2)
+            end)
         end,
     }
-    local function collected(ending, value)
-        local weak = setmetatable({}, { __mode = "k" })
-        -- In a function of its own, so that no local still has it.
-        local function begin()
-            local f = function() return weak end
-            weak[f] = true
-            ends[ending](f, value)
-        end
-        begin()
-        dss.dispatch()
-        collectgarbage()
-        collectgarbage()
-        return next(weak) == nil
-    end
-    -- The last, because nothing can be delivered after it.
-    local names = { "dispatched", "polled", "cancelled", "refused", "dropped", "unregistered" }
-    for _, ending in ipairs(names) do
-        for _, value in ipairs(ending == "unregistered" and { 7 } or { 7, "text" }) do
-            ok(collected(ending, value), ("%s with %s"):format(ending, value))
-        end
-    end
+    local library = { hold = probe.hold, let_go = probe.let_go, deliver_held = function() return probe.held(1) == 1 end }
+    shared "ends"(dss, library, ends, function(f, value)
+        ok(deliver(f, value))
+        ok(deliver(f, "text"))
+        probe.unregister()
+    end)
 end)

@@ -90,6 +90,14 @@ function soak.sequence(what, first, gaps)
         if seeded == "swap" and seen == 7 then number = number + 1 end
         one(producer, number)
     end
+    -- The same for a producer whose odd numbers come with their text.
+    function self.take_item(producer, number, text)
+        local wanted = number % 2 == 1 and ("%d"):format(number) or nil
+        if text ~= wanted then
+            fault = fault or ("%s: %s came with %s from producer %s"):format(what, number, tostring(text), tostring(producer))
+        end
+        self.take(producer, number)
+    end
     return self
 end
 

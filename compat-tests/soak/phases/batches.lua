@@ -6,7 +6,7 @@ local THREADS, ITEMS, BURST, SINGLE = 2, 3000, 20000, 60
 of.c1v0.register()
 of.v1.register()
 
--- The callback of all bursts: (at, 7), but for c1v0 from 1 on and with 42.
+-- The callback of all bursts: (at, 7), but for c1v0 from 1 on and with 42, and for one from 1 on and with a text.
 local burst, ending
 local function take_burst(at, mark)
     soak.eq(mark, ending, "the second value of a burst")
@@ -24,8 +24,8 @@ end
 
 return function()
     local v2, c2v0 = soak.sequence("v2", 0), soak.sequence("c2v0", 0)
-    of.v2.batches(v2.take, THREADS, ITEMS)
-    for thread = 1, THREADS do of.c2v0.batches(c2v0.take, thread, ITEMS) end
+    of.v2.batches(v2.take_item, THREADS, ITEMS)
+    for thread = 1, THREADS do of.c2v0.batches(c2v0.take_item, thread, ITEMS) end
     for _, report in ipairs(soak.reports(of.v2, THREADS)) do
         soak.eq(report[2] .. " " .. report[3], ITEMS .. " none", "v2: batches of a thread")
     end
@@ -49,5 +49,6 @@ return function()
     end)
     a_burst("v1", 0, 7, function() of.v1.fast(take_burst, BURST) end)
     a_burst("v2", 0, 7, function() soak.eq(select(2, of.v2.fast_from_thread(take_burst, BURST)), BURST, "v2: taken") end)
+    a_burst("v2, with a text", 1, "many", function() soak.eq(of.v2.deliver_many(take_burst, BURST), BURST, "v2: taken") end)
     a_burst("c2v0", 0, 7, function() soak.eq(select(2, of.c2v0.fast_from_thread(take_burst, BURST)), BURST, "c2v0: taken") end)
 end

@@ -7,8 +7,8 @@ local POLICIES = { "refuse", "wait", "drop", "latest" }
 
 -- The items of a key replace each other, so they are ascending among themselves alone.
 local function take(sequence, keyed)
-    if not keyed then return sequence.take end
-    return function(thread, number) sequence.take(thread .. "/" .. number % KEYS, number) end
+    if not keyed then return sequence.take_item end
+    return function(thread, number, text) sequence.take_item(thread .. "/" .. number % KEYS, number, text) end
 end
 
 -- Compares what the threads report with what came, and with DSS's figures.
@@ -53,8 +53,8 @@ local function withdrawn()
     of.v2.limit(1000000, 1000000000, "refuse")
     local v2, c2v0 = soak.sequence("v2, withdrawing", 0, true), soak.sequence("c2v0, withdrawing", 0, true)
     local before_v2, before_c2v0 = soak.stats("v2", "probe_v2").cancelled, soak.stats "c2v0".cancelled
-    of.v2.withdraw(v2.take, THREADS, ITEMS)
-    for thread = 1, THREADS do of.c2v0.withdraw(c2v0.take, thread, ITEMS) end
+    of.v2.withdraw(v2.take_item, THREADS, ITEMS)
+    for thread = 1, THREADS do of.c2v0.withdraw(c2v0.take_item, thread, ITEMS) end
     local sums_v2, sums_c2v0 = soak.sums(soak.reports(of.v2, THREADS)), soak.sums(soak.reports(of.c2v0, THREADS))
     soak.drain()
     for name, one in pairs {

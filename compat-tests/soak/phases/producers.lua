@@ -24,12 +24,12 @@ return function()
     end
     of.c1v0.reset()
     of.c1v0.start(THREADS, ITEMS, all.c1v0.take)
-    of.v2.storm(all.v2.take, THREADS, ITEMS)
+    of.v2.storm(all.v2.take_item, THREADS, ITEMS)
     for thread = 1, THREADS do
         of.v1.start(1, function(number) all.v1.take(thread, number) end, ITEMS)
-        of.c2v0.storm(all.c2v0.take, 0, thread, ITEMS)
+        of.c2v0.storm(all.c2v0.take_item, 0, thread, ITEMS)
     end
-    of.authors.trickle(THREADS, AWAITED, all.authors.take)
+    of.authors.trickle(THREADS, AWAITED, all.authors.take_item)
 
     for _, report in ipairs(soak.reports(of.authors, THREADS)) do soak.eq(report[2], "all", "authors: thread " .. report[1]) end
     for _, report in ipairs(soak.reports(of.v2, THREADS)) do soak.eq(report[1], ITEMS, "v2: taken of a thread") end
