@@ -16,9 +16,10 @@ fn the_models_hold() {
 
 // They run at night, because they take minutes.
 #[test]
-fn the_core_compiles_for_the_deep_models() {
-    let mut command = models("rustc");
-    command.args(["--lib", "--", "--cfg", "deep"]);
+fn the_deep_models_compile() {
+    let mut command = models("check");
+    command.args(["--test", "loom"]);
+    command.env("RUSTFLAGS", "--cfg loom --cfg deep").env("CARGO_TARGET_DIR", target().join("deep-check"));
     succeed(&mut command);
 }
 
