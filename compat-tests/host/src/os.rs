@@ -14,6 +14,7 @@ pub(crate) const FUNCTIONS: &[(&CStr, lua::Function)] = &[
     (c"kill", kill),
     (c"setrlimit", setrlimit),
     (c"rss", rss),
+    (c"bits", bits),
     (c"readable", readable),
     (c"closefd", closefd),
 ];
@@ -79,6 +80,12 @@ unsafe extern "C-unwind" fn setrlimit(l: *mut State) -> c_int {
 unsafe extern "C-unwind" fn rss(l: *mut State) -> c_int {
     // SAFETY: the frame owns nothing.
     unsafe { reply(l, || Ok(vec![resident().map_or(Value::Nil, Value::count)])) }
+}
+
+/// `host.bits() -> number`: the width of an address, 64 or 32.
+unsafe extern "C-unwind" fn bits(l: *mut State) -> c_int {
+    // SAFETY: the frame owns nothing.
+    unsafe { reply(l, || Ok(vec![Value::count(usize::BITS.into())])) }
 }
 
 /// `host.readable(descriptor, seconds) -> boolean`, or `nil, "closed"`: waits until it is readable, like a loop does.

@@ -143,9 +143,9 @@ local function a_million_take(megabytes, deliver_all)
     ok(host.rss() < megabytes * 1000 * 1000, ("%d bytes when all came"):format(host.rss()))
 end
 
--- Two numbers have no memory of their own, so the bound is close to what the queue itself takes. On 32 bits they have.
-scenario("a million deliveries of two numbers take less than 100 MB", function()
-    a_million_take(100, function(probe, add, count) return select(2, probe.fast_from_thread(add, count)) end)
+-- On 64 bits, two numbers have no memory of their own.
+scenario("a million deliveries of two numbers take little more than their places in the queue", function()
+    a_million_take(host.bits() == 64 and 100 or 160, function(probe, add, count) return select(2, probe.fast_from_thread(add, count)) end)
 end)
 
 scenario("a million deliveries of a number and a text take less than 250 MB", function()
