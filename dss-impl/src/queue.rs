@@ -143,19 +143,15 @@ impl<T: Entry> Queue<T> {
         self.front.as_ref()?.items.front()
     }
 
-    /// Takes the item that [`Self::front`] has just returned.
+    /// Takes the item that [`Self::front`] has just returned. Also returns what will probably be taken next, if that can be seen at once;
+    /// it may be a tombstone.
     #[inline]
-    pub(crate) fn pop_front(&mut self) -> Option<T> {
-        let item = self.front.as_mut()?.items.pop_front()?;
+    pub(crate) fn pop_front(&mut self) -> Option<(T, Option<&T>)> {
+        let front = self.front.as_mut()?;
+        let item = front.items.pop_front()?;
         debug_assert!(!item.is_tombstone(), "`front` shows none");
         self.length -= 1;
-        Some(item)
-    }
-
-    /// What will probably be taken next, if that can be seen at once. It may be a tombstone.
-    #[inline]
-    pub(crate) fn peek(&self) -> Option<&T> {
-        self.front.as_ref()?.items.front()
+        Some((item, front.items.front()))
     }
 
     /// Removes the tombstones before the oldest item.

@@ -128,7 +128,9 @@ fn dispatch(dispatcher: &Dispatcher, max: usize) -> usize {
     let mut handled = 0;
     let dispatching = unsafe { dispatcher.begin_dispatch() };
     while handled < max {
-        let Some(taken) = dispatcher.take_next(dispatching).unwrap() else { break };
+        let mut taken = None;
+        dispatcher.take_next_into(dispatching, &mut taken).unwrap();
+        let Some(taken) = taken else { break };
         dispatcher.decoded(&taken, DecodeEnd::Over);
         handled += 1;
     }

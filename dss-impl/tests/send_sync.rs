@@ -26,7 +26,7 @@ impl<T: ?Sized> NotSend<()> for T {}
 impl<T: ?Sized + Send> NotSend<u8> for T {}
 
 const _: () = {
-    // What the Lua thread has in hand stays there: it is what makes `decoded` and `take_next` sound.
+    // What the Lua thread has in hand stays there: it is what makes `decoded` and `take_next_into` sound.
     let () = <Taken as NotSend<_>>::YES;
     let () = <Dispatching as NotSend<_>>::YES;
     let () = <Replying as NotSend<_>>::YES;

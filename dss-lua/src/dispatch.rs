@@ -178,15 +178,14 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let dispatcher = batch.guard.state().dispatcher;
     stack.set_top(0);
     while batch.goes_on() {
-        let Ok(taken) = dispatcher.take_next(batch.dispatching) else {
+        let Ok(from) = dispatcher.take_next_into(batch.dispatching, &mut batch.call.taken) else {
             batch.out_of_memory = true;
             break;
         };
-        let Some(Decode { count, awaited, .. }) = batch.call.decode(stack, taken) else { break };
+        let Some(Decode { count, top, awaited, .. }) = batch.call.decode(stack, from) else { break };
         if count > 0 {
             let mut arguments = count - 1;
             if let Some((pending, how)) = awaited {
-                let top = stack.top();
                 if !has_room(stack, top) {
                     return stack.raise(NO_ROOM);
                 }
@@ -202,8 +201,8 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
             }
             stack.call(arguments, 0);
         }
-        // Usually nothing is left, and to ask costs less.
-        if stack.top() > 0 {
+        // What a decode left below its results.
+        if top > count {
             stack.set_top(0);
         }
         batch.call.taken = None;

@@ -3,8 +3,9 @@
 use std::ffi::c_int;
 
 use dss_impl::dispatcher::{DecodeEnd, Decoded, Dispatcher, PendingId, Taken};
+use dss_impl::handle::Handle;
 use dss_impl::outcome::Failure;
-use dss_impl::port::{Answers, FAILED};
+use dss_impl::port::{Adapter, Answers, FAILED};
 use mlua::ffi;
 
 use crate::answers;
@@ -30,6 +31,8 @@ pub(crate) struct Call {
 pub(crate) struct Decode {
     /// How many values are on top, the function to call first. 0 if there is nothing to call.
     pub(crate) count: c_int,
+    /// How many values are on the stack.
+    pub(crate) top: c_int,
     /// What waits for Lua's answer, and how Lua gives it.
     pub(crate) awaited: Option<(PendingId, Answers<'static>)>,
     /// Items that remain queued.
@@ -42,14 +45,15 @@ impl Call {
         Call { dispatcher, taken: None, ended: false, failure: Failure::default() }
     }
 
-    /// Takes `taken` in hand, and decodes it on an empty stack. Returns none if there was nothing to take. Leaves the results on top,
-    /// and returns their number and what is to follow. *Raises* what decode raises; [`Self::fail`] then ends the delivery.
+    /// Decodes what was taken from that library, on an empty stack. Leaves the results on top, and returns their number and what is to
+    /// follow. None if nothing was taken. *Raises* what decode raises; [`Self::fail`] then ends the delivery.
     #[inline(always)]
-    pub(crate) fn decode(&mut self, stack: Stack, taken: Option<Taken>) -> Option<Decode> {
-        // Read from the argument, and not from where it is stored now: reading back what was written in parts is slow.
-        let Taken { handle, adapter, .. } = taken?;
-        self.taken = taken;
-        let taken = self.taken.as_ref()?;
+    pub(crate) fn decode(
+        &mut self,
+        stack: Stack,
+        from: Option<(Handle, &'static dyn Adapter)>,
+    ) -> Option<Decode> {
+        let ((handle, adapter), taken) = from.zip(self.taken.as_ref())?;
         self.ended = false;
         // SAFETY: on the Lua thread, protected, and nothing in between needs to be dropped.
         let count = unsafe { adapter.decode(stack.pointer(), handle, &taken.payload, &mut self.failure) };
@@ -58,14 +62,15 @@ impl Call {
             stack.push_bytes(self.failure.as_bytes());
             stack.raise_top();
         }
-        let count = count.clamp(0, stack.top());
+        let top = stack.top();
+        let count = count.clamp(0, top);
         self.ended = true;
         let end = if count > 0 { DecodeEnd::Values } else { DecodeEnd::Over };
         let Decoded { reply, remaining } = self.dispatcher.decoded(taken, end);
         // A request that was cancelled meanwhile is not called, either.
         let count = if taken.pending.is_none() || reply { count } else { 0 };
         let awaited = taken.pending.filter(|_| reply).map(|pending| (pending, adapter.answers()));
-        Some(Decode { count, awaited, remaining })
+        Some(Decode { count, top, awaited, remaining })
     }
 
     /// Called after the protected call ended with an error, which is on top. If decode had not ended, the delivery failed. If Lua's
@@ -168,10 +173,10 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
     let call = unsafe { &mut *call };
     stack.set_top(0);
     // SAFETY: Lua called `poll`, on its thread, and the state is served.
-    let Ok(taken) = (unsafe { call.dispatcher.take_one() }) else {
+    let Ok(from) = (unsafe { call.dispatcher.take_one_into(&mut call.taken) }) else {
         return stack.raise(errors::NO_MEMORY.as_bytes());
     };
-    let Some(Decode { count, awaited, remaining }) = call.decode(stack, taken) else {
+    let Some(Decode { count, top, awaited, remaining }) = call.decode(stack, from) else {
         stack.push_minus_one();
         return 1;
     };
@@ -179,7 +184,6 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
         stack.push_integer(remaining);
         return 1;
     }
-    let top = stack.top();
     let function = top - count + 1;
     if !has_room(stack, top) {
         // `fail` then ends the awaited reply.

@@ -37,7 +37,7 @@ impl Dispatcher {
     /// Ends a call. [lua-thread]
     pub fn end_call(&self, calling: Calling) {
         let mut desk = self.lock_desk_as(Caller::Lua);
-        self.note_left(&mut desk, calling.slot, Caller::Lua);
+        self.note_left(&mut desk.libraries[calling.slot as usize], Caller::Lua);
         if desk.awaiting > 0 || desk.libraries[calling.slot as usize].phase != LibraryPhase::Registered {
             self.free_if_left(desk, calling.slot);
         }

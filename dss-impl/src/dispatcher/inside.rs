@@ -97,8 +97,8 @@ impl Dispatcher {
 
     /// Records the end of a call. Under the desk lock, and before the library's slot is freed: after that, another state may use the dispatcher.
     #[inline]
-    pub(super) fn note_left(&self, desk: &mut Desk, slot: u32, caller: Caller) {
-        desk.libraries[slot as usize].leave(caller);
+    pub(super) fn note_left(&self, library: &mut Library, caller: Caller) {
+        library.leave(caller);
         if caller == Caller::Lua {
             self.end_inside();
         }

@@ -58,7 +58,7 @@ use pending::{Pending, PendingSlot, PendingStage};
 pub use call::Calling;
 pub use register::{RegisterError, UnregisterError};
 pub use reply::{PendingId, ReplyEnd, Replying};
-pub use take::{DecodeEnd, Decoded, Dispatching, Taken};
+pub use take::{DecodeEnd, Decoded, Dispatching, Taken, TakenFrom};
 pub use wake::Waited;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -391,7 +391,7 @@ impl Dispatcher {
     /// last call that held it.
     #[inline(never)]
     fn leave(&self, mut desk: Guard<'_, Desk>, slot: u32, caller: Caller) {
-        self.note_left(&mut desk, slot, caller);
+        self.note_left(&mut desk.libraries[slot as usize], caller);
         self.free_if_left(desk, slot);
     }
 

@@ -35,6 +35,9 @@ pub struct Taken {
 /// Makes its owner `!Send`: it must stay on the thread that made it, which is the Lua thread and the desk's owner.
 type OnThread = PhantomData<*const ()>;
 
+/// Whose item was taken, and how to decode it; none if there was nothing to take.
+pub type TakenFrom = Result<Option<(Handle, &'static dyn Adapter)>, OutOfMemory>;
+
 /// How a decode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeEnd {
@@ -71,16 +74,33 @@ impl Dispatcher {
     ///
     /// # Safety
     /// Must be called on the Lua thread, inside a call that Lua made, in the state that this dispatcher serves.
-    #[inline(always)] // so that the result is made where it is used
     pub unsafe fn take_one(&self) -> Result<Option<Taken>, OutOfMemory> {
+        let mut taken = None;
+        // SAFETY: as the caller promises.
+        unsafe { self.take_one_into(&mut taken) }?;
+        Ok(taken)
+    }
+
+    /// As [`Self::take_one`], for the hot path: puts the item where it is needed, without a copy.
+    ///
+    /// Returns its library and how to decode it. They are in `into`, too, but reading what was just written in parts is slow. Returns
+    /// none, and leaves `into` as it is, if there is nothing to take.
+    ///
+    /// # Errors
+    /// As [`Self::take_one`].
+    ///
+    /// # Safety
+    /// As [`Self::take_one`].
+    #[inline(always)] // so that the item is made where it is needed
+    pub unsafe fn take_one_into(&self, into: &mut Option<Taken>) -> TakenFrom {
         self.enter_lua();
         // SAFETY: Lua makes one call at a time in a state, and a dispatcher serves one state at a time.
         let mut desk = unsafe { self.desk.lock_as_owner() };
         if !desk.notifying {
-            return self.take_from(&mut desk);
+            return self.take_from(&mut desk, into);
         }
         self.spend(&desk);
-        let taken = self.take_from(&mut desk);
+        let taken = self.take_from(&mut desk, into);
         self.announce(desk);
         taken
     }
@@ -100,15 +120,16 @@ impl Dispatcher {
         Dispatching { on_thread: PhantomData }
     }
 
-    /// Takes the oldest item during a `dispatch`, without checking the notification. [lua-thread]
+    /// Takes the oldest item during a `dispatch`, without checking the notification. Returns what [`Self::take_one_into`] does.
+    /// [lua-thread]
     ///
     /// # Errors
     /// As [`Self::take_one`].
     #[inline(always)]
-    pub fn take_next(&self, _: Dispatching) -> Result<Option<Taken>, OutOfMemory> {
+    pub fn take_next_into(&self, _: Dispatching, into: &mut Option<Taken>) -> TakenFrom {
         // SAFETY: the caller that began the dispatch has promised it.
         let mut desk = unsafe { self.desk.lock_as_owner() };
-        self.take_from(&mut desk)
+        self.take_from(&mut desk, into)
     }
 
     /// Ends a `dispatch`. If items remain and no notification is outstanding, it sends one. Returns how many remain.
@@ -153,8 +174,8 @@ impl Dispatcher {
         queued
     }
 
-    #[inline(always)] // so that the result is made where it is used, and not copied there
-    fn take_from(&self, desk: &mut Guard<'_, Desk>) -> Result<Option<Taken>, OutOfMemory> {
+    #[inline(always)]
+    fn take_from(&self, desk: &mut Guard<'_, Desk>, into: &mut Option<Taken>) -> TakenFrom {
         let desk: &mut Desk = desk;
         if desk.items.len() == 0 {
             self.take_over(desk);
@@ -168,11 +189,9 @@ impl Dispatcher {
         let library = &mut desk.libraries[slot as usize];
         let handle = self.handle(slot, library.generation);
         let (adapter, finishes) = (library.adapter(), library.finishes);
-        let Some(Item { payload, stamp, waiter, sequence, channel, bytes, .. }) = desk.items.pop_front()
-        else {
-            return Ok(None);
-        };
-        if let Some(next) = desk.items.peek() {
+        let Some((item, next)) = desk.items.pop_front() else { return Ok(None) };
+        let Item { payload, stamp, waiter, sequence, channel, bytes, .. } = item;
+        if let Some(next) = next {
             next.payload.prefetch();
         }
         self.note_entered(library, Caller::Lua);
@@ -185,11 +204,14 @@ impl Dispatcher {
             library.note_wait(stamp);
         }
         library.awaited_left += usize::from(waiter.is_some());
-        let pending_id = waiter.map(|waiter| {
+        let taken =
+            into.insert(Taken { handle, payload, adapter, pending: None, finishes, on_thread: PhantomData });
+        if let Some(waiter) = waiter {
             let (stage, epoch) = (PendingStage::Decoding, self.epoch.load(Ordering::Relaxed));
-            desk.add(Pending { slot, sequence, payload, waiter, stage, ended: None }, epoch)
-        });
-        Ok(Some(Taken { handle, payload, adapter, pending: pending_id, finishes, on_thread: PhantomData }))
+            let pending = Pending { slot, sequence, payload, waiter, stage, ended: None };
+            taken.pending = Some(desk.add(pending, epoch));
+        }
+        Ok(Some((handle, adapter)))
     }
 
     /// Tells a waiting producer that the library has room again.
@@ -234,7 +256,7 @@ impl Dispatcher {
         let library = &mut desk.libraries[slot as usize];
         library.counts.decoded(end);
         let registered = library.phase == LibraryPhase::Registered;
-        self.note_left(desk, slot, Caller::Lua);
+        self.note_left(library, Caller::Lua);
         if desk.awaiting > 0 || !registered {
             self.free_if_left(guard, slot);
         }

@@ -87,7 +87,9 @@ fn read_and_dispatch(
         socket.read();
         let dispatching = unsafe { dispatcher.begin_dispatch() };
         for _ in 0..max {
-            let Some(taken) = dispatcher.take_next(dispatching).unwrap() else { break };
+            let mut taken = None;
+            dispatcher.take_next_into(dispatching, &mut taken).unwrap();
+            let Some(taken) = taken else { break };
             fake.decode(dispatcher, &taken, DecodeEnd::Over);
             handled += 1;
         }
