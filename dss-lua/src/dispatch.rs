@@ -185,7 +185,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
         let Some(Decode { count, top, awaited, .. }) = batch.call.decode(stack, from) else { break };
         if count > 0 {
             let mut arguments = count - 1;
-            if let Some((pending, how)) = awaited {
+            if awaited && let Some((pending, how)) = batch.call.awaited() {
                 if !has_room(stack, top) {
                     return stack.raise(NO_ROOM);
                 }

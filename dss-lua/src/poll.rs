@@ -33,8 +33,8 @@ pub(crate) struct Decode {
     pub(crate) count: c_int,
     /// How many values are on the stack.
     pub(crate) top: c_int,
-    /// What waits for Lua's answer, and how Lua gives it.
-    pub(crate) awaited: Option<(PendingId, Answers<'static>)>,
+    /// Whether something waits for Lua's answer: see [`Call::awaited`].
+    pub(crate) awaited: bool,
     /// Items that remain queued.
     pub(crate) remaining: usize,
 }
@@ -69,8 +69,14 @@ impl Call {
         let Decoded { reply, remaining } = self.dispatcher.decoded(taken, end);
         // A request that was cancelled meanwhile is not called, either.
         let count = if taken.pending.is_none() || reply { count } else { 0 };
-        let awaited = taken.pending.filter(|_| reply).map(|pending| (pending, adapter.answers()));
-        Some(Decode { count, top, awaited, remaining })
+        Some(Decode { count, top, awaited: reply, remaining })
+    }
+
+    /// What waits for Lua's answer, if [`Decode`] says that something does, and how Lua gives it.
+    #[cold]
+    pub(crate) fn awaited(&self) -> Option<(PendingId, Answers<'static>)> {
+        let taken = self.taken.as_ref()?;
+        Some((taken.pending?, taken.adapter.answers()))
     }
 
     /// Called after the protected call ended with an error, which is on top. If decode had not ended, the delivery failed. If Lua's
@@ -190,7 +196,7 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
         return stack.raise(NO_ROOM);
     }
     let mut replies = 0;
-    match awaited {
+    match if awaited { call.awaited() } else { None } {
         Some((pending, Answers::Return(port))) => {
             answers::wrap(stack, call.dispatcher, pending, port, function);
             closing::watch(stack);
