@@ -61,6 +61,23 @@ scenario("a decode that claims more results than it has", function()
     eq(dss.dispatch(), 1)
 end)
 
+scenario("what a decode leaves on the stack is not the next one's", function()
+    local dss, probe = require "darksidesync", require "probe"
+    probe.register()
+    local got = {}
+    local function take(value) got[#got + 1] = value end
+    for _, decode in ipairs { "below", "left", "negative" } do
+        for at = 1, 3 do
+            probe.deliver(take, at, { decode = decode })
+            probe.deliver(take, decode)
+        end
+        eq(dss.dispatch(), 6)
+    end
+    eq(table.concat(got, " "), "1 below 2 below 3 below left left left negative negative negative")
+    -- The decode counts this, and the end of each scenario asks for it, too.
+    eq(probe.results().unclean_stack, 0)
+end)
+
 scenario("a closed receiver", function()
     local dss, probe = require "darksidesync", require "probe"
     local socket = host.udp()

@@ -45,6 +45,10 @@ scenario("a delivery that has ended holds its function no longer, however it end
             ok(deliver(f, value))
             eq(dss.poll(), 0)
         end,
+        ["with an error"] = function(f)
+            ok(deliver(f, "raise"))
+            eq(dss.dispatch(), 1)
+        end,
         ["given as a value"] = function(f, value)
             ok(deliver(nothing, f, value))
             eq(dss.dispatch(), 1)
@@ -52,7 +56,7 @@ scenario("a delivery that has ended holds its function no longer, however it end
         ["asked to answer"] = function(f, value)
             ok(probe.request(f, 0, 0, value))
             eq(dss.dispatch(), 1)
-            ok(probe.reports() ~= "")
+            matches(probe.reports(), "answered")
         end,
         cancelled = function(f, value)
             eq(probe.cancel(deliver(f, value)), true)

@@ -108,6 +108,25 @@ fn a_reply_that_nobody_can_give_ends_where_its_cancelling_throws() {
 }
 
 #[test]
+fn a_delivery_whose_end_throws_leaves_no_call_in_its_library() {
+    let (dispatcher, epoch) = open();
+    let library = throwing(|call| matches!(call, Call::Finish(1)));
+    let handle = library.register(dispatcher, 1).unwrap();
+    for end in [DecodeEnd::Values, DecodeEnd::Failed] {
+        dispatcher.deliver_plain(handle, payload(1)).unwrap();
+        let taken = unsafe { dispatcher.take_one() }.unwrap().unwrap();
+        left_by_an_exception(|| {
+            dispatcher.decoded(&taken, end);
+        });
+    }
+    // This waits for a call that is left in the library.
+    std::thread::spawn(move || dispatcher.unregister(handle)).join().unwrap().unwrap();
+    assert!(library.calls().contains(&Call::Release(1)));
+    unsafe { dispatcher.close(epoch) };
+    assert!(dispatcher.claim(), "a call is left in the library");
+}
+
+#[test]
 fn a_request_whose_completion_throws_leaves_no_call_in_its_library() {
     let (dispatcher, epoch) = open();
     let library = throwing(|call| matches!(call, Call::Complete(..)));

@@ -119,18 +119,45 @@ impl Batch<'_> {
     }
 }
 
+/// A dispatch that has begun. Dropping this ends it: if an exception of another language leaves the dispatch, what remains is announced.
+struct Begun<'a> {
+    guard: &'a Guard,
+    dispatching: Dispatching,
+}
+
+impl Begun<'_> {
+    /// Ends the dispatch. Returns how many items remain.
+    fn end(self) -> usize {
+        let remaining = self.announce();
+        std::mem::forget(self);
+        remaining
+    }
+
+    fn announce(&self) -> usize {
+        // If a callback closed the state, the dispatcher may serve another one by now.
+        self.guard.state().get().map_or(0, |dispatcher| dispatcher.end_dispatch(self.dispatching))
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.announce();
+    }
+}
+
 /// Handles items within `budget`, while the state is served. Returns how many it handled, and how many remain. Returns none, with
 /// an error on top, if there is no memory to take an item, or if a debug hook raised the error. An interpreter stops on Ctrl-C in
 /// that way, so the error does not belong to an item. The running function's upvalues 2 to 5 are [`protected`],
 /// [`errors::handle`], [`reply::protected`] and [`errors::NO_MEMORY`].
 pub(crate) fn run(stack: Stack, guard: &Guard, budget: Budget) -> Option<(usize, usize)> {
     let state = guard.state();
-    // SAFETY: Lua called, on its thread, and the state is served.
-    let dispatching = unsafe { state.dispatcher.begin_dispatch() };
     stack.set_top(0);
     stack.push_value(Stack::upvalue(3));
-    let call = Call::new(state.dispatcher);
     callbacks::forget_released(stack, state.dispatcher);
+    // SAFETY: Lua called, on its thread, and the state is served.
+    let dispatching = unsafe { state.dispatcher.begin_dispatch() };
+    let begun = Begun { guard, dispatching };
+    let call = Call::new(state.dispatcher);
     let mut batch = Batch { guard, budget, handled: 0, out_of_memory: false, dispatching, call };
     // If this runs in a callback that answers a request, the callbacks that it calls do not answer that request.
     let _answering = Answering::replace(guard, null_mut());
@@ -156,8 +183,7 @@ pub(crate) fn run(stack: Stack, guard: &Guard, budget: Budget) -> Option<(usize,
             if batch.handled > 0 {
                 idle::handled(guard);
             }
-            // If a callback closed the state, the dispatcher may serve another one by now.
-            let remaining = state.get().map_or(0, |dispatcher| dispatcher.end_dispatch(dispatching));
+            let remaining = begun.end();
             if batch.out_of_memory {
                 stack.push_value(Stack::upvalue(NO_MEMORY));
                 return None;
@@ -201,11 +227,11 @@ pub(crate) unsafe extern "C-unwind" fn protected(lua: *mut ffi::lua_State) -> c_
             }
             stack.call(arguments, 0);
         }
-        // What a decode left below its results.
+        // What the decode left, and has not returned.
         if top > count {
             stack.set_top(0);
         }
-        batch.call.taken = None;
+        batch.call.over();
         batch.handled += 1;
     }
     0

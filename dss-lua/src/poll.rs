@@ -54,7 +54,6 @@ impl Call {
         from: Option<(Handle, &'static dyn Adapter)>,
     ) -> Option<Decode> {
         let ((handle, adapter), taken) = from.zip(self.taken.as_ref())?;
-        self.ended = false;
         // SAFETY: on the Lua thread, protected, and nothing in between needs to be dropped.
         let count = unsafe { adapter.decode(stack.pointer(), handle, &taken.payload, &mut self.failure) };
         if count == FAILED {
@@ -72,6 +71,13 @@ impl Call {
         Some(Decode { count, top, awaited: reply, remaining })
     }
 
+    /// Nothing is in hand any more.
+    #[inline]
+    pub(crate) fn over(&mut self) {
+        self.taken = None;
+        self.ended = false;
+    }
+
     /// What waits for Lua's answer, if [`Decode`] says that something does, and how Lua gives it.
     #[cold]
     pub(crate) fn awaited(&self) -> Option<(PendingId, Answers<'static>)> {
@@ -84,10 +90,11 @@ impl Call {
     /// the error. `reply` is the index of [`reply::protected`].
     #[cold]
     pub(crate) fn fail(&mut self, stack: Stack, reply: c_int) {
-        let Some(taken) = self.taken.take() else { return };
+        let (Some(taken), ended) = (self.taken, self.ended) else { return };
+        self.over();
         // The message was raised, and must not stay for the next item.
         self.failure.clear();
-        if !self.ended {
+        if !ended {
             answers::say_why(stack, &taken);
             self.dispatcher.decoded(&taken, DecodeEnd::Failed);
         } else if let Some(pending) = taken.pending {

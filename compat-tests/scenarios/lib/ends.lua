@@ -17,7 +17,10 @@ return function(dss, library, ends, last)
         end
         -- In a function of its own, so that no local still has it.
         local function begin()
-            local function f(with) got = with or weak end
+            local function f(with)
+                got = with or weak
+                if with == "raise" then error "as the test wants" end
+            end
             weak[f] = true
             if held then library.hold(f) end
             finish(f, value)
@@ -25,10 +28,14 @@ return function(dss, library, ends, last)
         begin()
         collect()
         if held then
-            ok(library.deliver_held(), what)
-            got = nil
-            eq(dss.dispatch(), 1, what)
-            eq(got, 1, what)
+            -- The second finds out whether the first let go of more than its own.
+            for _ = 1, 2 do
+                ok(library.deliver_held(), what)
+                got = nil
+                eq(dss.dispatch(), 1, what)
+                eq(got, 1, what)
+                collect()
+            end
         end
         if finish ~= last then
             library.let_go()

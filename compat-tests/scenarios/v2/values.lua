@@ -221,6 +221,10 @@ scenario("a delivery that has ended holds its function no longer, however it end
             ok(deliver(f, value))
             eq(dss.poll(), 0)
         end,
+        ["with an error"] = function(f)
+            ok(deliver(f, "raise"))
+            eq(dss.dispatch(), 1)
+        end,
         ["given as a value"] = function(f, value)
             ok(deliver(nothing, f, value))
             eq(dss.dispatch(), 1)

@@ -84,7 +84,7 @@ impl Dispatcher {
     /// As [`Self::take_one`], for the hot path: puts the item where it is needed, without a copy.
     ///
     /// Returns its library and how to decode it. They are in `into`, too, but reading what was just written in parts is slow. Returns
-    /// none, and leaves `into` as it is, if there is nothing to take.
+    /// none if there is nothing to take. `into` must be none, and stays so if nothing is taken.
     ///
     /// # Errors
     /// As [`Self::take_one`].
@@ -204,6 +204,7 @@ impl Dispatcher {
             library.note_wait(stamp);
         }
         library.awaited_left += usize::from(waiter.is_some());
+        debug_assert!(into.is_none(), "what was in hand would be lost");
         let taken =
             into.insert(Taken { handle, payload, adapter, pending: None, finishes, on_thread: PhantomData });
         if let Some(waiter) = waiter {
@@ -247,8 +248,16 @@ impl Dispatcher {
             return self.decoded_awaited(taken, pending_id, end);
         }
         if taken.finishes {
+            let decoding = Decoding { dispatcher: self, slot, end };
             boundary::discard(taken.adapter, taken.handle, &taken.payload, Stage::Finished);
+            std::mem::forget(decoding);
         }
+        Decoded { reply: false, remaining: self.decode_ended(slot, end) }
+    }
+
+    /// Counts a decode that nobody waits for, and ends its call. Returns how many items remain queued. [lua-thread]
+    #[inline(always)]
+    fn decode_ended(&self, slot: u32, end: DecodeEnd) -> usize {
         // SAFETY: a `Taken` stays on the thread that took it, and its call is still running.
         let mut guard = unsafe { self.desk.lock_as_owner() };
         let remaining = self.queue_size();
@@ -260,7 +269,7 @@ impl Dispatcher {
         if desk.awaiting > 0 || !registered {
             self.free_if_left(guard, slot);
         }
-        Decoded { reply: false, remaining }
+        remaining
     }
 
     /// As [`Self::decoded`], if a thread waits.
@@ -303,6 +312,21 @@ impl Dispatcher {
             self.leave_ended(guard, slot, pending, outcome);
         }
         Decoded { reply: false, remaining }
+    }
+}
+
+/// A decode that nobody waits for, while its library is told that it has ended. Dropping this ends it, if an exception leaves the
+/// library's code.
+struct Decoding<'a> {
+    dispatcher: &'a Dispatcher,
+    slot: u32,
+    end: DecodeEnd,
+}
+
+impl Drop for Decoding<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.dispatcher.decode_ended(self.slot, self.end);
     }
 }
 
