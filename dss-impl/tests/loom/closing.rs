@@ -8,6 +8,7 @@ use loom::thread;
 
 use crate::fake::{
     Deliver, House, bounded_house, deliver, house, item, payload, plain, register, three, two,
+    two_with_many_locks,
 };
 use crate::waiting::{assert_told, waiting_thread};
 
@@ -36,7 +37,7 @@ fn close_and_deliver() {
 
 #[test]
 fn close_and_unregister() {
-    two(|| {
+    two_with_many_locks(|| {
         let House { dispatcher, fake, handle, epoch } = house();
         dispatcher.deliver_plain(handle, payload(0)).unwrap();
         let leaver = {

@@ -306,6 +306,12 @@ pub(crate) fn two(run: impl Fn() + Send + Sync + 'static) {
     check(None, run);
 }
 
+/// Checks `run`, of two threads that meet at many locks: in every interleaving, or in the deep models with up to four switches that no
+/// lock asked for. All interleavings of those had not ended after 20 minutes.
+pub(crate) fn two_with_many_locks(run: impl Fn() + Send + Sync + 'static) {
+    check(cfg!(deep).then_some(4), run);
+}
+
 fn check(preemptions: Option<usize>, run: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
