@@ -1,7 +1,7 @@
 //! What a phase has printed, and what is not as it must be.
 
 /// How much a phase's memory in use may grow between a tenth of the time and the end. `docs/src/inside/tests.md` has measurements.
-pub(crate) const BOUND_USED: i64 = 512 * 1024;
+pub(crate) const BOUND_USED: i64 = 1024 * 1024;
 /// How much the resident memory of a phase may grow, when `malloc` has given back what it can.
 pub(crate) const BOUND_RESIDENT: i64 = 4 * 1024 * 1024;
 
